@@ -1,0 +1,101 @@
+//===- Engine.h - run a loaded program ------------------------------------===//
+//
+// The contract between an engine and what is attached to the wafer's edge. An engine is given a verified program, pulls bursts from an
+// Ingress (MemoryX sending), runs every core until nothing is left to do, and hands what leaves at the south edge to an Egress.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_EMULATOR_ENGINE_H
+#define WAFER_EMULATOR_ENGINE_H
+
+#include "wafer/Executable/Executable.h"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace wafer {
+
+/// A run of data wavelets, then at most one control wavelet, all of one colour, sent in this order to each of the input ports
+/// first, first + step, ... (count of them, columns of the north edge).
+struct Burst {
+  uint8_t colour = 0;
+  uint16_t firstPort = 0;
+  uint16_t portStep = 1;
+  uint16_t portCount = 1;
+  std::vector<uint32_t> data;
+  std::optional<uint32_t> control;
+};
+
+/// What MemoryX sends. Called by the engine, from one thread at a time, when it has room for more.
+class Ingress {
+public:
+  virtual ~Ingress() = default;
+  /// Fills `burst` and returns true, or returns false when nothing more will come.
+  virtual bool next(Burst &burst) = 0;
+};
+
+/// What MemoryX receives.
+class Egress {
+public:
+  virtual ~Egress() = default;
+  /// Wavelets that left the south edge at column `port`, in order per (port, colour). Called from one thread at a time.
+  virtual void deliver(uint16_t port, uint8_t colour, const uint32_t *payload, size_t count) = 0;
+};
+
+/// What a run did. Counters that an engine does not model are 0; results, macs and instructions agree between engines.
+struct EngineStats {
+  uint64_t cycles = 0;           ///< cycle and timing engines only
+  uint64_t instructions = 0;     ///< instructions executed, all cores
+  uint64_t macs = 0;             ///< multiply-accumulates of trigger instructions, element by element
+  uint64_t elementOps = 0;       ///< elements processed by vector and function instructions
+  uint64_t waveletsIn = 0;       ///< sent by MemoryX; a multicast to several ports counts once
+  uint64_t waveletsOut = 0;      ///< left the south edge
+  uint64_t hops = 0;             ///< wavelets x links crossed between routers (cycle engine)
+  uint64_t sramHighWater = 0;    ///< largest byte address written or read plus one, over all cores
+  uint64_t cores = 0;            ///< cores that belong to a region
+  /// Core-cycles by what a core did or waited for: "busy", "wait-command", "wait-fabric-in", "wait-fabric-out", "wait-conflict", "wait-slot",
+  /// "microthread" (cycle engine).
+  std::map<std::string, uint64_t> coreCycles;
+};
+
+/// A program did what the specification forbids, or cannot go on. `label` is the rule in docs/spec/machine.md.
+class Trap : public std::runtime_error {
+public:
+  Trap(std::string label, const std::string &message) : std::runtime_error(label + ": " + message), label_(std::move(label)) {}
+  const std::string &label() const { return label_; }
+
+private:
+  std::string label_;
+};
+
+struct EngineOptions {
+  unsigned threads = 1;
+  std::string traceFile; ///< Chrome trace JSON; empty: none (cycle engine)
+  /// Cycles without any movement after which the cycle engine looks for the wait-for cycle.
+  uint64_t stallLimit = 10000;
+};
+
+class Engine {
+public:
+  virtual ~Engine() = default;
+  virtual std::string_view name() const = 0;
+  /// Runs until `in` is exhausted and the wafer is quiet. SRAM persists from run to run of one engine. Throws Trap.
+  virtual EngineStats run(Ingress &in, Egress &out) = 0;
+};
+
+/// The readable reference: every wavelet, router, queue, task and microthread, cycle by cycle. `program` must outlive the engine.
+std::unique_ptr<Engine> createCycleEngine(const LoadedProgram &program, const EngineOptions &options);
+/// The fast engine on bursts: same results, no time. `program` must outlive the engine.
+std::unique_ptr<Engine> createFunctionalEngine(const LoadedProgram &program, const EngineOptions &options);
+/// "cycle" or "functional"; throws std::invalid_argument that names the engines there are.
+std::unique_ptr<Engine> createEngine(std::string_view name, const LoadedProgram &program, const EngineOptions &options);
+
+} // namespace wafer
+
+#endif // WAFER_EMULATOR_ENGINE_H

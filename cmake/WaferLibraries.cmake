@@ -53,3 +53,12 @@ function(wafer_add_tool name)
     add_dependencies(${name} ${ARG_DEPENDS})
   endif()
 endfunction()
+
+# wafer_add_folders(a b ...): the sub-folders that are there, in this order.
+macro(wafer_add_folders)
+  foreach(folder ${ARGN})
+    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/CMakeLists.txt)
+      add_subdirectory(${folder})
+    endif()
+  endforeach()
+endmacro()

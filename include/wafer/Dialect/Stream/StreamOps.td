@@ -1,0 +1,158 @@
+//===- StreamOps.td - programs, segments and kernels -----------------------===//
+
+#ifndef WAFER_DIALECT_STREAM_STREAMOPS_TD
+#define WAFER_DIALECT_STREAM_STREAMOPS_TD
+
+include "wafer/Dialect/Stream/StreamDialect.td"
+include "mlir/IR/OpAsmInterface.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+class Stream_Op<string mnemonic, list<Trait> traits = []> : Op<Stream_Dialect, mnemonic, traits>;
+
+/// Tokens x features, static shape; the encoding is a #stream.layout once the layout is assigned.
+def Stream_Block : AnyRankedTensor;
+
+def Stream_ProgramOp : Stream_Op<"program", [Symbol, SymbolTable, IsolatedFromAbove, NoTerminator, SingleBlock, NoRegionArguments]> {
+  let summary = "what runs where, in order";
+  let description = [{
+    (program_c1) The body holds `stream.tensor`, `stream.segment`, `stream.call` and the `func.func` that calls name, nothing else.
+
+    ```mlir
+    stream.program @forward machine "small" { ... }
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, StrAttr:$machine);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$sym_name `machine` $machine attr-dict-with-keyword $body";
+  let hasVerifier = 1;
+}
+
+def Stream_TensorOp : Stream_Op<"tensor", [Symbol, HasParent<"ProgramOp">]> {
+  let summary = "a tensor that MemoryX holds";
+  let description = [{
+    `stream.tensor @fc1.weight weight : tensor<64x64xf32>`. Type and shape are those of the outside (safetensors, the caller's arrays).
+    (tensor_c1) The type is a ranked tensor with static shape and no encoding.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, Stream_RoleAttr:$role, TypeAttrOf<AnyRankedTensor>:$type);
+  let assemblyFormat = "$sym_name $role `:` $type attr-dict";
+  let hasVerifier = 1;
+}
+
+def Stream_SegmentOp : Stream_Op<"segment", [HasParent<"ProgramOp">, NoTerminator, SingleBlock, NoRegionArguments]> {
+  let summary = "kernels that run on the wafer, one after another, over one grid of cores";
+  let description = [{
+    (segment_c1) Every value in a segment has the same number of tokens.
+    (segment_c2) With a grid, every value has a layout and columns * feature_block covers its features.
+    (segment_c3) With a grid, groups * rows * token_block * micro_batches covers the tokens.
+  }];
+  let arguments = (ins OptionalAttr<Stream_GridAttr>:$grid);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "(`grid` $grid^)? attr-dict-with-keyword $body";
+  let hasVerifier = 1;
+}
+
+def Stream_CallOp : Stream_Op<"call", [HasParent<"ProgramOp">]> {
+  let summary = "run a function in MemoryX";
+  let description = [{
+    `stream.call @topk(@scores) -> (@values) reason "no wafer kernel for linalg.index"`. (call_c1) The callee is a `func.func` of the program whose types are those of the tensors.
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$callee, FlatSymbolRefArrayAttr:$inputs, FlatSymbolRefArrayAttr:$outputs, StrAttr:$reason);
+  let assemblyFormat = "$callee $inputs `->` $outputs `reason` $reason attr-dict";
+  let hasVerifier = 1;
+}
+
+class Stream_Kernel<string mnemonic, list<Trait> traits = []> : Stream_Op<mnemonic, !listconcat([HasParent<"SegmentOp">], traits)>;
+
+def Stream_SendOp : Stream_Kernel<"send"> {
+  let summary = "MemoryX sends a tensor to the wafer";
+  let description = [{
+    `%x = stream.send @x : tensor<360x64xf16>`. Leading dimensions of the MemoryX tensor are flattened to tokens, the last one is features; elements are converted.
+    (send_c1) The named tensor has as many elements, and the same last dimension.
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$tensor);
+  let results = (outs Stream_Block:$result);
+  let assemblyFormat = "$tensor attr-dict `:` type($result)";
+  let hasVerifier = 1;
+}
+
+def Stream_ReceiveOp : Stream_Kernel<"receive"> {
+  let summary = "MemoryX receives a value";
+  let description = [{ `stream.receive %y, @output : tensor<360x10xf32>`. (receive_c1) As send_c1; the element types are equal or the value is converted by MemoryX. }];
+  let arguments = (ins Stream_Block:$value, FlatSymbolRefAttr:$tensor);
+  let assemblyFormat = "$value `,` $tensor attr-dict `:` type($value)";
+  let hasVerifier = 1;
+}
+
+def Stream_ContractOp : Stream_Kernel<"contract", [Pure]> {
+  let summary = "Y[t, n] = sum_k W[n, k] X[t, k] + bias[n], W streamed, arrival triggers the FMAC";
+  let description = [{
+    ```mlir
+    %y = stream.contract %x, @fc1.weight bias @fc1.bias wire <packed16>
+        {row_stride = 64 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<360x64xf16> -> tensor<360x10xf16>
+    ```
+    W[n, k] is element offset + n*row_stride + k*column_stride of the weight in row-major order.
+    (contract_c1) Input and result have the same tokens. (contract_c2) The strides stay inside the weight. (contract_c3) The bias has as many elements as the result has features.
+    (contract_c4) dense32 goes with f32 input, packed16 and indexed16 with f16 or bf16 input.
+  }];
+  let arguments = (ins Stream_Block:$input, FlatSymbolRefAttr:$weight, OptionalAttr<FlatSymbolRefAttr>:$bias, OptionalAttr<Stream_WireFormatAttr>:$wire,
+    I64Attr:$row_stride, I64Attr:$column_stride, I64Attr:$offset);
+  let results = (outs Stream_Block:$result);
+  let assemblyFormat = "$input `,` $weight (`bias` $bias^)? (`wire` $wire^)? attr-dict `:` type($input) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Stream_ScaleOp : Stream_Kernel<"scale", [Pure]> {
+  let summary = "Y[t, n] = gamma[n] X[t, n] + beta[n], gamma and beta streamed";
+  let description = [{
+    `%y = stream.scale %x gamma @ln.weight beta @ln.bias wire <packed16> : tensor<8x64xf16> -> tensor<8x64xf16>`. A missing gamma is 1, a missing beta 0.
+    (scale_c1) gamma and beta have as many elements as there are features. (scale_c2) At least one of them is there. (scale_c3) As contract_c4.
+  }];
+  let arguments = (ins Stream_Block:$input, OptionalAttr<FlatSymbolRefAttr>:$gamma, OptionalAttr<FlatSymbolRefAttr>:$beta, OptionalAttr<Stream_WireFormatAttr>:$wire);
+  let results = (outs Stream_Block:$result);
+  let assemblyFormat = "$input (`gamma` $gamma^)? (`beta` $beta^)? (`wire` $wire^)? attr-dict `:` type($input) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Stream_MapOp : Stream_Kernel<"map", [Pure, SingleBlockImplicitTerminator<"YieldOp">, IsolatedFromAbove]> {
+  let summary = "pointwise work, local to each core";
+  let description = [{
+    ```mlir
+    %z = stream.map %y, %m : (tensor<8x64xf16>, tensor<8x1xf32>) -> tensor<8x64xf16> {
+    ^bb0(%a: f16, %b: f32):
+      ...
+      stream.yield %r : f16
+    }
+    ```
+    The body uses arith and math operations on scalars; constants are inside. An operand with one feature is repeated over the features of the result.
+    (map_c1) Operands have the result's tokens, and the result's features or one feature. (map_c2) Block arguments have the operands' element types, the yielded value the result's.
+    (map_c3) Every body operation has a machine instruction (see the table in docs/spec/isa.md).
+  }];
+  let arguments = (ins Variadic<Stream_Block>:$inputs);
+  let results = (outs Stream_Block:$result);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$inputs attr-dict `:` functional-type($inputs, $result) $body";
+  let hasVerifier = 1;
+}
+
+def Stream_YieldOp : Stream_Op<"yield", [Pure, Terminator, HasParent<"MapOp">]> {
+  let summary = "result of a map body";
+  let arguments = (ins AnyType:$value);
+  let assemblyFormat = "$value attr-dict `:` type($value)";
+  let builders = [OpBuilder<(ins), [{ llvm_unreachable("stream.yield needs a value"); }]>];
+}
+
+def Stream_ReduceOp : Stream_Kernel<"reduce", [Pure]> {
+  let summary = "combine the features of each token; every column gets the result";
+  let description = [{
+    `%m = stream.reduce <max> %y : tensor<8x10xf32> -> tensor<8x1xf32>`. Order: inside a core by increasing feature, then over columns from the west; in the result's element type.
+    (reduce_c1) The result has the input's tokens and one feature.
+  }];
+  let arguments = (ins Stream_CombinerAttr:$combiner, Stream_Block:$input);
+  let results = (outs Stream_Block:$result);
+  let assemblyFormat = "$combiner $input attr-dict `:` type($input) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+#endif

@@ -12,7 +12,8 @@ include "mlir/Interfaces/SideEffectInterfaces.td"
 class Stream_Op<string mnemonic, list<Trait> traits = []> : Op<Stream_Dialect, mnemonic, traits>;
 
 /// Tokens x features, static shape; the encoding is a #stream.layout once the layout is assigned.
-def Stream_Block : AnyRankedTensor;
+def Stream_Block : ConfinedType<AnyRankedTensor, [CPred<"::llvm::cast<::mlir::RankedTensorType>($_self).getRank() == 2">,
+    CPred<"::llvm::cast<::mlir::RankedTensorType>($_self).hasStaticShape()">], "two-dimensional tensor of static shape, tokens x features">;
 
 def Stream_ProgramOp : Stream_Op<"program", [Symbol, SymbolTable, IsolatedFromAbove, NoTerminator, SingleBlock, NoRegionArguments]> {
   let summary = "what runs where, in order";
@@ -32,7 +33,7 @@ def Stream_ProgramOp : Stream_Op<"program", [Symbol, SymbolTable, IsolatedFromAb
 def Stream_TensorOp : Stream_Op<"tensor", [Symbol, HasParent<"ProgramOp">]> {
   let summary = "a tensor that MemoryX holds";
   let description = [{
-    `stream.tensor @fc1.weight weight : tensor<64x64xf32>`. Type and shape are those of the outside (safetensors, the caller's arrays).
+    `stream.tensor @fc1.weight <weight> : tensor<64x64xf32>`. Type and shape are those of the outside (safetensors, the caller's arrays).
     (tensor_c1) The type is a ranked tensor with static shape and no encoding.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Stream_RoleAttr:$role, TypeAttrOf<AnyRankedTensor>:$type);
@@ -46,6 +47,7 @@ def Stream_SegmentOp : Stream_Op<"segment", [HasParent<"ProgramOp">, NoTerminato
     (segment_c1) Every value in a segment has the same number of tokens.
     (segment_c2) With a grid, every value has a layout and columns * feature_block covers its features.
     (segment_c3) With a grid, groups * rows * token_block * micro_batches covers the tokens.
+    (segment_c4) The body holds kernels, nothing else.
   }];
   let arguments = (ins OptionalAttr<Stream_GridAttr>:$grid);
   let regions = (region SizedRegion<1>:$body);
@@ -56,7 +58,7 @@ def Stream_SegmentOp : Stream_Op<"segment", [HasParent<"ProgramOp">, NoTerminato
 def Stream_CallOp : Stream_Op<"call", [HasParent<"ProgramOp">]> {
   let summary = "run a function in MemoryX";
   let description = [{
-    `stream.call @topk(@scores) -> (@values) reason "no wafer kernel for linalg.index"`. (call_c1) The callee is a `func.func` of the program whose types are those of the tensors.
+    `stream.call @topk [@scores] -> [@values] reason "no wafer kernel for linalg.index"`. (call_c1) The callee is a `func.func` of the program whose types are those of the tensors.
   }];
   let arguments = (ins FlatSymbolRefAttr:$callee, FlatSymbolRefArrayAttr:$inputs, FlatSymbolRefArrayAttr:$outputs, StrAttr:$reason);
   let assemblyFormat = "$callee $inputs `->` $outputs `reason` $reason attr-dict";
@@ -70,6 +72,7 @@ def Stream_SendOp : Stream_Kernel<"send"> {
   let description = [{
     `%x = stream.send @x : tensor<360x64xf16>`. Leading dimensions of the MemoryX tensor are flattened to tokens, the last one is features; elements are converted.
     (send_c1) The named tensor has as many elements, and the same last dimension.
+    (send_c2) The named tensor is not a weight: weights are streamed and never kept.
   }];
   let arguments = (ins FlatSymbolRefAttr:$tensor);
   let results = (outs Stream_Block:$result);
@@ -79,7 +82,8 @@ def Stream_SendOp : Stream_Kernel<"send"> {
 
 def Stream_ReceiveOp : Stream_Kernel<"receive"> {
   let summary = "MemoryX receives a value";
-  let description = [{ `stream.receive %y, @output : tensor<360x10xf32>`. (receive_c1) As send_c1; the element types are equal or the value is converted by MemoryX. }];
+  let description = [{ `stream.receive %y, @output : tensor<360x10xf32>`. (receive_c1) As send_c1; the element types are equal or the value is converted by MemoryX.
+    (receive_c2) The named tensor is an output or an intermediate. }];
   let arguments = (ins Stream_Block:$value, FlatSymbolRefAttr:$tensor);
   let assemblyFormat = "$value `,` $tensor attr-dict `:` type($value)";
   let hasVerifier = 1;
@@ -134,6 +138,8 @@ def Stream_MapOp : Stream_Kernel<"map", [Pure, SingleBlockImplicitTerminator<"Yi
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "$inputs attr-dict `:` functional-type($inputs, $result) $body";
   let hasVerifier = 1;
+  let hasFolder = 1;
+  let hasCanonicalizer = 1;
 }
 
 def Stream_YieldOp : Stream_Op<"yield", [Pure, Terminator, HasParent<"MapOp">]> {

@@ -57,7 +57,9 @@ def Wafer_DescriptorKindAttr : EnumAttr<Wafer_Dialect, Wafer_DescriptorKind, "ki
 def Wafer_PerCoreKind : Wafer_Enum<"PerCoreKind", "an extent that differs from core to core", [
     I32EnumAttrCase<"RowsBefore", 0, "rows_before">,             // y - y0: blocks that come from the north on the way out
     I32EnumAttrCase<"RowsAfter", 1, "rows_after">,               // y0 + rows - 1 - y: blocks to pass on on the way in
-    I32EnumAttrCase<"ValidFeatures", 2, "valid_features">]>;     // min(feature_block, max(0, features - column*feature_block))
+    I32EnumAttrCase<"ValidFeatures", 2, "valid_features">,       // min(feature_block, max(0, features - column*feature_block))
+    I32EnumAttrCase<"LastColumn", 3, "last_column">,             // as written in the group's last column, 0 elsewhere
+    I32EnumAttrCase<"NotLastColumn", 4, "not_last_column">]>;    // 0 in the group's last column, as written elsewhere
 def Wafer_PerCoreAttr : Wafer_Attr<"PerCore", "per_core"> {
   let summary = "extent `dimension` of a descriptor has this value, per core";
   let description = [{ `#wafer.per_core<rows_after, dimension = 2>`, `#wafer.per_core<valid_features, dimension = 0, features = 10, feature_block = 4>` }];

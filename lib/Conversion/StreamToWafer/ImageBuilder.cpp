@@ -1,0 +1,193 @@
+//===- ImageBuilder.cpp - writes an image: buffers, descriptors, tasks ------===//
+
+#include "ImageBuilder.h"
+
+#include "wafer/Dialect/PE/PE.h"
+
+#include "llvm/Support/raw_ostream.h"
+
+#include <cassert>
+#include <cstring>
+
+using namespace mlir;
+
+namespace wafer {
+
+ImageBuilder::ImageBuilder(wfr::ImageOp image) : image_(image), builder_(OpBuilder::atBlockEnd(&image.getBody().front())) {}
+
+std::string ImageBuilder::uniqueName(StringRef hint) {
+  unsigned use = nameUses_[hint]++;
+  return use == 0 ? hint.str() : (hint + "_" + Twine(use)).str();
+}
+
+FlatSymbolRefAttr ImageBuilder::buffer(Location loc, StringRef hint, int64_t bytes, LiveRange live, bool inAccumulator) {
+  std::string name = uniqueName(hint);
+  OpBuilder::InsertionGuard guard(builder_);
+  if (lastDeclaration_)
+    builder_.setInsertionPointAfter(lastDeclaration_);
+  else
+    builder_.setInsertionPointToStart(&image_.getBody().front());
+  lastDeclaration_ = wfr::BufferOp::create(builder_, loc, name, bytes, live.first, live.last, inAccumulator, /*address=*/IntegerAttr());
+  return FlatSymbolRefAttr::get(builder_.getContext(), name);
+}
+
+FlatSymbolRefAttr ImageBuilder::descriptor(StringRef hint, wfr::DescriptorKind kind, Type type, FlatSymbolRefAttr on, std::optional<int64_t> offset,
+                                           std::optional<Extents> extents, std::optional<Extents> strides, std::optional<int64_t> value,
+                                           wfr::PerCoreAttr perCore) {
+  // Two equal templates would only cost SRAM.
+  std::string key;
+  llvm::raw_string_ostream os(key);
+  os << static_cast<int>(kind) << '|' << type << '|' << on << '|' << offset.value_or(-1) << '|' << value.value_or(-1) << '|' << perCore;
+  for (const std::optional<Extents> &list : {extents, strides})
+    if (list)
+      for (int64_t n : *list)
+        os << ',' << n;
+  FlatSymbolRefAttr &known = written_[key];
+  if (known)
+    return known;
+
+  std::string name = uniqueName(hint);
+  OpBuilder::InsertionGuard guard(builder_);
+  if (lastDeclaration_)
+    builder_.setInsertionPointAfter(lastDeclaration_);
+  else
+    builder_.setInsertionPointToStart(&image_.getBody().front());
+  auto integer = [&](std::optional<int64_t> n) { return n ? builder_.getI64IntegerAttr(*n) : IntegerAttr(); };
+  auto list = [&](const std::optional<Extents> &n) { return n ? builder_.getDenseI64ArrayAttr(*n) : DenseI64ArrayAttr(); };
+  lastDeclaration_ = wfr::DescriptorOp::create(builder_, image_.getLoc(), builder_.getStringAttr(name),
+                                               wfr::DescriptorKindAttr::get(builder_.getContext(), kind), TypeAttr::get(type), on, integer(offset), list(extents),
+                                               list(strides), integer(value), perCore);
+  known = FlatSymbolRefAttr::get(builder_.getContext(), name);
+  return known;
+}
+
+FlatSymbolRefAttr ImageBuilder::memory(StringRef hint, Type type, FlatSymbolRefAttr buffer, Extents extents, Extents strides, wfr::PerCoreAttr perCore,
+                                       bool inAccumulator) {
+  auto kind = inAccumulator ? wfr::DescriptorKind::Acc : wfr::DescriptorKind::Mem;
+  return descriptor(hint, kind, type, buffer, 0, extents, strides, std::nullopt, perCore);
+}
+
+FlatSymbolRefAttr ImageBuilder::receive(StringRef hint, Type type, StringRef channel, Extents extents, wfr::PerCoreAttr perCore,
+                                        std::optional<uint32_t> valueWithoutSender) {
+  usedChannels_[channel] = true;
+  std::optional<int64_t> value;
+  if (valueWithoutSender)
+    value = *valueWithoutSender;
+  return descriptor(hint, wfr::DescriptorKind::Receive, type, FlatSymbolRefAttr::get(builder_.getContext(), channel), std::nullopt, extents, std::nullopt, value,
+                    perCore);
+}
+
+FlatSymbolRefAttr ImageBuilder::send(StringRef hint, Type type, StringRef channel, Extents extents, wfr::PerCoreAttr perCore) {
+  usedChannels_[channel] = true;
+  return descriptor(hint, wfr::DescriptorKind::Send, type, FlatSymbolRefAttr::get(builder_.getContext(), channel), std::nullopt, extents, std::nullopt,
+                    std::nullopt, perCore);
+}
+
+FlatSymbolRefAttr ImageBuilder::constant(StringRef hint, float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return descriptor(hint, wfr::DescriptorKind::Const, builder_.getF32Type(), {}, std::nullopt, std::nullopt, std::nullopt, bits, {});
+}
+
+wfr::PerCoreAttr ImageBuilder::perCore(wfr::PerCoreKind kind, int64_t dimension, int64_t features, int64_t featureBlock) {
+  return wfr::PerCoreAttr::get(builder_.getContext(), kind, dimension, features, featureBlock);
+}
+
+SymbolRefAttr ImageBuilder::taskRef(StringRef task) const {
+  return SymbolRefAttr::get(image_.getSymNameAttr(), {FlatSymbolRefAttr::get(image_.getContext(), task)});
+}
+
+TaskBuilder::TaskBuilder(ImageBuilder &image, Location loc, StringRef hint, wfr::TaskKind kind)
+    : image_(image), loc_(loc), builder_(image.builder_.getContext()) {
+  int64_t number = kind == wfr::TaskKind::Control ? image.nextControlTask_++ : 0;
+  task_ = wfr::TaskOp::create(image.builder_, loc, image.uniqueName(hint), kind, number);
+  builder_.setInsertionPointToStart(&task_.getBody().emplaceBlock());
+}
+
+TaskBuilder &TaskBuilder::emit(const Instruction &insn, FlatSymbolRefAttr symbol) {
+  pe::createInstruction(builder_, loc_, insn, symbol);
+  return *this;
+}
+
+TaskBuilder &TaskBuilder::load(uint8_t reg, FlatSymbolRefAttr descriptor) {
+  Instruction insn;
+  insn.opcode = Opcode::Ldd;
+  insn.dst = reg;
+  return emit(insn, descriptor);
+}
+
+TaskBuilder &TaskBuilder::bind(FlatSymbolRefAttr dataTask) {
+  Instruction insn;
+  insn.opcode = Opcode::Bind;
+  return emit(insn, dataTask);
+}
+
+TaskBuilder &TaskBuilder::swap(uint8_t a, uint8_t b) {
+  Instruction insn;
+  insn.opcode = Opcode::Swapd;
+  insn.dst = a;
+  insn.src0 = b;
+  return emit(insn);
+}
+
+TaskBuilder &TaskBuilder::advance(uint8_t reg, int64_t bytes) {
+  // The offset is a signed 16-bit field; SRAM is larger than that, rows rarely are.
+  while (bytes != 0) {
+    int64_t step = std::min<int64_t>(bytes, INT16_MAX - 7);
+    Instruction insn;
+    insn.opcode = Opcode::Addd;
+    insn.dst = reg;
+    insn.offset = static_cast<int16_t>(step);
+    emit(insn);
+    bytes -= step;
+  }
+  return *this;
+}
+
+FlatSymbolRefAttr TaskBuilder::symbol() const { return FlatSymbolRefAttr::get(task_.getSymNameAttr()); }
+
+SymbolRefAttr TaskBuilder::finish() {
+  Instruction insn;
+  insn.opcode = Opcode::End;
+  emit(insn);
+  return image_.taskRef(task_.getSymName());
+}
+
+Instruction vectorInsn(Opcode opcode, ElementType type, uint8_t dst, uint8_t src0, uint8_t src1, uint8_t src2) {
+  Instruction insn;
+  insn.opcode = opcode;
+  insn.type = type;
+  insn.dst = dst;
+  insn.src0 = src0;
+  insn.src1 = src1;
+  insn.src2 = src2;
+  return insn;
+}
+
+Instruction asAsync(Instruction insn) {
+  insn.async = true;
+  return insn;
+}
+
+Instruction clearing(Instruction insn) {
+  insn.clear1 = true;
+  return insn;
+}
+
+ElementType elementTypeOf(Type type) {
+  if (type.isF32())
+    return ElementType::F32;
+  if (type.isF16())
+    return ElementType::F16;
+  if (type.isBF16())
+    return ElementType::BF16;
+  if (type.isInteger(32))
+    return ElementType::I32;
+  if (type.isInteger(16))
+    return ElementType::I16;
+  if (type.isInteger(8))
+    return ElementType::I8;
+  return ElementType::None;
+}
+
+} // namespace wafer

@@ -1,0 +1,105 @@
+//===- ImageBuilder.h - writes an image: buffers, descriptors, tasks --------===//
+//
+// Kernels say what they need; this gives each thing a unique name, writes equal descriptors once and numbers the control tasks.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_LIB_CONVERSION_STREAMTOWAFER_IMAGEBUILDER_H
+#define WAFER_LIB_CONVERSION_STREAMTOWAFER_IMAGEBUILDER_H
+
+#include "wafer/Dialect/Wafer/Wafer.h"
+#include "wafer/Isa/Isa.h"
+
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/StringMap.h"
+
+#include <array>
+#include <optional>
+
+namespace wafer {
+
+/// Steps of the schedule, counted over the whole program, in which a buffer holds something.
+struct LiveRange {
+  int64_t first = 0, last = 0;
+};
+
+using Extents = std::array<int64_t, 4>;
+
+/// The channels that kernels use, by name in the wafer.program.
+namespace channels {
+inline constexpr llvm::StringLiteral command = "command";
+inline constexpr llvm::StringLiteral input = "input";
+inline constexpr llvm::StringLiteral output = "output";
+inline constexpr llvm::StringLiteral chainEast = "chain_east";
+inline constexpr llvm::StringLiteral chainWest = "chain_west";
+inline constexpr llvm::StringLiteral castWest = "cast_west";
+} // namespace channels
+
+class ImageBuilder {
+public:
+  explicit ImageBuilder(wfr::ImageOp image);
+
+  mlir::FlatSymbolRefAttr buffer(mlir::Location loc, llvm::StringRef hint, int64_t bytes, LiveRange live, bool inAccumulator = false);
+
+  mlir::FlatSymbolRefAttr memory(llvm::StringRef hint, mlir::Type type, mlir::FlatSymbolRefAttr buffer, Extents extents, Extents strides,
+                                 wfr::PerCoreAttr perCore = {}, bool inAccumulator = false);
+  /// `valueWithoutSender`: bits that a core without an upstream neighbour reads instead.
+  mlir::FlatSymbolRefAttr receive(llvm::StringRef hint, mlir::Type type, llvm::StringRef channel, Extents extents, wfr::PerCoreAttr perCore = {},
+                                  std::optional<uint32_t> valueWithoutSender = std::nullopt);
+  mlir::FlatSymbolRefAttr send(llvm::StringRef hint, mlir::Type type, llvm::StringRef channel, Extents extents, wfr::PerCoreAttr perCore = {});
+  mlir::FlatSymbolRefAttr constant(llvm::StringRef hint, float value);
+
+  wfr::PerCoreAttr perCore(wfr::PerCoreKind kind, int64_t dimension, int64_t features = 0, int64_t featureBlock = 0);
+
+  mlir::OpBuilder &builder() { return builder_; }
+  mlir::Location loc() const { return image_.getLoc(); }
+  /// Whether a descriptor was written that names the channel.
+  bool usesChannel(llvm::StringRef channel) const { return usedChannels_.contains(channel); }
+  mlir::SymbolRefAttr taskRef(llvm::StringRef task) const;
+
+private:
+  friend class TaskBuilder;
+  std::string uniqueName(llvm::StringRef hint);
+  mlir::FlatSymbolRefAttr descriptor(llvm::StringRef hint, wfr::DescriptorKind kind, mlir::Type type, mlir::FlatSymbolRefAttr on, std::optional<int64_t> offset,
+                                     std::optional<Extents> extents, std::optional<Extents> strides, std::optional<int64_t> value, wfr::PerCoreAttr perCore);
+
+  wfr::ImageOp image_;
+  mlir::OpBuilder builder_;
+  llvm::StringMap<unsigned> nameUses_;
+  llvm::StringMap<mlir::FlatSymbolRefAttr> written_;
+  llvm::StringMap<bool> usedChannels_;
+  mlir::Operation *lastDeclaration_ = nullptr;
+  int64_t nextControlTask_ = 0;
+};
+
+/// Writes one task; `finish` adds the final `end` and gives its reference.
+class TaskBuilder {
+public:
+  TaskBuilder(ImageBuilder &image, mlir::Location loc, llvm::StringRef hint, wfr::TaskKind kind = wfr::TaskKind::Control);
+
+  TaskBuilder &load(uint8_t reg, mlir::FlatSymbolRefAttr descriptor);
+  TaskBuilder &bind(mlir::FlatSymbolRefAttr dataTask);
+  TaskBuilder &swap(uint8_t a, uint8_t b);
+  TaskBuilder &advance(uint8_t reg, int64_t bytes);
+  TaskBuilder &emit(const Instruction &insn, mlir::FlatSymbolRefAttr symbol = {});
+  mlir::SymbolRefAttr finish();
+  mlir::FlatSymbolRefAttr symbol() const;
+
+private:
+  ImageBuilder &image_;
+  mlir::Location loc_;
+  wfr::TaskOp task_;
+  mlir::OpBuilder builder_;
+};
+
+/// A vector instruction; `Async` and `clear1` as in docs/spec/machine.md.
+Instruction vectorInsn(Opcode opcode, ElementType type, uint8_t dst, uint8_t src0, uint8_t src1 = 0, uint8_t src2 = 0);
+Instruction asAsync(Instruction insn);
+Instruction clearing(Instruction insn);
+
+/// Element type of a float or integer type; None if the machine has no such type.
+ElementType elementTypeOf(mlir::Type type);
+
+} // namespace wafer
+
+#endif // WAFER_LIB_CONVERSION_STREAMTOWAFER_IMAGEBUILDER_H

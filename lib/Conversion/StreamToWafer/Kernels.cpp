@@ -1,0 +1,240 @@
+//===- Kernels.cpp - send, receive, contract, scale, reduce -----------------===//
+
+#include "Kernels.h"
+
+#include <cmath>
+#include <limits>
+
+using namespace mlir;
+
+namespace wafer {
+
+namespace {
+
+// Registers of the streamed kernels. `rows` is what an arriving weight multiplies, `sum` the accumulator it adds to.
+enum Register : uint8_t { rows = 0, sum, otherSum, eastIn, eastOut, westIn, westOut, result, total, otherTotal, ones, one, zero };
+
+int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// Wavelets of a block on the fabric: 16-bit elements travel in pairs.
+int64_t waveletsOf(const Block &block) {
+  int64_t elements = block.rows * block.tokens;
+  return block.elementBytes() == 2 ? ceilDiv(elements, 2) : elements;
+}
+
+std::string named(StringRef prefix, FlatSymbolRefAttr symbol) { return (prefix + "_" + symbol.getValue()).str(); }
+
+} // namespace
+
+SegmentContext::SegmentContext(ImageBuilder &image, OpBuilder &steps, int64_t tokenBlock, LiveRange live)
+    : image(image), steps(steps), tokens(tokenBlock), live_(live) {}
+
+FlatSymbolRefAttr SegmentContext::whole(const Block &block) { return firstRows(block, block.rows); }
+
+FlatSymbolRefAttr SegmentContext::firstRows(const Block &block, int64_t rows) {
+  return image.memory(block.buffer.getValue(), block.element, block.buffer, {1, 1, rows, tokens}, {0, 0, tokens, 1});
+}
+
+FlatSymbolRefAttr SegmentContext::row(StringRef hint, Type type, FlatSymbolRefAttr buffer, bool inAccumulator) {
+  return image.memory(hint, type, buffer, {1, 1, 1, tokens}, {0, 0, 0, 1}, {}, inAccumulator);
+}
+
+FlatSymbolRefAttr SegmentContext::accumulator(unsigned index) {
+  if (!accumulatorBuffers_[index])
+    accumulatorBuffers_[index] = image.buffer(image.loc(), "accumulator", tokens * 4, live_, /*inAccumulator=*/true);
+  return row("sum", image.builder().getF32Type(), accumulatorBuffers_[index], /*inAccumulator=*/true);
+}
+
+FlatSymbolRefAttr SegmentContext::ownerSum(unsigned index) {
+  if (!sumBuffers_[index])
+    sumBuffers_[index] = image.buffer(image.loc(), "owner_sum", tokens * 4, live_);
+  return row("total", image.builder().getF32Type(), sumBuffers_[index]);
+}
+
+FlatSymbolRefAttr SegmentContext::ones(Type type) {
+  FlatSymbolRefAttr &buffer = onesBuffers_[type.isF32() ? "f32" : type.isF16() ? "f16" : "bf16"];
+  if (!buffer)
+    buffer = image.buffer(image.loc(), "ones", tokens * type.getIntOrFloatBitWidth() / 8, live_);
+  return row("ones", type, buffer);
+}
+
+FlatSymbolRefAttr SegmentContext::chainIn(bool east) {
+  return image.receive(east ? "east_in" : "west_in", image.builder().getF32Type(), east ? channels::chainEast : channels::chainWest, {1, 1, 1, tokens}, {}, 0);
+}
+
+FlatSymbolRefAttr SegmentContext::chainOut(bool east) {
+  return image.send(east ? "east_out" : "west_out", image.builder().getF32Type(), east ? channels::chainEast : channels::chainWest, {1, 1, 1, tokens});
+}
+
+FlatSymbolRefAttr SegmentContext::dataTask(Location loc, stream::WireFormat wire, Type type) {
+  ElementType element = elementTypeOf(type);
+  Opcode opcode = wire == stream::WireFormat::Dense32 ? Opcode::Fmacd : wire == stream::WireFormat::Packed16 ? Opcode::Fmacp : Opcode::Fmacw;
+  std::string key = (Twine(mnemonic(opcode)) + "_" + typeName(element)).str();
+  FlatSymbolRefAttr &task = dataTasks_[key];
+  if (!task) {
+    TaskBuilder builder(image, loc, "weights_" + key, wfr::TaskKind::Data);
+    builder.emit(vectorInsn(opcode, element, sum, rows)).finish();
+    task = builder.symbol();
+  }
+  return task;
+}
+
+SymbolRefAttr SegmentContext::passSum(Location loc, bool east) {
+  SymbolRefAttr &task = passSum_[east];
+  if (!task)
+    task = TaskBuilder(image, loc, east ? "pass_east" : "pass_west")
+               .emit(asAsync(clearing(vectorInsn(Opcode::Add, ElementType::F32, east ? eastOut : westOut, east ? eastIn : westIn, sum))))
+               .swap(sum, otherSum)
+               .finish();
+  return task;
+}
+
+// The core keeps the first block that arrives and passes the later ones south; both go on while the next commands are taken.
+void emitSend(SegmentContext &ctx, stream::SendOp op, const Block &block) {
+  ImageBuilder &image = ctx.image;
+  Type i32 = image.builder().getI32Type();
+  wfr::PerCoreAttr after = image.perCore(wfr::PerCoreKind::RowsAfter, 2);
+  Extents rest = {1, 1, 1, waveletsOf(block)};
+  SymbolRefAttr task = TaskBuilder(image, op.getLoc(), named("input", op.getTensorAttr()))
+                           .load(0, ctx.whole(block))
+                           .load(1, image.receive("input_block", block.element, channels::input, {1, 1, block.rows, block.tokens}))
+                           .load(2, image.send("input_rest_out", i32, channels::input, rest, after))
+                           .load(3, image.receive("input_rest", i32, channels::input, rest, after))
+                           .emit(asAsync(vectorInsn(Opcode::Mov, elementTypeOf(block.element), 0, 1)))
+                           .emit(asAsync(vectorInsn(Opcode::Mov, ElementType::I32, 2, 3)))
+                           .finish();
+  wfr::SendOp::create(ctx.steps, op.getLoc(), op.getTensorAttr(), TypeAttr::get(block.element), ctx.steps.getI64IntegerAttr(block.rows), task,
+                      FlatSymbolRefAttr::get(op.getContext(), channels::input));
+}
+
+void emitReceive(SegmentContext &ctx, stream::ReceiveOp op, const Block &block) {
+  ImageBuilder &image = ctx.image;
+  Type i32 = image.builder().getI32Type();
+  wfr::PerCoreAttr before = image.perCore(wfr::PerCoreKind::RowsBefore, 2);
+  Extents rest = {1, 1, 1, waveletsOf(block)};
+  SymbolRefAttr task = TaskBuilder(image, op.getLoc(), named("output", op.getTensorAttr()))
+                           .load(0, ctx.whole(block))
+                           .load(1, image.send("output_block", block.element, channels::output, {1, 1, block.rows, block.tokens}))
+                           .load(2, image.send("output_rest_out", i32, channels::output, rest, before))
+                           .load(3, image.receive("output_rest", i32, channels::output, rest, before))
+                           .emit(asAsync(vectorInsn(Opcode::Mov, elementTypeOf(block.element), 1, 0)))
+                           .emit(asAsync(vectorInsn(Opcode::Mov, ElementType::I32, 2, 3)))
+                           .finish();
+  wfr::ReceiveOp::create(ctx.steps, op.getLoc(), op.getTensorAttr(), TypeAttr::get(block.element), ctx.steps.getI64IntegerAttr(block.rows), task,
+                         FlatSymbolRefAttr::get(op.getContext(), channels::output));
+}
+
+void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input, const Block &output) {
+  ImageBuilder &image = ctx.image;
+  Location loc = op.getLoc();
+  stream::WireFormat wire = *op.getWire();
+  // Packed weights of an odd column end in padding, which the row count of this column's descriptor tells from a weight.
+  wfr::PerCoreAttr valid = image.perCore(wfr::PerCoreKind::ValidFeatures, 0, input.features, input.featureBlock);
+  FlatSymbolRefAttr inputRows =
+      image.memory(input.buffer.getValue().str() + "_rows", input.element, input.buffer, {input.rows, 1, 1, ctx.tokens}, {ctx.tokens, 0, 0, 1}, valid);
+
+  TaskBuilder begin(image, loc, named("begin", op.getWeightAttr()));
+  begin.load(rows, inputRows).load(sum, ctx.accumulator(0)).load(otherSum, ctx.accumulator(1));
+  begin.load(eastIn, ctx.chainIn(true)).load(eastOut, ctx.chainOut(true)).load(westIn, ctx.chainIn(false)).load(westOut, ctx.chainOut(false));
+  begin.load(result, ctx.firstRow(output)).load(total, ctx.ownerSum(0)).load(otherTotal, ctx.ownerSum(1));
+  if (op.getBias())
+    begin.load(ones, ctx.ones(input.element)).load(one, image.constant("one", 1.0f)).emit(vectorInsn(Opcode::Mov, ElementType::F32, ones, one));
+  SymbolRefAttr beginTask = begin.bind(ctx.dataTask(loc, wire, input.element)).finish();
+
+  SymbolRefAttr biasTask;
+  if (op.getBias())
+    biasTask = TaskBuilder(image, loc, named("bias", op.getWeightAttr())).swap(rows, ones).finish();
+
+  // (from the west + own) + from the east; the second sum converts to the result's type.
+  TaskBuilder own(image, loc, named("own", op.getWeightAttr()));
+  own.emit(asAsync(clearing(vectorInsn(Opcode::Add, ElementType::F32, total, eastIn, sum))))
+      .emit(asAsync(vectorInsn(Opcode::Add, ElementType::F32, result, total, westIn)))
+      .advance(result, output.rowBytes())
+      .swap(sum, otherSum)
+      .swap(total, otherTotal);
+  if (op.getBias())
+    own.swap(rows, ones);
+  SymbolRefAttr ownTask = own.finish();
+
+  wfr::CommandOp::create(ctx.steps, loc, beginTask);
+  OpBuilder &b = ctx.steps;
+  auto i64 = [&](int64_t n) { return b.getI64IntegerAttr(n); };
+  wfr::ContractOp::create(b, loc, op.getWeightAttr(), op.getBiasAttr(), TypeAttr::get(input.element), stream::WireFormatAttr::get(b.getContext(), wire),
+                          i64(output.features), i64(input.features), op.getRowStrideAttr(), op.getColumnStrideAttr(), op.getOffsetAttr(), i64(input.rows),
+                          i64(output.rows), ctx.passSum(loc, true), ctx.passSum(loc, false), ownTask, biasTask);
+}
+
+// y[n] = gamma[n] * x[n] + beta * 1: `rows` is a pointer to row n, exchanged with the ones for beta.
+void emitScale(SegmentContext &ctx, stream::ScaleOp op, const Block &input, const Block &output) {
+  ImageBuilder &image = ctx.image;
+  Location loc = op.getLoc();
+  stream::WireFormat wire = *op.getWire();
+  FlatSymbolRefAttr name = op.getGammaAttr() ? op.getGammaAttr() : op.getBetaAttr();
+
+  TaskBuilder begin(image, loc, named("begin", name));
+  begin.load(rows, ctx.firstRow(input)).load(sum, ctx.accumulator(0)).load(otherSum, ctx.accumulator(1)).load(result, ctx.firstRow(output));
+  begin.load(zero, image.constant("zero", 0.0f));
+  if (op.getBeta())
+    begin.load(ones, ctx.ones(input.element)).load(one, image.constant("one", 1.0f)).emit(vectorInsn(Opcode::Mov, ElementType::F32, ones, one));
+  SymbolRefAttr beginTask = begin.bind(ctx.dataTask(loc, wire, input.element)).finish();
+
+  SymbolRefAttr biasTask;
+  if (op.getBeta())
+    biasTask = TaskBuilder(image, loc, named("beta", name)).swap(rows, ones).finish();
+
+  TaskBuilder own(image, loc, named("own", name));
+  own.emit(asAsync(clearing(vectorInsn(Opcode::Add, ElementType::F32, result, zero, sum)))).advance(result, output.rowBytes()).swap(sum, otherSum);
+  if (op.getBeta())
+    own.swap(rows, ones);
+  SymbolRefAttr ownTask = own.advance(rows, input.rowBytes()).finish();
+
+  wfr::CommandOp::create(ctx.steps, loc, beginTask);
+  OpBuilder &b = ctx.steps;
+  wfr::ScaleOp::create(b, loc, op.getGammaAttr(), op.getBetaAttr(), TypeAttr::get(input.element), stream::WireFormatAttr::get(b.getContext(), wire),
+                       b.getI64IntegerAttr(output.features), b.getI64IntegerAttr(output.rows), ownTask, biasTask);
+}
+
+// Each core combines its rows; a chain combines the columns from the west; the last column sends the result back to all.
+void emitReduce(SegmentContext &ctx, stream::ReduceOp op, const Block &input, const Block &output) {
+  ImageBuilder &image = ctx.image;
+  Opcode opcode = op.getCombiner() == stream::Combiner::Add ? Opcode::Add : op.getCombiner() == stream::Combiner::Max ? Opcode::Max : Opcode::Min;
+  float infinity = std::numeric_limits<float>::infinity();
+  float neutral = op.getCombiner() == stream::Combiner::Add ? 0.0f : op.getCombiner() == stream::Combiner::Max ? -infinity : infinity;
+  uint32_t neutralBits = op.getCombiner() == stream::Combiner::Add ? 0 : op.getCombiner() == stream::Combiner::Max ? 0xff800000 : 0x7f800000;
+  ElementType type = elementTypeOf(output.element);
+  int64_t t = ctx.tokens;
+  Type f32 = image.builder().getF32Type();
+
+  FlatSymbolRefAttr partial = image.buffer(op.getLoc(), "partial", output.rowBytes(), {ctx.step, ctx.step});
+  wfr::PerCoreAttr valid = image.perCore(wfr::PerCoreKind::ValidFeatures, 2, input.features, input.featureBlock);
+  wfr::PerCoreAttr last = image.perCore(wfr::PerCoreKind::LastColumn, 3), notLast = image.perCore(wfr::PerCoreKind::NotLastColumn, 3);
+  Extents row = {1, 1, 1, t}, rowStrides = {0, 0, 0, 1}, all = {1, 1, input.rows, t};
+  auto rowOf = [&](StringRef hint, FlatSymbolRefAttr buffer, wfr::PerCoreAttr where) { return image.memory(hint, output.element, buffer, row, rowStrides, where); };
+  auto chain = [&](wfr::PerCoreAttr where) { return image.receive("reduce_in", f32, channels::chainEast, row, where, neutralBits); };
+
+  // The columns differ in extents only: what a column does not do has no elements there.
+  SymbolRefAttr task = TaskBuilder(image, op.getLoc(), "reduce")
+                           .load(0, rowOf("partial", partial, {}))
+                           .load(1, image.constant("neutral", neutral))
+                           .emit(vectorInsn(Opcode::Mov, type, 0, 1))
+                           .load(2, image.memory("partial_rows", output.element, partial, all, rowStrides, valid))
+                           .load(3, image.memory("reduced_rows", input.element, input.buffer, all, {0, 0, t, 1}, valid))
+                           .emit(vectorInsn(opcode, type, 2, 2, 3))
+                           .load(4, image.send("reduce_out", f32, channels::chainEast, row, notLast))
+                           .load(5, chain(notLast))
+                           .load(6, rowOf("partial_sent", partial, notLast))
+                           .emit(vectorInsn(opcode, type, 4, 5, 6))
+                           .load(7, rowOf("reduced_last", output.buffer, last))
+                           .load(8, chain(last))
+                           .load(9, rowOf("partial_last", partial, last))
+                           .emit(vectorInsn(opcode, type, 7, 8, 9))
+                           .load(10, image.send("cast_out", f32, channels::castWest, row, last))
+                           .emit(vectorInsn(Opcode::Mov, type, 10, 7))
+                           .load(11, rowOf("reduced_others", output.buffer, notLast))
+                           .load(12, image.receive("cast_in", f32, channels::castWest, row, notLast))
+                           .emit(vectorInsn(Opcode::Mov, type, 11, 12))
+                           .finish();
+  wfr::CommandOp::create(ctx.steps, op.getLoc(), task);
+}
+
+} // namespace wafer

@@ -1,0 +1,75 @@
+//===- Kernels.h - the code of each stream kernel ---------------------------===//
+//
+// One function per kernel: it writes the kernel's tasks and descriptors into the image and its steps into the phase. docs/spec/kernels.md shows the code.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_LIB_CONVERSION_STREAMTOWAFER_KERNELS_H
+#define WAFER_LIB_CONVERSION_STREAMTOWAFER_KERNELS_H
+
+#include "ImageBuilder.h"
+
+#include "wafer/Dialect/Stream/Stream.h"
+
+namespace wafer {
+
+/// A value of a segment in the SRAM of its cores: `rows` features of `tokens` tokens each, features outermost.
+struct Block {
+  mlir::FlatSymbolRefAttr buffer;
+  mlir::Type element;
+  int64_t rows = 1;
+  int64_t tokens = 1;
+  int64_t features = 1;      ///< of the whole tensor
+  int64_t featureBlock = 0;  ///< 0: one feature per token, a copy in every column
+
+  int64_t elementBytes() const { return element.getIntOrFloatBitWidth() / 8; }
+  int64_t rowBytes() const { return tokens * elementBytes(); }
+};
+
+/// What the kernels of one segment share. Tasks and buffers that several kernels use are written at their first use.
+class SegmentContext {
+public:
+  SegmentContext(ImageBuilder &image, mlir::OpBuilder &steps, int64_t tokenBlock, LiveRange live);
+
+  ImageBuilder &image;
+  mlir::OpBuilder &steps; ///< inserts into the phase
+  const int64_t tokens;   ///< per core
+  int64_t step = 0;       ///< index of the kernel, for live ranges
+
+  /// All of a block, or `rows` of its rows from the first on.
+  mlir::FlatSymbolRefAttr whole(const Block &block);
+  mlir::FlatSymbolRefAttr firstRows(const Block &block, int64_t rows);
+  mlir::FlatSymbolRefAttr firstRow(const Block &block) { return firstRows(block, 1); }
+
+  /// Two accumulators in the cache.
+  mlir::FlatSymbolRefAttr accumulator(unsigned index);
+  /// Two f32 rows for the sum that an owner builds.
+  mlir::FlatSymbolRefAttr ownerSum(unsigned index);
+  /// A row of ones of the type, and the constant that fills it.
+  mlir::FlatSymbolRefAttr ones(mlir::Type type);
+  mlir::FlatSymbolRefAttr chainIn(bool east);
+  mlir::FlatSymbolRefAttr chainOut(bool east);
+  /// The data task for a wire format and value type.
+  mlir::FlatSymbolRefAttr dataTask(mlir::Location loc, stream::WireFormat wire, mlir::Type type);
+  /// The task that passes a partial sum on.
+  mlir::SymbolRefAttr passSum(mlir::Location loc, bool east);
+
+private:
+  mlir::FlatSymbolRefAttr row(llvm::StringRef hint, mlir::Type type, mlir::FlatSymbolRefAttr buffer, bool inAccumulator = false);
+  LiveRange live_;
+  mlir::FlatSymbolRefAttr accumulatorBuffers_[2], sumBuffers_[2];
+  llvm::StringMap<mlir::FlatSymbolRefAttr> onesBuffers_, dataTasks_;
+  mlir::SymbolRefAttr passSum_[2];
+};
+
+void emitSend(SegmentContext &ctx, stream::SendOp op, const Block &block);
+void emitReceive(SegmentContext &ctx, stream::ReceiveOp op, const Block &block);
+void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input, const Block &result);
+void emitScale(SegmentContext &ctx, stream::ScaleOp op, const Block &input, const Block &result);
+void emitReduce(SegmentContext &ctx, stream::ReduceOp op, const Block &input, const Block &result);
+/// Fails with a diagnostic that names the operation which has no instruction (map_c3), or too many of them.
+mlir::LogicalResult emitMap(SegmentContext &ctx, stream::MapOp op, llvm::ArrayRef<Block> inputs, const Block &result);
+
+} // namespace wafer
+
+#endif // WAFER_LIB_CONVERSION_STREAMTOWAFER_KERNELS_H

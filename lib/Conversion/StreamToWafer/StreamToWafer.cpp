@@ -1,0 +1,236 @@
+//===- StreamToWafer.cpp - kernels become machine code ----------------------===//
+//
+// Walks the segments and calls of a stream.program in order, gives every value a buffer, and lets the kernels write their code and steps.
+//
+//===----------------------------------------------------------------------===//
+
+#include "wafer/Conversion/StreamToWafer.h"
+
+#include "Kernels.h"
+
+#include "wafer/Dialect/PE/PE.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Pass/Pass.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+namespace wafer {
+
+namespace {
+
+class ProgramLowering {
+public:
+  explicit ProgramLowering(stream::ProgramOp program) : source_(program) {}
+  LogicalResult run();
+
+private:
+  LogicalResult lowerSegment(stream::SegmentOp segment);
+  LogicalResult lowerKernel(SegmentContext &ctx, Operation *op);
+  void assignBlocks(stream::SegmentOp segment, stream::GridAttr grid);
+  Block blockOf(Value value, stream::GridAttr grid) const;
+  void writeChannels();
+
+  stream::ProgramOp source_;
+  wfr::ProgramOp target_;
+  wfr::EntryOp entry_;
+  std::unique_ptr<ImageBuilder> image_;
+  llvm::DenseMap<Value, Block> blocks_;
+  int64_t step_ = 0;
+};
+
+/// The entry's inputs or outputs: the program's tensors of that role, in order.
+ArrayAttr tensorsOf(stream::ProgramOp program, stream::Role role) {
+  SmallVector<Attribute> names;
+  for (auto tensor : program.getOps<stream::TensorOp>())
+    if (tensor.getRole() == role)
+      names.push_back(FlatSymbolRefAttr::get(tensor.getSymNameAttr()));
+  return ArrayAttr::get(program.getContext(), names);
+}
+
+Block ProgramLowering::blockOf(Value value, stream::GridAttr grid) const {
+  auto type = cast<RankedTensorType>(value.getType());
+  Block block;
+  block.element = type.getElementType();
+  block.tokens = grid.getTokenBlock();
+  block.features = type.getShape().back();
+  block.featureBlock = cast<stream::LayoutAttr>(type.getEncoding()).getFeatureBlock();
+  block.rows = std::max<int64_t>(block.featureBlock, 1);
+  return block;
+}
+
+/// A buffer per value, alive from its kernel to the last kernel that reads it; a map writes over an operand that nobody needs any more.
+void ProgramLowering::assignBlocks(stream::SegmentOp segment, stream::GridAttr grid) {
+  llvm::DenseMap<Operation *, int64_t> stepOf;
+  int64_t step = step_;
+  for (Operation &op : segment.getBody().front())
+    stepOf[&op] = step++;
+
+  // Values that share a buffer, by the value that owns it.
+  llvm::MapVector<Value, SmallVector<Value>> sharing;
+  llvm::DenseMap<Value, Value> ownerOf;
+  for (Operation &op : segment.getBody().front()) {
+    for (Value result : op.getResults()) {
+      Value owner = result;
+      if (auto map = dyn_cast<stream::MapOp>(op))
+        for (Value input : map.getInputs())
+          if (input.hasOneUse() && input.getType() == result.getType())
+            owner = ownerOf.lookup(input);
+      ownerOf[result] = owner;
+      sharing[owner].push_back(result);
+    }
+  }
+  for (auto &[owner, values] : sharing) {
+    LiveRange live = {stepOf[owner.getDefiningOp()], stepOf[owner.getDefiningOp()]};
+    for (Value value : values)
+      for (Operation *user : value.getUsers())
+        live.last = std::max(live.last, stepOf[user]);
+    Block block = blockOf(owner, grid);
+    StringRef hint = owner.getDefiningOp()->getName().stripDialect();
+    block.buffer = image_->buffer(owner.getLoc(), (hint + "_value").str(), block.rows * block.rowBytes(), live);
+    for (Value value : values)
+      blocks_[value] = block;
+  }
+}
+
+LogicalResult ProgramLowering::lowerKernel(SegmentContext &ctx, Operation *op) {
+  return llvm::TypeSwitch<Operation *, LogicalResult>(op)
+      .Case([&](stream::SendOp send) {
+        emitSend(ctx, send, blocks_[send.getResult()]);
+        return success();
+      })
+      .Case([&](stream::ReceiveOp receive) {
+        emitReceive(ctx, receive, blocks_[receive.getValue()]);
+        return success();
+      })
+      .Case([&](stream::ContractOp contract) {
+        if (!contract.getWire())
+          return LogicalResult(contract.emitOpError("has no wire format; run stream-choose-wire-format first"));
+        emitContract(ctx, contract, blocks_[contract.getInput()], blocks_[contract.getResult()]);
+        return success();
+      })
+      .Case([&](stream::ScaleOp scale) {
+        if (!scale.getWire())
+          return LogicalResult(scale.emitOpError("has no wire format; run stream-choose-wire-format first"));
+        emitScale(ctx, scale, blocks_[scale.getInput()], blocks_[scale.getResult()]);
+        return success();
+      })
+      .Case([&](stream::ReduceOp reduce) {
+        emitReduce(ctx, reduce, blocks_[reduce.getInput()], blocks_[reduce.getResult()]);
+        return success();
+      })
+      .Case([&](stream::MapOp map) {
+        SmallVector<Block> inputs;
+        for (Value input : map.getInputs())
+          inputs.push_back(blocks_[input]);
+        return emitMap(ctx, map, inputs, blocks_[map.getResult()]);
+      })
+      .Default([](Operation *other) { return LogicalResult(other->emitOpError("is not a kernel that convert-stream-to-wafer knows")); });
+}
+
+LogicalResult ProgramLowering::lowerSegment(stream::SegmentOp segment) {
+  std::optional<stream::GridAttr> grid = segment.getGrid();
+  if (!grid)
+    return segment.emitOpError("has no grid; run stream-assign-layout first");
+  int64_t tokens = 0;
+  for (Operation &op : segment.getBody().front())
+    for (Value result : op.getResults()) {
+      auto type = cast<RankedTensorType>(result.getType());
+      if (!isa_and_present<stream::LayoutAttr>(type.getEncoding()))
+        return op.emitOpError("has no layout; run stream-assign-layout first");
+      tokens = type.getNumElements() / type.getShape().back();
+    }
+
+  OpBuilder builder = OpBuilder::atBlockEnd(&entry_.getBody().front());
+  auto placed = wfr::GridAttr::get(builder.getContext(), 0, 0, grid->getColumns(), grid->getRows(), grid->getGroups(), grid->getTokenBlock(), tokens,
+                                   grid->getMicroBatches());
+  auto phase = wfr::PhaseOp::create(builder, segment.getLoc(), placed, FlatSymbolRefAttr::get(builder.getContext(), channels::command));
+  OpBuilder steps = OpBuilder::atBlockEnd(&phase.getBody().emplaceBlock());
+
+  assignBlocks(segment, *grid);
+  int64_t count = std::distance(segment.getBody().front().begin(), segment.getBody().front().end());
+  SegmentContext ctx(*image_, steps, grid->getTokenBlock(), {step_, step_ + count - 1});
+  for (Operation &op : segment.getBody().front()) {
+    ctx.step = step_++;
+    if (failed(lowerKernel(ctx, &op)))
+      return failure();
+  }
+  return success();
+}
+
+void ProgramLowering::writeChannels() {
+  OpBuilder builder = OpBuilder::atBlockBegin(&target_.getBody().front());
+  auto channel = [&](StringRef name, wfr::ChannelKind kind, bool weight) {
+    wfr::ChannelOp::create(builder, target_.getLoc(), builder.getStringAttr(name), wfr::ChannelKindAttr::get(builder.getContext(), kind),
+                           weight ? builder.getUnitAttr() : UnitAttr());
+  };
+  channel(channels::command, wfr::ChannelKind::ColumnMulticast, /*weight=*/true);
+  for (auto [name, kind] : {std::pair(channels::input, wfr::ChannelKind::RelayIn), std::pair(channels::output, wfr::ChannelKind::RelayOut),
+                            std::pair(channels::chainEast, wfr::ChannelKind::ChainEast), std::pair(channels::chainWest, wfr::ChannelKind::ChainWest),
+                            std::pair(channels::castWest, wfr::ChannelKind::MulticastWest)})
+    if (image_->usesChannel(name))
+      channel(name, kind, /*weight=*/false);
+}
+
+LogicalResult ProgramLowering::run() {
+  OpBuilder builder(source_);
+  target_ = wfr::ProgramOp::create(builder, source_.getLoc(), source_.getSymNameAttr(), source_.getMachineAttr());
+  OpBuilder inside = OpBuilder::atBlockBegin(&target_.getBody().emplaceBlock());
+  for (auto tensor : source_.getOps<stream::TensorOp>())
+    wfr::TensorOp::create(inside, tensor.getLoc(), tensor.getSymNameAttr(), tensor.getRoleAttr(), tensor.getTypeAttr());
+  for (auto function : source_.getOps<func::FuncOp>())
+    inside.clone(*function);
+  auto image = wfr::ImageOp::create(inside, source_.getLoc(), "main", channels::command);
+  image.getBody().emplaceBlock();
+  image_ = std::make_unique<ImageBuilder>(image);
+  entry_ = wfr::EntryOp::create(inside, source_.getLoc(), source_.getSymName(), tensorsOf(source_, stream::Role::Input),
+                                tensorsOf(source_, stream::Role::Output));
+  OpBuilder entry = OpBuilder::atBlockBegin(&entry_.getBody().emplaceBlock());
+
+  bool onWafer = false;
+  for (Operation &op : source_.getBody().front()) {
+    if (auto segment = dyn_cast<stream::SegmentOp>(op)) {
+      if (segment.getBody().front().empty())
+        continue;
+      onWafer = true;
+      if (failed(lowerSegment(segment)))
+        return failure();
+    } else if (auto call = dyn_cast<stream::CallOp>(op)) {
+      entry.setInsertionPointToEnd(&entry_.getBody().front());
+      wfr::CallOp::create(entry, call.getLoc(), call.getCalleeAttr(), call.getInputsAttr(), call.getOutputsAttr(), call.getReasonAttr());
+    }
+  }
+  if (onWafer)
+    writeChannels();
+  else
+    image.erase();
+  source_.erase();
+  return success();
+}
+
+class ConvertStreamToWafer : public PassWrapper<ConvertStreamToWafer, OperationPass<ModuleOp>> {
+public:
+  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(ConvertStreamToWafer)
+
+  StringRef getArgument() const final { return "convert-stream-to-wafer"; }
+  StringRef getDescription() const final { return "Turn the kernels of a laid-out stream.program into tasks, descriptors, buffers and schedule steps"; }
+  void getDependentDialects(DialectRegistry &registry) const final { registry.insert<wfr::WaferDialect, pe::PEDialect>(); }
+
+  void runOnOperation() final {
+    for (auto program : llvm::make_early_inc_range(getOperation().getOps<stream::ProgramOp>()))
+      if (failed(ProgramLowering(program).run()))
+        return signalPassFailure();
+  }
+};
+
+} // namespace
+
+std::unique_ptr<Pass> createConvertStreamToWaferPass() { return std::make_unique<ConvertStreamToWafer>(); }
+
+void registerConvertStreamToWaferPass() {
+  PassRegistration<ConvertStreamToWafer>();
+}
+
+} // namespace wafer

@@ -1,0 +1,216 @@
+//===- KernelOps.cpp - verifiers and folders of kernels --------------------===//
+
+#include "wafer/Dialect/Stream/Stream.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/PatternMatch.h"
+
+using namespace mlir;
+using namespace wafer::stream;
+
+#define GET_OP_CLASSES
+#include "wafer/Dialect/Stream/StreamOps.cpp.inc"
+
+/// The MemoryX tensor that a kernel names, or null after an error.
+static TensorOp lookupTensor(Operation *op, FlatSymbolRefAttr name, StringRef label) {
+  auto tensor = op->getParentOfType<ProgramOp>().lookupSymbol<TensorOp>(name.getAttr());
+  if (!tensor)
+    op->emitOpError() << label << ": found no stream.tensor " << name << " in the program";
+  return tensor;
+}
+
+static int64_t numElements(TensorOp tensor) {
+  auto type = cast<RankedTensorType>(tensor.getType());
+  return type.hasStaticShape() ? type.getNumElements() : 0;
+}
+
+/// Leading dimensions of the outside are flattened to tokens, so only the number of elements and the last dimension count (send_c1, receive_c1).
+static LogicalResult verifyFlattens(Operation *op, TensorOp tensor, RankedTensorType value, StringRef label) {
+  auto outside = cast<RankedTensorType>(tensor.getType());
+  int64_t last = outside.getRank() == 0 ? 1 : outside.getShape().back();
+  if (numElements(tensor) == value.getNumElements() && last == numFeatures(value))
+    return success();
+  InFlightDiagnostic diag = op->emitOpError() << label << ": found " << value.getDimSize(0) << " tokens x " << value.getDimSize(1)
+                                              << " features, expected the elements and the last dimension of " << outside;
+  diag.attachNote(tensor.getLoc()) << "tensor is here";
+  return diag;
+}
+
+LogicalResult SendOp::verify() {
+  TensorOp tensor = lookupTensor(*this, getTensorAttr(), "send_c1");
+  if (!tensor)
+    return failure();
+  // send_c2
+  if (tensor.getRole() == Role::Weight) {
+    InFlightDiagnostic diag = emitOpError() << "send_c2: found the weight " << getTensorAttr() << ", expected an input or intermediate; weights are streamed by "
+                                            << "stream.contract and stream.scale";
+    diag.attachNote(tensor.getLoc()) << "tensor is here";
+    return diag;
+  }
+  // send_c1
+  return verifyFlattens(*this, tensor, getResult().getType(), "send_c1");
+}
+
+LogicalResult ReceiveOp::verify() {
+  TensorOp tensor = lookupTensor(*this, getTensorAttr(), "receive_c1");
+  if (!tensor)
+    return failure();
+  // receive_c2
+  if (tensor.getRole() != Role::Output && tensor.getRole() != Role::Intermediate) {
+    InFlightDiagnostic diag = emitOpError() << "receive_c2: found " << getTensorAttr() << " of role " << stringifyRole(tensor.getRole())
+                                            << ", expected output or intermediate";
+    diag.attachNote(tensor.getLoc()) << "tensor is here";
+    return diag;
+  }
+  // receive_c1
+  return verifyFlattens(*this, tensor, getValue().getType(), "receive_c1");
+}
+
+static LogicalResult verifySameTokens(Operation *op, RankedTensorType input, RankedTensorType result, StringRef label) {
+  if (numTokens(input) != numTokens(result))
+    return op->emitOpError() << label << ": found " << numTokens(result) << " tokens in the result, expected " << numTokens(input) << " as in the input";
+  return success();
+}
+
+static LogicalResult verifyWire(Operation *op, std::optional<WireFormat> wire, Type element, StringRef label) {
+  if (wire && !wireFormatFits(*wire, element))
+    return op->emitOpError() << label << ": found wire format " << stringifyWireFormat(*wire) << " with " << element
+                             << " input, expected dense32 with f32, packed16 or indexed16 with f16 or bf16";
+  return success();
+}
+
+/// A vector of one element per feature, streamed beside the weights.
+static LogicalResult verifyPerFeature(Operation *op, FlatSymbolRefAttr name, int64_t features, StringRef label) {
+  TensorOp tensor = lookupTensor(op, name, label);
+  if (!tensor)
+    return failure();
+  if (numElements(tensor) == features)
+    return success();
+  InFlightDiagnostic diag = op->emitOpError() << label << ": found " << numElements(tensor) << " elements in " << name << ", expected " << features
+                                              << ", one per feature of the result";
+  diag.attachNote(tensor.getLoc()) << "tensor is here";
+  return diag;
+}
+
+LogicalResult ContractOp::verify() {
+  RankedTensorType input = getInput().getType(), result = getResult().getType();
+  // contract_c1
+  if (failed(verifySameTokens(*this, input, result, "contract_c1")))
+    return failure();
+  // contract_c2
+  TensorOp weight = lookupTensor(*this, getWeightAttr(), "contract_c2");
+  if (!weight)
+    return failure();
+  int64_t lastRow = numFeatures(result) - 1, lastColumn = numFeatures(input) - 1;
+  int64_t low = getOffset() + std::min<int64_t>(0, lastRow * getRowStride()) + std::min<int64_t>(0, lastColumn * getColumnStride());
+  int64_t high = getOffset() + std::max<int64_t>(0, lastRow * getRowStride()) + std::max<int64_t>(0, lastColumn * getColumnStride());
+  if (lastRow >= 0 && lastColumn >= 0 && (low < 0 || high >= numElements(weight))) {
+    InFlightDiagnostic diag = emitOpError() << "contract_c2: found elements " << low << " to " << high << " of " << getWeightAttr() << ", expected 0 to "
+                                            << numElements(weight) - 1;
+    diag.attachNote(weight.getLoc()) << "weight is here";
+    return diag;
+  }
+  // contract_c3
+  if (getBiasAttr() && failed(verifyPerFeature(*this, getBiasAttr(), numFeatures(result), "contract_c3")))
+    return failure();
+  // contract_c4
+  return verifyWire(*this, getWire(), input.getElementType(), "contract_c4");
+}
+
+LogicalResult ScaleOp::verify() {
+  RankedTensorType input = getInput().getType(), result = getResult().getType();
+  if (failed(verifySameTokens(*this, input, result, "scale_c1")))
+    return failure();
+  if (numFeatures(input) != numFeatures(result))
+    return emitOpError() << "scale_c1: found " << numFeatures(result) << " features in the result, expected " << numFeatures(input) << " as in the input";
+  // scale_c2
+  if (!getGammaAttr() && !getBetaAttr())
+    return emitOpError() << "scale_c2: found neither gamma nor beta, expected at least one";
+  // scale_c1
+  if (getGammaAttr() && failed(verifyPerFeature(*this, getGammaAttr(), numFeatures(result), "scale_c1")))
+    return failure();
+  if (getBetaAttr() && failed(verifyPerFeature(*this, getBetaAttr(), numFeatures(result), "scale_c1")))
+    return failure();
+  // scale_c3
+  return verifyWire(*this, getWire(), input.getElementType(), "scale_c3");
+}
+
+LogicalResult MapOp::verify() {
+  RankedTensorType result = getResult().getType();
+  // map_c1
+  for (Value input : getInputs()) {
+    auto type = cast<RankedTensorType>(input.getType());
+    if (failed(verifySameTokens(*this, type, result, "map_c1")))
+      return failure();
+    if (numFeatures(type) != numFeatures(result) && numFeatures(type) != 1)
+      return emitOpError() << "map_c1: found an operand of " << numFeatures(type) << " features, expected " << numFeatures(result) << " or 1";
+  }
+  // map_c2
+  Block &body = getBody().front();
+  if (body.getNumArguments() != getInputs().size())
+    return emitOpError() << "map_c2: found " << body.getNumArguments() << " block arguments, expected " << getInputs().size() << ", one per operand";
+  for (auto [argument, input] : llvm::zip_equal(body.getArguments(), getInputs())) {
+    Type element = cast<RankedTensorType>(input.getType()).getElementType();
+    if (argument.getType() != element)
+      return emitOpError() << "map_c2: found block argument " << argument.getArgNumber() << " of type " << argument.getType() << ", expected " << element;
+  }
+  auto yield = dyn_cast<YieldOp>(body.back());
+  if (!yield)
+    return emitOpError() << "map_c2: expected the body to end with stream.yield";
+  if (yield.getValue().getType() != result.getElementType())
+    return emitOpError() << "map_c2: found a yielded value of type " << yield.getValue().getType() << ", expected " << result.getElementType();
+  // map_c3
+  for (Operation &op : body.without_terminator())
+    if (!hasMachineInstruction(&op))
+      return op.emitError() << "map_c3: found '" << op.getName() << "' in a stream.map, expected an operation that has a machine instruction";
+  return success();
+}
+
+/// A map that yields its argument is the operand itself when shape, type and layout agree.
+OpFoldResult MapOp::fold(FoldAdaptor) {
+  auto yield = dyn_cast<YieldOp>(getBody().front().back());
+  if (!yield)
+    return {};
+  auto argument = dyn_cast<BlockArgument>(yield.getValue());
+  if (!argument)
+    return {};
+  Value input = getInputs()[argument.getArgNumber()];
+  return input.getType() == getType() ? OpFoldResult(input) : OpFoldResult();
+}
+
+namespace {
+/// One operand per value, and none that the body does not read: fewer descriptors for a core to set up.
+struct DropRedundantOperands : OpRewritePattern<MapOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(MapOp map, PatternRewriter &rewriter) const override {
+    Block &body = map.getBody().front();
+    for (auto [index, input] : llvm::enumerate(map.getInputs())) {
+      BlockArgument argument = body.getArgument(index);
+      size_t first = std::distance(map.getInputs().begin(), llvm::find(map.getInputs(), input));
+      bool repeated = first != index;
+      if (!repeated && !argument.use_empty())
+        continue;
+      rewriter.modifyOpInPlace(map, [&, index = index] {
+        if (repeated)
+          argument.replaceAllUsesWith(body.getArgument(first));
+        body.eraseArgument(index);
+        map->eraseOperand(index);
+      });
+      return success();
+    }
+    return rewriter.notifyMatchFailure(map, "every operand is read and none is there twice");
+  }
+};
+} // namespace
+
+void MapOp::getCanonicalizationPatterns(RewritePatternSet &results, MLIRContext *context) { results.add<DropRedundantOperands>(context); }
+
+LogicalResult ReduceOp::verify() {
+  RankedTensorType input = getInput().getType(), result = getResult().getType();
+  // reduce_c1
+  if (failed(verifySameTokens(*this, input, result, "reduce_c1")))
+    return failure();
+  if (numFeatures(result) != 1)
+    return emitOpError() << "reduce_c1: found " << numFeatures(result) << " features in the result, expected 1";
+  return success();
+}

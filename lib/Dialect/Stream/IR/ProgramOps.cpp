@@ -1,0 +1,91 @@
+//===- ProgramOps.cpp - verifiers of programs, tensors, segments, calls ----===//
+
+#include "wafer/Dialect/Stream/Stream.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+using namespace mlir;
+using namespace wafer::stream;
+
+LogicalResult ProgramOp::verify() {
+  // program_c1
+  for (Operation &op : *getBody().begin())
+    if (!isa<TensorOp, SegmentOp, CallOp, func::FuncOp>(op))
+      return op.emitError() << "program_c1: found '" << op.getName() << "' in a stream.program, expected stream.tensor, stream.segment, stream.call or func.func";
+  return success();
+}
+
+LogicalResult TensorOp::verify() {
+  // tensor_c1
+  auto type = cast<RankedTensorType>(getType());
+  if (!type.hasStaticShape() || type.getEncoding())
+    return emitOpError() << "tensor_c1: found type " << type << ", expected a static shape without encoding";
+  return success();
+}
+
+static LogicalResult verifyOnGrid(Operation *op, RankedTensorType type, GridAttr grid) {
+  // segment_c2
+  LayoutAttr layout = getLayout(type);
+  if (!layout)
+    return op->emitOpError() << "segment_c2: found no layout on " << type << ", expected a #stream.layout because the segment has a grid";
+  int64_t block = layout.getFeatureBlock(), features = numFeatures(type);
+  if (block == 0 ? features != 1 : grid.getColumns() * block < features)
+    return op->emitOpError() << "segment_c2: found feature_block = " << block << " on " << grid.getColumns() << " columns, expected to cover " << features
+                             << (features == 1 ? " feature" : " features");
+  // segment_c3
+  int64_t covered = grid.getGroups() * grid.getRows() * grid.getTokenBlock() * grid.getMicroBatches();
+  if (covered < numTokens(type))
+    return op->emitOpError() << "segment_c3: found a grid for " << covered << " tokens, expected at least " << numTokens(type);
+  return success();
+}
+
+LogicalResult SegmentOp::verify() {
+  std::optional<int64_t> tokens;
+  for (Operation &op : *getBody().begin()) {
+    // segment_c4
+    if (!isa<SendOp, ReceiveOp, ContractOp, ScaleOp, MapOp, ReduceOp>(op))
+      return op.emitError() << "segment_c4: found '" << op.getName() << "' in a stream.segment, expected a kernel";
+    for (Value result : op.getResults()) {
+      auto type = dyn_cast<RankedTensorType>(result.getType());
+      if (!type || type.getRank() != 2)
+        continue; // The kernel's own verifier refuses it.
+      // segment_c1
+      if (!tokens)
+        tokens = numTokens(type);
+      if (numTokens(type) != *tokens)
+        return op.emitOpError() << "segment_c1: found " << numTokens(type) << " tokens, expected " << *tokens << " as in the values before it";
+      if (getGrid() && failed(verifyOnGrid(&op, type, *getGrid())))
+        return failure();
+    }
+  }
+  return success();
+}
+
+LogicalResult CallOp::verify() {
+  // call_c1
+  auto program = (*this)->getParentOfType<ProgramOp>();
+  auto callee = program.lookupSymbol<func::FuncOp>(getCallee());
+  if (!callee)
+    return emitOpError() << "call_c1: found no func.func " << getCalleeAttr() << " in the program";
+  auto check = [&](ArrayRef<Attribute> names, TypeRange types, StringRef what) -> LogicalResult {
+    if (names.size() != types.size()) {
+      InFlightDiagnostic diag = emitOpError() << "call_c1: found " << names.size() << " " << what << ", expected " << types.size();
+      diag.attachNote(callee.getLoc()) << "callee is here";
+      return diag;
+    }
+    for (auto [name, type] : llvm::zip_equal(names, types)) {
+      auto symbol = cast<FlatSymbolRefAttr>(name);
+      auto tensor = program.lookupSymbol<TensorOp>(symbol.getAttr());
+      if (!tensor)
+        return emitOpError() << "call_c1: found no stream.tensor " << symbol << " in the program";
+      if (tensor.getType() != type) {
+        InFlightDiagnostic diag = emitOpError() << "call_c1: found " << symbol << " of type " << tensor.getType() << ", expected " << type;
+        diag.attachNote(callee.getLoc()) << "callee is here";
+        return diag;
+      }
+    }
+    return success();
+  };
+  if (failed(check(getInputs().getValue(), callee.getArgumentTypes(), "inputs")))
+    return failure();
+  return check(getOutputs().getValue(), callee.getResultTypes(), "outputs");
+}

@@ -1,0 +1,51 @@
+//===- Stream.cpp - the stream dialect and its attributes ------------------===//
+
+#include "wafer/Dialect/Stream/Stream.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace wafer::stream;
+
+#include "wafer/Dialect/Stream/StreamDialect.cpp.inc"
+#include "wafer/Dialect/Stream/StreamEnums.cpp.inc"
+#define GET_ATTRDEF_CLASSES
+#include "wafer/Dialect/Stream/StreamAttrs.cpp.inc"
+
+void StreamDialect::initialize() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "wafer/Dialect/Stream/StreamAttrs.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "wafer/Dialect/Stream/StreamOps.cpp.inc"
+      >();
+}
+
+static LogicalResult verifyPositive(function_ref<InFlightDiagnostic()> emitError, StringRef name, int64_t value) {
+  if (value < 1)
+    return emitError() << "found " << name << " = " << value << ", expected at least 1";
+  return success();
+}
+
+LogicalResult GridAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t columns, int64_t rows, int64_t groups, int64_t tokenBlock,
+                               int64_t microBatches) {
+  return success(succeeded(verifyPositive(emitError, "columns", columns)) && succeeded(verifyPositive(emitError, "rows", rows)) &&
+                 succeeded(verifyPositive(emitError, "groups", groups)) && succeeded(verifyPositive(emitError, "token_block", tokenBlock)) &&
+                 succeeded(verifyPositive(emitError, "micro_batches", microBatches)));
+}
+
+LogicalResult LayoutAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t featureBlock) {
+  if (featureBlock < 0)
+    return emitError() << "found feature_block = " << featureBlock << ", expected 0 (a copy in every column) or more";
+  return success();
+}
+
+LayoutAttr wafer::stream::getLayout(RankedTensorType type) { return dyn_cast_or_null<LayoutAttr>(type.getEncoding()); }
+
+bool wafer::stream::wireFormatFits(WireFormat wire, Type type) { return wire == WireFormat::Dense32 ? type.isF32() : type.isF16() || type.isBF16(); }

@@ -49,6 +49,9 @@ std::string print(const Instruction &insn);
 /// Inverse of print. Throws IsaError: what was found, what was expected.
 Instruction parse(std::string_view text);
 
+/// The reason why an instruction cannot be encoded, or "".
+std::string validate(const Instruction &insn);
+
 InsnClass insnClass(Opcode opcode);
 std::string_view mnemonic(Opcode opcode);
 /// Number of source operands an instruction reads (0..3).

@@ -40,10 +40,10 @@ def Template : Field<"template", 48, 16, TemplateKind, "descriptor template">;
 def Pc : Field<"pc", 48, 16, PcKind, "data task entry">;
 def Offset : Field<"offset", 48, 16, SignedKind, "byte offset">;
 
-/// Compute and element types. `code` is the value of the `type` field and of descriptors in the executable.
+/// Compute and element types. `encoding` is the value of the `type` field and of descriptors in the executable.
 class IsaType<string m, int c, int bytes> {
   string mnemonic = m;
-  int code = c;
+  int encoding = c;
   int byteSize = bytes;
 }
 def F32 : IsaType<"f32", 1, 4>;

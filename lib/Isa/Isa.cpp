@@ -1,50 +1,18 @@
-//===- Isa.cpp - instructions: encode, decode, print, parse -----------------===//
+//===- Isa.cpp - instructions: check, encode, decode ------------------------===//
 //
 // Driven by the tables of Isa.inc: nothing here names an instruction.
 //
 //===----------------------------------------------------------------------===//
 
-#include "wafer/Isa/Isa.h"
+#include "Tables.h"
 
 #include <array>
-#include <cctype>
-#include <cstdlib>
-#include <utility>
 
 namespace wafer {
 
-namespace {
+namespace isa {
 
-enum class FieldId : uint8_t { noField, typeField, dstField, src0Field, src1Field, src2Field, asyncField, clear1Field, templateField, pcField, offsetField };
-enum class FieldKind : uint8_t { noKind, descriptorKind, typeKind, flagKind, templateKind, pcKind, signedKind };
-
-struct TypeInfo {
-  ElementType type;
-  std::string_view name;
-  unsigned bytes;
-};
-struct FieldInfo {
-  FieldId id;
-  FieldKind kind;
-  unsigned lo, width;
-  std::string_view name;
-};
-struct InsnInfo {
-  Opcode opcode;
-  std::string_view name;
-  InsnClass insnClass;
-  const FieldInfo *fields;
-  unsigned numFields;
-  unsigned typeMask; ///< bit t: the type with encoding t is legal
-
-  const FieldInfo *begin() const { return fields; }
-  const FieldInfo *end() const { return fields + numFields; }
-};
-
-#define WAFER_ISA_TABLE
-#include "wafer/Isa/Isa.inc"
-
-const InsnInfo *infoOf(unsigned opcode) {
+static const InsnInfo *infoOf(unsigned opcode) {
   static const std::array<const InsnInfo *, 256> byOpcode = [] {
     std::array<const InsnInfo *, 256> table{};
     for (const InsnInfo &info : insnTable)
@@ -54,18 +22,17 @@ const InsnInfo *infoOf(unsigned opcode) {
   return opcode < byOpcode.size() ? byOpcode[opcode] : nullptr;
 }
 
+static std::string notAnInstruction(unsigned opcode) { return "opcode " + std::to_string(opcode) + " is not an instruction"; }
+
 const InsnInfo &known(Opcode opcode) {
   const InsnInfo *info = infoOf(static_cast<unsigned>(opcode));
   if (!info)
-    throw IsaError("opcode " + std::to_string(static_cast<unsigned>(opcode)) + " is not an instruction");
+    throw IsaError(notAnInstruction(static_cast<unsigned>(opcode)));
   return *info;
 }
 
-uint64_t maskOf(const FieldInfo &field) { return (uint64_t(1) << field.width) - 1; }
-
-/// A field's bits, as they stand in the word.
-uint64_t getField(const Instruction &insn, const FieldInfo &field) {
-  switch (field.id) {
+uint64_t getField(const Instruction &insn, FieldId field) {
+  switch (field) {
   case FieldId::typeField:
     return static_cast<uint64_t>(insn.type);
   case FieldId::dstField:
@@ -92,8 +59,8 @@ uint64_t getField(const Instruction &insn, const FieldInfo &field) {
   return 0;
 }
 
-void setField(Instruction &insn, const FieldInfo &field, uint64_t value) {
-  switch (field.id) {
+void setField(Instruction &insn, FieldId field, uint64_t value) {
+  switch (field) {
   case FieldId::typeField:
     insn.type = static_cast<ElementType>(value);
     break;
@@ -132,268 +99,123 @@ void setField(Instruction &insn, const FieldInfo &field, uint64_t value) {
 std::string legalTypes(const InsnInfo &info) {
   std::string names;
   for (const TypeInfo &type : typeTable)
-    if (info.typeMask & (1u << static_cast<unsigned>(type.type)))
+    if (info.takes(static_cast<uint64_t>(type.type)))
       names += (names.empty() ? "" : ", ") + std::string(type.name);
   return names;
 }
 
 /// The reason why a field's value is not legal, or "".
-std::string fieldProblem(const InsnInfo &info, const FieldInfo &field, uint64_t value) {
+static std::string fieldProblem(const InsnInfo &info, const FieldInfo &field, uint64_t value) {
   if (field.kind == FieldKind::descriptorKind && value >= numDescriptorRegisters)
     return "register d" + std::to_string(value) + " in '" + std::string(info.name) + "', but there are d0..d" + std::to_string(numDescriptorRegisters - 1);
-  if (field.kind == FieldKind::typeKind && (value >= 32 || !(info.typeMask & (1u << value)))) {
-    std::string found = "type " + std::to_string(value);
-    for (const TypeInfo &type : typeTable)
-      if (static_cast<uint64_t>(type.type) == value)
-        found = "type " + std::string(type.name);
-    return found + " in '" + std::string(info.name) + "', which takes " + legalTypes(info);
+  if (field.kind == FieldKind::typeKind && !info.takes(value)) {
+    std::string_view name = typeName(static_cast<ElementType>(value));
+    std::string found = value > 0xff || name == "none" ? std::to_string(value) : std::string(name);
+    return "type " + found + " in '" + std::string(info.name) + "', which takes " + legalTypes(info);
   }
   return "";
 }
 
-/// Reads the pieces of an assembler line.
-class Cursor {
-public:
-  explicit Cursor(std::string_view text) : text_(text) {}
+/// The reason why an instruction cannot be encoded, or "".
+static std::string problemOf(const InsnInfo &info, const Instruction &insn) {
+  Instruction rest = insn;
+  rest.opcode = Opcode::None;
+  for (const FieldInfo &field : info) {
+    if (std::string problem = fieldProblem(info, field, getField(insn, field.id)); !problem.empty())
+      return problem;
+    setField(rest, field.id, 0);
+  }
+  // A value without a field would be lost in the word without a trace.
+  if (rest == Instruction{})
+    return "";
+  for (const InsnInfo &other : insnTable)
+    for (const FieldInfo &field : other)
+      if (getField(rest, field.id))
+        return "'" + std::string(field.name) + "' is set, but '" + std::string(info.name) + "' has no such field";
+  return "";
+}
 
-  void skipSpace() {
-    while (at_ < text_.size() && std::isspace(static_cast<unsigned char>(text_[at_])))
-      ++at_;
-  }
-  bool atEnd() {
-    skipSpace();
-    return at_ == text_.size();
-  }
-  bool take(char c) {
-    skipSpace();
-    if (at_ == text_.size() || text_[at_] != c)
-      return false;
-    ++at_;
-    return true;
-  }
-  /// Letters and digits.
-  std::string_view word() {
-    skipSpace();
-    size_t begin = at_;
-    while (at_ < text_.size() && std::isalnum(static_cast<unsigned char>(text_[at_])))
-      ++at_;
-    return text_.substr(begin, at_ - begin);
-  }
-  /// A decimal number in [low, high].
-  int64_t number(int64_t low, int64_t high, const char *what) {
-    bool negative = take('-');
-    std::string digits(word());
-    if (digits.empty() || digits.size() > 9 || digits.find_first_not_of("0123456789") != std::string::npos)
-      fail(std::string("expected ") + what);
-    int64_t value = std::atoll(digits.c_str());
-    value = negative ? -value : value;
-    if (value < low || value > high)
-      fail("found " + std::to_string(value) + ", but a " + what + " lies in " + std::to_string(low) + ".." + std::to_string(high));
-    return value;
-  }
-  [[noreturn]] void fail(const std::string &message) const {
-    throw IsaError(message + " at column " + std::to_string(at_ + 1) + " of '" + std::string(text_) + "'");
-  }
-
-private:
-  std::string_view text_;
-  size_t at_ = 0;
-};
-
-} // namespace
+} // namespace isa
 
 bool Instruction::operator==(const Instruction &other) const {
   return opcode == other.opcode && type == other.type && dst == other.dst && src0 == other.src0 && src1 == other.src1 && src2 == other.src2 &&
          async == other.async && clear1 == other.clear1 && descriptorTemplate == other.descriptorTemplate && pc == other.pc && offset == other.offset;
 }
 
+std::string validate(const Instruction &insn) {
+  const isa::InsnInfo *info = isa::infoOf(static_cast<unsigned>(insn.opcode));
+  return info ? isa::problemOf(*info, insn) : isa::notAnInstruction(static_cast<unsigned>(insn.opcode));
+}
+
 uint64_t encode(const Instruction &insn) {
-  const InsnInfo &info = known(insn.opcode);
+  const isa::InsnInfo &info = isa::known(insn.opcode);
+  if (std::string problem = isa::problemOf(info, insn); !problem.empty())
+    throw IsaError(problem);
   uint64_t word = static_cast<uint64_t>(insn.opcode);
-  for (const FieldInfo &field : info) {
-    uint64_t value = getField(insn, field);
-    if (std::string problem = fieldProblem(info, field, value); !problem.empty())
-      throw IsaError(problem);
-    word |= (value & maskOf(field)) << field.lo;
-  }
+  for (const isa::FieldInfo &field : info)
+    word |= (isa::getField(insn, field.id) & field.mask()) << field.lo;
   return word;
 }
 
 Instruction decode(uint64_t word) {
-  const InsnInfo *info = infoOf(word & 0xff);
-  if (!info)
-    throw IsaError("opcode " + std::to_string(word & 0xff) + " is not an instruction");
+  const isa::InsnInfo &info = isa::known(static_cast<Opcode>(word & 0xff));
   Instruction insn;
-  insn.opcode = info->opcode;
+  insn.opcode = info.opcode;
   uint64_t covered = 0xff;
-  for (const FieldInfo &field : *info) {
-    uint64_t value = (word >> field.lo) & maskOf(field);
-    if (std::string problem = fieldProblem(*info, field, value); !problem.empty())
+  for (const isa::FieldInfo &field : info) {
+    uint64_t value = (word >> field.lo) & field.mask();
+    if (std::string problem = isa::fieldProblem(info, field, value); !problem.empty())
       throw IsaError(problem);
-    setField(insn, field, value);
-    covered |= maskOf(field) << field.lo;
+    isa::setField(insn, field.id, value);
+    covered |= field.mask() << field.lo;
   }
   if (uint64_t rest = word & ~covered) {
     unsigned bit = 0;
     while (!(rest >> bit & 1))
       ++bit;
-    throw IsaError("bit " + std::to_string(bit) + " is set, but no field of '" + std::string(info->name) + "' covers it");
+    throw IsaError("bit " + std::to_string(bit) + " is set, but no field of '" + std::string(info.name) + "' covers it");
   }
   return insn;
 }
 
-std::string print(const Instruction &insn) {
-  const InsnInfo &info = known(insn.opcode);
-  std::string text(info.name), flags;
-  const char *separator = " ";
-  for (const FieldInfo &field : info) {
-    std::string operand;
-    switch (field.kind) {
-    case FieldKind::typeKind:
-      text += "." + std::string(typeName(insn.type));
-      continue;
-    case FieldKind::flagKind:
-      if (getField(insn, field))
-        flags += " " + std::string(field.name);
-      continue;
-    case FieldKind::descriptorKind:
-      operand = "d" + std::to_string(getField(insn, field));
-      break;
-    case FieldKind::templateKind:
-      operand = "%" + std::to_string(insn.descriptorTemplate);
-      break;
-    case FieldKind::pcKind:
-      operand = "@" + std::to_string(insn.pc);
-      break;
-    case FieldKind::signedKind:
-      operand = std::to_string(insn.offset);
-      break;
-    case FieldKind::noKind:
-      break;
-    }
-    text += separator + operand;
-    separator = ", ";
-  }
-  return text + flags;
-}
-
-Instruction parse(std::string_view text) {
-  Cursor in(text);
-  std::string_view name = in.word();
-  const InsnInfo *info = nullptr;
-  for (const InsnInfo &candidate : insnTable)
-    if (candidate.name == name)
-      info = &candidate;
-  if (!info)
-    in.fail("'" + std::string(name) + "' is not an instruction");
-
-  Instruction insn;
-  insn.opcode = info->opcode;
-  bool first = true;
-  for (const FieldInfo &field : *info) {
-    if (field.kind == FieldKind::flagKind)
-      continue;
-    if (field.kind == FieldKind::typeKind) {
-      if (!in.take('.'))
-        in.fail("expected a type, as in " + std::string(info->name) + "." + legalTypes(*info).substr(0, 3));
-      std::string_view typeText = in.word();
-      std::optional<ElementType> type = parseType(typeText);
-      if (!type)
-        in.fail("'" + std::string(typeText) + "' is not a type; '" + std::string(info->name) + "' takes " + legalTypes(*info));
-      insn.type = *type;
-      continue;
-    }
-    if (!std::exchange(first, false) && !in.take(','))
-      in.fail("expected ',' before operand " + std::string(field.name));
-    switch (field.kind) {
-    case FieldKind::descriptorKind: {
-      std::string registerName(in.word());
-      if (registerName.size() < 2 || registerName.size() > 3 || registerName[0] != 'd' || registerName.find_first_not_of("0123456789", 1) != std::string::npos)
-        in.fail("expected a register such as d3 for " + std::string(field.name) + ", found '" + registerName + "'");
-      setField(insn, field, static_cast<uint64_t>(std::atoi(registerName.c_str() + 1)));
-      break;
-    }
-    case FieldKind::templateKind:
-      if (!in.take('%'))
-        in.fail("expected a template such as %3");
-      insn.descriptorTemplate = static_cast<uint16_t>(in.number(0, 65535, "template number"));
-      break;
-    case FieldKind::pcKind:
-      if (!in.take('@'))
-        in.fail("expected an instruction number such as @12");
-      insn.pc = static_cast<uint16_t>(in.number(0, 65535, "instruction number"));
-      break;
-    case FieldKind::signedKind:
-      insn.offset = static_cast<int16_t>(in.number(-32768, 32767, "byte offset"));
-      break;
-    case FieldKind::noKind:
-    case FieldKind::typeKind:
-    case FieldKind::flagKind:
-      break;
-    }
-  }
-  while (!in.atEnd()) {
-    std::string_view flagName = in.word();
-    const FieldInfo *flag = nullptr;
-    for (const FieldInfo &field : *info)
-      if (field.kind == FieldKind::flagKind && field.name == flagName && !flagName.empty())
-        flag = &field;
-    if (!flag)
-      in.fail(flagName.empty() ? std::string("unexpected text") : "'" + std::string(flagName) + "' is not a flag of '" + std::string(info->name) + "'");
-    setField(insn, *flag, 1);
-  }
-  encode(insn); // refuses registers and types out of range
-  return insn;
-}
-
-std::string validate(const Instruction &insn) {
-  const InsnInfo *info = infoOf(static_cast<unsigned>(insn.opcode));
-  if (!info)
-    return "opcode " + std::to_string(static_cast<unsigned>(insn.opcode)) + " is not an instruction";
-  for (const FieldInfo &field : *info)
-    if (std::string problem = fieldProblem(*info, field, getField(insn, field)); !problem.empty())
-      return problem;
-  return "";
-}
-
-InsnClass insnClass(Opcode opcode) { return known(opcode).insnClass; }
-std::string_view mnemonic(Opcode opcode) { return known(opcode).name; }
+InsnClass insnClass(Opcode opcode) { return isa::known(opcode).insnClass; }
+std::string_view mnemonic(Opcode opcode) { return isa::known(opcode).name; }
 
 unsigned numSources(Opcode opcode) {
   unsigned count = 0;
-  for (const FieldInfo &field : known(opcode))
-    count += field.id == FieldId::src0Field || field.id == FieldId::src1Field || field.id == FieldId::src2Field;
+  for (const isa::FieldInfo &field : isa::known(opcode))
+    count += field.id == isa::FieldId::src0Field || field.id == isa::FieldId::src1Field || field.id == isa::FieldId::src2Field;
   return count;
 }
 
 bool hasDst(Opcode opcode) {
-  for (const FieldInfo &field : known(opcode))
-    if (field.id == FieldId::dstField)
+  for (const isa::FieldInfo &field : isa::known(opcode))
+    if (field.id == isa::FieldId::dstField)
       return true;
   return false;
 }
 
 std::string_view typeName(ElementType type) {
-  for (const TypeInfo &info : typeTable)
+  for (const isa::TypeInfo &info : isa::typeTable)
     if (info.type == type)
       return info.name;
   return "none";
 }
 
 std::optional<ElementType> parseType(std::string_view name) {
-  for (const TypeInfo &info : typeTable)
+  for (const isa::TypeInfo &info : isa::typeTable)
     if (info.name == name)
       return info.type;
   return std::nullopt;
 }
 
 unsigned byteSize(ElementType type) {
-  for (const TypeInfo &info : typeTable)
+  for (const isa::TypeInfo &info : isa::typeTable)
     if (info.type == type)
       return info.bytes;
   return 0;
 }
 
-uint64_t isaHash() { return tableHash; }
+uint64_t isaHash() { return isa::tableHash; }
 
 } // namespace wafer

@@ -7,6 +7,7 @@
 #ifndef WAFER_TOOLS_WAFER_TBLGEN_ISARECORDS_H
 #define WAFER_TOOLS_WAFER_TBLGEN_ISARECORDS_H
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,7 @@ namespace wafer_tblgen {
 
 struct Field {
   std::string name;
-  int lo, width;
+  int64_t lo, width;
   std::string kind; ///< descriptor, type, flag, template, pc or signed
   std::string description;
 };
@@ -27,13 +28,13 @@ struct Field {
 struct Type {
   std::string defName;
   std::string mnemonic;
-  int code, bytes;
+  int64_t code, bytes;
 };
 
 struct Insn {
   std::string enumerator; ///< "Fmacw"
   std::string mnemonic;
-  int opcode;
+  int64_t opcode;
   std::string insnClass; ///< "Trigger"
   std::vector<Field> fields;
   std::vector<Type> types;

@@ -12,29 +12,35 @@ LogicalResult verifyInstruction(Operation *op) {
   return problem.empty() ? success() : LogicalResult(op->emitOpError(problem));
 }
 
+/// An error at `loc`: what stands there, if it is a word, and what was expected.
+static ParseResult unexpected(OpAsmParser &parser, SMLoc loc, StringRef found, const Twine &expected) {
+  if (found.empty())
+    return parser.emitError(loc) << "expected " << expected;
+  return parser.emitError(loc) << "found '" << found << "', expected " << expected;
+}
+
 /// d3
 static ParseResult parseRegister(OpAsmParser &parser, IntegerAttr &reg) {
-  StringRef keyword;
   SMLoc loc = parser.getCurrentLocation();
+  StringRef word;
+  (void)parser.parseOptionalKeyword(&word);
+  StringRef digits = word;
   unsigned number;
-  if (parser.parseKeyword(&keyword))
-    return failure();
-  if (!keyword.consume_front("d") || keyword.getAsInteger(10, number) || number >= numDescriptorRegisters)
-    return parser.emitError(loc) << "expected a descriptor register d0..d" << numDescriptorRegisters - 1;
+  if (!digits.consume_front("d") || digits.getAsInteger(10, number) || number >= numDescriptorRegisters)
+    return unexpected(parser, loc, word, "a descriptor register d0..d" + Twine(numDescriptorRegisters - 1));
   reg = parser.getBuilder().getI8IntegerAttr(static_cast<int8_t>(number));
   return success();
 }
 
-static void printRegister(OpAsmPrinter &printer, Operation *, IntegerAttr reg) { printer << 'd' << reg.getInt(); }
+static void printRegister(OpAsmPrinter &printer, Operation *, IntegerAttr reg) { printer << 'd' << reg.getValue().getZExtValue(); }
 
 static ParseResult parseElementType(OpAsmParser &parser, IntegerAttr &type) {
-  StringRef keyword;
   SMLoc loc = parser.getCurrentLocation();
-  if (parser.parseKeyword(&keyword))
-    return failure();
-  std::optional<ElementType> known = parseType(std::string_view(keyword.data(), keyword.size()));
+  StringRef word;
+  (void)parser.parseOptionalKeyword(&word);
+  std::optional<ElementType> known = parseType(std::string_view(word.data(), word.size()));
   if (!known)
-    return parser.emitError(loc) << "'" << keyword << "' is not a machine type";
+    return unexpected(parser, loc, word, "a compute type such as f32");
   type = parser.getBuilder().getI8IntegerAttr(static_cast<int8_t>(*known));
   return success();
 }
@@ -44,7 +50,22 @@ static void printElementType(OpAsmPrinter &printer, Operation *, IntegerAttr typ
   printer << StringRef(name.data(), name.size());
 }
 
+/// -64
+static ParseResult parseOffset(OpAsmParser &parser, IntegerAttr &offset) {
+  SMLoc loc = parser.getCurrentLocation();
+  int64_t bytes;
+  if (parser.parseInteger(bytes))
+    return failure();
+  if (bytes < INT16_MIN || bytes > INT16_MAX)
+    return unexpected(parser, loc, std::to_string(bytes), "a byte offset in " + Twine(INT16_MIN) + ".." + Twine(INT16_MAX));
+  offset = parser.getBuilder().getI16IntegerAttr(static_cast<int16_t>(bytes));
+  return success();
+}
+
+static void printOffset(OpAsmPrinter &printer, Operation *, IntegerAttr offset) { printer << offset.getInt(); }
+
 Operation *createInstruction(OpBuilder &builder, Location loc, const wafer::Instruction &insn, FlatSymbolRefAttr symbol) {
+  assert(validate(insn).empty() && "the instruction is legal");
   switch (insn.opcode) {
 #include "wafer/Dialect/PE/PEBuilders.inc"
   case Opcode::None:

@@ -1,4 +1,9 @@
 //===- PE.h - the pe dialect: one operation per machine instruction ---------===//
+//
+// The operations are generated from Isa.td; InstructionOpInterface and createInstruction convert between them and wafer::Instruction, so that code
+// generation, translation and import need no list of instructions.
+//
+//===----------------------------------------------------------------------===//
 
 #ifndef WAFER_DIALECT_PE_PE_H
 #define WAFER_DIALECT_PE_PE_H
@@ -14,7 +19,7 @@
 
 namespace wafer::pe {
 
-/// (pe_c1)
+/// Registers exist and the type is one that the instruction takes (pe_c1). The interface's verifier.
 mlir::LogicalResult verifyInstruction(mlir::Operation *op);
 
 } // namespace wafer::pe
@@ -27,7 +32,8 @@ mlir::LogicalResult verifyInstruction(mlir::Operation *op);
 
 namespace wafer::pe {
 
-/// The operation for an instruction; `symbol` names the template of `ldd` or the task of `bind`.
+/// The operation for a legal instruction. `symbol` names what the instruction's template or pc field would number: the template of `ldd`, the task of
+/// `bind`; other instructions have none.
 mlir::Operation *createInstruction(mlir::OpBuilder &builder, mlir::Location loc, const wafer::Instruction &insn, mlir::FlatSymbolRefAttr symbol = {});
 
 } // namespace wafer::pe

@@ -14,8 +14,9 @@ def PE_Dialect : Dialect {
   let cppNamespace = "::wafer::pe";
   let summary = "One operation per machine instruction";
   let description = [{
-    Generated from Isa.td: fields are attributes, in the assembler's order. Operations stand in the body of a `wafer.task` and run in order. Descriptor templates and data tasks are named by symbol; numbers are
-    given when the executable is written. (pe_c1) Registers exist and the type is one that the instruction takes. See docs/spec/isa.md and docs/rationale/pe.md.
+    Generated from Isa.td: fields are attributes, in the assembler's order. Operations stand in the body of a `wafer.task` and run in order.
+    Descriptor templates and data tasks are named by symbol; numbers are given when the executable is written. (pe_c1) Registers exist and
+    the type is one that the instruction takes. See docs/spec/isa.md and docs/rationale/pe.md.
   }];
 }
 
@@ -29,17 +30,22 @@ def PE_InstructionOpInterface : OpInterface<"InstructionOpInterface"> {
   let verify = [{ return ::wafer::pe::verifyInstruction($_op); }];
 }
 
+/// An integer of exactly this width, so that what is verified is what is encoded.
+class PE_IntegerAttr<I attrType, string cppType, string builder, string description> : TypedSignlessIntegerAttrBase<attrType, cppType, description> {
+  let constBuilderCall = "$_builder." # builder # "($0)";
+}
+
 /// A descriptor register, printed d3.
-def PE_Register : TypedAttrBase<I8, "IntegerAttr", CPred<"::llvm::isa<::mlir::IntegerAttr>($_self)">, "descriptor register"> {
-  let returnType = "uint8_t";
-  let convertFromStorage = "static_cast<uint8_t>($_self.getValue().getZExtValue())";
-  let constBuilderCall = "$_builder.getI8IntegerAttr(static_cast<int8_t>($0))";
+def PE_Register : PE_IntegerAttr<I8, "uint8_t", "getI8IntegerAttr", "8-bit descriptor register">;
+
+/// A byte offset, printed -64.
+def PE_Offset : PE_IntegerAttr<I16, "int16_t", "getI16IntegerAttr", "16-bit byte offset"> {
+  let convertFromStorage = "static_cast<int16_t>($_self.getInt())";
 }
 
 /// A compute type, printed f16; stored as its encoding in Isa.td.
-def PE_TypeAttr : TypedAttrBase<I8, "IntegerAttr", CPred<"::llvm::isa<::mlir::IntegerAttr>($_self)">, "compute type"> {
-  let returnType = "::wafer::ElementType";
-  let convertFromStorage = "static_cast<::wafer::ElementType>($_self.getInt())";
+def PE_TypeAttr : PE_IntegerAttr<I8, "::wafer::ElementType", "getI8IntegerAttr", "8-bit encoding of a compute type"> {
+  let convertFromStorage = "static_cast<::wafer::ElementType>($_self.getValue().getZExtValue())";
   let constBuilderCall = "$_builder.getI8IntegerAttr(static_cast<int8_t>($0))";
 }
 
@@ -47,4 +53,4 @@ class PE_InstructionOp<string mnemonic> : Op<PE_Dialect, mnemonic, [DeclareOpInt
 
 include "wafer/Dialect/PE/PEInstructions.td"
 
-#endif
+#endif // WAFER_DIALECT_PE_PEOPS_TD

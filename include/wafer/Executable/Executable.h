@@ -81,10 +81,15 @@ private:
   std::shared_ptr<const Expanded> expanded_;
 };
 
+/// Version of the schema; a file of another version is refused.
+inline constexpr uint32_t executableFormatVersion = 1;
+
 /// Serialises; the bytes depend on the program only.
 std::vector<uint8_t> writeExecutable(const wexe::ProgramT &program);
 /// Structural check (FlatBuffers verifier, identifier, version, ISA hash) and unpack, without the semantic rules. Throws ExecutableError.
 wexe::ProgramT readExecutable(const uint8_t *data, size_t size);
+/// The same for the file `path`, which begins every message.
+wexe::ProgramT readExecutableFile(const std::string &path);
 /// Writes to a temporary file beside `path`, then renames: there is never a partial file. Throws ExecutableError.
 void writeFileAtomically(const std::string &path, const void *data, size_t size);
 

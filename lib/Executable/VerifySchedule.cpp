@@ -1,0 +1,340 @@
+//===- VerifySchedule.cpp - tensors, functions, entries, steps ------------===//
+
+#include "Verify.h"
+
+#include "ScheduledTasks.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace wafer {
+
+namespace {
+
+/// 128 bits hold offset + rows * stride of any 64-bit stride.
+using Wide = __int128;
+
+class Schedule {
+public:
+  explicit Schedule(VerifyContext &context)
+      : context_(context), program_(context.program), machine_(context.machine), code_(context), commanded_(context.machine.colours) {}
+
+  void checkTensors();
+  void checkEntries();
+
+private:
+  void checkTensorList(const std::vector<uint32_t> &list, const char *what, const std::string &where) const;
+  void checkFunctionPhase(const wexe::PhaseT &phase, const std::string &where) const;
+  void checkGrid(const wexe::PhaseT &phase, const std::string &where);
+  void checkStep(const wexe::PhaseT &phase, const wexe::StepT &step, const std::string &where);
+  void checkTasks(const wexe::PhaseT &phase, const wexe::StepT &step, const std::string &where);
+  void checkBlocks(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where);
+  void checkPorts(const wexe::GridT &grid, unsigned colour, bool leaves, const std::string &where);
+  void checkContract(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) const;
+  void checkScale(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) const;
+  void checkWire(const wexe::StepT &step, uint32_t block, const std::string &where) const;
+  void checkCovers(const wexe::GridT &grid, uint64_t features, uint32_t block, const char *what, const std::string &where) const;
+  const wexe::TensorT &tensor(int index, const char *what, const std::string &where) const;
+  uint64_t commandedCores(unsigned colour, const CoreRange &range);
+
+  VerifyContext &context_;
+  const wexe::ProgramT &program_;
+  const Machine &machine_;
+  ScheduledCode code_;
+  std::vector<uint64_t> elements_;               ///< by tensor
+  std::vector<std::vector<uint32_t>> commanded_; ///< by colour: number of commanded cores above and left of a core, made when needed
+  std::set<std::array<uint32_t, 6>> seenTasks_, seenPorts_; ///< questions that were answered already
+};
+
+void Schedule::checkTensors() {
+  for (size_t i = 0; i < program_.tensors.size(); ++i) {
+    const wexe::TensorT &tensor = *program_.tensors[i];
+    std::string where = entryName("tensors", i, tensor.name);
+    if (unsigned(tensor.role) > unsigned(wexe::Role::Intermediate))
+      refuse(where, "has unknown role " + std::to_string(unsigned(tensor.role)), "exe_c4");
+    if (tensor.type == wexe::ElemType::None || unsigned(tensor.type) > unsigned(wexe::ElemType::I8))
+      refuse(where, "has unknown type " + std::to_string(unsigned(tensor.type)), "exe_c4");
+    uint64_t capacity = (machine_.memoryxDramBytes + machine_.memoryxFlashBytes) / elementBytes(tensor.type);
+    uint64_t elements = 1;
+    // A zero anywhere makes the tensor empty, whatever the other dimensions are.
+    bool isEmpty = std::count(tensor.shape.begin(), tensor.shape.end(), 0u) != 0;
+    for (uint64_t size : tensor.shape) {
+      if (__builtin_mul_overflow(elements, isEmpty ? std::min<uint64_t>(size, 1) : size, &elements) || elements > capacity)
+        refuse(where,
+               "is larger than MemoryX of machine " + quoted(machine_.name) + ", which holds " + std::to_string(capacity) +
+                   " such elements",
+               "exe_c11");
+    }
+    if (tensor.dense_nonzeros > elements)
+      refuse(where, "has " + std::to_string(tensor.dense_nonzeros) + " nonzeros among " + std::to_string(elements) + " elements",
+             "exe_c11");
+    elements_.push_back(elements);
+  }
+}
+
+const wexe::TensorT &Schedule::tensor(int index, const char *what, const std::string &where) const {
+  if (index < 0 || size_t(index) >= program_.tensors.size())
+    refuse(where,
+           std::string("names ") + what + " " + std::to_string(index) + ", but there are " + std::to_string(program_.tensors.size()) +
+               " tensors",
+           "exe_c4");
+  return *program_.tensors[index];
+}
+
+void Schedule::checkTensorList(const std::vector<uint32_t> &list, const char *what, const std::string &where) const {
+  for (uint32_t index : list)
+    if (index >= program_.tensors.size())
+      refuse(where,
+             std::string("names ") + what + " tensor " + std::to_string(index) + ", but there are " +
+                 std::to_string(program_.tensors.size()),
+             "exe_c4");
+}
+
+void Schedule::checkFunctionPhase(const wexe::PhaseT &phase, const std::string &where) const {
+  if (phase.function < 0 || size_t(phase.function) >= program_.functions.size())
+    refuse(where, "calls function " + std::to_string(phase.function) + ", but there are " + std::to_string(program_.functions.size()),
+           "exe_c4");
+  checkTensorList(phase.inputs, "input", where);
+  checkTensorList(phase.outputs, "output", where);
+  for (uint32_t index : phase.outputs)
+    if (program_.tensors[index]->role == wexe::Role::Input)
+      refuse(where, "writes tensor " + quoted(program_.tensors[index]->name) + ", an input of the program", "exe_c12");
+}
+
+/// How many cores of the range are told what to do by `colour`: their router delivers it and it is their image's command colour.
+uint64_t Schedule::commandedCores(unsigned colour, const CoreRange &range) {
+  const ExpandedProgram &expanded = context_.expanded;
+  std::vector<uint32_t> &sums = commanded_[colour];
+  size_t pitch = machine_.width + 1;
+  if (sums.empty()) {
+    sums.assign(pitch * (machine_.height + 1), 0);
+    for (uint32_t y = 0; y < machine_.height; ++y) {
+      uint32_t row = 0;
+      for (uint32_t x = 0; x < machine_.width; ++x) {
+        uint16_t region = expanded.region(x, y);
+        row += region != noRegion && program_.images[program_.regions[region]->image]->command_colour == colour &&
+               (expanded.routes[colour].at(x, y).tx & bitOf(wexe::Dir::Ramp)) != 0;
+        sums[(y + 1) * pitch + x + 1] = sums[y * pitch + x + 1] + row;
+      }
+    }
+  }
+  auto sum = [&](uint32_t x, uint32_t y) { return uint64_t(sums[y * pitch + x]); };
+  return sum(range.x1, range.y1) + sum(range.x0, range.y0) - sum(range.x1, range.y0) - sum(range.x0, range.y1);
+}
+
+void Schedule::checkGrid(const wexe::PhaseT &phase, const std::string &where) {
+  if (!phase.grid)
+    refuse(where, "has no grid", "layout_c1");
+  const wexe::GridT &grid = *phase.grid;
+  if (grid.columns == 0 || grid.rows == 0 || grid.groups == 0 || grid.token_block == 0 || grid.tokens == 0 || grid.micro_batches == 0)
+    refuse(where,
+           "has a grid of " + std::to_string(grid.groups) + " groups of " + std::to_string(grid.columns) + "x" + std::to_string(grid.rows) +
+               " cores, " + std::to_string(grid.token_block) + " tokens per core, " + std::to_string(grid.tokens) + " tokens and " +
+               std::to_string(grid.micro_batches) + " micro-batches, expected each to be at least 1",
+           "layout_c1");
+  CoreRange cores = coresOf(grid);
+  uint64_t x1 = uint64_t(grid.x0) + uint64_t(grid.columns) * grid.groups;
+  if (x1 > machine_.width || cores.y1 > machine_.height)
+    refuse(where,
+           "has a grid that reaches core " + describeCore(uint32_t(x1 - 1), cores.y1 - 1) + ", but machine " + quoted(machine_.name) +
+               " has " + std::to_string(machine_.width) + "x" + std::to_string(machine_.height) + " cores",
+           "layout_c1");
+  Wide room = Wide(grid.groups) * grid.rows * grid.token_block * grid.micro_batches;
+  if (room < Wide(grid.tokens))
+    refuse(where,
+           "has room for " + std::to_string(uint64_t(room)) + " tokens in its micro-batches, expected at least " +
+               std::to_string(grid.tokens),
+           "exe_c13");
+
+  uint64_t commanded = commandedCores(phase.command_colour, cores);
+  uint64_t expected = uint64_t(cores.x1 - cores.x0) * (cores.y1 - cores.y0);
+  if (commanded != expected)
+    refuse(where,
+           describeColour(context_.expanded, phase.command_colour) + " commands " + std::to_string(commanded) + " of the grid's " +
+               std::to_string(expected) + " cores; each needs a region whose image has this command colour, and a route that delivers it",
+           "exe_c14");
+  checkPorts(grid, phase.command_colour, false, where);
+}
+
+void Schedule::checkPorts(const wexe::GridT &grid, unsigned colour, bool leaves, const std::string &where) {
+  if (colour >= machine_.colours)
+    refuse(where, "names colour " + std::to_string(colour) + ", expected less than the machine's " + std::to_string(machine_.colours),
+           "route_c4");
+  CoreRange cores = coresOf(grid);
+  if (!seenPorts_.insert({cores.x0, cores.x1, colour, leaves, 0, 0}).second)
+    return;
+  for (uint32_t x = cores.x0; x < cores.x1; ++x) {
+    RouteEntry entry = context_.expanded.routes[colour].at(x, leaves ? machine_.height - 1 : 0);
+    bool connected = leaves ? (entry.tx & bitOf(wexe::Dir::S)) != 0 : entry.tx != 0 && entry.rx == wexe::Dir::N;
+    if (!connected)
+      refuse(where,
+             describeColour(context_.expanded, colour) + " is not connected with the " + (leaves ? "output" : "input") +
+                 " port of column " + std::to_string(x) + "; add a route at router " + describeCore(x, leaves ? machine_.height - 1 : 0) +
+                 (leaves ? " with S in tx" : " with rx N"),
+             "exe_c14");
+  }
+}
+
+void Schedule::checkTasks(const wexe::PhaseT &phase, const wexe::StepT &step, const std::string &where) {
+  for (const ScheduledTask &scheduled : scheduledTasks(*phase.grid, step)) {
+    const CoreRange &range = scheduled.range;
+    if (!seenTasks_.insert({range.x0, range.y0, range.x1, range.y1, scheduled.number, phase.command_colour}).second)
+      continue;
+    for (size_t r = 0; r < program_.regions.size(); ++r) {
+      if (placesIn(*program_.regions[r]->rect, range).empty())
+        continue;
+      const wexe::ImageT &image = *program_.images[program_.regions[r]->image];
+      auto task = std::find_if(image.tasks.begin(), image.tasks.end(), [&](const auto &candidate) {
+        return candidate->kind == wexe::TaskKind::Control && candidate->number == scheduled.number;
+      });
+      if (task == image.tasks.end())
+        refuse(where,
+               "starts control task " + std::to_string(scheduled.number) + " as its " + scheduled.role + ", but image " +
+                   quoted(image.name) + " of region " + quoted(program_.regions[r]->name) + " has none of that number",
+               "task_c1");
+      code_.check(unsigned(r), unsigned(task - image.tasks.begin()), range, where);
+    }
+  }
+}
+
+void Schedule::checkCovers(const wexe::GridT &grid, uint64_t features, uint32_t block, const char *what, const std::string &where) const {
+  if (uint64_t(grid.columns) * block < features)
+    refuse(where,
+           "lays " + std::to_string(features) + " " + what + " out in blocks of " + std::to_string(block) + " over " +
+               std::to_string(grid.columns) + " columns, which hold " + std::to_string(uint64_t(grid.columns) * block),
+           "layout_c1");
+}
+
+void Schedule::checkBlocks(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) {
+  const wexe::TensorT &moved = tensor(step.tensor, "tensor", where);
+  bool leaves = step.kind == wexe::StepKind::Receive;
+  if (step.type == wexe::ElemType::None || unsigned(step.type) > unsigned(wexe::ElemType::I8) || elementBytes(step.type) == 1)
+    refuse(where, "moves elements of type " + std::to_string(unsigned(step.type)) + ", expected one of 16 or 32 bits", "exe_c15");
+  if (leaves && moved.role != wexe::Role::Output && moved.role != wexe::Role::Intermediate)
+    refuse(where, "receives tensor " + quoted(moved.name) + ", which is neither an output nor an intermediate", "exe_c12");
+  uint64_t features = moved.shape.empty() ? 1 : moved.shape.back();
+  checkCovers(grid, features, step.feature_block, "features", where);
+  uint64_t elements = elements_[step.tensor];
+  if (features == 0 || elements / features != grid.tokens)
+    refuse(where,
+           "moves tensor " + quoted(moved.name) + " of " + std::to_string(elements) + " elements and " + std::to_string(features) +
+               " features, but the grid has " + std::to_string(grid.tokens) + " tokens",
+           "exe_c15");
+  checkPorts(grid, step.colour, leaves, where);
+}
+
+void Schedule::checkWire(const wexe::StepT &step, uint32_t block, const std::string &where) const {
+  if (unsigned(step.wire) > unsigned(wexe::WireFormat::Indexed16))
+    refuse(where, "has unknown wire format " + std::to_string(unsigned(step.wire)), "exe_c4");
+  bool dense = step.wire == wexe::WireFormat::Dense32;
+  bool halves = step.type == wexe::ElemType::F16 || step.type == wexe::ElemType::BF16;
+  if (dense ? step.type != wexe::ElemType::F32 : !halves)
+    refuse(where,
+           std::string("sends weights of type ") + std::to_string(unsigned(step.type)) + ", expected " + (dense ? "f32" : "f16 or bf16") +
+               " in wire format " + wexe::EnumNameWireFormat(step.wire),
+           "wire_c1");
+  if (step.wire == wexe::WireFormat::Indexed16 && block > 65536)
+    refuse(where, "has feature block " + std::to_string(block) + ", expected at most 65536 where a wavelet carries a 16-bit index",
+           "wire_c1");
+}
+
+void Schedule::checkContract(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) const {
+  const wexe::TensorT &weight = tensor(step.tensor, "weight", where);
+  checkWire(step, step.feature_block, where);
+  if (step.rows == 0 || step.columns == 0 || step.feature_block == 0 || step.out_block == 0)
+    refuse(where,
+           "contracts " + std::to_string(step.columns) + " features to " + std::to_string(step.rows) + " in blocks of " +
+               std::to_string(step.feature_block) + " and " + std::to_string(step.out_block) + ", expected each to be at least 1",
+           "exe_c15");
+  checkCovers(grid, step.columns, step.feature_block, "input features", where);
+  checkCovers(grid, step.rows, step.out_block, "output features", where);
+  Wide rowReach = Wide(step.rows - 1) * step.row_stride, columnReach = Wide(step.columns - 1) * step.column_stride;
+  Wide first = Wide(step.offset) + std::min<Wide>(rowReach, 0) + std::min<Wide>(columnReach, 0);
+  Wide last = Wide(step.offset) + std::max<Wide>(rowReach, 0) + std::max<Wide>(columnReach, 0);
+  if (first < 0 || last >= Wide(elements_[step.tensor]))
+    refuse(where,
+           "reads outside weight " + quoted(weight.name) + " of " + std::to_string(elements_[step.tensor]) + " elements: offset " +
+               std::to_string(step.offset) + ", " + std::to_string(step.rows) + " rows of stride " + std::to_string(step.row_stride) +
+               ", " + std::to_string(step.columns) + " columns of stride " + std::to_string(step.column_stride),
+           "exe_c15");
+  if (step.bias != -1 && (tensor(step.bias, "bias", where), elements_[step.bias] < step.rows))
+    refuse(where,
+           "needs " + std::to_string(step.rows) + " elements of bias " + quoted(program_.tensors[step.bias]->name) + ", which has " +
+               std::to_string(elements_[step.bias]),
+           "exe_c15");
+}
+
+void Schedule::checkScale(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) const {
+  checkWire(step, step.out_block, where);
+  if (step.rows == 0 || step.out_block == 0)
+    refuse(where,
+           "scales " + std::to_string(step.rows) + " features in blocks of " + std::to_string(step.out_block) +
+               ", expected each to be at least 1",
+           "exe_c15");
+  checkCovers(grid, step.rows, step.out_block, "features", where);
+  for (int index : {step.tensor, step.bias})
+    if (index != -1 && (tensor(index, "tensor", where), elements_[index] < step.rows))
+      refuse(where,
+             "needs " + std::to_string(step.rows) + " elements of " + quoted(program_.tensors[index]->name) + ", which has " +
+                 std::to_string(elements_[index]),
+             "exe_c15");
+}
+
+void Schedule::checkStep(const wexe::PhaseT &phase, const wexe::StepT &step, const std::string &where) {
+  switch (step.kind) {
+  case wexe::StepKind::Send:
+  case wexe::StepKind::Receive:
+    checkBlocks(*phase.grid, step, where);
+    break;
+  case wexe::StepKind::Contract:
+    checkContract(*phase.grid, step, where);
+    break;
+  case wexe::StepKind::Scale:
+    checkScale(*phase.grid, step, where);
+    break;
+  case wexe::StepKind::Command:
+    break;
+  default:
+    refuse(where, "has unknown kind " + std::to_string(unsigned(step.kind)), "exe_c4");
+  }
+  checkTasks(phase, step, where);
+}
+
+void Schedule::checkEntries() {
+  for (size_t e = 0; e < program_.entries.size(); ++e) {
+    const wexe::EntryT &entry = *program_.entries[e];
+    std::string where = entryName("entries", e, entry.name);
+    checkTensorList(entry.inputs, "input", where);
+    checkTensorList(entry.outputs, "output", where);
+    for (uint32_t index : entry.inputs)
+      if (program_.tensors[index]->role != wexe::Role::Input)
+        refuse(where, "takes tensor " + quoted(program_.tensors[index]->name) + ", whose role is not input", "exe_c12");
+    for (uint32_t index : entry.outputs)
+      if (program_.tensors[index]->role != wexe::Role::Output)
+        refuse(where, "gives tensor " + quoted(program_.tensors[index]->name) + ", whose role is not output", "exe_c12");
+    for (size_t p = 0; p < entry.phases.size(); ++p) {
+      const wexe::PhaseT &phase = *entry.phases[p];
+      std::string place = where + " phase " + std::to_string(p);
+      if (phase.kind == wexe::PhaseKind::Function) {
+        checkFunctionPhase(phase, place);
+        continue;
+      }
+      if (phase.kind != wexe::PhaseKind::Wafer)
+        refuse(place, "has unknown kind " + std::to_string(unsigned(phase.kind)), "exe_c4");
+      checkGrid(phase, place);
+      for (size_t s = 0; s < phase.steps.size(); ++s)
+        checkStep(phase, *phase.steps[s], place + " step " + std::to_string(s) + " (" + quoted(phase.steps[s]->name) + ")");
+    }
+  }
+}
+
+} // namespace
+
+void verifySchedule(VerifyContext &context) {
+  Schedule schedule(context);
+  schedule.checkTensors();
+  schedule.checkEntries();
+}
+
+} // namespace wafer

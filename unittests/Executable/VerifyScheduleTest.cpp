@@ -1,0 +1,202 @@
+//===- VerifyScheduleTest.cpp - rules of tensors, grids and steps -----------===//
+//
+// Each test breaks one rule of docs/spec/weight-stream.md or docs/spec/executable.md in a program that is valid otherwise.
+//
+//===----------------------------------------------------------------------===//
+
+#include "TestProgram.h"
+
+using namespace wafer;
+using namespace wafer::test;
+
+namespace {
+
+TEST(Verify, layout_c1_GridLiesInsideTheMachine) {
+  wexe::ProgramT program = linearProgram();
+  phase(program).grid->groups = 3;
+  expectRefused(program, "layout_c1", "has a grid that reaches core (5, 1), but machine 'tiny' has 4x4 cores");
+}
+
+TEST(Verify, layout_c1_GridOfEnormousSizeIsRefused) {
+  wexe::ProgramT program = linearProgram();
+  phase(program).grid->x0 = phase(program).grid->groups = phase(program).grid->columns = 65535;
+  expectRefused(program, "layout_c1", "has a grid that reaches core");
+}
+
+TEST(Verify, layout_c1_GridHasCores) {
+  wexe::ProgramT program = linearProgram();
+  phase(program).grid->rows = 0;
+  expectRefused(program, "layout_c1", "expected each to be at least 1");
+
+  program = linearProgram();
+  phase(program).grid.reset();
+  expectRefused(program, "layout_c1", "has no grid");
+}
+
+TEST(Verify, layout_c1_ColumnsHoldAllFeatures) {
+  wexe::ProgramT program = linearProgram();
+  tensor(program, "x").shape = {4, 3};
+  expectRefused(program, "layout_c1", "lays 3 features out in blocks of 1 over 2 columns, which hold 2");
+
+  program = linearProgram();
+  step(program, "fc").columns = 3;
+  expectRefused(program, "layout_c1", "lays 3 input features");
+
+  program = linearProgram();
+  step(program, "fc").rows = 3;
+  expectRefused(program, "layout_c1", "lays 3 output features");
+}
+
+TEST(Verify, wire_c1_TypeFitsTheWireFormat) {
+  wexe::ProgramT program = linearProgram();
+  step(program, "fc").type = wexe::ElemType::F32;
+  expectRefused(program, "wire_c1", "expected f16 or bf16 in wire format Indexed16");
+
+  step(program, "fc").wire = wexe::WireFormat::Dense32;
+  EXPECT_EQ(refusal(program), "");
+}
+
+TEST(Verify, wire_c1_IndexFitsItsBits) {
+  wexe::ProgramT program = linearProgram();
+  step(program, "fc").feature_block = 65537;
+  expectRefused(program, "wire_c1", "has feature block 65537, expected at most 65536");
+}
+
+TEST(Verify, task_c1_StepNamesATaskOfTheImage) {
+  wexe::ProgramT program = linearProgram();
+  step(program, "fc").task_own = 77;
+  expectRefused(program, "task_c1",
+                "step 2 ('fc'): starts control task 77 as its task_own, but image 'linear' of region 'all' has none of that number");
+}
+
+// With one output feature the first column owns it, and no column is west of the owner.
+TEST(Verify, task_c1_AsksForTasksThatAreStarted) {
+  wexe::ProgramT program = linearProgram();
+  step(program, "fc").rows = 1;
+  step(program, "fc").task_east = 77;
+  EXPECT_EQ(refusal(program), "");
+}
+
+TEST(Verify, exe_c4_StepsNameTensorsThatAreThere) {
+  wexe::ProgramT program = linearProgram();
+  step(program, "fc").tensor = 3;
+  expectRefused(program, "exe_c4", "names weight 3, but there are 3 tensors");
+
+  program = linearProgram();
+  step(program, "x").tensor = -1;
+  expectRefused(program, "exe_c4", "names tensor -1");
+
+  program = linearProgram();
+  program.entries[0]->inputs = {9};
+  expectRefused(program, "exe_c4", "names input tensor 9");
+}
+
+TEST(Verify, exe_c4_PhasesNameFunctionsThatAreThere) {
+  wexe::ProgramT program = linearProgram();
+  phase(program).kind = wexe::PhaseKind::Function;
+  expectRefused(program, "exe_c4", "calls function -1, but there are 0");
+}
+
+TEST(Verify, exe_c4_UnknownKindsAreRefused) {
+  wexe::ProgramT program = linearProgram();
+  step(program, "x").kind = static_cast<wexe::StepKind>(50);
+  expectRefused(program, "exe_c4", "has unknown kind 50");
+
+  program = linearProgram();
+  phase(program).kind = static_cast<wexe::PhaseKind>(50);
+  expectRefused(program, "exe_c4", "has unknown kind 50");
+}
+
+// 2^32 x 2^32 elements are 0 modulo 2^64.
+TEST(Verify, exe_c11_SizesDoNotOverflow) {
+  wexe::ProgramT program = linearProgram();
+  tensor(program, "fc.weight").shape = {uint64_t(1) << 32, uint64_t(1) << 32};
+  expectRefused(program, "exe_c11", "is larger than MemoryX of machine 'tiny'");
+}
+
+TEST(Verify, exe_c11_NonzerosAreElements) {
+  wexe::ProgramT program = linearProgram();
+  tensor(program, "fc.weight").dense_nonzeros = 5;
+  expectRefused(program, "exe_c11", "has 5 nonzeros among 4 elements");
+}
+
+TEST(Verify, exe_c12_RolesFit) {
+  wexe::ProgramT program = linearProgram();
+  program.entries[0]->inputs = {2};
+  expectRefused(program, "exe_c12", "takes tensor 'y', whose role is not input");
+
+  program = linearProgram();
+  program.entries[0]->outputs = {0};
+  expectRefused(program, "exe_c12", "gives tensor 'x', whose role is not output");
+
+  program = linearProgram();
+  step(program, "y").tensor = 0;
+  expectRefused(program, "exe_c12", "receives tensor 'x', which is neither an output nor an intermediate");
+}
+
+TEST(Verify, exe_c13_MicroBatchesHoldAllTokens) {
+  wexe::ProgramT program = linearProgram();
+  phase(program).grid->token_block = 1;
+  expectRefused(program, "exe_c13", "has room for 2 tokens in its micro-batches, expected at least 4");
+  phase(program).grid->micro_batches = 2;
+  EXPECT_EQ(refusal(program), "");
+}
+
+TEST(Verify, exe_c14_EveryCoreOfTheGridIsCommanded) {
+  wexe::ProgramT program = linearProgram();
+  phase(program).grid->columns = 3;
+  step(program, "fc").rows = 1;
+  expectRefused(program, "exe_c14", "command (colour 0) commands 4 of the grid's 6 cores");
+}
+
+TEST(Verify, exe_c14_InputsAreConnectedWithPorts) {
+  wexe::ProgramT program = linearProgram();
+  step(program, "x").colour = 3;
+  expectRefused(program, "exe_c14",
+                "east (colour 3) is not connected with the input port of column 0; add a route at router (0, 0) with rx N");
+}
+
+TEST(Verify, exe_c14_OutputsAreConnectedWithPorts) {
+  wexe::ProgramT program = linearProgram();
+  step(program, "y").colour = 1;
+  expectRefused(program, "exe_c14",
+                "input (colour 1) is not connected with the output port of column 0; add a route at router (0, 3) with S in tx");
+}
+
+TEST(Verify, exe_c15_TensorsHaveTheGridsTokens) {
+  wexe::ProgramT program = linearProgram();
+  tensor(program, "x").shape = {3, 2};
+  expectRefused(program, "exe_c15", "moves tensor 'x' of 6 elements and 2 features, but the grid has 4 tokens");
+}
+
+TEST(Verify, exe_c15_WeightsAreReadInsideTheTensor) {
+  wexe::ProgramT program = linearProgram();
+  step(program, "fc").offset = 1;
+  expectRefused(program, "exe_c15", "reads outside weight 'fc.weight' of 4 elements");
+
+  program = linearProgram();
+  step(program, "fc").row_stride = INT64_MIN;
+  expectRefused(program, "exe_c15", "reads outside weight");
+
+  program = linearProgram();
+  step(program, "fc").row_stride = -2;
+  step(program, "fc").offset = 2;
+  EXPECT_EQ(refusal(program), "");
+}
+
+TEST(Verify, exe_c15_BiasHasAnElementPerRow) {
+  wexe::ProgramT program = linearProgram();
+  program.tensors.push_back(std::make_unique<wexe::TensorT>(tensor(program, "fc.weight")));
+  program.tensors.back()->shape = {1};
+  program.tensors.back()->dense_nonzeros = 0;
+  step(program, "fc").bias = 3;
+  expectRefused(program, "exe_c15", "needs 2 elements of bias");
+}
+
+TEST(Verify, exe_c15_BlocksAreOfTypesThatTravel) {
+  wexe::ProgramT program = linearProgram();
+  step(program, "x").type = wexe::ElemType::I8;
+  expectRefused(program, "exe_c15", "expected one of 16 or 32 bits");
+}
+
+} // namespace

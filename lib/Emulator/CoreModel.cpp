@@ -1,0 +1,316 @@
+//===- CoreModel.cpp - the state of a core and its operations ----------------===//
+
+#include "CoreModel.h"
+
+#include "wafer/Emulator/NumberFormats.h"
+
+#include <cmath>
+
+namespace wafer {
+
+namespace {
+
+constexpr uint32_t instructionBytes = 8, templateBytes = 32;
+
+uint32_t loadBits(const uint8_t *at, unsigned bytes) {
+  uint32_t bits = 0;
+  std::memcpy(&bits, at, bytes);
+  return bits;
+}
+
+bool anyOverlap(const Footprint *a, unsigned na, const Footprint *b, unsigned nb) {
+  for (unsigned i = 0; i < na; ++i)
+    for (unsigned j = 0; j < nb; ++j)
+      if (a[i].overlaps(b[j]))
+        return true;
+  return false;
+}
+
+std::string text(const Footprint &footprint) {
+  return "bytes " + std::to_string(footprint.low) + ".." + std::to_string(footprint.high - 1) + " of the " +
+         (footprint.acc ? "accumulator cache" : "SRAM");
+}
+
+} // namespace
+
+std::vector<ImageModel> imageModels(const LoadedProgram &program) {
+  std::vector<ImageModel> models;
+  for (const auto &image : program.program().images) {
+    ImageModel model;
+    model.index = static_cast<unsigned>(models.size());
+    model.code = &program.code(model.index);
+    model.commandColour = image->command_colour;
+    for (const auto &task : image->tasks)
+      if (task->kind == wexe::TaskKind::Control)
+        model.controlTasks[task->number] = task->pc;
+    model.dataStart = static_cast<uint32_t>(image->code.size() * instructionBytes + image->descriptors.size() * templateBytes);
+    models.push_back(std::move(model));
+  }
+  return models;
+}
+
+bool conflict(const Operation &earlier, const Operation &later) {
+  if ((earlier.inputColour >= 0 && earlier.inputColour == later.inputColour) ||
+      (earlier.outputColour >= 0 && earlier.outputColour == later.outputColour))
+    return true;
+  return anyOverlap(earlier.writes, 2, later.writes, 2) || anyOverlap(earlier.writes, 2, later.reads, 3) ||
+         anyOverlap(earlier.reads, 3, later.writes, 2);
+}
+
+bool conflict(const Operation &earlier, const Trigger &later) {
+  return anyOverlap(earlier.writes, 2, &later.writes, 1) || anyOverlap(earlier.writes, 2, &later.reads, 1) ||
+         anyOverlap(earlier.reads, 3, &later.writes, 1);
+}
+
+CoreModel::CoreModel(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y)
+    : x(x), y(y), image(image), sram(program.machine().sramBytes), accumulator(program.machine().accumulatorBytes), program_(program) {}
+
+std::string CoreModel::name() const { return "core (" + std::to_string(x) + ", " + std::to_string(y) + ")"; }
+
+std::string CoreModel::where(uint16_t pc) const {
+  std::string text = name() + ", pc " + std::to_string(pc) + " '" + print(at(pc)) + "'";
+  std::string location = program_.locationOf(image.index, pc);
+  return location.empty() ? text : text + " (" + location + ")";
+}
+
+void CoreModel::trapAt(const char *label, const std::string &place, const std::string &message) const {
+  throw Trap(label, (clock ? "at cycle " + std::to_string(*clock) + ", " : std::string()) + place + ": " + message);
+}
+
+void CoreModel::trap(const char *label, uint16_t pc, const std::string &message) const { trapAt(label, where(pc), message); }
+
+uint16_t CoreModel::startControlTask(uint32_t payload) {
+  implicitIndex = 0;
+  unsigned number = payload & 0xffff;
+  auto task = image.controlTasks.find(number);
+  if (task == image.controlTasks.end())
+    trapAt("task_c1", name(),
+           "a command for control task " + std::to_string(number) + " arrived, but image '" + program_.program().images[image.index]->name +
+               "' has no such task");
+  return task->second;
+}
+
+const Descriptor &CoreModel::use(unsigned reg, uint16_t pc) const {
+  if (!loaded_[reg])
+    trap("desc_c2", pc, "d" + std::to_string(reg) + " is used before a ldd into it");
+  return registers_[reg];
+}
+
+void CoreModel::control(const Instruction &insn, uint16_t pc) {
+  switch (insn.opcode) {
+  case Opcode::Ldd:
+    registers_[insn.dst] = program_.descriptorAt(x, y, insn.descriptorTemplate);
+    loaded_[insn.dst] = true;
+    break;
+  case Opcode::Swapd:
+    use(insn.dst, pc);
+    use(insn.src0, pc);
+    std::swap(registers_[insn.dst], registers_[insn.src0]);
+    break;
+  case Opcode::Addd:
+    use(insn.dst, pc);
+    // Checked when it is used: one step past the end is how a loop leaves it.
+    registers_[insn.dst].base = static_cast<uint32_t>(static_cast<int64_t>(registers_[insn.dst].base) + insn.offset) & 0xffff;
+    break;
+  case Opcode::Bind:
+    dataTask = insn.pc;
+    break;
+  default:
+    break;
+  }
+}
+
+void CoreModel::checkMemory(const Descriptor &descriptor, const Footprint &footprint, unsigned reg, uint16_t pc) const {
+  if (!isMemory(descriptor) || footprint.low == footprint.high)
+    return;
+  int64_t low = footprint.acc ? 0 : image.dataStart, high = static_cast<int64_t>(footprint.acc ? accumulator.size() : sram.size());
+  if (footprint.low < low || footprint.high > high)
+    trap("desc_c1", pc,
+         "d" + std::to_string(reg) + " reaches " + text(footprint) + ", but data lies in " + std::to_string(low) + ".." +
+             std::to_string(high - 1));
+  if (descriptor.base % byteSize(elementType(descriptor.type)) != 0)
+    trap("desc_c1", pc,
+         "d" + std::to_string(reg) + " has base " + std::to_string(descriptor.base) + ", which is not aligned to " +
+             std::string(typeName(elementType(descriptor.type))));
+}
+
+void CoreModel::checkSource(const Operation &op, unsigned which, unsigned reg) const {
+  const Descriptor &source = op.src[which];
+  auto name = [&] { return "d" + std::to_string(reg); };
+  if (source.kind == wexe::DescKind::FabOut)
+    trap("desc_c3", op.pc, "the source " + name() + " is a fabric output, which cannot be read");
+  if (source.kind == wexe::DescKind::FabIn && op.fabricSource() != static_cast<int>(which))
+    trap("desc_c3", op.pc, "the source " + name() + " is a second fabric input, expected at most one");
+  if (source.elements() != op.elements)
+    trap("vec_c1", op.pc,
+         "the source " + name() + " has " + std::to_string(source.elements()) + " elements, but the destination has " +
+             std::to_string(op.elements));
+  if (op.elements == 0 || !isMemory(source) || !isMemory(op.dst))
+    return;
+  for (int d = 0; d < 4; ++d)
+    if (source.extent[d] != op.dst.extent[d])
+      trap("vec_c1", op.pc,
+           "extent[" + std::to_string(d) + "] of the source " + name() + " is " + std::to_string(source.extent[d]) +
+               ", but the destination's is " + std::to_string(op.dst.extent[d]));
+}
+
+/// The loader proves this for operands that it can tell; a register may hold one of several templates.
+void CoreModel::checkRoutes(const Operation &op) const {
+  constexpr unsigned ramp = 1u << static_cast<unsigned>(wexe::Dir::Ramp);
+  if (op.inputColour >= 0 && !(program_.routeAt(x, y, op.inputColour).tx & ramp))
+    trap("route_c7", op.pc,
+         "receives on " + program_.colourName(op.inputColour) +
+             ", which the router does not deliver to RAMP; add a route with RAMP in tx there");
+  if (op.outputColour < 0)
+    return;
+  RouteEntry entry = program_.routeAt(x, y, op.outputColour);
+  if (entry.tx == 0 || entry.rx != wexe::Dir::Ramp)
+    trap("route_c7", op.pc,
+         "sends on " + program_.colourName(op.outputColour) + ", which the router does not take from RAMP; add a route with rx RAMP there");
+}
+
+Operation CoreModel::issue(const Instruction &insn, uint16_t pc) {
+  Operation op;
+  op.insn = insn;
+  op.pc = pc;
+  op.dst = use(insn.dst, pc);
+  op.sources = numSources(insn.opcode);
+  const uint8_t sourceRegisters[3] = {insn.src0, insn.src1, insn.src2};
+  op.elements = op.dst.elements();
+  if (op.dst.kind == wexe::DescKind::FabIn || op.dst.kind == wexe::DescKind::Const)
+    trap("desc_c3", pc,
+         "the destination d" + std::to_string(insn.dst) + " is a " + (op.dst.kind == wexe::DescKind::Const ? "constant" : "fabric input") +
+             ", which cannot be written");
+
+  op.writes[0] = footprintOf(op.dst);
+  checkMemory(op.dst, op.writes[0], insn.dst, pc);
+  noteUse(op.writes[0]);
+  op.dstWalk = Walk(op.dst);
+  if (op.dst.kind == wexe::DescKind::FabOut && op.elements != 0)
+    op.outputColour = op.dst.colour;
+  for (unsigned i = 0; i < op.sources; ++i)
+    op.src[i] = use(sourceRegisters[i], pc);
+  for (unsigned i = 0; i < op.sources; ++i) {
+    const Descriptor &source = op.src[i];
+    if (source.kind == wexe::DescKind::Const)
+      continue;
+    checkSource(op, i, sourceRegisters[i]);
+    if (source.kind == wexe::DescKind::FabIn && op.elements != 0)
+      op.inputColour = source.colour;
+    op.reads[i] = footprintOf(source);
+    checkMemory(source, op.reads[i], sourceRegisters[i], pc);
+    noteUse(op.reads[i]);
+    op.srcWalk[i] = Walk(source);
+  }
+  checkRoutes(op);
+  if (insn.clear1 && isMemory(op.src[1]))
+    op.writes[1] = op.reads[1];
+  return op;
+}
+
+uint32_t CoreModel::element(Operation &op, uint32_t fabricBits) {
+  Number operands[3];
+  ElementType type = op.insn.type;
+  for (unsigned i = 0; i < op.sources; ++i) {
+    const Descriptor &source = op.src[i];
+    ElementType stored = elementType(source.type);
+    uint32_t bits;
+    if (source.kind == wexe::DescKind::Const) {
+      // A scalar of 32 bits, an integer only for integer descriptors.
+      stored = isFloat(stored) ? ElementType::F32 : ElementType::I32;
+      bits = source.imm;
+    } else if (source.kind == wexe::DescKind::FabIn) {
+      bits = fabricBits;
+    } else {
+      uint8_t *at = memory(source.kind) + op.srcWalk[i].address();
+      bits = loadBits(at, byteSize(stored));
+      op.srcWalk[i].next();
+      if (i == 1 && op.insn.clear1)
+        std::memset(at, 0, byteSize(stored));
+    }
+    operands[i] = convert(numberFromBits(stored, bits), stored, type);
+  }
+  ElementType target = elementType(op.dst.type);
+  uint32_t bits = bitsFromNumber(target, convert(compute(op.insn.opcode, type, operands[0], operands[1], operands[2]), type, target));
+  if (isMemory(op.dst)) {
+    std::memcpy(memory(op.dst.kind) + op.dstWalk.address(), &bits, byteSize(target));
+    op.dstWalk.next();
+  }
+  ++op.done;
+  return bits;
+}
+
+Trigger CoreModel::boundTrigger() {
+  if (dataTask < 0)
+    trapAt("task_c2", name(), "a data wavelet arrived on " + program_.colourName(image.commandColour) + ", but no data task is bound");
+  uint16_t pc = static_cast<uint16_t>(dataTask);
+  Trigger trigger;
+  trigger.insn = at(pc);
+  trigger.pc = pc;
+  trigger.dst = use(trigger.insn.dst, pc);
+  trigger.rows = use(trigger.insn.src0, pc);
+  if (!isMemory(trigger.dst) || !isMemory(trigger.rows))
+    trap("desc_c3", pc,
+         "d" + std::to_string(isMemory(trigger.dst) ? trigger.insn.src0 : trigger.insn.dst) + " is not memory, which a trigger works on");
+  for (int d = 1; d < 4; ++d)
+    if (trigger.dst.extent[d] != trigger.rows.extent[d])
+      trap("vec_c1", pc,
+           "the rows' extent[" + std::to_string(d) + "] is " + std::to_string(trigger.rows.extent[d]) + ", but the destination's is " +
+               std::to_string(trigger.dst.extent[d]));
+  if (trigger.dst.extent[0] != 1)
+    trap("vec_c1", pc, "the destination's extent[0] is " + std::to_string(trigger.dst.extent[0]) + ", expected 1");
+  trigger.writes = footprintOf(trigger.dst);
+  trigger.reads = footprintOf(trigger.rows);
+  checkMemory(trigger.dst, trigger.writes, trigger.insn.dst, pc);
+  checkMemory(trigger.rows, trigger.reads, trigger.insn.src0, pc);
+  noteUse(trigger.writes);
+  noteUse(trigger.reads);
+  return trigger;
+}
+
+Trigger CoreModel::arrive(uint32_t payload) {
+  Trigger trigger = boundTrigger();
+  uint32_t rows = trigger.rows.extent[0];
+  ElementType type = trigger.insn.type;
+  auto add = [&](uint32_t index, float value) {
+    if (index >= rows)
+      trap("index_c1", trigger.pc, "index " + std::to_string(index) + ", but the source has " + std::to_string(rows) + " rows");
+    trigger.index[trigger.values] = index;
+    trigger.value[trigger.values++] = value;
+  };
+  auto half = [&](uint32_t bits) { return numberFromBits(type, bits & 0xffff).f; };
+  switch (trigger.insn.opcode) {
+  case Opcode::Fmacw:
+    add(payload >> 16, half(payload));
+    break;
+  case Opcode::Fmacp:
+    add(implicitIndex, half(payload));
+    if (implicitIndex + 1 < rows)
+      add(implicitIndex + 1, half(payload >> 16));
+    implicitIndex += 2;
+    break;
+  default:
+    add(implicitIndex++, floatOf(payload));
+    break;
+  }
+  return trigger;
+}
+
+void CoreModel::fmac(const Trigger &trigger, unsigned which, uint64_t from, uint64_t to) {
+  Descriptor row = trigger.rows;
+  ElementType rowType = elementType(row.type), dstType = elementType(trigger.dst.type);
+  row.base += static_cast<uint32_t>(int64_t(trigger.index[which]) * row.stride[0] * byteSize(rowType));
+  row.extent[0] = 1;
+  Walk source(row), target(trigger.dst);
+  for (uint64_t j = 0; j < to; ++j, source.next(), target.next()) {
+    if (j < from)
+      continue;
+    float x = numberFromBits(rowType, loadBits(memory(row.kind) + source.address(), byteSize(rowType))).f;
+    uint8_t *at = memory(trigger.dst.kind) + target.address();
+    float sum = numberFromBits(dstType, loadBits(at, byteSize(dstType))).f;
+    uint32_t bits = bitsFromNumber(dstType, {canonicalNaN(std::fma(trigger.value[which], x, sum)), 0});
+    std::memcpy(at, &bits, byteSize(dstType));
+  }
+}
+
+} // namespace wafer

@@ -1,0 +1,136 @@
+//===- CoreModel.h - the state of a core and its operations ------------------===//
+//
+// What both engines share of a core: memory, descriptor registers, tasks, the checks when an instruction issues, the work on one element
+// and the scoreboard's question whether two operations conflict. The engines differ in when they do it.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_LIB_EMULATOR_COREMODEL_H
+#define WAFER_LIB_EMULATOR_COREMODEL_H
+
+#include "Semantics.h"
+
+#include "wafer/Emulator/Engine.h"
+
+#include <array>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace wafer {
+
+/// What all cores of an image share.
+struct ImageModel {
+  unsigned index = 0;
+  const std::vector<Instruction> *code = nullptr;
+  unsigned commandColour = 0;
+  std::unordered_map<unsigned, uint16_t> controlTasks; ///< number -> pc
+  uint32_t dataStart = 0;                              ///< first SRAM byte behind code and templates
+};
+
+std::vector<ImageModel> imageModels(const LoadedProgram &program);
+
+/// A vector or function instruction that was issued: its descriptors are those of that moment.
+struct Operation {
+  Instruction insn;
+  uint16_t pc = 0;
+  Descriptor dst, src[3];
+  unsigned sources = 0;
+  uint64_t elements = 0, done = 0;
+
+  // Scoreboard.
+  Footprint writes[2], reads[3]; ///< writes[1]: src1 under clear1
+  int inputColour = -1, outputColour = -1;
+
+  // Progress through memory and the fabric. A 16-bit element may be the second half of a wavelet that is already taken or not yet sent.
+  Walk dstWalk, srcWalk[3];
+  uint32_t pendingIn = 0, pendingOut = 0;
+  bool hasPendingIn = false, hasPendingOut = false;
+
+  bool finished() const { return done == elements; }
+  int fabricSource() const {
+    for (unsigned i = 0; i < sources; ++i)
+      if (src[i].kind == wexe::DescKind::FabIn)
+        return static_cast<int>(i);
+    return -1;
+  }
+};
+
+bool conflict(const Operation &earlier, const Operation &later);
+
+/// An arriving weight at work: dst[j] = fma(value, src0[index][j], dst[j]).
+struct Trigger {
+  Instruction insn;
+  uint16_t pc = 0;
+  Descriptor dst, rows;
+  Footprint writes, reads; ///< `reads` spans all rows
+  float value[2] = {0, 0};
+  uint32_t index[2] = {0, 0};
+  unsigned values = 0;
+
+  uint64_t elementsPerRow() const { return uint64_t(dst.extent[1]) * dst.extent[2] * dst.extent[3]; }
+};
+
+bool conflict(const Operation &earlier, const Trigger &later);
+
+/// One core.
+class CoreModel {
+public:
+  CoreModel(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y);
+
+  const uint16_t x, y;
+  const ImageModel &image;
+  std::vector<uint8_t> sram, accumulator;
+
+  uint32_t implicitIndex = 0;
+  int dataTask = -1; ///< pc of the bound data task
+
+  const Instruction &at(uint16_t pc) const { return (*image.code)[pc]; }
+  /// pc of the control task that a control wavelet starts; also resets the implicit index. (task_c1)
+  uint16_t startControlTask(uint32_t payload);
+  /// ldd, swapd, addd, bind.
+  void control(const Instruction &insn, uint16_t pc);
+  /// Reads descriptors and checks them: desc_c1, desc_c2, desc_c3, vec_c1, route_c7.
+  Operation issue(const Instruction &insn, uint16_t pc);
+  /// The trigger for a data wavelet (task_c2, index_c1); advances the implicit index.
+  Trigger arrive(uint32_t payload);
+  /// The descriptors of the bound trigger as they are now, without a wavelet.
+  Trigger boundTrigger();
+
+  /// Works on the next element of an operation. `fabricBits` holds the element from the fabric, if one of the sources is; returns the bits
+  /// to send when dst is.
+  uint32_t element(Operation &operation, uint32_t fabricBits);
+  /// Work on the elements [from, to) of value `which` of a trigger.
+  void fmac(const Trigger &trigger, unsigned which, uint64_t from, uint64_t to);
+
+  uint8_t *memory(wexe::DescKind kind) { return kind == wexe::DescKind::Acc ? accumulator.data() : sram.data(); }
+  void noteUse(const Footprint &footprint) {
+    if (!footprint.acc && footprint.high > static_cast<int64_t>(sramHighWater))
+      sramHighWater = static_cast<uint64_t>(footprint.high);
+  }
+  uint64_t sramHighWater = 0;
+
+  /// "core (3, 4)"
+  std::string name() const;
+  /// "core (3, 4), pc 7 'fmacw.f16 d1, d0' (model.py:12)"
+  std::string where(uint16_t pc) const;
+  /// Throws Trap: "at cycle 812, core (3, 4), pc 7 '...' (model.py:12): message".
+  [[noreturn]] void trap(const char *label, uint16_t pc, const std::string &message) const;
+  /// Set by the cycle engine, so that traps tell the cycle.
+  const uint64_t *clock = nullptr;
+
+private:
+  const Descriptor &use(unsigned reg, uint16_t pc) const;
+  void checkMemory(const Descriptor &descriptor, const Footprint &footprint, unsigned reg, uint16_t pc) const;
+  void checkSource(const Operation &operation, unsigned which, unsigned reg) const;
+  void checkRoutes(const Operation &operation) const;
+  [[noreturn]] void trapAt(const char *label, const std::string &place, const std::string &message) const;
+
+  const LoadedProgram &program_;
+  std::array<Descriptor, numDescriptorRegisters> registers_;
+  std::array<bool, numDescriptorRegisters> loaded_{};
+};
+
+} // namespace wafer
+
+#endif // WAFER_LIB_EMULATOR_COREMODEL_H

@@ -1,0 +1,303 @@
+//===- CycleCore.cpp - one core, cycle by cycle ------------------------------===//
+
+#include "CycleCore.h"
+
+#include <algorithm>
+
+namespace wafer {
+
+namespace {
+
+uint32_t lanesFor(const Lanes &lanes, ElementType type) {
+  unsigned bytes = byteSize(type);
+  return bytes == 4 ? lanes.bits32 : bytes == 2 ? lanes.bits16 : lanes.bits8;
+}
+
+uint64_t waveletsFor(const Descriptor &descriptor, uint64_t elements) {
+  unsigned per = elementsPerWavelet(descriptor.type);
+  return (elements + per - 1) / per;
+}
+
+} // namespace
+
+CycleCore::CycleCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, const uint64_t &clock)
+    : model(program, image, x, y), router(uint32_t(y) * program.machine().width + x), machine_(program.machine()), now_(clock) {
+  model.clock = &clock;
+}
+
+std::optional<CycleCore::TaskAtWork> CycleCore::taskAtWork() const {
+  if (task_)
+    return TaskAtWork{taskSerial_, taskEntry_};
+  if (trigger_)
+    return TaskAtWork{taskSerial_, trigger_->pc};
+  return std::nullopt;
+}
+
+/// Elements that the datapath handles in a cycle: the lanes, what remains, and never more than a fabric queue can hold.
+uint64_t CycleCore::groupOf(const Operation &op) const {
+  const Lanes &lanes = insnClass(op.insn.opcode) == InsnClass::Function ? machine_.functionLanes : machine_.vectorLanes;
+  uint64_t group = lanesFor(lanes, op.insn.type);
+  // An accumulating destination depends on itself.
+  if (isMemory(op.dst) && op.dst.stride[3] == 0 && op.dst.extent[3] > 1)
+    group = 1;
+  auto limit = [&](const Descriptor &descriptor) {
+    if (isFabric(descriptor))
+      group = std::min<uint64_t>(group, uint64_t(machine_.coreQueueDepth) * elementsPerWavelet(descriptor.type));
+  };
+  limit(op.dst);
+  for (unsigned i = 0; i < op.sources; ++i)
+    limit(op.src[i]);
+  return std::min(group, op.elements - op.done);
+}
+
+CycleCore::Readiness CycleCore::readiness(const Operation &op, const RampQueues &queues) const {
+  uint64_t group = groupOf(op);
+  if (int source = op.fabricSource(); source >= 0 && group > 0) {
+    uint64_t needed = waveletsFor(op.src[source], group - op.hasPendingIn);
+    if (queues.in[op.src[source].colour].readyCount(now_, needed) < needed)
+      return Readiness::NoInput;
+  }
+  if (op.dst.kind == wexe::DescKind::FabOut) {
+    uint64_t needed = waveletsFor(op.dst, group + op.hasPendingOut);
+    // A group that begins with half a wavelet may need one place more than there is; it then waits for an empty queue.
+    if (queues.out[op.dst.colour].size() + needed > std::max<uint64_t>(machine_.coreQueueDepth, needed))
+      return Readiness::NoRoom;
+  }
+  return Readiness::Ready;
+}
+
+/// Works on one group of elements.
+void CycleCore::advance(Operation &op, CycleFabric &fabric, EngineStats &stats) {
+  RampQueues &queues = fabric.ramp(router);
+  int source = op.fabricSource();
+  for (uint64_t i = 0, group = groupOf(op); i < group; ++i) {
+    uint32_t bits = 0;
+    if (source >= 0) {
+      if (op.hasPendingIn) {
+        bits = op.pendingIn;
+        op.hasPendingIn = false;
+      } else {
+        bits = queues.in[op.src[source].colour].pop().payload;
+        fabric.taken(1);
+        // Behind the last of an odd number of elements is padding, which leaves with the operation.
+        if (elementsPerWavelet(op.src[source].type) == 2) {
+          op.pendingIn = bits >> 16;
+          op.hasPendingIn = true;
+          bits &= 0xffff;
+        }
+      }
+    }
+    uint32_t result = model.element(op, bits);
+    ++stats.elementOps;
+    if (op.dst.kind != wexe::DescKind::FabOut)
+      continue;
+    bool pairs = elementsPerWavelet(op.dst.type) == 2;
+    if (pairs && !op.hasPendingOut && !op.finished()) {
+      op.pendingOut = result & 0xffff;
+      op.hasPendingOut = true;
+      continue;
+    }
+    uint32_t payload = !pairs ? result : op.hasPendingOut ? (op.pendingOut | result << 16) : (result & 0xffff);
+    op.hasPendingOut = false;
+    fabric.give(router, op.dst.colour, payload, now_ + 1);
+  }
+}
+
+template <typename Later> size_t CycleCore::conflictOf(const Later &later, size_t older) const {
+  for (size_t i = 0; i < older; ++i)
+    if (conflict(microthreads_[i].operation, later))
+      return i;
+  return noConflict;
+}
+
+/// The oldest microthread with a full group takes the datapath; set-up needs none. Returns whether one did.
+bool CycleCore::stepMicrothreads(CycleFabric &fabric, EngineStats &stats) {
+  bool took = false;
+  for (size_t i = 0; i < microthreads_.size(); ++i) {
+    Running &thread = microthreads_[i];
+    if (conflictOf(thread.operation, i) != noConflict)
+      continue;
+    if (thread.setup > 0) {
+      --thread.setup;
+      changed_ = true;
+      continue;
+    }
+    if (took || thread.operation.finished() || readiness(thread.operation, fabric.ramp(router)) != Readiness::Ready)
+      continue;
+    advance(thread.operation, fabric, stats);
+    took = true;
+  }
+  // A finished operation leaves after the cycle, so that those behind it start in the next.
+  const size_t before = microthreads_.size();
+  microthreads_.erase(std::remove_if(microthreads_.begin(), microthreads_.end(),
+                                     [](const Running &thread) { return thread.setup == 0 && thread.operation.finished(); }),
+                      microthreads_.end());
+  changed_ |= took || microthreads_.size() != before;
+  return took;
+}
+
+Activity CycleCore::stepTrigger(EngineStats &stats, bool datapathFree) {
+  if (conflictOf(*trigger_, microthreads_.size()) != noConflict)
+    return Activity::WaitConflict;
+  if (!datapathFree)
+    return Activity::Microthread;
+  uint64_t elements = trigger_->elementsPerRow();
+  const Lanes &lanes = trigger_->dst.kind == wexe::DescKind::Acc ? machine_.fmacAccLanes : machine_.fmacMemLanes;
+  uint64_t end = std::min<uint64_t>(elements, triggerElement_ + lanesFor(lanes, trigger_->insn.type));
+  model.fmac(*trigger_, triggerValue_, triggerElement_, end);
+  stats.macs += end - triggerElement_;
+  triggerElement_ = end;
+  if (triggerElement_ == elements) {
+    triggerElement_ = 0;
+    if (++triggerValue_ == trigger_->values)
+      trigger_.reset();
+  }
+  return Activity::Busy;
+}
+
+Activity CycleCore::stepOperation(CycleFabric &fabric, EngineStats &stats, bool datapathFree) {
+  Operation &op = operation_->operation;
+  if (conflictOf(op, microthreads_.size()) != noConflict)
+    return Activity::WaitConflict;
+  if (operation_->setup > 0) {
+    // Without elements, set-up is all there is.
+    if (--operation_->setup == 0 && op.finished())
+      operation_.reset();
+    return Activity::Busy;
+  }
+  if (!op.finished()) {
+    switch (readiness(op, fabric.ramp(router))) {
+    case Readiness::NoInput:
+      return Activity::WaitFabricIn;
+    case Readiness::NoRoom:
+      return Activity::WaitFabricOut;
+    case Readiness::Ready:
+      break;
+    }
+    if (!datapathFree)
+      return Activity::Microthread;
+    advance(op, fabric, stats);
+  }
+  if (op.finished())
+    operation_.reset();
+  return Activity::Busy;
+}
+
+/// Takes the next instruction of the task. What it takes in cycles is left in `busy_`; an activity is returned when the cycle is used up at
+/// once.
+std::optional<Activity> CycleCore::fetch(EngineStats &stats) {
+  uint16_t pc = *task_;
+  const Instruction &insn = model.at(pc);
+  if (insnClass(insn.opcode) == InsnClass::Control) {
+    ++stats.instructions;
+    if (insn.opcode == Opcode::End) {
+      task_.reset();
+    } else {
+      model.control(insn, pc);
+      ++*task_;
+    }
+    busy_ = insn.opcode == Opcode::Ldd ? machine_.descriptorCycles : machine_.scalarCycles;
+    return std::nullopt;
+  }
+  // A vector or function instruction; the loader leaves triggers to data tasks (task_c4).
+  if (insn.async && microthreads_.size() == machine_.microthreads)
+    return Activity::WaitSlot;
+  Running running{model.issue(insn, pc), machine_.vectorSetupCycles};
+  ++stats.instructions;
+  ++*task_;
+  if (insn.async) {
+    microthreads_.push_back(std::move(running));
+    busy_ = machine_.scalarCycles;
+  } else {
+    operation_ = std::move(running);
+  }
+  return std::nullopt;
+}
+
+void CycleCore::startCommand(CycleFabric &fabric, EngineStats &stats) {
+  Wavelet wavelet = fabric.ramp(router).in[model.image.commandColour].pop();
+  fabric.taken(1);
+  if (wavelet.control) {
+    task_ = taskEntry_ = model.startControlTask(wavelet.payload);
+    ++taskSerial_;
+    busy_ = machine_.taskCycles;
+    return;
+  }
+  trigger_ = model.arrive(wavelet.payload);
+  triggerValue_ = 0;
+  stats.instructions += 2; // the trigger and the end of its task
+  busy_ = machine_.triggerCycles;
+  if (trigger_->elementsPerRow() == 0)
+    trigger_.reset();
+}
+
+/// One cycle of the task. Steps that a machine does in no time are followed by the next one at once; tasks and queues are finite.
+Activity CycleCore::stepTask(CycleFabric &fabric, EngineStats &stats, bool datapathFree) {
+  for (bool did = false;;) {
+    if (busy_ > 0) {
+      --busy_;
+      return Activity::Busy;
+    }
+    if (trigger_)
+      return stepTrigger(stats, datapathFree);
+    if (operation_)
+      return stepOperation(fabric, stats, datapathFree);
+    if (task_) {
+      if (std::optional<Activity> activity = fetch(stats))
+        return did ? Activity::Busy : *activity;
+    } else {
+      if (!fabric.ramp(router).in[model.image.commandColour].readyAt(now_))
+        return did ? Activity::Busy : Activity::WaitCommand;
+      startCommand(fabric, stats);
+    }
+    did = changed_ = true;
+  }
+}
+
+Activity CycleCore::step(CycleFabric &fabric, EngineStats &stats) {
+  changed_ = false;
+  bool took = stepMicrothreads(fabric, stats);
+  Activity activity = stepTask(fabric, stats, !took);
+  changed_ |= activity == Activity::Busy;
+  return took && activity != Activity::Busy ? Activity::Microthread : activity;
+}
+
+Blocked CycleCore::describe(const Operation &op, size_t older, const RampQueues &queues) const {
+  Blocked blocked;
+  blocked.pc = op.pc;
+  blocked.inputColour = op.inputColour;
+  blocked.outputColour = op.outputColour;
+  if (size_t behind = conflictOf(op, older); behind != noConflict) {
+    blocked.reason = Blocked::Conflict;
+    blocked.behind = behind;
+  } else if (readiness(op, queues) == Readiness::NoInput) {
+    blocked.reason = Blocked::Input;
+    blocked.colour = static_cast<unsigned>(op.inputColour);
+  } else {
+    blocked.reason = Blocked::Room;
+    blocked.colour = static_cast<unsigned>(op.outputColour);
+  }
+  return blocked;
+}
+
+std::vector<Blocked> CycleCore::blocked(const RampQueues &queues) const {
+  std::vector<Blocked> all;
+  for (size_t i = 0; i < microthreads_.size(); ++i)
+    all.push_back(describe(microthreads_[i].operation, i, queues));
+  Blocked task;
+  task.colour = model.image.commandColour;
+  if (operation_) {
+    task = describe(operation_->operation, microthreads_.size(), queues);
+  } else if (trigger_) {
+    task.reason = Blocked::Conflict;
+    task.pc = trigger_->pc;
+    task.behind = conflictOf(*trigger_, microthreads_.size());
+  } else if (task_) {
+    task.reason = Blocked::Slot;
+    task.pc = *task_;
+  }
+  all.push_back(task);
+  return all;
+}
+
+} // namespace wafer

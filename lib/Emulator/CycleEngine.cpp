@@ -1,0 +1,253 @@
+//===- CycleEngine.cpp - the reference engine --------------------------------===//
+//
+// Every wavelet, router, queue, task and microthread, cycle by cycle (docs/spec/machine.md section 6). In each cycle the fabric decides its
+// moves and the cores work on the same starting state; then the moves are made. Routers without wavelets and cores that cannot go on are
+// skipped until something moves there.
+//
+//===----------------------------------------------------------------------===//
+
+#include "CycleCore.h"
+#include "CycleDeadlock.h"
+#include "CycleFabric.h"
+#include "Ports.h"
+#include "TaskTrace.h"
+
+#include <algorithm>
+
+namespace wafer {
+
+namespace {
+
+const char *const activityNames[numActivities] = {"busy",          "microthread", "wait-command", "wait-fabric-in", "wait-fabric-out",
+                                                  "wait-conflict", "wait-slot"};
+
+class CycleEngine final : public Engine {
+public:
+  CycleEngine(const LoadedProgram &program, const EngineOptions &options);
+  std::string_view name() const override { return "cycle"; }
+  EngineStats run(Ingress &in, Egress &out) override;
+
+private:
+  /// A core that is not stepped: since when, and what it waits for meanwhile.
+  struct Rest {
+    bool resting = true, blocked = false;
+    uint64_t since = 0, lastArrival = 0;
+    Activity activity = Activity::WaitCommand;
+  };
+
+  void simulate(Ingress &in, Egress &out);
+  bool feed(Ingress &in);
+  void takeBurst(Ingress &in);
+  bool sendWavelet();
+  bool burstIsSent() const { return burstAt_ == burst_.data.size() + burst_.control.has_value(); }
+  bool stepCores();
+  void wake(uint32_t core);
+  void restStuckCores();
+  void noteTask(const CycleCore &core, std::optional<CycleCore::TaskAtWork> task, uint64_t first);
+  [[noreturn]] void reportStall() const;
+  void finishStats(uint64_t cycles);
+
+  const LoadedProgram &program_;
+  const Machine &machine_;
+  uint64_t stallLimit_;
+  uint64_t now_ = 0;
+  std::vector<ImageModel> images_;
+  CycleFabric fabric_;
+  std::vector<CycleCore> cores_;
+  std::vector<int32_t> coreAt_; ///< by router, -1: none
+  std::vector<uint32_t> awake_;
+  std::vector<Rest> rests_;   ///< by core
+  uint64_t blockedCores_ = 0; ///< resting with work at hand
+  TaskTrace trace_;
+  EngineStats stats_;
+  uint64_t activity_[numActivities] = {};
+
+  // The burst that MemoryX is sending; `moreBursts_` until it says that there are none.
+  Burst burst_;
+  size_t burstAt_ = 0;
+  bool haveBurst_ = false, moreBursts_ = false;
+};
+
+CycleEngine::CycleEngine(const LoadedProgram &program, const EngineOptions &options)
+    : program_(program), machine_(program.machine()), images_(imageModels(program)), fabric_(program),
+      coreAt_(size_t(machine_.width) * machine_.height, -1), trace_(program, options.traceFile) {
+  // Waiting for a latency is no standstill.
+  uint64_t latency = std::max({machine_.hopCycles, machine_.rampCycles, machine_.vectorSetupCycles});
+  stallLimit_ = std::max<uint64_t>(options.stallLimit, latency + 1);
+  for (uint32_t y = 0; y < machine_.height; ++y)
+    for (uint32_t x = 0; x < machine_.width; ++x)
+      if (int region = program.regionAt(x, y); region >= 0) {
+        coreAt_[fabric_.routerOf(x, y)] = static_cast<int32_t>(cores_.size());
+        cores_.emplace_back(program, images_[program.program().regions[region]->image], static_cast<uint16_t>(x), static_cast<uint16_t>(y),
+                            now_);
+      }
+  rests_.resize(cores_.size());
+}
+
+void CycleEngine::noteTask(const CycleCore &core, std::optional<CycleCore::TaskAtWork> task, uint64_t first) {
+  if (trace_.wanted() && task)
+    trace_.note(first, now_, core.model.x, core.model.y, core.model.image.index, task->entry, task->serial);
+}
+
+/// The core is stepped again from the next cycle on.
+void CycleEngine::wake(uint32_t core) {
+  Rest &rest = rests_[core];
+  if (!rest.resting)
+    return;
+  rest.resting = false;
+  awake_.push_back(core);
+  if (!rest.blocked)
+    return;
+  rest.blocked = false;
+  --blockedCores_;
+  activity_[static_cast<unsigned>(rest.activity)] += now_ - rest.since;
+  noteTask(cores_[core], cores_[core].taskAtWork(), rest.since + 1);
+}
+
+void CycleEngine::restStuckCores() {
+  auto rests = [&](uint32_t index) {
+    const CycleCore &core = cores_[index];
+    Rest &rest = rests_[index];
+    // What arrived a moment ago is only ready later.
+    if (!core.stuck() || now_ < rest.lastArrival + machine_.rampCycles)
+      return false;
+    rest.resting = true;
+    rest.since = now_;
+    rest.blocked = !core.quiet();
+    blockedCores_ += rest.blocked;
+    return true;
+  };
+  awake_.erase(std::remove_if(awake_.begin(), awake_.end(), rests), awake_.end());
+}
+
+void CycleEngine::takeBurst(Ingress &in) {
+  burst_ = Burst();
+  burstAt_ = 0;
+  moreBursts_ = haveBurst_ = in.next(burst_);
+  if (haveBurst_)
+    checkPorts(program_, burst_, "at cycle " + std::to_string(now_) + ", ");
+}
+
+/// The wavelet at the burst's front goes to all of its ports at once, if they have room.
+bool CycleEngine::sendWavelet() {
+  for (unsigned i = 0; i < burst_.portCount; ++i)
+    if (!fabric_.portHasRoom(portOf(burst_, i)))
+      return false;
+  bool isControl = burstAt_ == burst_.data.size();
+  Wavelet wavelet{isControl ? *burst_.control : burst_.data[burstAt_], isControl};
+  for (unsigned i = 0; i < burst_.portCount; ++i)
+    fabric_.enterPort(portOf(burst_, i), burst_.colour, wavelet);
+  ++burstAt_;
+  ++stats_.waveletsIn;
+  return true;
+}
+
+/// MemoryX sends, in order, what its link and the ports take in this cycle. Returns whether anything was sent.
+bool CycleEngine::feed(Ingress &in) {
+  unsigned sent = 0;
+  while (sent < machine_.ingestWaveletsPerCycle) {
+    if (!haveBurst_ && moreBursts_)
+      takeBurst(in);
+    if (!haveBurst_)
+      break;
+    if (!burstIsSent()) {
+      if (!sendWavelet())
+        break;
+      ++sent;
+    }
+    haveBurst_ = !burstIsSent();
+  }
+  return sent > 0;
+}
+
+bool CycleEngine::stepCores() {
+  bool progress = false;
+  for (uint32_t index : awake_) {
+    CycleCore &core = cores_[index];
+    auto task = core.taskAtWork();
+    Activity did = core.step(fabric_, stats_);
+    noteTask(core, task ? task : core.taskAtWork(), now_);
+    ++activity_[static_cast<unsigned>(did)];
+    rests_[index].activity = did;
+    progress |= did == Activity::Busy || did == Activity::Microthread;
+  }
+  return progress;
+}
+
+void CycleEngine::reportStall() const {
+  PendingBurst pending;
+  pending.any = haveBurst_;
+  pending.colour = burst_.colour;
+  for (unsigned i = 0; haveBurst_ && i < burst_.portCount; ++i)
+    if (!fabric_.portHasRoom(portOf(burst_, i)))
+      pending.fullPorts.push_back(portOf(burst_, i));
+  reportStandstill({program_, fabric_, cores_, coreAt_, pending}, "at cycle " + std::to_string(now_));
+}
+
+void CycleEngine::simulate(Ingress &in, Egress &out) {
+  uint64_t lastProgress = now_;
+  for (moreBursts_ = true, haveBurst_ = false;; ++now_) {
+    bool progress = feed(in);
+    if (!moreBursts_ && !haveBurst_ && awake_.empty() && blockedCores_ == 0 && fabric_.quiet())
+      return;
+    fabric_.decide(now_);
+    progress |= stepCores();
+    progress |= fabric_.commit(now_, out);
+    restStuckCores();
+    for (uint32_t router : fabric_.departures())
+      wake(static_cast<uint32_t>(coreAt_[router]));
+    for (uint32_t router : fabric_.arrivals()) {
+      rests_[static_cast<size_t>(coreAt_[router])].lastArrival = now_;
+      wake(static_cast<uint32_t>(coreAt_[router]));
+    }
+    if (progress)
+      lastProgress = now_;
+    else if (now_ - lastProgress > stallLimit_)
+      reportStall();
+  }
+}
+
+void CycleEngine::finishStats(uint64_t cycles) {
+  stats_.cycles = cycles;
+  stats_.hops = fabric_.hops;
+  stats_.waveletsOut = fabric_.waveletsOut;
+  stats_.cores = cores_.size();
+  for (const CycleCore &core : cores_)
+    stats_.sramHighWater = std::max(stats_.sramHighWater, core.model.sramHighWater);
+  // Cores that were skipped waited for a command.
+  constexpr unsigned waiting = static_cast<unsigned>(Activity::WaitCommand);
+  activity_[waiting] = cycles * cores_.size();
+  for (unsigned i = 0; i < numActivities; ++i)
+    if (i != waiting)
+      activity_[waiting] -= activity_[i];
+  for (unsigned i = 0; i < numActivities; ++i)
+    stats_.coreCycles[activityNames[i]] = activity_[i];
+}
+
+EngineStats CycleEngine::run(Ingress &in, Egress &out) {
+  stats_ = EngineStats();
+  std::fill(std::begin(activity_), std::end(activity_), 0);
+  fabric_.beginRun();
+  const uint64_t start = now_;
+  try {
+    simulate(in, out);
+  } catch (const Trap &) {
+    // What led to a trap is worth seeing; that it could not be written is not worth losing the trap for.
+    try {
+      trace_.write();
+    } catch (const ExecutableError &) {
+    }
+    throw;
+  }
+  finishStats(now_ - start);
+  trace_.write();
+  return stats_;
+}
+
+} // namespace
+
+std::unique_ptr<Engine> createCycleEngine(const LoadedProgram &program, const EngineOptions &options) {
+  return std::make_unique<CycleEngine>(program, options);
+}
+
+} // namespace wafer

@@ -1,0 +1,161 @@
+//===- CycleFabric.h - routers, links and queues, cycle by cycle -------------===//
+//
+// The network of the cycle engine. A cycle has two halves: `decide` looks only at the state at its start and chooses what moves, `commit`
+// moves it. So the order in which routers are visited does not matter. Routers without wavelets cost nothing.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_LIB_EMULATOR_CYCLEFABRIC_H
+#define WAFER_LIB_EMULATOR_CYCLEFABRIC_H
+
+#include "wafer/Emulator/Engine.h"
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+namespace wafer {
+
+struct Wavelet {
+  uint32_t payload = 0;
+  bool control = false;
+};
+
+/// A FIFO whose entries can be taken from a cycle on. Allocates nothing while unused.
+class WaveletQueue {
+public:
+  bool empty() const { return head_ == entries_.size(); }
+  size_t size() const { return entries_.size() - head_; }
+  void push(Wavelet wavelet, uint64_t ready) { entries_.push_back({wavelet, ready}); }
+  bool readyAt(uint64_t now) const { return !empty() && entries_[head_].ready <= now; }
+  /// How many from the front can be taken now, at most `most`.
+  size_t readyCount(uint64_t now, size_t most) const {
+    size_t count = 0;
+    while (count < most && count < size() && entries_[head_ + count].ready <= now)
+      ++count;
+    return count;
+  }
+  Wavelet pop() {
+    Wavelet wavelet = entries_[head_++].wavelet;
+    // Taken entries are dropped now and then, not each time.
+    if (head_ == entries_.size() || head_ == 64) {
+      entries_.erase(entries_.begin(), entries_.begin() + static_cast<long>(head_));
+      head_ = 0;
+    }
+    return wavelet;
+  }
+
+private:
+  struct Entry {
+    Wavelet wavelet;
+    uint64_t ready;
+  };
+  std::vector<Entry> entries_;
+  size_t head_ = 0;
+};
+
+/// Queues between a core and its router, by colour.
+struct RampQueues {
+  std::vector<WaveletQueue> in, out; ///< towards the core, from the core
+};
+
+class CycleFabric {
+public:
+  explicit CycleFabric(const LoadedProgram &program);
+
+  /// Forgets counters and whose turn it is, so that equal runs take equal time.
+  void beginRun();
+  /// Chooses the moves of cycle `now`.
+  void decide(uint64_t now);
+  /// Makes them; returns whether anything moved.
+  bool commit(uint64_t now, Egress &egress);
+
+  bool portHasRoom(uint32_t port) const { return ports_[port].size() < machine_.coreQueueDepth; }
+  /// The router there takes the colour from the north edge (checkPorts).
+  void enterPort(uint32_t port, uint8_t colour, Wavelet wavelet);
+
+  RampQueues &ramp(uint32_t router) { return ramps_[router]; }
+  const RampQueues &ramp(uint32_t router) const { return ramps_[router]; }
+  /// Router of core (x, y).
+  uint32_t routerOf(uint32_t x, uint32_t y) const { return y * width_ + x; }
+
+  /// A core took wavelets from its ramp, or gave one to it.
+  void taken(uint64_t count) { inFlight_ -= count; }
+  void give(uint32_t router, uint8_t colour, uint32_t payload, uint64_t ready);
+  /// Routers whose cores received something in the last commit.
+  const std::vector<uint32_t> &arrivals() const { return arrivals_; }
+  /// Routers that took something from their cores in the last commit.
+  const std::vector<uint32_t> &departures() const { return departures_; }
+  /// Whether every queue, port and link is empty.
+  bool quiet() const { return inFlight_ == 0; }
+
+  uint64_t hops = 0, waveletsOut = 0;
+
+  // For the wait-for graph, when nothing moves.
+
+  /// Why a core gets no wavelet of a colour.
+  struct Shortage {
+    enum Kind { Stuck, FromCore, FromPort, Nowhere } kind = Nowhere;
+    std::vector<uint32_t> full; ///< Stuck: routers whose cores do not take a wavelet on its way
+    uint32_t at = 0;            ///< FromCore: router of the sender; FromPort: column
+  };
+  Shortage shortageOf(uint32_t router, uint8_t colour) const;
+  /// Routers whose cores do not take what is stuck behind the entry of `colour` at `router`.
+  std::vector<uint32_t> fullReceivers(uint32_t router, uint8_t colour) const;
+  /// Colour that is first in an input port, or -1.
+  int firstColourOf(uint32_t port) const { return ports_[port].empty() ? -1 : ports_[port].front().colour; }
+
+private:
+  static constexpr uint32_t none = UINT32_MAX;
+  static constexpr unsigned numSides = 4;
+
+  /// A routing entry with its queue.
+  struct Slot {
+    uint8_t colour = 0, tx = 0;
+    wexe::Dir rx = wexe::Dir::Ramp;
+    uint32_t router = 0;
+    std::array<uint32_t, numSides> next = {none, none, none, none}; ///< slots that it sends to, by side
+    WaveletQueue queue;
+    uint64_t lastForward = 0, lastFromRamp = 0; ///< cycle + 1 of the last grant
+  };
+  struct Router {
+    uint32_t firstSlot = 0, endSlot = 0;
+    bool active = false;
+  };
+  struct PortEntry {
+    uint8_t colour;
+    Wavelet wavelet;
+  };
+  enum class MoveKind : uint8_t { Forward, FromRamp, FromPort };
+  struct Move {
+    MoveKind kind;
+    uint32_t which; ///< slot, or port
+  };
+
+  bool leavesSouth(const Slot &slot) const { return slot.next[static_cast<unsigned>(wexe::Dir::S)] == none && sends(slot, wexe::Dir::S); }
+  static bool sends(const Slot &slot, wexe::Dir side) { return slot.tx >> static_cast<unsigned>(side) & 1; }
+  uint32_t slotOf(uint32_t router, uint8_t colour) const;
+  uint32_t neighbour(uint32_t router, wexe::Dir side) const;
+  void activate(uint32_t router);
+  bool hasRoom(const Slot &slot, unsigned egressLeft) const;
+  void decideRouter(uint32_t router, uint64_t now, unsigned &egressLeft);
+  void forward(Slot &slot, uint64_t now, Egress &egress);
+  bool isIdle(const Router &router) const;
+  void collectFull(const Slot &slot, std::vector<uint32_t> &full) const;
+
+  const Machine &machine_;
+  uint32_t width_, height_;
+  std::vector<Slot> slots_; ///< by router, then colour
+  std::vector<Router> routers_;
+  std::vector<RampQueues> ramps_;
+  std::vector<std::deque<PortEntry>> ports_;
+  std::vector<uint32_t> active_, activePorts_, arrivals_, departures_;
+  std::vector<Move> moves_;
+  uint32_t egressTurn_ = 0; ///< router after the last one that was granted a way out
+  uint64_t inFlight_ = 0;
+};
+
+} // namespace wafer
+
+#endif // WAFER_LIB_EMULATOR_CYCLEFABRIC_H

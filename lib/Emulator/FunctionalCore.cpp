@@ -1,0 +1,305 @@
+//===- FunctionalCore.cpp - a core as a sequential process on bursts ---------===//
+
+#include "FunctionalCore.h"
+
+#include "wafer/Emulator/NumberFormats.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace wafer {
+
+namespace {
+
+/// Whether the elements lie one behind the other.
+bool isContiguous(const Descriptor &descriptor) {
+  int64_t expected = 1;
+  for (int d = 3; d >= 0; --d) {
+    if (descriptor.extent[d] != 1 && descriptor.stride[d] != expected)
+      return false;
+    expected *= descriptor.extent[d];
+  }
+  return true;
+}
+
+bool isHalfOrFloat(const Descriptor &descriptor) { return descriptor.type == wexe::ElemType::F32 || descriptor.type == wexe::ElemType::F16; }
+
+/// Operations that fastRun knows: f32 arithmetic on contiguous f32 or f16 memory, f32 fabric and constants.
+bool isFast(const Operation &op) {
+  if (op.insn.type != ElementType::F32)
+    return false;
+  switch (op.insn.opcode) {
+  case Opcode::Mov:
+  case Opcode::Add:
+  case Opcode::Sub:
+  case Opcode::Mul:
+  case Opcode::Max:
+    break;
+  default:
+    return false;
+  }
+  auto fits = [](const Descriptor &descriptor) {
+    if (descriptor.kind == wexe::DescKind::Const || isFabric(descriptor))
+      return descriptor.type == wexe::ElemType::F32;
+    return isHalfOrFloat(descriptor) && isContiguous(descriptor);
+  };
+  bool fast = fits(op.dst);
+  for (unsigned i = 0; i < op.sources; ++i)
+    fast = fast && fits(op.src[i]);
+  return fast;
+}
+
+constexpr size_t chunk = 256;
+
+template <typename Function> void apply(float *result, const float *a, const float *b, size_t n, Function function) {
+  for (size_t j = 0; j < n; ++j)
+    result[j] = canonicalNaN(function(a[j], b[j]));
+}
+
+float maximumOf(float a, float b) { return compute(Opcode::Max, ElementType::F32, {a, 0}, {b, 0}, {}).f; }
+
+} // namespace
+
+FunctionalCore::FunctionalCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, uint32_t number)
+    : model(program, image, x, y), in(program.machine().colours), number_(number) {}
+
+bool FunctionalCore::quiet() const {
+  if (!pending_.empty() || operation_ || task_ >= 0 || !commands.empty())
+    return false;
+  return std::all_of(in.begin(), in.end(), [](const WordQueue &queue) { return queue.size() == 0; });
+}
+
+bool FunctionalCore::conflictsWithPending(const Operation &op, size_t older) const {
+  for (size_t i = 0; i < older; ++i)
+    if (conflict(pending_[i], op))
+      return true;
+  return false;
+}
+
+/// Works on `n` elements whose fabric input, if any, begins at `words` (f32: one element a word).
+void FunctionalCore::fastRun(Operation &op, size_t n, const uint32_t *words) {
+  float buffers[2][chunk], result[chunk];
+  for (size_t begin = 0; begin < n; begin += chunk) {
+    size_t count = std::min(chunk, n - begin);
+    const float *operands[2] = {nullptr, nullptr};
+    for (unsigned i = 0; i < op.sources; ++i) {
+      const Descriptor &source = op.src[i];
+      if (source.kind == wexe::DescKind::FabIn) {
+        operands[i] = reinterpret_cast<const float *>(words + begin);
+      } else if (source.kind == wexe::DescKind::Const) {
+        std::fill_n(buffers[i], count, floatOf(source.imm));
+        operands[i] = buffers[i];
+      } else {
+        uint8_t *at = model.memory(source.kind) + source.base + (op.done + begin) * byteSize(elementType(source.type));
+        if (source.type == wexe::ElemType::F16)
+          widenF16(at, buffers[i], count);
+        else
+          std::memcpy(buffers[i], at, count * sizeof(float));
+        operands[i] = buffers[i];
+        if (i == 1 && op.insn.clear1)
+          std::memset(at, 0, count * byteSize(elementType(source.type)));
+      }
+    }
+    const float *a = operands[0], *b = operands[1];
+    switch (op.insn.opcode) {
+    case Opcode::Add:
+      apply(result, a, b, count, [](float x, float y) { return x + y; });
+      break;
+    case Opcode::Sub:
+      apply(result, a, b, count, [](float x, float y) { return x - y; });
+      break;
+    case Opcode::Mul:
+      apply(result, a, b, count, [](float x, float y) { return x * y; });
+      break;
+    case Opcode::Max:
+      apply(result, a, b, count, maximumOf);
+      break;
+    default:
+      std::memcpy(result, a, count * sizeof(float));
+      break;
+    }
+    if (op.dst.kind == wexe::DescKind::FabOut) {
+      size_t old = outgoing_.size();
+      outgoing_.resize(old + count);
+      std::memcpy(outgoing_.data() + old, result, count * sizeof(float));
+    } else {
+      uint8_t *at = model.memory(op.dst.kind) + op.dst.base + (op.done + begin) * byteSize(elementType(op.dst.type));
+      if (op.dst.type == wexe::ElemType::F16)
+        narrowF16(result, at, count);
+      else
+        std::memcpy(at, result, count * sizeof(float));
+    }
+  }
+  op.done += n;
+}
+
+/// Works on `n` elements one by one.
+void FunctionalCore::slowRun(Operation &op, size_t n, const uint32_t *words, size_t) {
+  int source = op.fabricSource();
+  bool pairsIn = source >= 0 && elementsPerWavelet(op.src[source].type) == 2;
+  bool pairsOut = op.dst.kind == wexe::DescKind::FabOut && elementsPerWavelet(op.dst.type) == 2;
+  for (size_t i = 0; i < n; ++i) {
+    uint32_t bits = 0;
+    if (source >= 0) {
+      if (op.hasPendingIn) {
+        bits = op.pendingIn;
+        op.hasPendingIn = false;
+      } else {
+        bits = *words++;
+        if (pairsIn) {
+          op.pendingIn = bits >> 16;
+          op.hasPendingIn = op.done + 1 < op.elements;
+          bits &= 0xffff;
+        }
+      }
+    }
+    uint32_t result = model.element(op, bits);
+    if (op.dst.kind != wexe::DescKind::FabOut)
+      continue;
+    if (pairsOut && !op.hasPendingOut && !op.finished()) {
+      op.pendingOut = result & 0xffff;
+      op.hasPendingOut = true;
+      continue;
+    }
+    outgoing_.push_back(!pairsOut ? result : op.hasPendingOut ? (op.pendingOut | result << 16) : (result & 0xffff));
+    op.hasPendingOut = false;
+  }
+}
+
+/// Works on as many elements as there is input for. Returns whether any were.
+bool FunctionalCore::progress(Operation &op, WordSink &sink, EngineStats &stats) {
+  size_t n = op.elements - op.done, words = 0;
+  WordQueue *queue = nullptr;
+  if (int source = op.fabricSource(); source >= 0) {
+    queue = &in[op.src[source].colour];
+    unsigned per = elementsPerWavelet(op.src[source].type);
+    n = std::min<size_t>(n, op.hasPendingIn + queue->size() * per);
+    words = (n - std::min<size_t>(n, op.hasPendingIn) + per - 1) / per;
+  }
+  if (n == 0)
+    return false;
+  outgoing_.clear();
+  stats.elementOps += n;
+  if (isFast(op))
+    fastRun(op, n, queue ? queue->data() : nullptr);
+  else
+    slowRun(op, n, queue ? queue->data() : nullptr, words);
+  if (queue)
+    queue->pop(words);
+  if (!outgoing_.empty())
+    sink.send(number_, op.dst.colour, outgoing_.data(), outgoing_.size());
+  return true;
+}
+
+bool FunctionalCore::runPending(WordSink &sink, EngineStats &stats) {
+  bool did = false;
+  for (size_t i = 0; i < pending_.size();) {
+    if (!conflictsWithPending(pending_[i], i)) {
+      did |= progress(pending_[i], sink, stats);
+      if (pending_[i].finished()) {
+        pending_.erase(pending_.begin() + static_cast<long>(i));
+        did = true;
+        continue;
+      }
+    }
+    ++i;
+  }
+  return did;
+}
+
+/// All data wavelets of a burst, as one micro-kernel where the descriptors allow it. False when an earlier operation is in the way.
+bool FunctionalCore::runWeights(const CommandBurst &burst, EngineStats &stats) {
+  Trigger bound = model.boundTrigger();
+  for (const Operation &op : pending_)
+    if (conflict(op, bound))
+      return false;
+  const uint64_t elements = bound.elementsPerRow();
+  Descriptor row = bound.rows;
+  row.extent[0] = 1;
+  bool fast = bound.dst.type == wexe::ElemType::F32 && isHalfOrFloat(bound.rows) && isContiguous(bound.dst) && isContiguous(row);
+  const int64_t rowBytes = int64_t(bound.rows.stride[0]) * byteSize(elementType(bound.rows.type));
+  weights_.clear();
+  for (; burstAt_ < burst.data.size(); ++burstAt_) {
+    Trigger trigger = model.arrive(burst.data[burstAt_]);
+    stats.instructions += 2;
+    stats.macs += trigger.values * elements;
+    for (unsigned v = 0; v < trigger.values; ++v) {
+      if (fast)
+        weights_.push_back({model.memory(row.kind) + row.base + trigger.index[v] * rowBytes, trigger.value[v]});
+      else
+        model.fmac(trigger, v, 0, elements);
+    }
+  }
+  if (fast && elements != 0)
+    fmacRun(reinterpret_cast<float *>(model.memory(bound.dst.kind) + bound.dst.base), elements, weights_.data(), weights_.size(), elementType(row.type));
+  return true;
+}
+
+bool FunctionalCore::runTask(EngineStats &stats) {
+  uint16_t pc = static_cast<uint16_t>(task_);
+  const Instruction &insn = model.at(pc);
+  ++stats.instructions;
+  if (insn.opcode == Opcode::End) {
+    task_ = -1;
+    return true;
+  }
+  ++task_;
+  if (insnClass(insn.opcode) == InsnClass::Control)
+    model.control(insn, pc);
+  else if (insn.async)
+    pending_.push_back(model.issue(insn, pc));
+  else
+    operation_ = std::make_unique<Operation>(model.issue(insn, pc));
+  return true;
+}
+
+/// One step of the task at work, or the next command. False when it has to wait.
+bool FunctionalCore::runMain(WordSink &sink, EngineStats &stats) {
+  if (operation_) {
+    if (conflictsWithPending(*operation_, pending_.size()))
+      return false;
+    bool did = progress(*operation_, sink, stats);
+    if (operation_->finished()) {
+      operation_.reset();
+      did = true;
+    }
+    return did;
+  }
+  if (task_ >= 0)
+    return runTask(stats);
+  if (commands.empty())
+    return false;
+  const CommandBurst &burst = *commands.front();
+  if (burstAt_ < burst.data.size()) {
+    if (!runWeights(burst, stats))
+      return false;
+  }
+  if (burst.hasControl)
+    task_ = model.startControlTask(burst.control);
+  burstAt_ = 0;
+  commands.pop_front();
+  return true;
+}
+
+void FunctionalCore::run(WordSink &sink, EngineStats &stats) {
+  for (bool did = true; did;) {
+    did = !pending_.empty() && runPending(sink, stats);
+    while (runMain(sink, stats))
+      did = true;
+  }
+}
+
+Waiter FunctionalCore::waiter(const LoadedProgram &program) const {
+  const Operation *op = !pending_.empty() ? &pending_.front() : operation_.get();
+  if (op && op->fabricSource() >= 0)
+    return waitsForInput(program, model, op->pc, op->src[op->fabricSource()].colour);
+  for (unsigned colour = 0; colour < in.size(); ++colour)
+    if (in[colour].size() != 0)
+      return {model.x, model.y,
+              "core (" + std::to_string(model.x) + ", " + std::to_string(model.y) + ") has " + std::to_string(in[colour].size()) + " wavelets of " +
+                  program.colourName(colour) + " that no task takes",
+              {}};
+  return {model.x, model.y, "", {}};
+}
+
+} // namespace wafer

@@ -1,0 +1,175 @@
+//===- ContractionTest.cpp - weights stream, sums agree bit for bit -----------===//
+
+#include "TestPrograms.h"
+
+#include <gtest/gtest.h>
+
+using namespace wafer;
+using namespace wafer::test;
+
+namespace {
+
+struct Case {
+  const char *name;
+  Contraction shape;
+  unsigned spareColumns = 0, spareRows = 0; ///< by which the machine is larger than the grid
+};
+
+void PrintTo(const Case &which, std::ostream *out) { *out << which.name; }
+
+Contraction shapeOf(unsigned columns, unsigned rows, unsigned k, unsigned n, unsigned tokens, ElementType type) {
+  Contraction shape;
+  shape.columns = columns;
+  shape.rows = rows;
+  shape.k = k;
+  shape.n = n;
+  shape.tokenBlock = tokens;
+  shape.type = type;
+  return shape;
+}
+
+Contraction with(Contraction shape, bool indexed, bool bias, unsigned groups = 1) {
+  shape.indexed = indexed;
+  shape.withBias = bias;
+  shape.groups = groups;
+  shape.density = indexed ? 0.3 : 1;
+  return shape;
+}
+
+constexpr auto F16 = ElementType::F16, BF16 = ElementType::BF16, F32 = ElementType::F32;
+
+const Case cases[] = {
+    {"OneCoreF16", shapeOf(1, 1, 8, 4, 4, F16)},
+    {"OneCoreF32", shapeOf(1, 1, 8, 4, 4, F32)},
+    {"OneRowF16", shapeOf(5, 1, 13, 7, 3, F16)},
+    {"OneColumnF16", shapeOf(1, 6, 9, 5, 4, F16)},
+    {"OneColumnF32", shapeOf(1, 5, 7, 3, 5, F32)},
+    {"SquareF16", shapeOf(4, 4, 16, 16, 8, F16)},
+    {"SquareF32", shapeOf(4, 4, 16, 16, 8, F32)},
+    {"SquareBF16", shapeOf(4, 4, 16, 16, 8, BF16)},
+    {"OddGridF16WithBias", with(shapeOf(7, 5, 31, 17, 5, F16), false, true)},
+    {"OddGridF32WithBias", with(shapeOf(7, 5, 31, 17, 5, F32), false, true)},
+    {"OneTokenF16", shapeOf(3, 3, 7, 5, 1, F16)},
+    {"EmptyColumnsF16", with(shapeOf(7, 2, 4, 3, 4, F16), false, true)},
+    {"EmptyColumnsF32", with(shapeOf(7, 2, 4, 3, 4, F32), false, true)},
+    {"IndexedF16", with(shapeOf(4, 3, 37, 9, 6, F16), true, true)},
+    {"IndexedBF16", with(shapeOf(4, 3, 37, 9, 6, BF16), true, false)},
+    {"TwoGroupsF16", with(shapeOf(2, 4, 11, 6, 4, F16), false, true, 2)},
+    {"InsideALargerMachine", shapeOf(3, 2, 10, 8, 4, F16), 2, 3},
+    {"FullCache", shapeOf(2, 2, 6, 4, 64, F16)},
+};
+
+class ContractionTest : public testing::TestWithParam<std::tuple<const char *, Case>> {};
+
+// Every shape, wire format and engine gives the bits of the documented order, and does the arithmetic that the stream asks for.
+TEST_P(ContractionTest, HasTheBitsOfTheDocumentedOrder) {
+  const auto &[engineName, which] = GetParam();
+  const Contraction &shape = which.shape;
+  ContractionData data = contractionData(shape);
+  LoadedProgram program = contractionProgram(shape, testMachine(shape.width() + which.spareColumns, shape.rows + which.spareRows)).verify();
+  auto engine = createEngine(engineName, program, {});
+  ListIngress in(wholeSchedule(shape, data));
+  ListEgress out;
+  EngineStats stats = engine->run(in, out);
+
+  EXPECT_EQ(receivedOutput(shape, out), expectedOutput(shape, data));
+  uint64_t weights = 0;
+  for (const auto &row : data.w)
+    for (float w : row)
+      weights += !shape.indexed || w != 0;
+  EXPECT_EQ(stats.macs, (weights + (shape.withBias ? shape.n : 0)) * shape.tokens());
+  EXPECT_EQ(stats.cores, uint64_t(shape.width()) * shape.rows);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, ContractionTest, testing::Combine(testing::Values("cycle", "functional"), testing::ValuesIn(cases)),
+                         [](const auto &info) { return std::string(std::get<0>(info.param)) + std::get<1>(info.param).name; });
+
+// Engines agree on everything but time.
+TEST(EnginesTest, CountTheSame) {
+  Contraction shape = with(shapeOf(4, 3, 37, 9, 6, F16), true, true);
+  ContractionData data = contractionData(shape);
+  LoadedProgram program = contractionProgram(shape, testMachine(shape.width(), shape.rows)).verify();
+  EngineStats stats[2];
+  for (int i = 0; i < 2; ++i) {
+    ListIngress in(wholeSchedule(shape, data));
+    ListEgress out;
+    stats[i] = createEngine(i == 0 ? "cycle" : "functional", program, {})->run(in, out);
+  }
+  EXPECT_EQ(stats[0].instructions, stats[1].instructions);
+  EXPECT_EQ(stats[0].macs, stats[1].macs);
+  EXPECT_EQ(stats[0].elementOps, stats[1].elementOps);
+  EXPECT_EQ(stats[0].waveletsIn, stats[1].waveletsIn);
+  EXPECT_EQ(stats[0].waveletsOut, stats[1].waveletsOut);
+  EXPECT_EQ(stats[0].sramHighWater, stats[1].sramHighWater);
+}
+
+// A program larger than one call: what a run leaves in SRAM is there in the next.
+TEST(CycleEngineTest, KeepsSramFromRunToRun) {
+  Contraction shape = shapeOf(3, 2, 10, 6, 4, F16);
+  ContractionData data = contractionData(shape);
+  LoadedProgram program = contractionProgram(shape, testMachine(3, 2)).verify();
+  auto engine = createCycleEngine(program, {});
+  ListEgress out;
+  for (std::deque<Burst> part : {sendInput(shape, data), sendWeights(shape, data), askForOutput(shape)}) {
+    ListIngress in(part);
+    engine->run(in, out);
+  }
+  EXPECT_EQ(receivedOutput(shape, out), expectedOutput(shape, data));
+}
+
+// Timing depends on the work and not on what ran before.
+TEST(CycleEngineTest, TakesTheSameTimeAgain) {
+  Contraction shape = shapeOf(3, 2, 10, 6, 4, F16);
+  ContractionData data = contractionData(shape);
+  LoadedProgram program = contractionProgram(shape, testMachine(3, 2)).verify();
+  auto engine = createCycleEngine(program, {});
+  EngineStats first, second;
+  for (EngineStats *stats : {&first, &second}) {
+    ListIngress in(wholeSchedule(shape, data));
+    ListEgress out;
+    *stats = engine->run(in, out);
+    EXPECT_EQ(receivedOutput(shape, out), expectedOutput(shape, data));
+  }
+  EXPECT_EQ(first.cycles, second.cycles);
+  EXPECT_EQ(first.coreCycles, second.coreCycles);
+  EXPECT_EQ(first.hops, second.hops);
+}
+
+// A weight that goes to the same column of all groups is sent once.
+TEST(CycleEngineTest, CountsAMulticastOnce) {
+  Contraction one = shapeOf(2, 2, 8, 4, 4, F16), two = with(one, false, false, 2);
+  uint64_t sent[2];
+  for (const Contraction &shape : {one, two}) {
+    ContractionData data = contractionData(shape);
+    LoadedProgram program = contractionProgram(shape, testMachine(shape.width(), 2)).verify();
+    auto engine = createCycleEngine(program, {});
+    ListEgress out;
+    ListIngress input(sendInput(shape, data)), weights(sendWeights(shape, data));
+    engine->run(input, out);
+    sent[shape.groups - 1] = engine->run(weights, out).waveletsIn;
+  }
+  EXPECT_EQ(sent[0], sent[1]);
+}
+
+// The balance that docs/spec/kernels.md is built on: a row costs its FMACs, its triggers and its share of the chain, and little more.
+TEST(CycleEngineTest, RowTimeIsNearTheBalance) {
+  Contraction shape = shapeOf(4, 4, 64, 32, 16, F16), twice = shape;
+  twice.n = 64;
+  uint64_t cycles[2];
+  for (const Contraction &each : {shape, twice}) {
+    ContractionData data = contractionData(each);
+    LoadedProgram program = contractionProgram(each, testMachine(4, 4)).verify();
+    auto engine = createCycleEngine(program, {});
+    ListEgress out;
+    ListIngress input(sendInput(each, data)), weights(sendWeights(each, data));
+    engine->run(input, out);
+    cycles[each.n == twice.n] = engine->run(weights, out).cycles;
+  }
+  double perRow = static_cast<double>(cycles[1] - cycles[0]) / 32;
+  // 16 features a core: two groups of 8 FMACs each and half a trigger; 16 elements of chain at 4 a cycle.
+  double issue = 16 * (2 + 0.5) + 16 / 4;
+  EXPECT_GE(perRow, issue);
+  EXPECT_LE(perRow, issue * 1.25); // the control task itself
+}
+
+} // namespace

@@ -1,0 +1,85 @@
+//===- Schedule.h - what MemoryX sends and receives in a phase ------------===//
+//
+// The stream schedule of docs/spec/weight-stream.md: steps of a wafer phase as bursts of wavelets on the way in, and as tensors on the way
+// out. Bursts are made one at a time, from one row of a weight or one core's block of an activation.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_RUNTIME_SCHEDULE_H
+#define WAFER_RUNTIME_SCHEDULE_H
+
+#include "wafer/Emulator/Engine.h"
+#include "wafer/Runtime/TensorStore.h"
+
+#include <map>
+#include <memory>
+
+namespace wafer {
+
+class RowStream;
+class StepBursts;
+
+/// Tensors that MemoryX holds during a run, by number in the executable.
+using TensorValues = std::map<unsigned, Tensor>;
+
+/// Wavelets by what they are; one that goes to several ports counts once.
+struct StreamCounts {
+  uint64_t weights = 0, activations = 0, commands = 0;
+};
+
+/// Sends the steps of a wafer phase for each micro-batch. Program, phase, store and values must outlive it.
+class PhaseIngress final : public Ingress {
+public:
+  /// Throws RuntimeError when a weight is missing or not as the program expects, when a tensor to send has no value yet, or when the DRAM
+  /// tier is too small.
+  PhaseIngress(const wexe::ProgramT &program, const wexe::PhaseT &phase, TensorStore &store, const TensorValues &values);
+  ~PhaseIngress() override;
+  bool next(Burst &burst) override;
+  const StreamCounts &counts() const { return counts_; }
+
+private:
+  std::unique_ptr<StepBursts> startStep() const;
+
+  const wexe::ProgramT &program_;
+  const wexe::PhaseT &phase_;
+  const TensorValues &values_;
+  std::unique_ptr<RowStream> rows_;
+  uint32_t microBatch_ = 0;
+  size_t step_ = 0;
+  std::unique_ptr<StepBursts> current_;
+  StreamCounts counts_;
+};
+
+/// Puts the tensors of a phase's Receive steps together. Program and phase must outlive it.
+class PhaseEgress final : public Egress {
+public:
+  PhaseEgress(const wexe::ProgramT &program, const wexe::PhaseT &phase);
+  /// Throws RuntimeError for a wavelet that no step expects; names tensor and column.
+  void deliver(uint16_t port, uint8_t colour, const uint32_t *payload, size_t count) override;
+  /// The tensors, when the run is complete. Throws RuntimeError that names tensor and column when wavelets are missing.
+  TensorValues finish();
+  uint64_t wavelets() const { return wavelets_; }
+
+private:
+  /// What comes out of one port on one colour: for each micro-batch, each of the colour's Receive steps, each core from the south.
+  struct Channel {
+    uint32_t microBatch = 0;
+    size_t step = 0;             ///< in stepsOf_[colour]
+    uint32_t block = 0;          ///< complete blocks of this step
+    std::vector<uint32_t> words; ///< of the block that is coming
+  };
+  size_t wordsPerBlock(const wexe::StepT &step) const;
+  void place(const wexe::StepT &step, const Channel &channel, uint32_t portInGrid);
+  std::string describe(const wexe::StepT &step, uint32_t portInGrid) const;
+
+  const wexe::ProgramT &program_;
+  const wexe::GridT &grid_;
+  std::map<uint8_t, std::vector<const wexe::StepT *>> stepsOf_; ///< Receive steps by colour, in order
+  std::map<uint8_t, std::vector<Channel>> channels_;            ///< by colour, then port in the grid
+  TensorValues tensors_;
+  uint64_t wavelets_ = 0;
+};
+
+} // namespace wafer
+
+#endif // WAFER_RUNTIME_SCHEDULE_H

@@ -1,0 +1,67 @@
+//===- Session.h - run the entries of a program ---------------------------===//
+//
+// MemoryX and a wafer: holds the weights, runs an entry's phases one after another on an engine (or, for functions, in MemoryX itself),
+// keeps the tensors between phases and counts what happened.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_RUNTIME_SESSION_H
+#define WAFER_RUNTIME_SESSION_H
+
+#include "wafer/Runtime/ComputeBackend.h"
+#include "wafer/Runtime/Schedule.h"
+#include "wafer/Runtime/Stats.h"
+
+namespace wafer {
+
+struct SessionOptions {
+  std::string engine = "functional"; ///< a name that createEngine knows
+  unsigned threads = 1;
+  /// Size of the DRAM tier in bytes; without a value, that of the program's machine.
+  std::optional<uint64_t> dramBudget;
+  std::string trace; ///< Chrome trace JSON; empty: none (cycle engine)
+};
+
+using NamedTensors = std::map<std::string, Tensor>;
+
+/// One thread at a time.
+class Session {
+public:
+  /// Throws RuntimeError for an engine that does not exist; names those that do.
+  Session(const LoadedProgram &program, SessionOptions options);
+  ~Session();
+
+  /// Takes weights from safetensors files. Throws RuntimeError for a damaged file, and for a weight of the program that has another type or
+  /// shape there.
+  void loadWeights(const std::vector<std::string> &paths);
+  /// Takes a weight from memory, now and for later runs. Throws RuntimeError when the program has no such weight, of this type and shape.
+  void setWeight(const std::string &name, Tensor tensor);
+
+  /// Runs an entry. Throws RuntimeError when inputs or weights are missing, unknown, or of another type or shape, before anything runs;
+  /// Trap when the program does what the machine forbids. The session can be used again after either.
+  NamedTensors run(const std::string &entry, const NamedTensors &inputs);
+
+  /// Of the last run that was complete.
+  const RunStats &stats() const { return stats_; }
+  const LoadedProgram &program() const { return program_; }
+
+private:
+  const wexe::EntryT &findEntry(const std::string &name) const;
+  TensorValues checkInputs(const wexe::EntryT &entry, const NamedTensors &inputs) const;
+  void checkWeights(const wexe::EntryT &entry) const;
+  void checkBlocks(const wexe::EntryT &entry) const;
+  PhaseStats runOnWafer(const wexe::PhaseT &phase, TensorValues &values);
+  PhaseStats runInMemoryX(const wexe::PhaseT &phase, TensorValues &values);
+  void finishStats(const wexe::EntryT &entry, RunStats &stats, const MemoryXCounters &before) const;
+
+  const LoadedProgram program_;
+  const SessionOptions options_;
+  TensorStore store_;
+  std::unique_ptr<Engine> engine_; ///< null after a trap: the next run begins with a fresh wafer
+  std::map<int, std::unique_ptr<Callable>> functions_;
+  RunStats stats_;
+};
+
+} // namespace wafer
+
+#endif // WAFER_RUNTIME_SESSION_H

@@ -1,0 +1,191 @@
+//===- RowStream.cpp - rows of weights in stream order, read ahead --------===//
+
+#include "RowStream.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+namespace wafer {
+
+namespace {
+
+/// Pieces that wait for the stream; more would only fill the host's memory.
+constexpr size_t mostReadyPieces = 4;
+/// Rows that lie together are read row by row, so small pieces do. Rows that lie across the tensor (a transposed weight) are picked out of
+/// whole passes over it, one per piece, so pieces are as large as may be.
+constexpr uint64_t pieceBytesAlong = uint64_t(1) << 20;
+constexpr uint64_t pieceBytesAcross = uint64_t(1) << 24;
+constexpr uint64_t mostRowsPerPiece = uint64_t(1) << 14;
+constexpr uint64_t mostWindowBytes = uint64_t(1) << 18;
+/// Elements further apart than this are read one by one.
+constexpr uint64_t pageBytes = 4096;
+
+bool liesAlong(const RowPlan &plan) { return plan.columnStride == 1 || plan.columns == 1; }
+/// Such rows need no window.
+bool isReadByRows(const RowPlan &plan) { return plan.columnStride == 1 && plan.columns > 1; }
+
+uint64_t magnitude(int64_t value) { return value < 0 ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value); }
+
+} // namespace
+
+class RowStream::Window {
+public:
+  explicit Window(uint64_t bytes) : buffer_(bytes) {}
+
+  /// Copies one element; `strideBytes` is the distance to the next one.
+  void copy(const TensorSource &source, uint64_t element, uint64_t strideBytes, void *to) {
+    uint64_t size = byteSize(source.dtype()), begin = element * size;
+    if (&source != source_ || begin < begin_ || begin + size > begin_ + filled_) {
+      uint64_t wanted = strideBytes >= pageBytes ? size : buffer_.size();
+      filled_ = std::min(wanted, source.bytes() - begin);
+      begin_ = begin;
+      source_ = &source;
+      source.read(begin_, filled_, buffer_.data());
+    }
+    std::memcpy(to, buffer_.data() + (begin - begin_), size);
+  }
+
+private:
+  std::vector<uint8_t> buffer_;
+  const TensorSource *source_ = nullptr;
+  uint64_t begin_ = 0, filled_ = 0;
+};
+
+RowStream::RowStream(TensorStore &store, std::vector<RowPlan> plans, uint64_t repeats)
+    : store_(store), plans_(std::move(plans)), repeats_(repeats) {
+  const uint64_t budget = store_.dram().budget();
+  for (const RowPlan &plan : plans_)
+    for (const auto &source : {plan.weight, plan.bias})
+      if (source && (source == plan.bias || !isReadByRows(plan))) {
+        uint64_t useful = std::min({source->bytes(), budget / 8, mostWindowBytes});
+        windowBytes_ = std::max<uint64_t>({windowBytes_, useful, byteSize(source->dtype())});
+      }
+  for (const RowPlan &plan : plans_)
+    if (plan.rowBytes() > 0 && (budget < windowBytes_ || plan.rowBytes() > budget - windowBytes_))
+      throw RuntimeError("the DRAM tier of " + std::to_string(budget) + " bytes cannot hold a row of " +
+                         (plan.weight ? plan.weight : plan.bias)->describe() + ", which has " + std::to_string(plan.rowBytes()) +
+                         " bytes, and a window of " + std::to_string(windowBytes_) + " bytes; use a larger one");
+  if (!plans_.empty())
+    thread_ = std::thread([this] { readAhead(); });
+}
+
+RowStream::~RowStream() {
+  if (!thread_.joinable())
+    return;
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  store_.dram().wake();
+  thread_.join();
+}
+
+uint64_t RowStream::rowsPerPiece(const RowPlan &plan) const {
+  // Half of the tier, so that one piece is read while the other is sent.
+  uint64_t most = std::min((store_.dram().budget() - windowBytes_) / 2, liesAlong(plan) ? pieceBytesAlong : pieceBytesAcross);
+  return std::clamp<uint64_t>(most / std::max<uint64_t>(1, plan.rowBytes()), 1, mostRowsPerPiece);
+}
+
+void RowStream::readAhead() {
+  try {
+    windowLease_ = store_.dram().acquire(windowBytes_, stopping_);
+    Window window(windowBytes_);
+    for (uint64_t i = 0; i < repeats_; ++i)
+      for (const RowPlan &plan : plans_)
+        if (!readPlan(plan, window))
+          return;
+  } catch (...) {
+    std::lock_guard lock(mutex_);
+    error_ = std::current_exception();
+    changed_.notify_all();
+  }
+}
+
+/// Returns false when the stream is being taken down.
+bool RowStream::readPlan(const RowPlan &plan, Window &window) {
+  RowOrder order(plan.rows, plan.block);
+  const uint64_t perPiece = rowsPerPiece(plan);
+  for (uint64_t done = 0; done < plan.rows;) {
+    uint64_t count = std::min(perPiece, plan.rows - done);
+    Piece piece;
+    piece.plan = &plan;
+    piece.lease = store_.dram().acquire(count * plan.rowBytes(), stopping_);
+    if (!piece.lease)
+      return false;
+    for (uint64_t i = 0; i < count; ++i, order.next())
+      piece.rows.emplace_back(order.row(), order.owner());
+    piece.bytes.resize(count * plan.rowBytes());
+    fill(piece, window);
+    if (!push(std::move(piece)))
+      return false;
+    done += count;
+  }
+  return true;
+}
+
+void RowStream::fill(Piece &piece, Window &window) const {
+  const RowPlan &plan = *piece.plan;
+  // In the order in which they lie in the tensor.
+  std::vector<std::pair<uint64_t, uint8_t *>> rows;
+  for (size_t i = 0; i < piece.rows.size(); ++i)
+    rows.emplace_back(piece.rows[i].first, piece.bytes.data() + i * plan.rowBytes());
+  std::sort(rows.begin(), rows.end());
+
+  if (plan.weight) {
+    const TensorSource &weight = *plan.weight;
+    const uint64_t size = byteSize(weight.dtype());
+    const uint64_t rowStep = magnitude(plan.rowStride) * size * plan.block, columnStep = magnitude(plan.columnStride) * size;
+    auto element = [&](uint64_t n, uint64_t k) {
+      return static_cast<uint64_t>(plan.offset + static_cast<int64_t>(n) * plan.rowStride + static_cast<int64_t>(k) * plan.columnStride);
+    };
+    if (isReadByRows(plan)) {
+      for (auto [n, to] : rows)
+        weight.read(element(n, 0) * size, plan.weightBytes(), to);
+    } else if (plan.columns > 1 && magnitude(plan.columnStride) < magnitude(plan.rowStride)) {
+      for (auto [n, to] : rows)
+        for (uint64_t k = 0; k < plan.columns; ++k)
+          window.copy(weight, element(n, k), columnStep, to + k * size);
+    } else {
+      for (uint64_t k = 0; k < plan.columns; ++k)
+        for (auto [n, to] : rows)
+          window.copy(weight, element(n, k), rowStep, to + k * size);
+    }
+  }
+  if (plan.bias)
+    for (auto [n, to] : rows)
+      window.copy(*plan.bias, n, plan.biasBytes() * plan.block, to + plan.weightBytes());
+}
+
+bool RowStream::push(Piece piece) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return stopping_ || ready_.size() < mostReadyPieces; });
+  if (stopping_)
+    return false;
+  ready_.push_back(std::move(piece));
+  changed_.notify_all();
+  return true;
+}
+
+RowStream::Row RowStream::next() {
+  if (at_ == current_.rows.size()) {
+    // Its room is given back first: the thread may need it for the piece we are about to wait for.
+    current_ = Piece();
+    std::unique_lock lock(mutex_);
+    store_.countPrefetch(!ready_.empty());
+    changed_.wait(lock, [&] { return error_ || !ready_.empty(); });
+    if (ready_.empty())
+      std::rethrow_exception(error_);
+    current_ = std::move(ready_.front());
+    ready_.pop_front();
+    at_ = 0;
+    changed_.notify_all();
+  }
+  const RowPlan &plan = *current_.plan;
+  const uint8_t *bytes = current_.bytes.data() + at_ * plan.rowBytes();
+  auto [row, owner] = current_.rows[at_++];
+  return {row, owner, plan.weight ? bytes : nullptr, plan.bias ? bytes + plan.weightBytes() : nullptr};
+}
+
+} // namespace wafer

@@ -1,0 +1,102 @@
+//===- RowStream.h - rows of weights in stream order, read ahead ----------===//
+//
+// A thread that reads the rows which the steps of a phase will send, in the order in which they will be sent and a piece at a time, as far
+// ahead as the DRAM tier has room. A weight may be larger than the tier: only its pieces have to fit.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_LIB_RUNTIME_ROWSTREAM_H
+#define WAFER_LIB_RUNTIME_ROWSTREAM_H
+
+#include "wafer/Runtime/TensorStore.h"
+
+#include <deque>
+#include <exception>
+#include <thread>
+
+namespace wafer {
+
+/// The order in which a step visits its rows: place j in the owner's block outermost, then the owner column, which is row owner * block + j
+/// (docs/spec/weight-stream.md). Begins at the first row; there is at least one.
+class RowOrder {
+public:
+  RowOrder(uint64_t rows, uint64_t block) : rows_(rows), block_(block) {}
+  uint64_t row() const { return owner_ * block_ + place_; }
+  uint64_t owner() const { return owner_; }
+  void next() {
+    if ((++owner_) * block_ + place_ >= rows_) {
+      owner_ = 0;
+      ++place_;
+    }
+  }
+
+private:
+  uint64_t rows_, block_;
+  uint64_t owner_ = 0, place_ = 0;
+};
+
+/// What a step streams: rows of a weight, row n being elements offset + n * rowStride + k * columnStride for k below columns, each with
+/// element n of a bias. Either may be missing.
+struct RowPlan {
+  std::shared_ptr<const TensorSource> weight, bias;
+  uint64_t rows = 0, columns = 0;
+  int64_t rowStride = 0, columnStride = 0, offset = 0;
+  uint64_t block = 1; ///< rows per owner column
+
+  uint64_t weightBytes() const { return weight ? columns * byteSize(weight->dtype()) : 0; }
+  uint64_t biasBytes() const { return bias ? byteSize(bias->dtype()) : 0; }
+  uint64_t rowBytes() const { return weightBytes() + biasBytes(); }
+};
+
+class RowStream {
+public:
+  /// One row in the types of the tensors at rest; valid until the next one is taken. A part that the plan does not have is null.
+  struct Row {
+    uint64_t row = 0, owner = 0;
+    const uint8_t *weights = nullptr;
+    const uint8_t *bias = nullptr;
+  };
+
+  /// Streams the rows of all plans in order, and all of that `repeats` times. Throws RuntimeError when the tier cannot hold one row.
+  RowStream(TensorStore &store, std::vector<RowPlan> plans, uint64_t repeats);
+  ~RowStream();
+
+  /// The next row; waits for it. Throws what went wrong when it was read. There must be one left.
+  Row next();
+
+private:
+  struct Piece {
+    std::vector<uint8_t> bytes;
+    std::vector<std::pair<uint64_t, uint64_t>> rows; ///< row and owner
+    const RowPlan *plan = nullptr;
+    DramTier::Lease lease;
+  };
+  /// Bytes of a tensor that were read last, for accesses that are near each other.
+  class Window;
+
+  void readAhead();
+  bool readPlan(const RowPlan &plan, Window &window);
+  void fill(Piece &piece, Window &window) const;
+  bool push(Piece piece);
+  uint64_t rowsPerPiece(const RowPlan &plan) const;
+
+  TensorStore &store_;
+  const std::vector<RowPlan> plans_;
+  const uint64_t repeats_;
+  uint64_t windowBytes_ = 0;
+  DramTier::Lease windowLease_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Piece> ready_;
+  std::exception_ptr error_;
+  std::atomic<bool> stopping_{false};
+
+  Piece current_;
+  size_t at_ = 0; ///< next row of the current piece
+  std::thread thread_;
+};
+
+} // namespace wafer
+
+#endif // WAFER_LIB_RUNTIME_ROWSTREAM_H

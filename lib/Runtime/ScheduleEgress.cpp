@@ -1,0 +1,90 @@
+//===- ScheduleEgress.cpp - wavelets as tensors ---------------------------===//
+
+#include "wafer/Runtime/Schedule.h"
+
+#include "Layout.h"
+
+namespace wafer {
+
+PhaseEgress::PhaseEgress(const wexe::ProgramT &program, const wexe::PhaseT &phase) : program_(program), grid_(*phase.grid) {
+  for (const auto &step : phase.steps) {
+    if (step->kind != wexe::StepKind::Receive)
+      continue;
+    stepsOf_[step->colour].push_back(step.get());
+    channels_[step->colour].resize(size_t(grid_.columns) * grid_.groups);
+    const wexe::TensorT &tensor = *program.tensors[step->tensor];
+    tensors_[static_cast<unsigned>(step->tensor)] = Tensor::zeros(dtypeOf(tensor.type), tensor.shape);
+  }
+}
+
+size_t PhaseEgress::wordsPerBlock(const wexe::StepT &step) const {
+  return (size_t(step.feature_block) * grid_.token_block * byteSize(dtypeOf(step.type)) + 3) / 4;
+}
+
+std::string PhaseEgress::describe(const wexe::StepT &step, uint32_t portInGrid) const {
+  return "tensor '" + program_.tensors[step.tensor]->name + "' from column " + std::to_string(grid_.x0 + portInGrid);
+}
+
+void PhaseEgress::place(const wexe::StepT &step, const Channel &channel, uint32_t portInGrid) {
+  Tensor &tensor = tensors_.at(static_cast<unsigned>(step.tensor));
+  // The southernmost core's block comes first.
+  uint32_t row = grid_.rows - 1 - channel.block;
+  BlockLayout layout(grid_, step.feature_block, tensor.shape(), channel.microBatch, portInGrid / grid_.columns, portInGrid % grid_.columns,
+                     row);
+  const unsigned size = byteSize(tensor.dtype());
+  std::vector<uint8_t> converted(layout.size() * size);
+  convertElements(dtypeOf(step.type), reinterpret_cast<const uint8_t *>(channel.words.data()), layout.size(), tensor.dtype(),
+                  converted.data());
+  uint8_t *to = tensor.mutableData();
+  layout.forEachElement([&](uint64_t at, uint64_t element) { std::copy_n(&converted[at * size], size, to + element * size); });
+}
+
+void PhaseEgress::deliver(uint16_t port, uint8_t colour, const uint32_t *payload, size_t count) {
+  wavelets_ += count;
+  auto known = channels_.find(colour);
+  if (known == channels_.end() || port < grid_.x0 || port >= grid_.x0 + known->second.size())
+    throw RuntimeError("received " + std::to_string(count) + " wavelets of colour " + std::to_string(colour) + " from column " +
+                       std::to_string(port) + ", where no step of the phase receives any");
+  uint32_t portInGrid = port - grid_.x0;
+  Channel &channel = known->second[portInGrid];
+  const std::vector<const wexe::StepT *> &steps = stepsOf_.at(colour);
+  while (count > 0) {
+    if (channel.microBatch == grid_.micro_batches)
+      throw RuntimeError("received " + std::to_string(count) + " more wavelets than expected of " + describe(*steps.back(), portInGrid) +
+                         ", after " + std::to_string(grid_.micro_batches) + " micro-batches of " +
+                         std::to_string(wordsPerBlock(*steps.back()) * grid_.rows));
+    const wexe::StepT &step = *steps[channel.step];
+    size_t taken = std::min(count, wordsPerBlock(step) - channel.words.size());
+    channel.words.insert(channel.words.end(), payload, payload + taken);
+    payload += taken;
+    count -= taken;
+    if (channel.words.size() < wordsPerBlock(step))
+      return;
+    place(step, channel, portInGrid);
+    channel.words.clear();
+    if (++channel.block < grid_.rows)
+      continue;
+    channel.block = 0;
+    if (++channel.step < steps.size())
+      continue;
+    channel.step = 0;
+    ++channel.microBatch;
+  }
+}
+
+TensorValues PhaseEgress::finish() {
+  for (const auto &[colour, channels] : channels_)
+    for (uint32_t port = 0; port < channels.size(); ++port) {
+      const Channel &channel = channels[port];
+      if (channel.microBatch == grid_.micro_batches)
+        continue;
+      const wexe::StepT &step = *stepsOf_.at(colour)[channel.step];
+      size_t perBlock = wordsPerBlock(step);
+      throw RuntimeError("received " + std::to_string(channel.block * perBlock + channel.words.size()) + " wavelets of " +
+                         describe(step, port) + " in micro-batch " + std::to_string(channel.microBatch) + ", expected " +
+                         std::to_string(grid_.rows * perBlock));
+    }
+  return std::move(tensors_);
+}
+
+} // namespace wafer

@@ -1,0 +1,290 @@
+//===- ScheduleIngress.cpp - steps as bursts ------------------------------===//
+//
+// One class per form of step; each makes its bursts one by one.
+//
+//===----------------------------------------------------------------------===//
+
+#include "wafer/Runtime/Schedule.h"
+
+#include "Layout.h"
+#include "RowStream.h"
+#include "Wire.h"
+
+#include <cassert>
+
+namespace wafer {
+
+/// The bursts of one step in one micro-batch.
+class StepBursts {
+public:
+  virtual ~StepBursts() = default;
+  /// Fills an empty burst and returns true, or returns false when the step is complete.
+  virtual bool next(Burst &burst) = 0;
+};
+
+namespace {
+
+/// To the same column of every group.
+void aimAtColumn(Burst &burst, const wexe::GridT &grid, uint8_t colour, uint64_t column) {
+  burst.colour = colour;
+  burst.firstPort = static_cast<uint16_t>(grid.x0 + column);
+  burst.portStep = grid.columns;
+  burst.portCount = grid.groups;
+}
+
+/// Command, and what Receive sends: one control wavelet to every column.
+class CommandBursts final : public StepBursts {
+public:
+  CommandBursts(const wexe::PhaseT &phase, uint16_t task) : phase_(phase), task_(task) {}
+  bool next(Burst &burst) override {
+    if (sent_)
+      return false;
+    sent_ = true;
+    burst.colour = phase_.command_colour;
+    burst.firstPort = phase_.grid->x0;
+    burst.portStep = 1;
+    burst.portCount = static_cast<uint16_t>(phase_.grid->columns * phase_.grid->groups);
+    burst.control = task_;
+    return true;
+  }
+
+private:
+  const wexe::PhaseT &phase_;
+  uint16_t task_;
+  bool sent_ = false;
+};
+
+/// Send: the command, then one burst per core's block.
+class SendBursts final : public StepBursts {
+public:
+  SendBursts(const wexe::PhaseT &phase, const wexe::StepT &step, const Tensor &tensor, uint32_t microBatch)
+      : grid_(*phase.grid), step_(step), tensor_(tensor), microBatch_(microBatch), command_(phase, step.task) {}
+
+  bool next(Burst &burst) override {
+    if (command_.next(burst))
+      return true;
+    if (port_ == uint32_t(grid_.columns) * grid_.groups)
+      return false;
+    burst.colour = step_.colour;
+    burst.firstPort = static_cast<uint16_t>(grid_.x0 + port_);
+    burst.data = block();
+    if (++row_ == grid_.rows) {
+      row_ = 0;
+      ++port_;
+    }
+    return true;
+  }
+
+private:
+  std::vector<uint32_t> block() const {
+    BlockLayout layout(grid_, step_.feature_block, tensor_.shape(), microBatch_, port_ / grid_.columns, port_ % grid_.columns, row_);
+    const DType from = tensor_.dtype(), to = dtypeOf(step_.type);
+    const unsigned size = byteSize(from);
+    std::vector<uint8_t> picked(layout.size() * size), converted(layout.size() * byteSize(to));
+    layout.forEachElement([&](uint64_t at, uint64_t element) { std::copy_n(tensor_.data() + element * size, size, &picked[at * size]); });
+    convertElements(from, picked.data(), layout.size(), to, converted.data());
+    return packWavelets(converted.data(), layout.size(), byteSize(to));
+  }
+
+  const wexe::GridT &grid_;
+  const wexe::StepT &step_;
+  const Tensor &tensor_;
+  uint32_t microBatch_;
+  CommandBursts command_;
+  uint32_t port_ = 0, row_ = 0;
+};
+
+/// What Contract and Scale share: rows from the stream, converted to the wire's type.
+class WeightBursts : public StepBursts {
+public:
+  WeightBursts(const wexe::PhaseT &phase, const wexe::StepT &step, const wexe::ProgramT &program, RowStream &rows)
+      : grid_(*phase.grid), commandColour_(phase.command_colour), step_(step), encoder_(step.wire), rows_(rows), rowsLeft_(step.rows) {
+    if (step.tensor >= 0)
+      weightType_ = dtypeOf(program.tensors[step.tensor]->type);
+    if (step.bias >= 0)
+      biasType_ = dtypeOf(program.tensors[step.bias]->type);
+  }
+
+protected:
+  /// Takes the next row, if there is one; `columns` are its weights.
+  bool takeRow(uint64_t columns) {
+    if (rowsLeft_ == 0)
+      return false;
+    --rowsLeft_;
+    row_ = rows_.next();
+    const DType wireType = dtypeOf(step_.type);
+    weights_.resize(columns * encoder_.elementBytes());
+    if (row_.weights) {
+      convertElements(weightType_, row_.weights, columns, wireType, weights_.data());
+    } else {
+      const float one = 1;
+      convertElements(DType::F32, reinterpret_cast<const uint8_t *>(&one), 1, wireType, weights_.data());
+    }
+    if (row_.bias) {
+      uint8_t bias[4];
+      convertElements(biasType_, row_.bias, 1, wireType, bias);
+      bias_ = encoder_.scalar(bias);
+    }
+    return true;
+  }
+
+  const wexe::GridT &grid_;
+  const uint8_t commandColour_;
+  const wexe::StepT &step_;
+  const WireEncoder encoder_;
+  RowStream::Row row_;
+  std::vector<uint8_t> weights_; ///< of the row, as the wire has them
+  uint32_t bias_ = 0;            ///< of the row; a wavelet
+
+private:
+  RowStream &rows_;
+  DType weightType_ = DType::F32, biasType_ = DType::F32;
+  uint64_t rowsLeft_;
+};
+
+/// Contract: per row, each column's weights and what it does with its sum.
+class ContractBursts final : public WeightBursts {
+public:
+  ContractBursts(const wexe::PhaseT &phase, const wexe::StepT &step, const wexe::ProgramT &program, RowStream &rows)
+      : WeightBursts(phase, step, program, rows), column_(phase.grid->columns) {}
+
+  bool next(Burst &burst) override {
+    if (column_ == grid_.columns) {
+      if (!takeRow(step_.columns))
+        return false;
+      column_ = 0;
+    }
+    aimAtColumn(burst, grid_, commandColour_, column_);
+    if (biasIsNext_) {
+      biasIsNext_ = false;
+      burst.data = {bias_};
+      burst.control = step_.task_own;
+      ++column_;
+      return true;
+    }
+    uint64_t count = validFeatures(step_.columns, step_.feature_block, column_);
+    if (count > 0)
+      burst.data = encoder_.weights(&weights_[column_ * step_.feature_block * encoder_.elementBytes()], count);
+    if (column_ == row_.owner && row_.bias) {
+      burst.control = step_.task_bias;
+      biasIsNext_ = true;
+      return true;
+    }
+    burst.control = column_ < row_.owner ? step_.task_east : column_ > row_.owner ? step_.task_west : step_.task_own;
+    ++column_;
+    return true;
+  }
+
+private:
+  uint64_t column_; ///< the next one of the row
+  bool biasIsNext_ = false;
+};
+
+/// Scale: per feature, gamma and beta.
+class ScaleBursts final : public WeightBursts {
+public:
+  using WeightBursts::WeightBursts;
+
+  bool next(Burst &burst) override {
+    if (!betaIsNext_ && !takeRow(1))
+      return false;
+    aimAtColumn(burst, grid_, commandColour_, row_.owner);
+    burst.data = {betaIsNext_ ? bias_ : encoder_.scalar(weights_.data())};
+    betaIsNext_ = !betaIsNext_ && row_.bias;
+    burst.control = betaIsNext_ ? step_.task_bias : step_.task_own;
+    return true;
+  }
+
+private:
+  bool betaIsNext_ = false;
+};
+
+bool streamsWeights(const wexe::StepT &step) { return step.kind == wexe::StepKind::Contract || step.kind == wexe::StepKind::Scale; }
+
+const Tensor &valueOf(const wexe::ProgramT &program, const TensorValues &values, int tensor, const wexe::StepT &step) {
+  auto found = values.find(static_cast<unsigned>(tensor));
+  if (found == values.end())
+    throw RuntimeError("step '" + step.name + "' sends tensor '" + program.tensors[tensor]->name +
+                       "', which has no value yet: no earlier phase makes it, and it is no input of the entry");
+  return found->second;
+}
+
+/// Where a step's weights come from: the store, or what an earlier phase made.
+std::shared_ptr<const TensorSource> sourceOf(const wexe::ProgramT &program, TensorStore &store, const TensorValues &values, int tensor,
+                                             const wexe::StepT &step) {
+  if (tensor < 0)
+    return nullptr;
+  const wexe::TensorT &wanted = *program.tensors[tensor];
+  if (wanted.role == wexe::Role::Weight)
+    return store.find(wanted.name, dtypeOf(wanted.type), wanted.shape);
+  return store.lend(wanted.name, valueOf(program, values, tensor, step));
+}
+
+} // namespace
+
+PhaseIngress::PhaseIngress(const wexe::ProgramT &program, const wexe::PhaseT &phase, TensorStore &store, const TensorValues &values)
+    : program_(program), phase_(phase), values_(values) {
+  std::vector<RowPlan> plans;
+  for (const auto &step : phase.steps) {
+    if (step->kind == wexe::StepKind::Send)
+      valueOf(program, values, step->tensor, *step);
+    if (!streamsWeights(*step))
+      continue;
+    RowPlan plan;
+    plan.weight = sourceOf(program, store, values, step->tensor, *step);
+    plan.bias = sourceOf(program, store, values, step->bias, *step);
+    plan.rows = step->rows;
+    plan.block = step->out_block;
+    if (step->kind == wexe::StepKind::Contract) {
+      plan.columns = step->columns;
+      plan.rowStride = step->row_stride;
+      plan.columnStride = step->column_stride;
+      plan.offset = step->offset;
+    } else {
+      plan.columns = 1;
+      plan.rowStride = 1;
+    }
+    plans.push_back(std::move(plan));
+  }
+  rows_ = std::make_unique<RowStream>(store, std::move(plans), phase.grid->micro_batches);
+}
+
+PhaseIngress::~PhaseIngress() = default;
+
+std::unique_ptr<StepBursts> PhaseIngress::startStep() const {
+  const wexe::StepT &step = *phase_.steps[step_];
+  switch (step.kind) {
+  case wexe::StepKind::Send:
+    return std::make_unique<SendBursts>(phase_, step, values_.at(static_cast<unsigned>(step.tensor)), microBatch_);
+  case wexe::StepKind::Contract:
+    return std::make_unique<ContractBursts>(phase_, step, program_, *rows_);
+  case wexe::StepKind::Scale:
+    return std::make_unique<ScaleBursts>(phase_, step, program_, *rows_);
+  case wexe::StepKind::Command:
+  case wexe::StepKind::Receive:
+    return std::make_unique<CommandBursts>(phase_, step.task);
+  }
+  assert(false && "the verifier knows every kind of step");
+  return nullptr;
+}
+
+bool PhaseIngress::next(Burst &burst) {
+  while (microBatch_ < phase_.grid->micro_batches && !phase_.steps.empty()) {
+    if (!current_)
+      current_ = startStep();
+    burst = Burst();
+    if (current_->next(burst)) {
+      counts_.commands += burst.control.has_value();
+      (streamsWeights(*phase_.steps[step_]) ? counts_.weights : counts_.activations) += burst.data.size();
+      return true;
+    }
+    current_.reset();
+    if (++step_ == phase_.steps.size()) {
+      step_ = 0;
+      ++microBatch_;
+    }
+  }
+  return false;
+}
+
+} // namespace wafer

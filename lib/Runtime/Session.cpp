@@ -1,0 +1,273 @@
+//===- Session.cpp - run the entries of a program -------------------------===//
+
+#include "wafer/Runtime/Session.h"
+
+#include "NearNames.h"
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+
+namespace wafer {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double secondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+std::string describe(const wexe::TensorT &tensor) { return describe(dtypeOf(tensor.type), tensor.shape); }
+
+bool isLike(const Tensor &value, const wexe::TensorT &tensor) {
+  return value.dtype() == dtypeOf(tensor.type) && value.shape() == tensor.shape;
+}
+
+std::vector<std::string> namesOf(const wexe::ProgramT &program, const std::vector<uint32_t> &tensors) {
+  std::vector<std::string> names;
+  for (uint32_t tensor : tensors)
+    names.push_back(program.tensors[tensor]->name);
+  return names;
+}
+
+/// Calls `use` with each tensor that a phase reads.
+void forEachRead(const wexe::PhaseT &phase, const std::function<void(unsigned)> &use) {
+  if (phase.kind == wexe::PhaseKind::Function) {
+    for (uint32_t tensor : phase.inputs)
+      use(tensor);
+    return;
+  }
+  for (const auto &step : phase.steps)
+    for (int tensor : {step->tensor, step->bias})
+      if (tensor >= 0 && step->kind != wexe::StepKind::Receive && step->kind != wexe::StepKind::Command)
+        use(static_cast<unsigned>(tensor));
+}
+
+uint64_t bytesOf(const TensorValues &values) {
+  uint64_t bytes = 0;
+  for (const auto &[number, value] : values)
+    bytes += value.bytes();
+  return bytes;
+}
+
+/// Drops what neither a phase after `phase` reads nor the entry gives.
+void dropUnused(const wexe::EntryT &entry, size_t phase, TensorValues &values) {
+  std::vector<unsigned> used(entry.outputs.begin(), entry.outputs.end());
+  for (size_t later = phase + 1; later < entry.phases.size(); ++later)
+    forEachRead(*entry.phases[later], [&](unsigned tensor) { used.push_back(tensor); });
+  for (auto value = values.begin(); value != values.end();)
+    value = std::find(used.begin(), used.end(), value->first) == used.end() ? values.erase(value) : std::next(value);
+}
+
+} // namespace
+
+Session::Session(const LoadedProgram &program, SessionOptions options)
+    : program_(program), options_(std::move(options)), store_(options_.dramBudget.value_or(program_.machine().memoryxDramBytes)) {
+  try {
+    engine_ = createEngine(options_.engine, program_, {options_.threads, options_.trace});
+  } catch (const std::invalid_argument &error) {
+    throw RuntimeError(error.what());
+  }
+}
+
+Session::~Session() = default;
+
+void Session::loadWeights(const std::vector<std::string> &paths) {
+  for (const std::string &path : paths)
+    store_.addFile(path);
+  for (const auto &tensor : program_.program().tensors)
+    if (tensor->role == wexe::Role::Weight && store_.has(tensor->name))
+      store_.find(tensor->name, dtypeOf(tensor->type), tensor->shape);
+}
+
+void Session::setWeight(const std::string &name, Tensor tensor) {
+  std::vector<std::string> names;
+  for (const auto &known : program_.program().tensors) {
+    if (known->role != wexe::Role::Weight)
+      continue;
+    names.push_back(known->name);
+    if (known->name != name)
+      continue;
+    if (!isLike(tensor, *known))
+      throw RuntimeError("weight '" + name + "' is " + describe(tensor) + ", expected " + describe(*known));
+    store_.set(name, std::move(tensor));
+    return;
+  }
+  throw RuntimeError("the program has no weight '" + name + "', it has " + listNames(names) + didYouMean(name, names));
+}
+
+const wexe::EntryT &Session::findEntry(const std::string &name) const {
+  std::vector<std::string> names;
+  for (const auto &entry : program_.program().entries) {
+    if (entry->name == name)
+      return *entry;
+    names.push_back(entry->name);
+  }
+  throw RuntimeError("the program has no entry '" + name + "', it has " + listNames(names));
+}
+
+TensorValues Session::checkInputs(const wexe::EntryT &entry, const NamedTensors &inputs) const {
+  const wexe::ProgramT &program = program_.program();
+  std::vector<std::string> names = namesOf(program, entry.inputs);
+  for (const auto &[name, value] : inputs)
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      throw RuntimeError("entry '" + entry.name + "' has no input '" + name + "', it takes " + listNames(names) + didYouMean(name, names));
+  TensorValues values;
+  for (uint32_t number : entry.inputs) {
+    const wexe::TensorT &tensor = *program.tensors[number];
+    auto given = inputs.find(tensor.name);
+    if (given == inputs.end())
+      throw RuntimeError("input '" + tensor.name + "' of entry '" + entry.name + "' is missing, expected " + describe(tensor));
+    if (!isLike(given->second, tensor))
+      throw RuntimeError("input '" + tensor.name + "' of entry '" + entry.name + "' is " + describe(given->second) + ", expected " +
+                         describe(tensor));
+    values[number] = given->second;
+  }
+  return values;
+}
+
+void Session::checkWeights(const wexe::EntryT &entry) const {
+  for (const auto &phase : entry.phases)
+    forEachRead(*phase, [&](unsigned number) {
+      const wexe::TensorT &tensor = *program_.program().tensors[number];
+      if (tensor.role == wexe::Role::Weight)
+        store_.find(tensor.name, dtypeOf(tensor.type), tensor.shape);
+    });
+}
+
+/// MemoryX makes blocks in memory of the host, so that a schedule must not ask for more than a core could hold.
+void Session::checkBlocks(const wexe::EntryT &entry) const {
+  const Machine &machine = program_.machine();
+  for (const auto &phase : entry.phases) {
+    if (phase->kind != wexe::PhaseKind::Wafer)
+      continue;
+    for (const auto &step : phase->steps) {
+      uint64_t elements = uint64_t(std::max(step->feature_block, step->out_block)) * phase->grid->token_block;
+      if (elements > machine.sramBytes)
+        throw RuntimeError("step '" + step->name + "' of entry '" + entry.name + "' has blocks of " + std::to_string(elements) +
+                           " elements, expected no more than the " + std::to_string(machine.sramBytes) + " bytes of a core of machine '" +
+                           machine.name + "'");
+    }
+  }
+}
+
+PhaseStats Session::runOnWafer(const wexe::PhaseT &phase, TensorValues &values) {
+  const wexe::ProgramT &program = program_.program();
+  if (!engine_)
+    engine_ = createEngine(options_.engine, program_, {options_.threads, options_.trace});
+  PhaseIngress ingress(program, phase, store_, values);
+  PhaseEgress egress(program, phase);
+  PhaseStats stats;
+  try {
+    stats.engine = engine_->run(ingress, egress);
+    for (auto &[number, value] : egress.finish())
+      values[number] = std::move(value);
+  } catch (...) {
+    engine_.reset();
+    throw;
+  }
+  stats.microBatches = phase.grid->micro_batches;
+  for (const auto &step : phase.steps)
+    if (step->kind == wexe::StepKind::Contract || step->kind == wexe::StepKind::Scale)
+      stats.name += (stats.name.empty() ? "" : " ") + step->name;
+  const StreamCounts &counts = ingress.counts();
+  constexpr uint64_t bytesPerWavelet = 4;
+  stats.streamed = {counts.weights * bytesPerWavelet, counts.activations * bytesPerWavelet, egress.wavelets() * bytesPerWavelet,
+                    counts.commands * bytesPerWavelet};
+  return stats;
+}
+
+PhaseStats Session::runInMemoryX(const wexe::PhaseT &phase, TensorValues &values) {
+  const wexe::ProgramT &program = program_.program();
+  const wexe::FunctionT &function = *program.functions[phase.function];
+  std::unique_ptr<Callable> &callable = functions_[phase.function];
+  if (!callable)
+    callable = computeBackend()->compile(function.mlir, function.name);
+
+  std::vector<Tensor> inputs;
+  std::vector<LeasedTensor> weights;
+  for (uint32_t number : phase.inputs) {
+    const wexe::TensorT &tensor = *program.tensors[number];
+    if (tensor.role == wexe::Role::Weight) {
+      weights.push_back(loadWhole(store_.dram(), *store_.find(tensor.name, dtypeOf(tensor.type), tensor.shape)));
+      inputs.push_back(weights.back().tensor);
+      continue;
+    }
+    auto value = values.find(number);
+    if (value == values.end())
+      throw RuntimeError("function '" + function.name + "' takes tensor '" + tensor.name +
+                         "', which has no value yet: no earlier phase makes it");
+    inputs.push_back(value->second);
+  }
+  std::vector<Tensor> outputs = callable->call(inputs);
+  if (outputs.size() != phase.outputs.size())
+    throw RuntimeError("function '" + function.name + "' gives " + std::to_string(outputs.size()) + " tensors, expected " +
+                       std::to_string(phase.outputs.size()));
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const wexe::TensorT &tensor = *program.tensors[phase.outputs[i]];
+    if (!isLike(outputs[i], tensor))
+      throw RuntimeError("function '" + function.name + "' gives " + describe(outputs[i]) + " for tensor '" + tensor.name + "', expected " +
+                         describe(tensor));
+    values[phase.outputs[i]] = outputs[i];
+  }
+  PhaseStats stats;
+  stats.onWafer = false;
+  stats.name = function.name;
+  stats.reason = function.reason;
+  return stats;
+}
+
+void Session::finishStats(const wexe::EntryT &entry, RunStats &stats, const MemoryXCounters &before) const {
+  stats.entry = entry.name;
+  stats.engine = options_.engine;
+  stats.machine = program_.machine().name;
+  stats.clockGHz = program_.machine().clockGHz;
+  stats.threads = options_.threads;
+  for (const PhaseStats &phase : stats.phases) {
+    accumulate(stats.total, phase.engine);
+    stats.streamed.weights += phase.streamed.weights;
+    stats.streamed.activationsIn += phase.streamed.activationsIn;
+    stats.streamed.activationsOut += phase.streamed.activationsOut;
+    stats.streamed.commands += phase.streamed.commands;
+  }
+  stats.memoryX = store_.counters();
+  stats.memoryX.flashBytesRead -= before.flashBytesRead;
+  stats.memoryX.prefetchHits -= before.prefetchHits;
+  stats.memoryX.prefetchWaits -= before.prefetchWaits;
+  stats.weightColours = program_.provedWeightColours();
+  for (const auto &op : program_.program().report)
+    stats.ops.push_back({op->name, op->location, op->placement, op->reason, op->macs});
+}
+
+NamedTensors Session::run(const std::string &name, const NamedTensors &inputs) {
+  const Clock::time_point start = Clock::now();
+  const MemoryXCounters before = store_.counters();
+  const wexe::EntryT &entry = findEntry(name);
+  TensorValues values = checkInputs(entry, inputs);
+  checkWeights(entry);
+  checkBlocks(entry);
+
+  RunStats stats;
+  for (size_t i = 0; i < entry.phases.size(); ++i) {
+    const Clock::time_point phaseStart = Clock::now();
+    const wexe::PhaseT &phase = *entry.phases[i];
+    stats.phases.push_back(phase.kind == wexe::PhaseKind::Wafer ? runOnWafer(phase, values) : runInMemoryX(phase, values));
+    stats.phases.back().seconds = secondsSince(phaseStart);
+    stats.activationPeakBytes = std::max(stats.activationPeakBytes, bytesOf(values));
+    dropUnused(entry, i, values);
+  }
+
+  NamedTensors outputs;
+  for (uint32_t number : entry.outputs) {
+    auto value = values.find(number);
+    if (value == values.end())
+      throw RuntimeError("output '" + program_.program().tensors[number]->name + "' of entry '" + entry.name +
+                         "' has no value: no phase makes it");
+    outputs[program_.program().tensors[number]->name] = value->second;
+  }
+  finishStats(entry, stats, before);
+  stats.seconds = secondsSince(start);
+  stats_ = std::move(stats);
+  return outputs;
+}
+
+} // namespace wafer

@@ -1,0 +1,35 @@
+//===- Wire.h - weights as wavelets ---------------------------------------===//
+//
+// The three wire formats of docs/spec/weight-stream.md.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_LIB_RUNTIME_WIRE_H
+#define WAFER_LIB_RUNTIME_WIRE_H
+
+#include "wafer/Executable/Executable.h"
+
+namespace wafer {
+
+/// Wavelets of `count` elements of two or four bytes that lie one after another: two 16-bit elements per wavelet, the earlier one in the
+/// low half, an odd last one alone.
+std::vector<uint32_t> packWavelets(const uint8_t *elements, size_t count, unsigned elementBytes);
+
+/// Encodes weights that already have the type of the wire.
+class WireEncoder {
+public:
+  explicit WireEncoder(wexe::WireFormat format) : format_(format) {}
+
+  unsigned elementBytes() const { return format_ == wexe::WireFormat::Dense32 ? 4 : 2; }
+  /// A column's weights, index 0 first. Zeros are left out where wavelets carry an index.
+  std::vector<uint32_t> weights(const uint8_t *elements, size_t count) const;
+  /// A bias, gamma or beta: index 0, sent whatever its value.
+  uint32_t scalar(const uint8_t *element) const;
+
+private:
+  wexe::WireFormat format_;
+};
+
+} // namespace wafer
+
+#endif // WAFER_LIB_RUNTIME_WIRE_H

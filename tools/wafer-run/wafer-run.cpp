@@ -1,0 +1,175 @@
+//===- wafer-run.cpp - run an executable ----------------------------------===//
+//
+//  wafer-run PROGRAM.wexe --weights W.safetensors --input NAME=FILE.npy ... --output-dir DIR
+//            --engine functional|cycle --threads N --stats FILE.json --trace FILE.json --memoryx-dram BYTES
+//
+// All outputs are computed before the first file is written; then all files are written, or none.
+//
+//===----------------------------------------------------------------------===//
+
+#include "OutputFiles.h"
+
+#include "wafer/Runtime/Npy.h"
+#include "wafer/Runtime/Session.h"
+
+#include <CLI/CLI.hpp>
+
+#include <filesystem>
+#include <iostream>
+#include <new>
+
+using namespace wafer;
+
+namespace {
+
+struct Options {
+  std::string program, outputDir, stats;
+  std::vector<std::string> weights, inputs;
+  SessionOptions session;
+  uint64_t dram = 0;
+};
+
+void addOptions(CLI::App &app, Options &options) {
+  app.add_option("program", options.program, "an executable (.wexe)")->required();
+  app.add_option("--weights", options.weights, "a safetensors file with weights of the program; may be repeated")->allow_extra_args(false);
+  app.add_option("--input", options.inputs, "an input of the program and the .npy file it is in, NAME=FILE.npy; may be repeated")
+      ->allow_extra_args(false);
+  app.add_option("--output-dir", options.outputDir, "folder for the outputs, each as NAME.npy; it is made if it is not there")->required();
+  app.add_option("--engine", options.session.engine, "functional (fast) or cycle (counts time); both give the same bits")
+      ->capture_default_str();
+  app.add_option("--threads", options.session.threads, "threads of the functional engine")
+      ->check(CLI::Range(1u, 1024u))
+      ->capture_default_str();
+  app.add_option("--stats", options.stats, "file for what was counted, as JSON");
+  app.add_option("--trace", options.session.trace, "file for a Chrome trace of the tasks, as JSON (cycle engine)");
+  app.add_option("--memoryx-dram", options.dram, "size of MemoryX's DRAM tier in bytes, or as 512MB; default: the machine's")
+      ->transform(CLI::AsSizeValue(false));
+}
+
+/// "x=x.npy". bf16 has no NumPy type: such an input is given as f32 and rounded.
+NamedTensors readInputs(const std::vector<std::string> &arguments, const wexe::ProgramT &program) {
+  NamedTensors inputs;
+  for (const std::string &argument : arguments) {
+    size_t equals = argument.find('=');
+    if (equals == 0 || equals == std::string::npos || equals + 1 == argument.size())
+      throw RuntimeError("found '--input " + argument + "', expected --input NAME=FILE.npy");
+    std::string name = argument.substr(0, equals);
+    Tensor tensor = readNpy(argument.substr(equals + 1));
+    for (const auto &known : program.tensors)
+      if (known->name == name && known->type == wexe::ElemType::BF16 && tensor.dtype() == DType::F32) {
+        Tensor rounded = Tensor::zeros(DType::BF16, tensor.shape());
+        convertElements(DType::F32, tensor.data(), tensor.elements(), DType::BF16, rounded.mutableData());
+        tensor = rounded;
+      }
+    if (!inputs.emplace(name, std::move(tensor)).second)
+      throw RuntimeError("found input '" + name + "' twice, expected it once");
+  }
+  return inputs;
+}
+
+/// The one entry of a program.
+const wexe::EntryT &entryOf(const wexe::ProgramT &program) {
+  if (program.entries.size() == 1)
+    return *program.entries[0];
+  std::string names;
+  for (const auto &entry : program.entries)
+    names += (names.empty() ? " (" : ", ") + entry->name;
+  throw RuntimeError("the program has " + std::to_string(program.entries.size()) + " entries" + (names.empty() ? "" : names + ")") +
+                     ", expected one");
+}
+
+/// Names come from a file; no output may land outside the folder.
+std::string outputPath(const std::string &folder, const std::string &name) {
+  if (name.empty() || name.front() == '.' || name.find('/') != std::string::npos || name.find('\0') != std::string::npos)
+    throw RuntimeError("output '" + name + "' has no name that a file can have");
+  return (std::filesystem::path(folder) / (name + ".npy")).string();
+}
+
+/// What NumPy can hold: bf16 widens exactly.
+Tensor forNumPy(const Tensor &tensor) {
+  if (tensor.dtype() != DType::BF16)
+    return tensor;
+  Tensor wide = Tensor::zeros(DType::F32, tensor.shape());
+  convertElements(DType::BF16, tensor.data(), tensor.elements(), DType::F32, wide.mutableData());
+  return wide;
+}
+
+void printSummary(const RunStats &stats, const std::vector<std::string> &files) {
+  std::cout << "ran: entry " << stats.entry << " on machine " << stats.machine << ", " << stats.engine << " engine\n";
+  if (stats.hasCycles())
+    std::cout << "cycles: " << stats.total.cycles << " (" << double(stats.total.cycles) / (stats.clockGHz * 1e3) << " us at "
+              << stats.clockGHz << " GHz)\n";
+  else
+    std::cout << "cycles: not counted by the " << stats.engine << " engine\n";
+  std::cout << "MACs: " << stats.total.macs << "\n";
+  std::cout << "bytes streamed: " << stats.streamed.total() << " (weights " << stats.streamed.weights << ", activations in "
+            << stats.streamed.activationsIn << ", activations out " << stats.streamed.activationsOut << ", commands "
+            << stats.streamed.commands << ")\n";
+  std::cout << "weights stored on the wafer: 0 of " << stats.weightColours << " weight colours, proved at load\n";
+  size_t functions = 0;
+  for (const PhaseStats &phase : stats.phases)
+    functions += !phase.onWafer;
+  if (functions > 0)
+    std::cout << "ran in MemoryX: " << functions << " of " << stats.phases.size() << " phases\n";
+  for (const std::string &file : files)
+    std::cout << "wrote: " << file << "\n";
+}
+
+void run(const Options &options) {
+  LoadedProgram program = LoadedProgram::readFile(options.program);
+  const wexe::EntryT &entry = entryOf(program.program());
+  std::map<std::string, std::string> paths; // known to be right before the work begins
+  for (uint32_t number : entry.outputs) {
+    const std::string &name = program.program().tensors[number]->name;
+    paths[name] = outputPath(options.outputDir, name);
+  }
+  Session session(program, options.session);
+  session.loadWeights(options.weights);
+  NamedTensors outputs = session.run(entry.name, readInputs(options.inputs, program.program()));
+
+  std::vector<std::string> files;
+  OutputFiles written;
+  written.makeFolder(options.outputDir);
+  for (const auto &output : outputs) {
+    files.push_back(paths.at(output.first));
+    written.add(files.back(), [&] { writeNpy(files.back(), forNumPy(output.second)); });
+  }
+  if (!options.stats.empty()) {
+    std::string text = toJson(session.stats());
+    files.push_back(options.stats);
+    written.add(options.stats, [&] { writeFileAtomically(options.stats, text.data(), text.size()); });
+  }
+  written.keep();
+  printSummary(session.stats(), files);
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  Options options;
+  CLI::App app("Runs an executable (.wexe) on an emulated wafer.");
+  addOptions(app, options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp &help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError &error) {
+    std::cerr << "error: " << error.what() << "; see --help\n";
+    return 1;
+  }
+  if (app.count("--memoryx-dram"))
+    options.session.dramBudget = options.dram;
+  try {
+    if (!options.session.trace.empty() && options.session.engine != "cycle")
+      throw RuntimeError("the " + options.session.engine +
+                         " engine does not count time and traces nothing; use --engine cycle with --trace");
+    run(options);
+  } catch (const std::bad_alloc &) {
+    std::cerr << "error: " << options.program << ": needs more memory than there is\n";
+    return 1;
+  } catch (const std::exception &error) {
+    std::cerr << "error: " << error.what() << "\n";
+    return 1;
+  }
+  return 0;
+}

@@ -1,0 +1,334 @@
+//===- ScheduleTest.cpp - steps as wavelets, and wavelets as tensors ------===//
+//
+// Each kind of step of docs/spec/weight-stream.md against wavelets written down by hand. A burst is written as
+// "colour @first+step*count: payloads ctl task"; f16 1, 2, 3, 4, 5, 6 are 3c00, 4000, 4200, 4400, 4500, 4600.
+//
+//===----------------------------------------------------------------------===//
+
+#include "wafer/Runtime/Schedule.h"
+
+#include "TestFiles.h"
+
+#include <cstdio>
+
+using namespace wafer;
+using namespace wafer::test;
+
+namespace {
+
+using Bursts = std::vector<std::string>;
+
+std::string textOf(const Burst &burst) {
+  std::string text = std::to_string(burst.colour) + " @" + std::to_string(burst.firstPort) + "+" + std::to_string(burst.portStep) + "*" +
+                     std::to_string(burst.portCount) + ":";
+  for (uint32_t word : burst.data) {
+    char payload[16];
+    std::snprintf(payload, sizeof payload, " %08x", word);
+    text += payload;
+  }
+  return burst.control ? text + " ctl " + std::to_string(*burst.control) : text;
+}
+
+/// One phase on columns 1.. of some machine, command colour 9.
+class ScheduleTest : public testing::Test {
+protected:
+  ScheduleTest() {
+    phase.kind = wexe::PhaseKind::Wafer;
+    phase.command_colour = 9;
+    phase.grid = std::make_unique<wexe::GridT>();
+    grid(1, 1, 1, 1, 1);
+  }
+
+  void grid(unsigned groups, unsigned columns, unsigned rows, unsigned tokenBlock, unsigned tokens, unsigned microBatches = 1) {
+    phase.grid->x0 = 1;
+    phase.grid->groups = static_cast<uint16_t>(groups);
+    phase.grid->columns = static_cast<uint16_t>(columns);
+    phase.grid->rows = static_cast<uint16_t>(rows);
+    phase.grid->token_block = static_cast<uint16_t>(tokenBlock);
+    phase.grid->tokens = tokens;
+    phase.grid->micro_batches = microBatches;
+  }
+
+  int tensor(const std::string &name, wexe::Role role, wexe::ElemType type, Shape shape) {
+    auto tensor = std::make_unique<wexe::TensorT>();
+    tensor->name = name;
+    tensor->role = role;
+    tensor->type = type;
+    tensor->shape = std::move(shape);
+    program.tensors.push_back(std::move(tensor));
+    return static_cast<int>(program.tensors.size()) - 1;
+  }
+
+  int weight(const std::string &name, const Tensor &value) {
+    store.set(name, value);
+    return tensor(name, wexe::Role::Weight, wexe::ElemType::F32, value.shape());
+  }
+
+  wexe::StepT &step(wexe::StepKind kind, int tensor = -1) {
+    phase.steps.push_back(std::make_unique<wexe::StepT>());
+    wexe::StepT &step = *phase.steps.back();
+    step.kind = kind;
+    step.name = "the step";
+    step.tensor = tensor;
+    return step;
+  }
+
+  /// Tasks: east 21, west 22, own 23, bias 24.
+  wexe::StepT &weightStep(wexe::StepKind kind, int tensor, int bias, wexe::WireFormat wire) {
+    wexe::StepT &result = step(kind, tensor);
+    result.bias = bias;
+    result.wire = wire;
+    result.type = wire == wexe::WireFormat::Dense32 ? wexe::ElemType::F32 : wexe::ElemType::F16;
+    result.task_east = 21;
+    result.task_west = 22;
+    result.task_own = 23;
+    result.task_bias = 24;
+    return result;
+  }
+
+  /// Row-major weight [rows][columns].
+  wexe::StepT &contract(int tensor, int bias, wexe::WireFormat wire, unsigned rows, unsigned columns, unsigned featureBlock,
+                        unsigned outBlock) {
+    wexe::StepT &result = weightStep(wexe::StepKind::Contract, tensor, bias, wire);
+    result.rows = rows;
+    result.columns = columns;
+    result.row_stride = columns;
+    result.column_stride = 1;
+    result.feature_block = featureBlock;
+    result.out_block = outBlock;
+    return result;
+  }
+
+  Bursts sent() {
+    PhaseIngress ingress(program, phase, store, values);
+    Bursts bursts;
+    Burst burst;
+    burst.control = 99; // what is left of an earlier burst must not be sent again
+    while (ingress.next(burst))
+      bursts.push_back(textOf(burst));
+    counts = ingress.counts();
+    return bursts;
+  }
+
+  wexe::ProgramT program;
+  wexe::PhaseT phase;
+  TensorStore store{1 << 20};
+  TensorValues values;
+  StreamCounts counts;
+};
+
+TEST_F(ScheduleTest, CommandGoesToEveryColumnOfEveryGroup) {
+  grid(2, 3, 1, 1, 2);
+  step(wexe::StepKind::Command).task = 5;
+  EXPECT_EQ(sent(), (Bursts{"9 @1+1*6: ctl 5"}));
+  EXPECT_EQ(counts.commands, 1u);
+}
+
+// (layout_c2) Two columns of 2 features for 3, two rows of 2 tokens for 5 in two micro-batches: feature 3 and tokens 5.. are zeros.
+TEST_F(ScheduleTest, SendPadsFeaturesAndTokens) {
+  grid(1, 2, 2, 2, 5, 2);
+  int x = tensor("x", wexe::Role::Input, wexe::ElemType::I16, {5, 3});
+  std::vector<int16_t> elements;
+  for (int token = 0; token < 5; ++token)
+    for (int feature = 0; feature < 3; ++feature)
+      elements.push_back(static_cast<int16_t>((token + 1) * 16 + feature));
+  values[static_cast<unsigned>(x)] = tensorOf(DType::I16, {5, 3}, elements);
+  wexe::StepT &send = step(wexe::StepKind::Send, x);
+  send.type = wexe::ElemType::I16;
+  send.feature_block = 2;
+  send.colour = 4;
+  send.task = 6;
+  EXPECT_EQ(sent(), (Bursts{"9 @1+1*2: ctl 6",             //
+                            "4 @1+1*1: 00200010 00210011", // column 0: tokens 0 and 1 of feature 0, then of feature 1
+                            "4 @1+1*1: 00400030 00410031", // south of it tokens 2 and 3
+                            "4 @2+1*1: 00220012 00000000", // column 1: feature 2 only
+                            "4 @2+1*1: 00420032 00000000", //
+                            "9 @1+1*2: ctl 6",             // second micro-batch: token 4 only
+                            "4 @1+1*1: 00000050 00000051", //
+                            "4 @1+1*1: 00000000 00000000", //
+                            "4 @2+1*1: 00000052 00000000", //
+                            "4 @2+1*1: 00000000 00000000"}));
+  EXPECT_EQ(counts.activations, 16u);
+  EXPECT_EQ(counts.commands, 2u);
+}
+
+// Groups hold different tokens; a block with an odd number of 16-bit elements ends with a zero half.
+TEST_F(ScheduleTest, SendStartsEachBlockOnAWavelet) {
+  grid(2, 1, 1, 3, 6);
+  int x = tensor("x", wexe::Role::Input, wexe::ElemType::F32, {2, 3, 1});
+  values[static_cast<unsigned>(x)] = floats({2, 3, 1}, {1, 2, 3, 4, 5, 6});
+  wexe::StepT &send = step(wexe::StepKind::Send, x);
+  send.type = wexe::ElemType::F16;
+  send.feature_block = 1;
+  send.colour = 4;
+  EXPECT_EQ(sent(), (Bursts{"9 @1+1*2: ctl 0", "4 @1+1*1: 40003c00 00004200", "4 @2+1*1: 45004400 00004600"}));
+}
+
+TEST_F(ScheduleTest, SendNeedsAValue) {
+  step(wexe::StepKind::Send, tensor("x", wexe::Role::Intermediate, wexe::ElemType::F32, {1, 1}));
+  expectRefused([&] { sent(); }, {"'the step'", "'x'", "no value"});
+}
+
+// Three rows of three weights, in blocks of two: row 0 and 1 belong to column 0, row 2 to column 1; rows come as 0, 2, 1. Each goes to the
+// same column of both groups.
+TEST_F(ScheduleTest, ContractPacksPairsAndVisitsRowsByPlaceInTheirBlock) {
+  grid(2, 2, 1, 1, 2);
+  int w = weight("w", floats({3, 3}, {1, 2, 3, 4, 5, 6, 3, 2, 1}));
+  int b = weight("b", floats({3}, {6, 5, 4}));
+  contract(w, b, wexe::WireFormat::Packed16, 3, 3, 2, 2);
+  EXPECT_EQ(sent(), (Bursts{"9 @1+2*2: 40003c00 ctl 24", // row 0, column 0: weights 1 2
+                            "9 @1+2*2: 00004600 ctl 23", // its bias 6
+                            "9 @2+2*2: 00004200 ctl 22", // column 1: weight 3 alone, the owner is west
+                            "9 @1+2*2: 40004200 ctl 21", // row 2, column 0: the owner is east
+                            "9 @2+2*2: 00003c00 ctl 24", //
+                            "9 @2+2*2: 00004400 ctl 23", //
+                            "9 @1+2*2: 45004400 ctl 24", // row 1
+                            "9 @1+2*2: 00004500 ctl 23", //
+                            "9 @2+2*2: 00004600 ctl 22"}));
+  EXPECT_EQ(counts.weights, 9u);
+  EXPECT_EQ(counts.commands, 9u);
+}
+
+// The third column has no feature: it gets no weight, and still passes its sum on.
+TEST_F(ScheduleTest, ContractSendsNoWeightToAnEmptyColumn) {
+  grid(1, 3, 1, 1, 1);
+  int w = weight("w", floats({1, 2}, {1, -2}));
+  contract(w, -1, wexe::WireFormat::Dense32, 1, 2, 1, 1);
+  EXPECT_EQ(sent(), (Bursts{"9 @1+3*1: 3f800000 ctl 23", "9 @2+3*1: c0000000 ctl 22", "9 @3+3*1: ctl 22"}));
+}
+
+// Zeros of both signs are left out, and so is what becomes zero in f16; a bias is sent whatever it is.
+TEST_F(ScheduleTest, ContractIndexesWhatIsNotZero) {
+  grid(1, 1, 1, 1, 1);
+  int w = weight("w", floats({2, 5}, {0, 1, -0.0f, 1e-20f, 2, 0, 0, 0, 0, 0}));
+  int b = weight("b", floats({2}, {3, 0}));
+  contract(w, b, wexe::WireFormat::Indexed16, 2, 5, 5, 2);
+  EXPECT_EQ(sent(), (Bursts{"9 @1+1*1: 00013c00 00044000 ctl 24", "9 @1+1*1: 00004200 ctl 23", //
+                            "9 @1+1*1: ctl 24", "9 @1+1*1: 00000000 ctl 23"}));
+}
+
+// Rows of a transposed weight, from an offset: row n is column n + 1 of the tensor.
+TEST_F(ScheduleTest, ContractFollowsStrides) {
+  grid(1, 1, 1, 1, 1);
+  int w = weight("w", floats({2, 3}, {9, 1, 2, 9, 3, 4}));
+  wexe::StepT &step = contract(w, -1, wexe::WireFormat::Packed16, 2, 2, 2, 2);
+  step.row_stride = 1;
+  step.column_stride = 3;
+  step.offset = 1;
+  EXPECT_EQ(sent(), (Bursts{"9 @1+1*1: 42003c00 ctl 23", "9 @1+1*1: 44004000 ctl 23"}));
+}
+
+TEST_F(ScheduleTest, ContractRepeatsItsWeightsForEachMicroBatch) {
+  grid(1, 1, 1, 1, 2, 2);
+  contract(weight("w", floats({1, 1}, {1})), -1, wexe::WireFormat::Dense32, 1, 1, 1, 1);
+  EXPECT_EQ(sent(), (Bursts{"9 @1+1*1: 3f800000 ctl 23", "9 @1+1*1: 3f800000 ctl 23"}));
+}
+
+TEST_F(ScheduleTest, ContractConvertsWithRoundingToNearestEven) {
+  int w = weight("w", floats({1, 2}, {1.0f + 0x1p-8f, 1.0f + 0x3p-8f}));
+  contract(w, -1, wexe::WireFormat::Packed16, 1, 2, 2, 1).type = wexe::ElemType::BF16;
+  EXPECT_EQ(sent(), (Bursts{"9 @1+1*1: 3f823f80 ctl 23"}));
+}
+
+TEST_F(ScheduleTest, ContractNamesAMissingWeight) {
+  contract(tensor("fc.weight", wexe::Role::Weight, wexe::ElemType::F32, {1, 1}), -1, wexe::WireFormat::Dense32, 1, 1, 1, 1);
+  expectRefused([&] { sent(); }, {"'fc.weight'", "missing"});
+}
+
+// Three features in blocks of two: 0 and 1 in column 0, 2 in column 1; they come as 0, 2, 1.
+TEST_F(ScheduleTest, ScaleVisitsFeaturesByPlaceInTheirBlock) {
+  grid(2, 2, 1, 1, 2);
+  wexe::StepT &scale = weightStep(wexe::StepKind::Scale, weight("gamma", floats({3}, {1, 2, 3})), weight("beta", floats({3}, {4, 5, 6})),
+                                  wexe::WireFormat::Packed16);
+  scale.rows = 3;
+  scale.out_block = 2;
+  EXPECT_EQ(sent(), (Bursts{"9 @1+2*2: 00003c00 ctl 24", "9 @1+2*2: 00004400 ctl 23", //
+                            "9 @2+2*2: 00004200 ctl 24", "9 @2+2*2: 00004600 ctl 23", //
+                            "9 @1+2*2: 00004000 ctl 24", "9 @1+2*2: 00004500 ctl 23"}));
+}
+
+TEST_F(ScheduleTest, ScaleSendsOneForAMissingGamma) {
+  wexe::StepT &scale = weightStep(wexe::StepKind::Scale, -1, weight("beta", floats({1}, {4})), wexe::WireFormat::Dense32);
+  scale.rows = scale.out_block = 1;
+  EXPECT_EQ(sent(), (Bursts{"9 @1+1*1: 3f800000 ctl 24", "9 @1+1*1: 40800000 ctl 23"}));
+}
+
+TEST_F(ScheduleTest, ScaleWithoutBetaIsOneBurstPerFeature) {
+  wexe::StepT &scale = weightStep(wexe::StepKind::Scale, weight("gamma", floats({2}, {0, 2})), -1, wexe::WireFormat::Indexed16);
+  scale.rows = scale.out_block = 2;
+  EXPECT_EQ(sent(), (Bursts{"9 @1+1*1: 00000000 ctl 23", "9 @1+1*1: 00004000 ctl 23"}));
+}
+
+/// Receives y, 3 features in blocks of 2 on two columns, 5 tokens in two micro-batches of 4.
+class ReceiveTest : public ScheduleTest {
+protected:
+  ReceiveTest() {
+    grid(1, 2, 2, 2, 5, 2);
+    y = static_cast<unsigned>(tensor("y", wexe::Role::Output, wexe::ElemType::I16, {5, 3}));
+    wexe::StepT &receive = step(wexe::StepKind::Receive, static_cast<int>(y));
+    receive.type = wexe::ElemType::I16;
+    receive.feature_block = 2;
+    receive.colour = 4;
+    receive.task = 7;
+  }
+
+  /// What the columns send: the south core's block first; junk where there is no feature or token.
+  const std::vector<uint32_t> first = {0x00400030, 0x00410031, 0x00200010, 0x00210011, 0xdeadbeef, 0xdeadbeef, 0xdead0050, 0xdead0051};
+  const std::vector<uint32_t> second = {0x00420032, 0xdeadbeef, 0x00220012, 0xdeadbeef, 0xdeadbeef, 0xdeadbeef, 0xdead0052, 0xdeadbeef};
+  unsigned y;
+};
+
+TEST_F(ReceiveTest, BeginsWithACommand) { EXPECT_EQ(sent(), (Bursts{"9 @1+1*2: ctl 7", "9 @1+1*2: ctl 7"})); }
+
+// (layout_c2) What comes where there is no feature or token is ignored. Wavelets may come in any portions, and columns in any order.
+TEST_F(ReceiveTest, PutsBlocksTogetherAndDropsPadding) {
+  PhaseEgress egress(program, phase);
+  egress.deliver(2, 4, second.data(), 3);
+  egress.deliver(1, 4, first.data(), first.size());
+  for (size_t i = 3; i < second.size(); ++i)
+    egress.deliver(2, 4, &second[i], 1);
+  EXPECT_EQ(valuesOf<int16_t>(egress.finish().at(y)),
+            (std::vector<int16_t>{0x10, 0x11, 0x12, 0x20, 0x21, 0x22, 0x30, 0x31, 0x32, 0x40, 0x41, 0x42, 0x50, 0x51, 0x52}));
+  EXPECT_EQ(egress.wavelets(), 16u);
+}
+
+TEST_F(ReceiveTest, NamesTensorAndColumnOfMissingWavelets) {
+  PhaseEgress egress(program, phase);
+  egress.deliver(1, 4, first.data(), first.size());
+  egress.deliver(2, 4, second.data(), 7);
+  expectRefused([&] { egress.finish(); }, {"3 wavelets", "'y'", "column 2", "micro-batch 1", "expected 4"});
+}
+
+TEST_F(ReceiveTest, NamesTensorAndColumnOfSurplusWavelets) {
+  PhaseEgress egress(program, phase);
+  egress.deliver(1, 4, first.data(), first.size());
+  expectRefused([&] { egress.deliver(1, 4, first.data(), 2); }, {"2 more wavelets", "'y'", "column 1"});
+}
+
+TEST_F(ReceiveTest, RefusesWaveletsThatNobodyReceives) {
+  PhaseEgress egress(program, phase);
+  expectRefused([&] { egress.deliver(1, 5, first.data(), 1); }, {"colour 5", "column 1"});
+  expectRefused([&] { egress.deliver(0, 4, first.data(), 1); }, {"colour 4", "column 0"});
+  expectRefused([&] { egress.deliver(3, 4, first.data(), 1); }, {"colour 4", "column 3"});
+}
+
+// Two tensors on one colour come one after the other, each in its own type.
+TEST_F(ScheduleTest, ReceiveTakesTensorsOfOneColourInOrder) {
+  grid(1, 1, 1, 1, 2, 2);
+  unsigned a = static_cast<unsigned>(tensor("a", wexe::Role::Output, wexe::ElemType::F32, {2, 1}));
+  unsigned b = static_cast<unsigned>(tensor("b", wexe::Role::Output, wexe::ElemType::F32, {2, 1}));
+  for (unsigned number : {a, b}) {
+    wexe::StepT &receive = step(wexe::StepKind::Receive, static_cast<int>(number));
+    receive.type = number == a ? wexe::ElemType::F16 : wexe::ElemType::F32;
+    receive.feature_block = 1;
+    receive.colour = 4;
+  }
+  PhaseEgress egress(program, phase);
+  const uint32_t words[] = {0x3c00, 0x40000000, 0x4200, 0x40800000};
+  egress.deliver(1, 4, words, 4);
+  TensorValues received = egress.finish();
+  EXPECT_EQ(valuesOf<float>(received.at(a)), (std::vector<float>{1, 3}));
+  EXPECT_EQ(valuesOf<float>(received.at(b)), (std::vector<float>{2, 4}));
+}
+
+} // namespace

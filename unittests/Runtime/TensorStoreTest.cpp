@@ -1,0 +1,180 @@
+//===- TensorStoreTest.cpp - weights by name, in bounded memory -----------===//
+
+#include "wafer/Runtime/TensorStore.h"
+#include "wafer/Runtime/Safetensors.h"
+
+#include "RowStream.h"
+#include "TestFiles.h"
+
+#include <numeric>
+
+using namespace wafer;
+using namespace wafer::test;
+
+namespace {
+
+Tensor counting(uint64_t rows, uint64_t columns) {
+  std::vector<float> values(rows * columns);
+  std::iota(values.begin(), values.end(), 0.0f);
+  return floats({rows, columns}, values);
+}
+
+class TensorStoreTest : public testing::Test {
+protected:
+  /// A store whose files hold these tensors.
+  std::unique_ptr<TensorStore> storeOf(const std::map<std::string, Tensor> &tensors, uint64_t budget) {
+    writeSafetensors(path, tensors);
+    auto store = std::make_unique<TensorStore>(budget);
+    store->addFile(path);
+    return store;
+  }
+
+  TemporaryFolder folder;
+  std::string path = folder.file("w.safetensors");
+};
+
+TEST_F(TensorStoreTest, NamesWhatIsMissingAndWhatMayHaveBeenMeant) {
+  auto store = storeOf({{"model.fc.weight", counting(2, 3)}, {"fc.wieght", counting(2, 3)}, {"other", counting(1, 1)}}, 1000);
+  expectRefused([&] { store->find("fc.weight", DType::F32, {2, 3}); },
+                {"'fc.weight'", "f32[2x3]", path, "'model.fc.weight' or 'fc.wieght'"});
+  expectRefused([] { TensorStore(1000).find("w", DType::F32, {1}); }, {"'w'", "no weights were given"});
+}
+
+TEST_F(TensorStoreTest, NamesTensorAndFileOfAnotherShapeOrType) {
+  auto store = storeOf({{"w", counting(2, 3)}}, 1000);
+  expectRefused([&] { store->find("w", DType::F32, {3, 2}); }, {"'w'", path, "f32[2x3]", "expected f32[3x2]"});
+  expectRefused([&] { store->find("w", DType::F16, {2, 3}); }, {"'w'", path, "f32[2x3]", "expected f16[2x3]", "convert"});
+}
+
+TEST_F(TensorStoreTest, TakesAWeightOnce) {
+  auto store = storeOf({{"w", counting(2, 3)}}, 1000);
+  expectRefused([&] { store->addFile(path); }, {"'w'", "give each weight once"});
+}
+
+TEST_F(TensorStoreTest, PrefersWhatTheCallerSets) {
+  auto store = storeOf({{"w", counting(2, 3)}}, 1000);
+  store->set("w", floats({1}, {5}));
+  EXPECT_EQ(store->find("w", DType::F32, {1})->bytes(), 4u);
+}
+
+TEST_F(TensorStoreTest, LoadsNothingWholeThatDoesNotFit) {
+  auto store = storeOf({{"w", counting(10, 10)}}, 399);
+  expectRefused([&] { loadWhole(store->dram(), *store->find("w", DType::F32, {10, 10})); }, {"'w'", "400 bytes", "399"});
+}
+
+/// All rows of `plan`, checked against the values of counting().
+void expectCountingRows(TensorStore &store, const RowPlan &plan, uint64_t repeats) {
+  RowStream stream(store, {plan}, repeats);
+  for (uint64_t repeat = 0; repeat < repeats; ++repeat) {
+    RowOrder order(plan.rows, plan.block);
+    for (uint64_t i = 0; i < plan.rows; ++i, order.next()) {
+      RowStream::Row row = stream.next();
+      ASSERT_EQ(row.row, order.row());
+      ASSERT_EQ(row.owner, order.owner());
+      for (uint64_t k = 0; k < plan.columns; ++k) {
+        float value;
+        std::memcpy(&value, row.weights + k * sizeof value, sizeof value);
+        ASSERT_EQ(value, float(plan.offset + int64_t(row.row) * plan.rowStride + int64_t(k) * plan.columnStride));
+      }
+      ASSERT_EQ(row.bias != nullptr, plan.bias != nullptr);
+      if (row.bias) {
+        float value;
+        std::memcpy(&value, row.bias, sizeof value);
+        ASSERT_EQ(value, float(row.row));
+      }
+    }
+  }
+}
+
+// A weight of 40 kB passes through a DRAM tier of 1 kB, whichever way it lies.
+TEST_F(TensorStoreTest, StreamsAWeightThatIsLargerThanTheTier) {
+  for (bool transposed : {false, true}) {
+    auto store = storeOf({{"w", counting(100, 100)}, {"b", counting(1, 100)}}, 1000);
+    RowPlan plan;
+    plan.weight = store->find("w", DType::F32, {100, 100});
+    plan.bias = store->find("b", DType::F32, {1, 100});
+    plan.rows = plan.columns = 100;
+    plan.block = 7;
+    plan.rowStride = transposed ? 1 : 100;
+    plan.columnStride = transposed ? 100 : 1;
+    expectCountingRows(*store, plan, 2);
+    MemoryXCounters counters = store->counters();
+    EXPECT_LE(counters.dramPeakBytes, 1000u);
+    EXPECT_GE(counters.dramPeakBytes, 404u);
+    EXPECT_GE(counters.flashBytesRead, 2u * 40400);
+    // A piece is one row: half of what the window leaves holds no second.
+    EXPECT_EQ(counters.prefetchHits + counters.prefetchWaits, 200u);
+  }
+}
+
+// Elements far apart and backwards, as a slice of a larger tensor may lie.
+TEST_F(TensorStoreTest, StreamsAnyStrides) {
+  auto store = storeOf({{"w", counting(64, 64)}}, 4000);
+  RowPlan plan;
+  plan.weight = store->find("w", DType::F32, {64, 64});
+  plan.rows = 5;
+  plan.columns = 3;
+  plan.block = 2;
+  for (auto [rowStride, columnStride, offset] :
+       {std::tuple(7, 300, 1), std::tuple(300, 7, 1), std::tuple(-300, -7, 4000), std::tuple(0, 1, 9), std::tuple(1, 0, 9)}) {
+    plan.rowStride = rowStride;
+    plan.columnStride = columnStride;
+    plan.offset = offset;
+    expectCountingRows(*store, plan, 1);
+  }
+}
+
+TEST_F(TensorStoreTest, StreamsFromTheCallersMemory) {
+  TensorStore store(1000);
+  store.set("w", counting(20, 30));
+  RowPlan plan;
+  plan.weight = store.find("w", DType::F32, {20, 30});
+  plan.rows = 20;
+  plan.columns = plan.rowStride = 30;
+  plan.columnStride = 1;
+  plan.block = 20;
+  expectCountingRows(store, plan, 1);
+}
+
+TEST_F(TensorStoreTest, SaysWhenTheTierCannotHoldARow) {
+  auto store = storeOf({{"w", counting(2, 100)}}, 399);
+  RowPlan plan;
+  plan.weight = store->find("w", DType::F32, {2, 100});
+  plan.rows = 2;
+  plan.columns = plan.rowStride = 100;
+  plan.columnStride = 1;
+  expectRefused([&] { RowStream(*store, {plan}, 1); }, {"399 bytes", "'w'", "400 bytes"});
+}
+
+// A stream that nobody reads to its end is taken down at once, and gives its memory back.
+TEST_F(TensorStoreTest, GivesMemoryBackWhenAStreamIsLeft) {
+  auto store = storeOf({{"w", counting(100, 100)}}, 4000);
+  RowPlan plan;
+  plan.weight = store->find("w", DType::F32, {100, 100});
+  plan.rows = plan.columns = plan.rowStride = 100;
+  plan.columnStride = 1;
+  for (int taken : {0, 1, 30}) {
+    RowStream stream(*store, {plan}, 1);
+    for (int i = 0; i < taken; ++i)
+      stream.next();
+  }
+  EXPECT_TRUE(store->dram().tryAcquire(4000));
+}
+
+TEST_F(TensorStoreTest, TellsTheStreamWhatWentWrongInTheFile) {
+  auto store = storeOf({{"w", counting(100, 100)}}, 4000);
+  RowPlan plan;
+  plan.weight = store->find("w", DType::F32, {100, 100});
+  plan.rows = plan.columns = plan.rowStride = 100;
+  plan.columnStride = 1;
+  std::filesystem::resize_file(path, 20000);
+  RowStream stream(*store, {plan}, 1);
+  expectRefused(
+      [&] {
+        for (int i = 0; i < 100; ++i)
+          stream.next();
+      },
+      {path, "ends at byte"});
+}
+
+} // namespace

@@ -93,7 +93,7 @@ wfr::PerCoreAttr ImageBuilder::perCore(wfr::PerCoreKind kind, int64_t dimension,
   return wfr::PerCoreAttr::get(builder_.getContext(), kind, dimension, features, featureBlock);
 }
 
-SymbolRefAttr ImageBuilder::taskRef(StringRef task) const {
+SymbolRefAttr ImageBuilder::taskRef(StringRef task) {
   return SymbolRefAttr::get(image_.getSymNameAttr(), {FlatSymbolRefAttr::get(image_.getContext(), task)});
 }
 
@@ -144,7 +144,7 @@ TaskBuilder &TaskBuilder::advance(uint8_t reg, int64_t bytes) {
   return *this;
 }
 
-FlatSymbolRefAttr TaskBuilder::symbol() const { return FlatSymbolRefAttr::get(task_.getSymNameAttr()); }
+FlatSymbolRefAttr TaskBuilder::symbol() { return FlatSymbolRefAttr::get(task_.getSymNameAttr()); }
 
 SymbolRefAttr TaskBuilder::finish() {
   Instruction insn;

@@ -52,10 +52,10 @@ public:
   wfr::PerCoreAttr perCore(wfr::PerCoreKind kind, int64_t dimension, int64_t features = 0, int64_t featureBlock = 0);
 
   mlir::OpBuilder &builder() { return builder_; }
-  mlir::Location loc() const { return image_.getLoc(); }
+  mlir::Location loc() { return image_.getLoc(); }
   /// Whether a descriptor was written that names the channel.
   bool usesChannel(llvm::StringRef channel) const { return usedChannels_.contains(channel); }
-  mlir::SymbolRefAttr taskRef(llvm::StringRef task) const;
+  mlir::SymbolRefAttr taskRef(llvm::StringRef task);
 
 private:
   friend class TaskBuilder;
@@ -83,7 +83,7 @@ public:
   TaskBuilder &advance(uint8_t reg, int64_t bytes);
   TaskBuilder &emit(const Instruction &insn, mlir::FlatSymbolRefAttr symbol = {});
   mlir::SymbolRefAttr finish();
-  mlir::FlatSymbolRefAttr symbol() const;
+  mlir::FlatSymbolRefAttr symbol();
 
 private:
   ImageBuilder &image_;

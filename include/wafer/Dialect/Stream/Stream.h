@@ -33,11 +33,11 @@ inline int64_t numFeatures(mlir::RankedTensorType type) { return type.getDimSize
 /// The layout of a value, or null before `stream-assign-layout`.
 LayoutAttr getLayout(mlir::RankedTensorType type);
 
-/// Whether a scalar arith or math operation can be the body of a `stream.map` (map_c3): it has a machine instruction and types that the machine
-/// computes in. i1 is allowed as the result of a comparison and the condition of a select.
+/// Whether a scalar arith or math operation can stand in the body of a `stream.map` (map_c3): it has a machine instruction and types that the machine
+/// stores. i1 is the result of a comparison, the operand of and, or and xor, and the condition of a select; it is never stored.
 bool hasMachineInstruction(mlir::Operation *op);
-/// The scalar types that the machine computes in: f32, f16, bf16, i32, i16, i8.
-bool isMachineType(mlir::Type type);
+/// The element types of values on the wafer: f32, f16, bf16.
+bool isStorageType(mlir::Type type);
 
 /// Whether weights in this wire format go with elements of `type` (contract_c4).
 bool wireFormatFits(WireFormat wire, mlir::Type type);

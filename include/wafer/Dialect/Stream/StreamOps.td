@@ -52,7 +52,7 @@ def Stream_SegmentOp : Stream_Op<"segment", [HasParent<"ProgramOp">, NoTerminato
   let arguments = (ins OptionalAttr<Stream_GridAttr>:$grid);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "(`grid` $grid^)? attr-dict-with-keyword $body";
-  let hasVerifier = 1;
+  let hasRegionVerifier = 1;
 }
 
 def Stream_CallOp : Stream_Op<"call", [HasParent<"ProgramOp">]> {

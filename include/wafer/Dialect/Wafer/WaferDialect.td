@@ -6,6 +6,7 @@
 include "mlir/IR/AttrTypeBase.td"
 include "mlir/IR/EnumAttr.td"
 include "mlir/IR/OpBase.td"
+include "wafer/Dialect/Wafer/WaferEnums.td"
 
 def Wafer_Dialect : Dialect {
   let name = "wafer";
@@ -20,10 +21,6 @@ def Wafer_Dialect : Dialect {
 }
 
 class Wafer_Attr<string name, string attrMnemonic> : AttrDef<Wafer_Dialect, name> { let mnemonic = attrMnemonic; }
-class Wafer_Enum<string name, string doc, list<I32EnumAttrCase> cases> : I32EnumAttr<name, doc, cases> {
-  let cppNamespace = "::wafer::wfr";
-  let genSpecializedAttr = 0;
-}
 
 def Wafer_GridAttr : Wafer_Attr<"Grid", "grid"> {
   let summary = "placed shape of cores of a phase";
@@ -40,26 +37,10 @@ def Wafer_RectAttr : Wafer_Attr<"Rect", "rect"> {
   let genVerifyDecl = 1;
 }
 
-def Wafer_ChannelKind : Wafer_Enum<"ChannelKind", "the shape of a channel on a grid", [
-    I32EnumAttrCase<"ColumnMulticast", 0, "column_multicast">,   // north port -> every row of the column; one colour
-    I32EnumAttrCase<"RelayIn", 1, "relay_in">,                   // north port -> row 0 -> row 1 ...; two colours by row parity
-    I32EnumAttrCase<"RelayOut", 2, "relay_out">,                 // row 0 -> row 1 ... -> south port; two colours by row parity
-    I32EnumAttrCase<"ChainEast", 3, "chain_east">,               // column c -> c + 1 of the group; two colours by column parity
-    I32EnumAttrCase<"ChainWest", 4, "chain_west">,               // column c -> c - 1
-    I32EnumAttrCase<"MulticastWest", 5, "multicast_west">]>;     // last column of the group -> all others of its row; one colour
 def Wafer_ChannelKindAttr : EnumAttr<Wafer_Dialect, Wafer_ChannelKind, "channel_kind"> { let assemblyFormat = "`<` $value `>`"; }
 
-def Wafer_DescriptorKind : Wafer_Enum<"DescriptorKind", "as wexe.DescKind", [
-    I32EnumAttrCase<"Mem", 0, "mem">, I32EnumAttrCase<"Acc", 1, "acc">, I32EnumAttrCase<"Receive", 2, "receive">, I32EnumAttrCase<"Send", 3, "send">,
-    I32EnumAttrCase<"Const", 4, "const">]>;
 def Wafer_DescriptorKindAttr : EnumAttr<Wafer_Dialect, Wafer_DescriptorKind, "kind"> { let assemblyFormat = "`<` $value `>`"; }
 
-def Wafer_PerCoreKind : Wafer_Enum<"PerCoreKind", "an extent that differs from core to core", [
-    I32EnumAttrCase<"RowsBefore", 0, "rows_before">,             // y - y0: blocks that come from the north on the way out
-    I32EnumAttrCase<"RowsAfter", 1, "rows_after">,               // y0 + rows - 1 - y: blocks to pass on on the way in
-    I32EnumAttrCase<"ValidFeatures", 2, "valid_features">,       // min(feature_block, max(0, features - column*feature_block))
-    I32EnumAttrCase<"LastColumn", 3, "last_column">,             // as written in the group's last column, 0 elsewhere
-    I32EnumAttrCase<"NotLastColumn", 4, "not_last_column">]>;    // 0 in the group's last column, as written elsewhere
 def Wafer_PerCoreAttr : Wafer_Attr<"PerCore", "per_core"> {
   let summary = "extent `dimension` of a descriptor has this value, per core";
   let description = [{ `#wafer.per_core<rows_after, dimension = 2>`, `#wafer.per_core<valid_features, dimension = 0, features = 10, feature_block = 4>` }];
@@ -69,11 +50,8 @@ def Wafer_PerCoreAttr : Wafer_Attr<"PerCore", "per_core"> {
   let genVerifyDecl = 1;
 }
 
-def Wafer_TaskKind : Wafer_Enum<"TaskKind", "what starts a task", [I32EnumAttrCase<"Control", 0, "control">, I32EnumAttrCase<"Data", 1, "data">]>;
 def Wafer_TaskKindAttr : EnumAttr<Wafer_Dialect, Wafer_TaskKind, "task_kind"> { let assemblyFormat = "$value"; }
 
-def Wafer_Direction : Wafer_Enum<"Direction", "router port", [I32EnumAttrCase<"N", 0>, I32EnumAttrCase<"E", 1>, I32EnumAttrCase<"S", 2>, I32EnumAttrCase<"W", 3>,
-    I32EnumAttrCase<"Ramp", 4, "ramp">]>;
 def Wafer_DirectionAttr : EnumAttr<Wafer_Dialect, Wafer_Direction, "dir"> { let assemblyFormat = "`<` $value `>`"; }
 
 #endif

@@ -66,7 +66,7 @@ def Wafer_BufferOp : Wafer_Op<"buffer", [Symbol, HasParent<"ImageOp">]> {
   let summary = "a range of SRAM, or of the accumulator cache";
   let description = [{
     `wafer.buffer @x bytes 256 live 0, 3 at 1024`, `wafer.buffer @acc0 bytes 64 live 0, 9 acc`. `live` is the first and last step (of the program's kernels, in order) that uses it; wafer-allocate-sram gives the address
-    so that buffers that live at the same time do not overlap. Addresses are 8-byte aligned.
+    so that buffers that live at the same time do not overlap. Addresses are 8-byte aligned. (buffer_c1) There is at least one byte, and first is not after last.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$bytes, I64Attr:$first, I64Attr:$last, UnitAttr:$acc, OptionalAttr<I64Attr>:$address);
   let assemblyFormat = "$sym_name `bytes` $bytes `live` $first `,` $last (`acc` $acc^)? (`at` $address^)? attr-dict";
@@ -97,7 +97,7 @@ def Wafer_TaskOp : Wafer_Body<"task", [Symbol, HasParent<"ImageOp">]> {
   let summary = "straight-line code of pe operations";
   let description = [{
     `wafer.task @psum_east control 3 { pe.add ... pe.end }`, `wafer.task @weights data 0 { pe.fmacp f16 d1, d0  pe.end }`.
-    (task_c2) Control numbers are unique in an image. (task_c3) The last operation is pe.end, and no other is. (task_c4) A data task is one trigger and pe.end.
+    (task_c1) Control numbers are unique in an image. (task_c3) The last operation is pe.end, and no other is. (task_c4) A data task is one trigger and pe.end.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Wafer_TaskKindAttr:$kind, I64Attr:$number);
   let assemblyFormat = "$sym_name $kind $number attr-dict-with-keyword $body";
@@ -114,7 +114,7 @@ def Wafer_RegionOp : Wafer_Body<"region", [Symbol, HasParent<"ProgramOp">]> {
 def Wafer_OverrideOp : Wafer_Op<"override", [HasParent<"RegionOp">]> {
   let summary = "a template's field in this region: base + dx*i + dy*j at core (i, j)";
   let description = [{
-    `wafer.override @in_rest extent2 = 15 + 0 * i + -1 * j`; `wafer.override @in_e color @psum_east_1`; `wafer.override @in_e const 0`. Field is one of color, const, extent0..extent3.
+    `wafer.override @in_rest extent2 = 15 + 0 * i + -1 * j`; `wafer.override @in_e color @psum_east_1`; `wafer.override @in_e const 0`. (override_c1) Field is one of color, const, extent0 to extent3, with its color or base.
   }];
   let arguments = (ins FlatSymbolRefAttr:$descriptor, StrAttr:$field, OptionalAttr<FlatSymbolRefAttr>:$color, OptionalAttr<I64Attr>:$base, OptionalAttr<I64Attr>:$dx, OptionalAttr<I64Attr>:$dy);
   let assemblyFormat = "$descriptor $field (`color` $color^)? (`base` $base^)? (`dx` $dx^)? (`dy` $dy^)? attr-dict";

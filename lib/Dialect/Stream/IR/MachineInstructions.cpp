@@ -8,13 +8,10 @@
 #include "wafer/Dialect/Stream/Stream.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
-#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 
-bool wafer::stream::isMachineType(Type type) {
-  return type.isF32() || type.isF16() || type.isBF16() || type.isSignlessInteger(32) || type.isSignlessInteger(16) || type.isSignlessInteger(8);
-}
+bool wafer::stream::isStorageType(Type type) { return type.isF32() || type.isF16() || type.isBF16(); }
 
 /// cmpeq, cmpne, cmplt and cmple, the last two also with their sources exchanged. cmpne is true for NaN, the others are not.
 static bool hasComparison(arith::CmpFPredicate predicate) {
@@ -22,23 +19,24 @@ static bool hasComparison(arith::CmpFPredicate predicate) {
   return llvm::is_contained({P::OEQ, P::UNE, P::OLT, P::OLE, P::OGT, P::OGE}, predicate);
 }
 
-static bool hasComparison(arith::CmpIPredicate predicate) {
-  using P = arith::CmpIPredicate;
-  return llvm::is_contained({P::eq, P::ne, P::slt, P::sle, P::sgt, P::sge}, predicate);
-}
-
 bool wafer::stream::hasMachineInstruction(Operation *op) {
-  auto allMachineTypes = [](auto types) { return llvm::all_of(types, isMachineType); };
-  if (auto cmp = dyn_cast<arith::CmpFOp>(op))
-    return hasComparison(cmp.getPredicate()) && isMachineType(cmp.getLhs().getType());
-  if (auto cmp = dyn_cast<arith::CmpIOp>(op))
-    return hasComparison(cmp.getPredicate()) && isMachineType(cmp.getLhs().getType());
-  if (auto select = dyn_cast<arith::SelectOp>(op))
-    return select.getCondition().getType().isSignlessInteger(1) && isMachineType(select.getType());
-  if (!allMachineTypes(op->getOperandTypes()) || !allMachineTypes(op->getResultTypes()))
+  auto isTruth = [](Type type) { return type.isSignlessInteger(1); };
+  if (op->getNumResults() != 1)
     return false;
-  return isa<arith::ConstantOp, arith::AddFOp, arith::SubFOp, arith::MulFOp, arith::DivFOp, arith::NegFOp, arith::MinimumFOp, arith::MaximumFOp,
-             arith::ExtFOp, arith::TruncFOp, arith::SIToFPOp, arith::AddIOp, arith::SubIOp, arith::MulIOp, arith::MinSIOp, arith::MaxSIOp, arith::AndIOp,
-             arith::OrIOp, arith::XOrIOp, math::AbsFOp, math::AbsIOp, math::FloorOp, math::CeilOp, math::RoundEvenOp, math::FmaOp, math::ExpOp,
-             math::LogOp, math::TanhOp, math::ErfOp, math::SqrtOp, math::RsqrtOp, math::SinOp, math::CosOp>(op);
+  Type result = op->getResult(0).getType();
+  if (auto cmp = dyn_cast<arith::CmpFOp>(op))
+    return hasComparison(cmp.getPredicate()) && isStorageType(cmp.getLhs().getType());
+  if (auto select = dyn_cast<arith::SelectOp>(op))
+    return isTruth(select.getCondition().getType()) && isStorageType(result);
+  if (isa<arith::AndIOp, arith::OrIOp, arith::XOrIOp>(op))
+    return isTruth(result);
+  if (auto convert = dyn_cast<arith::UIToFPOp>(op))
+    return isTruth(convert.getIn().getType()) && isStorageType(result);
+  if (isa<arith::ConstantOp>(op))
+    return isTruth(result) || isStorageType(result);
+  if (!llvm::all_of(op->getOperandTypes(), isStorageType) || !isStorageType(result))
+    return false;
+  return isa<arith::AddFOp, arith::SubFOp, arith::MulFOp, arith::DivFOp, arith::NegFOp, arith::MinimumFOp, arith::MaximumFOp, arith::ExtFOp,
+             arith::TruncFOp, math::AbsFOp, math::FloorOp, math::CeilOp, math::RoundEvenOp, math::FmaOp, math::ExpOp, math::LogOp, math::TanhOp,
+             math::ErfOp, math::SqrtOp, math::RsqrtOp, math::SinOp, math::CosOp>(op);
 }

@@ -38,16 +38,15 @@ static LogicalResult verifyOnGrid(Operation *op, RankedTensorType type, GridAttr
   return success();
 }
 
-LogicalResult SegmentOp::verify() {
+/// Kernels have been verified before.
+LogicalResult SegmentOp::verifyRegions() {
   std::optional<int64_t> tokens;
   for (Operation &op : *getBody().begin()) {
     // segment_c4
     if (!isa<SendOp, ReceiveOp, ContractOp, ScaleOp, MapOp, ReduceOp>(op))
       return op.emitError() << "segment_c4: found '" << op.getName() << "' in a stream.segment, expected a kernel";
     for (Value result : op.getResults()) {
-      auto type = dyn_cast<RankedTensorType>(result.getType());
-      if (!type || type.getRank() != 2)
-        continue; // The kernel's own verifier refuses it.
+      auto type = cast<RankedTensorType>(result.getType());
       // segment_c1
       if (!tokens)
         tokens = numTokens(type);

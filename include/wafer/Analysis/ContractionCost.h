@@ -1,0 +1,57 @@
+//===- ContractionCost.h - cycles of kernels on a grid ---------------------===//
+//
+// The cost model by which stream-assign-layout compares grids. Cycles are estimates: they order candidates, they do not predict a run. All machine
+// numbers come from the machine description.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_ANALYSIS_CONTRACTIONCOST_H
+#define WAFER_ANALYSIS_CONTRACTIONCOST_H
+
+#include "wafer/Machine/Machine.h"
+
+#include <cstdint>
+
+namespace wafer {
+
+inline int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// The grid of cores that a cost is for; tokenBlock tokens per core.
+struct GridShape {
+  int64_t columns = 1, rows = 1, groups = 1, tokenBlock = 1, microBatches = 1;
+
+  int64_t tokens() const { return rows * groups * tokenBlock * microBatches; }
+  int64_t cores() const { return columns * rows * groups; }
+};
+
+/// Cycles per output row of a contraction, by what may bind it.
+struct RowCost {
+  double issue = 0;  ///< instructions of one core: triggers, FMACs, its part of the sum
+  double link = 0;   ///< wavelets on the busiest link: partial sums along x, weights down a column
+  double ingest = 0; ///< wavelets of all columns through MemoryX's link; groups share them
+
+  double cycles() const;
+  const char *binds() const; ///< "issue", "link" or "ingest"
+};
+
+/// A row of `inFeatures` weights in f32 (one per wavelet) or 16 bits (two per wavelet).
+RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t inFeatures, bool wide);
+
+/// A whole contraction of one micro-batch: rows, the filling of the chain, and what it costs to begin.
+double contractionCycles(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, bool wide);
+
+/// gamma and beta for each feature, no sum between columns.
+double scaleCycles(const Machine &machine, const GridShape &grid, int64_t features);
+
+/// `operations` vector and `functions` nonlinear instructions over a core's block.
+double mapCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t operations, int64_t functions);
+
+/// Local sums, the chain along x, the multicast back.
+double reduceCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock);
+
+/// Blocks of `elementBytes` per element between MemoryX and the cores.
+double transferCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t elementBytes, bool in);
+
+} // namespace wafer
+
+#endif // WAFER_ANALYSIS_CONTRACTIONCOST_H

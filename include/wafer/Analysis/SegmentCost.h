@@ -1,0 +1,62 @@
+//===- SegmentCost.h - cycles and SRAM of a segment on a grid --------------===//
+//
+// What stream-assign-layout asks about each candidate. The SRAM figure follows convert-stream-to-wafer: a buffer per value while it is alive, maps that
+// write over an operand, temporaries of map bodies. It is an estimate with a margin; the exact addresses come from wafer-allocate-sram.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_ANALYSIS_SEGMENTCOST_H
+#define WAFER_ANALYSIS_SEGMENTCOST_H
+
+#include "wafer/Analysis/ContractionCost.h"
+#include "wafer/Dialect/Stream/Stream.h"
+
+namespace wafer {
+
+struct SegmentCost {
+  double cycles = 0;        ///< all micro-batches
+  int64_t valueBytes = 0;   ///< SRAM of live values and temporaries, at the worst kernel
+  double contractions = 0;  ///< cycles of contractions among them
+  const char *binds = "";   ///< what binds the longest contraction
+};
+
+/// Reads a segment once; `estimate` is then cheap.
+class SegmentModel {
+public:
+  explicit SegmentModel(stream::SegmentOp segment);
+
+  SegmentCost estimate(const Machine &machine, const GridShape &grid) const;
+  int64_t tokens() const { return tokens_; }
+  /// Distinct numbers of features, ascending.
+  const std::vector<int64_t> &features() const { return features_; }
+  /// Kernel whose result has most features.
+  mlir::Operation *largest() const { return largest_; }
+
+private:
+  struct Kernel {
+    enum Kind { Send, Receive, Contract, Scale, Map, Reduce } kind;
+    int64_t in = 0, out = 0;                ///< features
+    int64_t elementBytes = 4;               ///< of what is sent, received or contracted
+    int64_t operations = 0, functions = 0;  ///< of a map
+    int64_t temporaries = 0;                ///< of a map, alive at once
+  };
+  struct Buffer {
+    int64_t features, elementBytes, first, last;
+  };
+
+  void readMap(stream::MapOp map, Kernel &kernel) const;
+  void readBuffers(stream::SegmentOp segment);
+
+  std::vector<Kernel> kernels_;
+  std::vector<Buffer> buffers_;
+  std::vector<int64_t> features_;
+  int64_t tokens_ = 0;
+  mlir::Operation *largest_ = nullptr;
+};
+
+/// SRAM for code and descriptor templates of all segments of a program; one image runs them all.
+int64_t estimateCodeBytes(stream::ProgramOp program);
+
+} // namespace wafer
+
+#endif // WAFER_ANALYSIS_SEGMENTCOST_H

@@ -1,0 +1,106 @@
+//===- WaferKernels.h - which tensor operations the wafer can run ----------===//
+//
+// Looks at a linalg or tensor operation and says which stream kernel computes it, or why none does. graph-partition decides by it and
+// convert-graph-to-stream converts what it found, so that the two cannot disagree.
+//
+// Inside the wafer a value is tokens x features in row-major order of its elements, whatever the tensor's rank: its *block shape*. A value that enters the
+// wafer has its last dimension as features. Reshapes keep the order of elements, so they keep the block shape.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_ANALYSIS_WAFERKERNELS_H
+#define WAFER_ANALYSIS_WAFERKERNELS_H
+
+#include "wafer/Dialect/Stream/Stream.h"
+
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "llvm/ADT/DenseMap.h"
+
+#include <optional>
+#include <string>
+
+namespace wafer {
+
+struct BlockShape {
+  int64_t tokens = 1, features = 1;
+
+  bool operator==(const BlockShape &other) const { return tokens == other.tokens && features == other.features; }
+  bool operator!=(const BlockShape &other) const { return !(*this == other); }
+};
+
+/// Last dimension as features, all others as tokens.
+BlockShape flatten(mlir::RankedTensorType type);
+
+/// A parameter read through transposes, slices and reshapes: element i of the view is parameter element offset + sum(i[d] * strides[d]).
+struct ParameterView {
+  mlir::BlockArgument parameter;
+  int64_t offset = 0;
+  llvm::SmallVector<int64_t> strides;
+};
+std::optional<ParameterView> viewOfParameter(mlir::Value value);
+
+/// The scalar that all elements of a constant or constant-filled tensor have.
+mlir::TypedAttr constantScalar(mlir::Value value);
+
+/// Operations without work of their own: constants, empty tensors, fills with a constant, views of parameters.
+bool isFree(mlir::Operation *op);
+
+/// How a pointwise body or a reduction reads an operand.
+enum class OperandUse {
+  Full,       ///< one element per token and feature
+  PerToken,   ///< one element per token
+  PerFeature, ///< one element per feature, a parameter
+  Constant    ///< the same scalar everywhere
+};
+
+struct KernelOperand {
+  OperandUse use;
+  mlir::Value value;              ///< of the operation, inside its layer
+  mlir::BlockArgument parameter;  ///< PerFeature: the function's argument
+  mlir::TypedAttr constant;       ///< Constant
+};
+
+enum class KernelKind { Contract, Pointwise, Reduce, Reshape };
+
+/// What was found. Fields that a kind does not list are empty.
+struct WaferKernel {
+  KernelKind kind;
+  BlockShape block;                            ///< of the result
+  mlir::Value source;                          ///< Contract: the activation; Reshape: what is reshaped
+  mlir::BlockArgument weight;                  ///< Contract
+  int64_t rowStride = 0, columnStride = 0, offset = 0; ///< Contract
+  llvm::SmallVector<KernelOperand> operands;   ///< Pointwise, Reduce: one per argument of the body; outputs are not read
+  BlockShape input;                            ///< Contract, Reduce: of what is contracted or reduced
+  stream::Combiner combiner = stream::Combiner::Add; ///< Reduce
+  mlir::Value combined;                        ///< Reduce: the scalar of the body that is combined over features
+};
+
+/// Follows operations in program order; `record` makes what was found known to the operations after it.
+class WaferKernels {
+public:
+  /// The kernel for an operation that is not free, or nothing and the reason, in words that follow "because".
+  std::optional<WaferKernel> find(mlir::Operation *op, std::string &reason) const;
+  void record(mlir::Operation *op, const WaferKernel &kernel);
+
+  BlockShape blockOf(mlir::Value value) const;
+
+private:
+  std::optional<WaferKernel> findContract(mlir::linalg::LinalgOp op, std::string &reason) const;
+  std::optional<WaferKernel> findPointwise(mlir::linalg::LinalgOp op, std::string &reason) const;
+  std::optional<WaferKernel> findReduce(mlir::linalg::LinalgOp op, std::string &reason) const;
+  std::optional<WaferKernel> findReshape(mlir::Operation *op, std::string &reason) const;
+  bool findOperands(mlir::linalg::LinalgOp op, llvm::ArrayRef<unsigned> order, BlockShape &block, WaferKernel &kernel, std::string &reason) const;
+
+  /// Keyed by the value outside of layers.
+  llvm::DenseMap<mlir::Value, BlockShape> blocks_;
+};
+
+/// Whether the operation multiplies and adds over reduced dimensions and one of its operands is a parameter.
+bool isParameterContraction(mlir::Operation *op);
+/// Whether the operation has the shape of elementwise work or of a reduction, with or without a kernel.
+bool isElementwiseOrReduction(mlir::Operation *op);
+
+} // namespace wafer
+
+#endif // WAFER_ANALYSIS_WAFERKERNELS_H

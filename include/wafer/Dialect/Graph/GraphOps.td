@@ -1,0 +1,69 @@
+//===- GraphOps.td - the graph dialect -------------------------------------===//
+
+#ifndef WAFER_DIALECT_GRAPH_GRAPHOPS_TD
+#define WAFER_DIALECT_GRAPH_GRAPHOPS_TD
+
+include "mlir/IR/EnumAttr.td"
+include "mlir/IR/OpBase.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def Graph_Dialect : Dialect {
+  let name = "graph";
+  let cppNamespace = "::wafer::graph";
+  let summary = "Structure of a model that upstream dialects lack";
+  let description = [{
+    Tensor arithmetic stays in linalg, tensor, arith and math; this dialect says what the arguments of a model are and which operations belong together.
+
+    Arguments of a function carry `graph.name` and `graph.role`, results carry `graph.name`:
+    ```mlir
+    func.func @forward(%x: tensor<8x64xf32> {graph.name = "x", graph.role = "input"},
+                       %w: tensor<10x64xf32> {graph.name = "fc1.weight", graph.role = "parameter"}) -> (tensor<8x10xf32> {graph.name = "output"})
+    ```
+    (argument_c1) `graph.name` is a string that is not empty. (argument_c2) `graph.role` is "input" (also when it is missing) or "parameter".
+    (argument_c3) No other attribute of this dialect stands on an argument or result, and `graph.role` stands on arguments only.
+    (argument_c4) Names are unique: convert-graph-to-stream refuses two arguments or results of one name.
+  }];
+  let useDefaultAttributePrinterParser = 1;
+  let hasRegionArgAttrVerify = 1;
+  let hasRegionResultAttrVerify = 1;
+}
+
+def Graph_Placement : I32EnumAttr<"Placement", "where a layer runs", [I32EnumAttrCase<"Wafer", 0, "wafer">, I32EnumAttrCase<"MemoryX", 1, "memoryx">]> {
+  let cppNamespace = "::wafer::graph";
+  let genSpecializedAttr = 0;
+}
+def Graph_PlacementAttr : EnumAttr<Graph_Dialect, Graph_Placement, "placement"> { let assemblyFormat = "`<` $value `>`"; }
+
+class Graph_Op<string mnemonic, list<Trait> traits = []> : Op<Graph_Dialect, mnemonic, traits>;
+
+def Graph_LayerOp : Graph_Op<"layer", [IsolatedFromAbove, RecursiveMemoryEffects, SingleBlockImplicitTerminator<"YieldOp">]> {
+  let summary = "operations that belong together: the unit of weight streaming and of placement";
+  let description = [{
+    ```mlir
+    %y = graph.layer "fc1" on <wafer> (%x, %w) : (tensor<8x64xf32>, tensor<10x64xf32>) -> tensor<8x10xf32> {
+    ^bb0(%a: tensor<8x64xf32>, %b: tensor<10x64xf32>):
+      ...
+      graph.yield %r : tensor<8x10xf32>
+    }
+    ```
+    (layer_c1) Block arguments have the operands' types, yielded values the results'. (layer_c2) A layer on MemoryX has a reason, another has none.
+  }];
+  let arguments = (ins StrAttr:$name, OptionalAttr<Graph_PlacementAttr>:$placement, OptionalAttr<StrAttr>:$reason, Variadic<AnyType>:$inputs);
+  let results = (outs Variadic<AnyType>);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$name (`on` $placement^)? (`reason` $reason^)? `(` $inputs `)` attr-dict-with-keyword `:` functional-type($inputs, results) $body";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::Block &getBlock() { return getBody().front(); }
+    bool isOn(Placement placement) { return getPlacement() == placement; }
+  }];
+}
+
+def Graph_YieldOp : Graph_Op<"yield", [Pure, Terminator, HasParent<"LayerOp">]> {
+  let summary = "results of a layer";
+  let arguments = (ins Variadic<AnyType>:$values);
+  let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
+  let builders = [OpBuilder<(ins), [{ }]>];
+}
+
+#endif // WAFER_DIALECT_GRAPH_GRAPHOPS_TD

@@ -1,0 +1,83 @@
+//===- Passes.td - passes on the stream dialect ----------------------------===//
+
+#ifndef WAFER_DIALECT_STREAM_TRANSFORMS_PASSES_TD
+#define WAFER_DIALECT_STREAM_TRANSFORMS_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def FuseMaps : Pass<"stream-fuse-maps", "::wafer::stream::ProgramOp"> {
+  let summary = "Merge chains of maps into one map";
+  let description = [{
+    Merges a `stream.map` into the map that reads it when nobody else does, and removes maps that pass their operand through. The value between them is then
+    never stored: that saves SRAM, a command, and with 16-bit precision a rounding.
+
+    Works on any segment without a layout. Afterwards nothing is computed twice: a map with several readers, and a map of one feature per token that is
+    repeated over features, stay. A body stays below `max-operations`, because a core has few descriptor registers and the map's code lies in its SRAM.
+
+    Before:   %1 = stream.map %0 { negf }   %2 = stream.map %1 { exp }
+    After:    %2 = stream.map %0 { negf, exp }
+
+    Example: test/Dialect/Stream/fuse-maps.mlir
+  }];
+  let options = [Option<"maxOperations", "max-operations", "unsigned", "24", "Largest number of operations and operands of a merged map">];
+  let statistics = [Statistic<"fused", "maps fused", "Maps merged into their reader">];
+}
+
+def SetPrecision : Pass<"stream-set-precision", "::wafer::stream::ProgramOp"> {
+  let summary = "Store values on the wafer in 16 bits";
+  let description = [{
+    Changes the element type of f32 values in segments to `type`. The wafer multiplies 16-bit numbers eight times as fast as f32, and they take half the SRAM
+    and half the links.
+
+    Needs segments without wire formats. Afterwards the inputs of contractions and scales, and with them the streamed weights, are of the type, sums stay in
+    f32 (docs/spec/machine.md), bodies of maps compute in f32 between extf and truncf, and so a number is rounded once per stored value. Results of reductions,
+    maps of one feature per token, and values that only reductions read stay f32: they are small or cancel. MemoryX keeps f32: tensors of the program and
+    functions are left alone, conversion happens at send and receive. Values that are not f32 stay as they are. "f32" changes nothing.
+
+    Before:   %0 = stream.send @x : tensor<8x64xf32>
+    After:    %0 = stream.send @x : tensor<8x64xf16>
+
+    Example: test/Dialect/Stream/set-precision.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+  let options = [Option<"type", "type", "std::string", "\"f16\"", "Type of stored values: f16, bf16 or f32">];
+}
+
+def ChooseWireFormat : Pass<"stream-choose-wire-format", "::wafer::stream::ProgramOp"> {
+  let summary = "Decide how weights travel";
+  let description = [{
+    Gives each `stream.contract` and `stream.scale` without a wire format one: dense32 for f32 input, packed16 for f16 and bf16 input, which puts two weights
+    into a wavelet. With `format` another format is taken wherever it goes with the input's type (contract_c4).
+
+    Works on any program. Afterwards every contract and scale has a wire format; formats that are there stay.
+
+    Before:   %1 = stream.contract %0, @w {...} : tensor<8x64xf16> -> ...
+    After:    %1 = stream.contract %0, @w wire <packed16> {...} : tensor<8x64xf16> -> ...
+
+    Example: test/Dialect/Stream/choose-wire-format.mlir
+  }];
+  let options = [Option<"format", "format", "std::string", "\"\"", "dense32, packed16 or indexed16 where it fits; empty: by type">];
+}
+
+def AssignLayout : Pass<"stream-assign-layout", "::wafer::stream::ProgramOp"> {
+  let summary = "Choose the shape of cores and how values lie on it";
+  let description = [{
+    Gives each segment a grid and each value a `#stream.layout`. Compares grids by the cycles that lib/Analysis/ContractionCost.h estimates for them: columns
+    per group, groups, rows, tokens per core and micro-batches. Equal costs are decided by fewer padded tokens, then fewer cores.
+
+    Needs wire formats (stream-choose-wire-format), and the program's machine must be known. Afterwards all segments have the same columns, rows and groups,
+    because the program's channels are laid once; tokens per core and micro-batches may differ. Two accumulators of a core's tokens fit the accumulator cache, live
+    values and an estimate of the code fit the SRAM. A value of one feature per token is a copy in every column (feature_block = 0) when it comes from a
+    reduction; where the other kind is needed a kernel that spreads or narrows it is inserted. Element types and the order of kernels are untouched. Fails, with the
+    numbers, when not even one token per core fits.
+
+    Before:   stream.segment { %0 = stream.send @x : tensor<8x64xf16> ... }
+    After:    stream.segment grid <columns = 16, ...> { %0 = stream.send @x : tensor<8x64xf16, #stream.layout<feature_block = 4>> ... }
+
+    Example: test/Dialect/Stream/assign-layout.mlir
+  }];
+  let options = [Option<"decisionTrace", "decision-trace", "std::string", "\"\"", "File to which every candidate is appended, one JSON object a line">];
+  let statistics = [Statistic<"candidates", "grids compared", "Grids whose cost was estimated">];
+}
+
+#endif // WAFER_DIALECT_STREAM_TRANSFORMS_PASSES_TD

@@ -1,0 +1,44 @@
+//===- Compiler.h - MLIR text in, executable out ---------------------------===//
+//
+// The compiler for callers that do not include MLIR: the Python module and tools. Nothing is thrown and nothing is printed.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_PIPELINES_COMPILER_H
+#define WAFER_PIPELINES_COMPILER_H
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace wafer {
+
+/// A message about the program, with the place in the user's source (from the text's locations) or in the text itself.
+struct Diagnostic {
+  std::string severity; ///< "error", "warning", "remark" or "note"
+  std::string message;
+  std::string file;     ///< empty: not known
+  unsigned line = 0, column = 0;
+  std::vector<Diagnostic> notes;
+};
+
+struct CompileOptions {
+  std::string machine = "small";
+  std::string precision = "f16";
+  std::string entry = "forward";  ///< name of the function to compile
+  std::string decisionTraceFile;  ///< empty: none; an older file is replaced
+  std::string irDumpDir;          ///< empty: none; else one file per pass with the IR after it
+};
+
+struct CompileResult {
+  bool ok = false;
+  std::vector<uint8_t> executable; ///< the bytes of a .wexe file, when ok
+  std::vector<Diagnostic> diagnostics;
+};
+
+/// Compiles a module whose entry function keeps the input contract of docs/rationale/graph.md.
+CompileResult compileText(const std::string &mlirText, const CompileOptions &options);
+
+} // namespace wafer
+
+#endif // WAFER_PIPELINES_COMPILER_H

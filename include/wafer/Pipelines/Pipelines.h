@@ -1,0 +1,38 @@
+//===- Pipelines.h - the phases of compilation -----------------------------===//
+//
+// Named phases as functions. Tools, the Python module and tests call these; nobody else lists passes.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_PIPELINES_PIPELINES_H
+#define WAFER_PIPELINES_PIPELINES_H
+
+#include <string>
+
+namespace mlir {
+class OpPassManager;
+} // namespace mlir
+
+namespace wafer {
+
+struct PipelineOptions {
+  std::string machine = "small"; ///< a preset's name or the path of a description
+  std::string precision = "f16"; ///< of values on the wafer: f16, bf16 or f32
+  std::string decisionTrace;     ///< file to which passes append why they chose what, as JSON lines; empty: none
+};
+
+/// From a function of linalg on tensors to placed layers. The module's functions are inlined into those that are public.
+void buildGraphPhase(mlir::OpPassManager &pm, const PipelineOptions &options);
+/// From placed layers to a laid-out stream.program.
+void buildStreamPhase(mlir::OpPassManager &pm, const PipelineOptions &options);
+/// From a laid-out stream.program to a wafer.program with routes, colors and addresses.
+void buildWaferPhase(mlir::OpPassManager &pm, const PipelineOptions &options);
+/// All of them.
+void buildWaferPipeline(mlir::OpPassManager &pm, const PipelineOptions &options);
+
+/// Makes the phases known to textual pipelines: --wafer-pipeline="machine=small precision=f16", --wafer-pipeline-graph, --wafer-pipeline-stream.
+void registerPipelines();
+
+} // namespace wafer
+
+#endif // WAFER_PIPELINES_PIPELINES_H

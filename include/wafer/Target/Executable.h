@@ -1,0 +1,23 @@
+//===- Executable.h - wafer dialect <-> executable ---------------------------===//
+
+#ifndef WAFER_TARGET_EXECUTABLE_H
+#define WAFER_TARGET_EXECUTABLE_H
+
+#include "wexe_generated.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "mlir/Support/LLVM.h"
+
+namespace wafer {
+
+/// Writes the module's one wafer.program, fully lowered, as an executable. Errors are diagnostics on the operation that cannot be written.
+mlir::LogicalResult translateToExecutable(mlir::ModuleOp module, wexe::ProgramT &program);
+
+/// The wafer.program of an executable; translating it again gives the same executable. The context must have the wafer, pe and func dialects loaded. Null after
+/// an error diagnostic.
+mlir::OwningOpRef<mlir::ModuleOp> translateFromExecutable(mlir::MLIRContext *context, const wexe::ProgramT &program);
+
+} // namespace wafer
+
+#endif // WAFER_TARGET_EXECUTABLE_H

@@ -1,0 +1,80 @@
+//===- ContractionCost.cpp - cycles of kernels on a grid -------------------===//
+//
+// docs/spec/kernels.md shows the code whose cycles are counted here, docs/spec/machine.md section 6 what each part of it costs.
+//
+//===----------------------------------------------------------------------===//
+
+#include "wafer/Analysis/ContractionCost.h"
+
+#include <algorithm>
+
+namespace wafer {
+
+double RowCost::cycles() const { return std::max({issue, link, ingest}); }
+
+const char *RowCost::binds() const { return issue >= link && issue >= ingest ? "issue" : link >= ingest ? "link" : "ingest"; }
+
+/// One vector instruction over `elements`.
+static double vectorCycles(const Machine &machine, int64_t elements, uint32_t lanes) { return machine.vectorSetupCycles + ceilDiv(elements, lanes); }
+
+/// A command and the descriptors it loads.
+static double taskCycles(const Machine &machine, int64_t descriptors) {
+  return machine.taskCycles + descriptors * machine.descriptorCycles + machine.scalarCycles;
+}
+
+/// From one core to its neighbour: out of the core, over the link, into the core.
+static double neighbourCycles(const Machine &machine) { return 2.0 * machine.rampCycles + machine.hopCycles; }
+
+RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t inFeatures, bool wide) {
+  int64_t t = grid.tokenBlock, perCore = ceilDiv(inFeatures, grid.columns), perWavelet = wide ? 1 : 2;
+  int64_t wavelets = ceilDiv(perCore, perWavelet);
+  uint32_t lanes = wide ? machine.fmacAccLanes.bits32 : machine.fmacAccLanes.bits16;
+  RowCost cost;
+  cost.issue = wavelets * machine.triggerCycles + perCore * ceilDiv(t, lanes) + taskCycles(machine, 0) + machine.scalarCycles +
+               vectorCycles(machine, t, machine.vectorLanes.bits32);
+  cost.link = std::max<double>(t, wavelets + 1);
+  // The last busy column may be shorter; its command comes all the same.
+  int64_t full = inFeatures / perCore, rest = inFeatures % perCore;
+  cost.ingest = double(full * wavelets + ceilDiv(rest, perWavelet) + grid.columns) / machine.ingestWaveletsPerCycle;
+  return cost;
+}
+
+double contractionCycles(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, bool wide) {
+  constexpr int64_t descriptors = 12;
+  double fill = grid.columns * (neighbourCycles(machine) + machine.vectorSetupCycles) + grid.rows * machine.hopCycles;
+  return taskCycles(machine, descriptors) + fill + outFeatures * contractionRow(machine, grid, inFeatures, wide).cycles();
+}
+
+double scaleCycles(const Machine &machine, const GridShape &grid, int64_t features) {
+  constexpr int64_t descriptors = 7;
+  int64_t perCore = ceilDiv(features, grid.columns);
+  double issue = perCore * (machine.triggerCycles + ceilDiv(grid.tokenBlock, machine.fmacAccLanes.bits16) + taskCycles(machine, 0) +
+                            3.0 * machine.scalarCycles + vectorCycles(machine, grid.tokenBlock, machine.vectorLanes.bits32));
+  double ingest = 2.0 * features / machine.ingestWaveletsPerCycle;
+  return taskCycles(machine, descriptors) + grid.rows * machine.hopCycles + std::max(issue, ingest);
+}
+
+double mapCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t operations, int64_t functions) {
+  int64_t elements = std::max<int64_t>(featureBlock, 1) * grid.tokenBlock;
+  return taskCycles(machine, operations + functions + 2) + operations * vectorCycles(machine, elements, machine.vectorLanes.bits32) +
+         functions * vectorCycles(machine, elements, machine.functionLanes.bits32);
+}
+
+double reduceCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock) {
+  constexpr int64_t descriptors = 13;
+  int64_t t = grid.tokenBlock;
+  double local = vectorCycles(machine, std::max<int64_t>(featureBlock, 1) * t, machine.vectorLanes.bits32);
+  double chain = grid.columns * (neighbourCycles(machine) + machine.vectorSetupCycles) + t;
+  double back = grid.columns * machine.hopCycles + 2.0 * machine.rampCycles + t;
+  return taskCycles(machine, descriptors) + local + chain + back;
+}
+
+double transferCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t elementBytes, bool in) {
+  constexpr int64_t descriptors = 4;
+  int64_t block = ceilDiv(std::max<int64_t>(featureBlock, 1) * grid.tokenBlock * elementBytes, 4);
+  double link = double(block) * grid.rows;
+  double edge = link * grid.columns * grid.groups / (in ? machine.ingestWaveletsPerCycle : machine.egressWaveletsPerCycle);
+  return taskCycles(machine, descriptors) + grid.rows * neighbourCycles(machine) + std::max(link, edge);
+}
+
+} // namespace wafer

@@ -1,0 +1,207 @@
+//===- SegmentCost.cpp - cycles and SRAM of a segment on a grid ------------===//
+
+#include "wafer/Analysis/SegmentCost.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+#include <algorithm>
+#include <set>
+
+using namespace mlir;
+
+namespace wafer {
+
+namespace {
+
+// Sizes of the machine's formats (docs/spec/machine.md sections 2 and 3).
+constexpr int64_t instructionBytes = 8, descriptorBytes = 32;
+/// Temporaries of a map body hold a chunk of rows, at most this many bytes each unless a row is longer.
+constexpr int64_t chunkBytes = 4096;
+/// Addresses are rounded up and buffers of different sizes leave gaps.
+constexpr double margin = 1.05;
+
+int64_t elementBytesOf(RankedTensorType type) { return type.getElementTypeBitWidth() / 8; }
+
+/// Conversions and constants need no instruction of their own in most places.
+bool isCheap(Operation *op) {
+  return op->hasTrait<OpTrait::ConstantLike>() || isa<arith::ExtFOp, arith::TruncFOp, arith::UIToFPOp, stream::YieldOp>(op);
+}
+
+bool isFunction(Operation *op) {
+  return isa<math::ExpOp, math::LogOp, math::TanhOp, math::ErfOp, math::SqrtOp, math::RsqrtOp, math::SinOp, math::CosOp>(op);
+}
+
+} // namespace
+
+/// Counts instructions, and the results that are needed later at the body's fullest point.
+void SegmentModel::readMap(stream::MapOp map, Kernel &kernel) const {
+  Block &body = map.getBody().front();
+  llvm::DenseMap<Operation *, int64_t> lastUse;
+  int64_t position = 0;
+  for (Operation &op : body) {
+    ++position;
+    for (Value operand : op.getOperands())
+      if (Operation *definition = operand.getDefiningOp(); definition && !definition->hasTrait<OpTrait::ConstantLike>())
+        lastUse[definition] = position;
+  }
+  position = 0;
+  for (Operation &op : body) {
+    ++position;
+    if (!isCheap(&op))
+      ++(isFunction(&op) ? kernel.functions : kernel.operations);
+    int64_t alive = llvm::count_if(lastUse, [&](auto &entry) { return entry.first->isBeforeInBlock(&op) && entry.second > position; });
+    kernel.temporaries = std::max(kernel.temporaries, alive + 1);
+  }
+}
+
+/// A buffer per value, alive from its kernel to its last reader; a map writes over an operand of its type that nobody needs any more.
+void SegmentModel::readBuffers(stream::SegmentOp segment) {
+  llvm::DenseMap<Operation *, int64_t> step;
+  for (Operation &op : segment.getBody().front()) {
+    int64_t index = step.size();
+    step[&op] = index;
+  }
+  llvm::DenseMap<Value, size_t> bufferOf;
+  for (Operation &op : segment.getBody().front()) {
+    for (Value result : op.getResults()) {
+      int64_t last = step[&op];
+      for (Operation *user : result.getUsers())
+        last = std::max(last, step[user]);
+      auto type = cast<RankedTensorType>(result.getType());
+      std::optional<size_t> reused;
+      if (auto map = dyn_cast<stream::MapOp>(op))
+        for (Value input : map.getInputs())
+          if (input.hasOneUse() && input.getType() == type)
+            reused = bufferOf[input];
+      if (reused) {
+        buffers_[*reused].last = std::max(buffers_[*reused].last, last);
+        bufferOf[result] = *reused;
+        continue;
+      }
+      bufferOf[result] = buffers_.size();
+      buffers_.push_back({stream::numFeatures(type), elementBytesOf(type), step[&op], last});
+    }
+  }
+}
+
+SegmentModel::SegmentModel(stream::SegmentOp segment) {
+  std::set<int64_t> features;
+  auto typeOf = [](Value value) { return cast<RankedTensorType>(value.getType()); };
+  auto featuresOf = [&](Value value) { return stream::numFeatures(typeOf(value)); };
+  for (Operation &op : segment.getBody().front()) {
+    Kernel kernel{};
+    llvm::TypeSwitch<Operation *>(&op)
+        .Case([&](stream::SendOp send) {
+          kernel.kind = Kernel::Send;
+          kernel.elementBytes = elementBytesOf(send.getResult().getType());
+        })
+        .Case([&](stream::ReceiveOp receive) {
+          kernel.kind = Kernel::Receive;
+          kernel.in = featuresOf(receive.getValue());
+          kernel.elementBytes = elementBytesOf(typeOf(receive.getValue()));
+        })
+        .Case([&](stream::ContractOp contract) {
+          kernel.kind = Kernel::Contract;
+          kernel.in = featuresOf(contract.getInput());
+          kernel.elementBytes = elementBytesOf(contract.getInput().getType());
+        })
+        .Case([&](stream::ScaleOp) { kernel.kind = Kernel::Scale; })
+        .Case([&](stream::MapOp map) {
+          kernel.kind = Kernel::Map;
+          readMap(map, kernel);
+        })
+        .Case([&](stream::ReduceOp reduce) {
+          kernel.kind = Kernel::Reduce;
+          kernel.in = featuresOf(reduce.getInput());
+        });
+    for (Value result : op.getResults()) {
+      kernel.out = featuresOf(result);
+      features.insert(kernel.out);
+      tokens_ = stream::numTokens(typeOf(result));
+      if (!largest_ || kernel.out > featuresOf(largest_->getResult(0)))
+        largest_ = &op;
+    }
+    kernels_.push_back(kernel);
+  }
+  features_.assign(features.begin(), features.end());
+  readBuffers(segment);
+}
+
+SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid) const {
+  SegmentCost cost;
+  auto blockOf = [&](int64_t features) { return ceilDiv(features, grid.columns); };
+  double longest = 0;
+  int64_t step = 0;
+  for (const Kernel &kernel : kernels_) {
+    bool wide = kernel.elementBytes == 4;
+    int64_t temporaries = 0;
+    switch (kernel.kind) {
+    case Kernel::Send:
+      cost.cycles += transferCycles(machine, grid, blockOf(kernel.out), kernel.elementBytes, /*in=*/true);
+      break;
+    case Kernel::Receive:
+      cost.cycles += transferCycles(machine, grid, blockOf(kernel.in), kernel.elementBytes, /*in=*/false);
+      break;
+    case Kernel::Contract: {
+      double cycles = contractionCycles(machine, grid, kernel.in, kernel.out, wide);
+      cost.cycles += cycles;
+      cost.contractions += cycles;
+      if (cycles > longest) {
+        longest = cycles;
+        cost.binds = contractionRow(machine, grid, kernel.in, wide).binds();
+      }
+      break;
+    }
+    case Kernel::Scale:
+      cost.cycles += scaleCycles(machine, grid, kernel.out);
+      break;
+    case Kernel::Map: {
+      cost.cycles += mapCycles(machine, grid, blockOf(kernel.out), kernel.operations, kernel.functions);
+      int64_t rowBytes = grid.tokenBlock * 4;
+      temporaries = kernel.temporaries * std::min(blockOf(kernel.out) * rowBytes, std::max(chunkBytes, rowBytes));
+      break;
+    }
+    case Kernel::Reduce:
+      cost.cycles += reduceCycles(machine, grid, blockOf(kernel.in));
+      temporaries = grid.tokenBlock * 4;
+      break;
+    }
+    int64_t live = temporaries;
+    for (const Buffer &buffer : buffers_)
+      if (buffer.first <= step && step <= buffer.last)
+        live += blockOf(buffer.features) * grid.tokenBlock * buffer.elementBytes;
+    cost.valueBytes = std::max(cost.valueBytes, live);
+    ++step;
+  }
+  // Two sums that owners build and a row of ones are there all the time.
+  cost.valueBytes = static_cast<int64_t>(cost.valueBytes * margin) + 3 * grid.tokenBlock * 4;
+  cost.cycles *= grid.microBatches;
+  cost.contractions *= grid.microBatches;
+  return cost;
+}
+
+int64_t estimateCodeBytes(stream::ProgramOp program) {
+  // Shared by all kernels: data tasks, the tasks that pass sums on, their descriptors.
+  int64_t instructions = 12, descriptors = 12;
+  program.walk([&](Operation *op) {
+    llvm::TypeSwitch<Operation *>(op)
+        .Case<stream::SendOp, stream::ReceiveOp>([&](auto) { instructions += 7, descriptors += 4; })
+        .Case([&](stream::ContractOp) { instructions += 24, descriptors += 3; })
+        .Case([&](stream::ScaleOp) { instructions += 18, descriptors += 3; })
+        .Case([&](stream::ReduceOp) { instructions += 20, descriptors += 10; })
+        .Case([&](stream::MapOp map) {
+          int64_t constants = 0, others = 0;
+          for (Operation &nested : map.getBody().front().without_terminator())
+            ++(nested.hasTrait<OpTrait::ConstantLike>() ? constants : others);
+          int64_t places = map.getInputs().size() + 1 + constants + std::min<int64_t>(others, 4);
+          instructions += 2 * places + others + 2;
+          descriptors += places;
+        });
+  });
+  return instructions * instructionBytes + descriptors * descriptorBytes;
+}
+
+} // namespace wafer

@@ -1,0 +1,279 @@
+//===- GraphToStream.cpp - layers become kernels and calls -----------------===//
+//
+// Two walks over a function: the first finds the values that cross between wafer and MemoryX, the second writes tensors, segments and calls.
+//
+//===----------------------------------------------------------------------===//
+
+#include "wafer/Conversion/GraphToStream.h"
+
+#include "KernelBuilder.h"
+#include "MemoryXFunctions.h"
+
+#include "wafer/Analysis/WaferKernels.h"
+#include "wafer/Dialect/Graph/Graph.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringMap.h"
+
+using namespace mlir;
+
+namespace wafer {
+
+#define GEN_PASS_DEF_CONVERTGRAPHTOSTREAM
+#include "wafer/Conversion/GraphToStream.h.inc"
+
+namespace {
+
+/// Layers that run one after another on the wafer, or one layer on MemoryX.
+struct Run {
+  bool onWafer;
+  SmallVector<graph::LayerOp> layers;
+};
+
+class ProgramBuilder {
+public:
+  ProgramBuilder(func::FuncOp function, StringRef machine) : function_(function), machine_(machine), body_(function.getContext()) {}
+  LogicalResult build();
+
+private:
+  LogicalResult findRuns();
+  void findCrossings();
+  LogicalResult declareArguments();
+  LogicalResult declareResults();
+  stream::TensorOp declare(Location loc, StringRef name, stream::Role role, RankedTensorType type);
+  stream::TensorOp tensorFor(Value value, BlockShape block, StringRef hint);
+  LogicalResult writeSegments(const Run &run);
+  void writeCall(graph::LayerOp layer);
+  void writeCopies();
+  void appendFunction(function_ref<func::FuncOp(OpBuilder &)> create);
+  StringAttr uniqueName(StringRef wanted);
+  ArrayAttr names(ArrayRef<stream::TensorOp> tensors);
+
+  func::FuncOp function_;
+  StringRef machine_;
+  stream::ProgramOp program_;
+  OpBuilder body_; ///< after the last segment or call, before the functions
+  stream::TensorOp lastTensor_;
+  bool hasFunctions_ = false;
+  WaferKernels kernels_;
+  SmallVector<Run> runs_;
+  llvm::StringMap<Location> named_;
+  HeldTensors held_;
+  llvm::DenseSet<Value> crossing_;
+  llvm::MapVector<Value, stream::TensorOp> outputs_;      ///< by the value that is returned there
+  SmallVector<std::pair<Value, stream::TensorOp>> copies_; ///< further results of one value, results that are arguments
+};
+
+StringAttr ProgramBuilder::uniqueName(StringRef wanted) {
+  std::string name = wanted.str();
+  for (unsigned i = 1; !named_.try_emplace(name, function_.getLoc()).second; ++i)
+    name = wanted.str() + "_" + std::to_string(i);
+  return body_.getStringAttr(name);
+}
+
+stream::TensorOp ProgramBuilder::declare(Location loc, StringRef name, stream::Role role, RankedTensorType type) {
+  OpBuilder builder = OpBuilder::atBlockBegin(&program_.getBody().front());
+  if (lastTensor_)
+    builder.setInsertionPointAfter(lastTensor_);
+  lastTensor_ = stream::TensorOp::create(builder, loc, builder.getStringAttr(name), stream::RoleAttr::get(type.getContext(), role), TypeAttr::get(type));
+  return lastTensor_;
+}
+
+LogicalResult ProgramBuilder::findRuns() {
+  for (Operation &op : function_.getBody().front().without_terminator()) {
+    auto layer = dyn_cast<graph::LayerOp>(op);
+    if (!layer) {
+      if (isFree(&op))
+        continue;
+      return op.emitError() << "found '" << op.getName() << "' outside of a layer; run graph-form-layers first";
+    }
+    if (!layer.getPlacement())
+      return layer.emitOpError() << "found layer \"" << layer.getName() << "\" without a placement; run graph-partition first";
+    bool onWafer = layer.isOn(graph::Placement::Wafer);
+    if (!onWafer || runs_.empty() || !runs_.back().onWafer)
+      runs_.push_back({onWafer, {}});
+    runs_.back().layers.push_back(layer);
+  }
+  return success();
+}
+
+/// A value crosses when a layer of another run reads it or the function returns it.
+void ProgramBuilder::findCrossings() {
+  llvm::DenseMap<Value, const Run *> definedIn;
+  for (const Run &run : runs_) {
+    for (graph::LayerOp layer : run.layers) {
+      for (Value input : layer.getInputs()) {
+        auto defined = definedIn.find(graph::throughLayers(input));
+        if (defined != definedIn.end() && (defined->second != &run || !run.onWafer))
+          crossing_.insert(defined->first);
+      }
+      for (Value value : cast<graph::YieldOp>(layer.getBlock().back()).getValues())
+        definedIn[value] = &run;
+    }
+  }
+}
+
+/// Tensors of the outside have a static shape and a name of their own (argument_c4).
+static LogicalResult checkOutside(Location loc, StringRef name, Type type, llvm::StringMap<Location> &named) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  if (!tensor || !tensor.hasStaticShape() || tensor.getEncoding())
+    return emitError(loc) << "found '" << name << "' of type " << type << ", expected a tensor of static shape; export the model with fixed sizes";
+  auto [other, isNew] = named.try_emplace(name, loc);
+  if (isNew)
+    return success();
+  InFlightDiagnostic diag = emitError(loc) << "argument_c4: found two arguments or results named '" << name << "', expected unique names";
+  diag.attachNote(other->second) << "the other is here";
+  return diag;
+}
+
+LogicalResult ProgramBuilder::declareArguments() {
+  for (BlockArgument argument : function_.getArguments()) {
+    std::string name = graph::argumentName(argument);
+    if (failed(checkOutside(argument.getLoc(), name, argument.getType(), named_)))
+      return failure();
+    stream::Role role = graph::isParameter(argument) ? stream::Role::Weight : stream::Role::Input;
+    held_[argument] = declare(argument.getLoc(), name, role, cast<RankedTensorType>(argument.getType()));
+  }
+  return success();
+}
+
+LogicalResult ProgramBuilder::declareResults() {
+  auto ret = cast<func::ReturnOp>(function_.getBody().front().getTerminator());
+  for (OpOperand &operand : ret->getOpOperands()) {
+    auto attr = function_.getResultAttrOfType<StringAttr>(operand.getOperandNumber(), graph::nameAttr);
+    std::string name = attr ? attr.str() : "output" + (ret.getNumOperands() == 1 ? std::string() : std::to_string(operand.getOperandNumber()));
+    if (failed(checkOutside(ret.getLoc(), name, operand.get().getType(), named_)))
+      return failure();
+    stream::TensorOp tensor = declare(ret.getLoc(), name, stream::Role::Output, cast<RankedTensorType>(operand.get().getType()));
+    Value value = graph::throughLayers(operand.get());
+    bool computed = isa_and_present<graph::LayerOp>(operand.get().getDefiningOp());
+    if (!computed || !outputs_.insert({value, tensor}).second)
+      copies_.push_back({value, tensor});
+    if (computed)
+      crossing_.insert(value);
+  }
+  return success();
+}
+
+/// Where MemoryX holds a value that the program computes: an output, or a new intermediate. A value that lies on the wafer in another shape than its own last
+/// dimension says is held as tokens x features.
+stream::TensorOp ProgramBuilder::tensorFor(Value value, BlockShape block, StringRef hint) {
+  auto type = cast<RankedTensorType>(value.getType());
+  auto *output = outputs_.find(value);
+  bool fits = block == flatten(type);
+  if (output != outputs_.end() && fits)
+    return held_[value] = output->second;
+  if (output != outputs_.end())
+    copies_.push_back({value, output->second});
+  if (!fits)
+    type = RankedTensorType::get({block.tokens, block.features}, type.getElementType());
+  return held_[value] = declare(value.getLoc(), uniqueName((hint + ".value").str()).getValue(), stream::Role::Intermediate, type);
+}
+
+LogicalResult ProgramBuilder::writeSegments(const Run &run) {
+  // By number of tokens: values of different numbers never meet in a kernel.
+  llvm::MapVector<int64_t, std::unique_ptr<KernelBuilder>> segments;
+  for (graph::LayerOp layer : run.layers) {
+    for (Operation &op : layer.getBlock().without_terminator()) {
+      if (isFree(&op))
+        continue;
+      std::string reason;
+      std::optional<WaferKernel> kernel = kernels_.find(&op, reason);
+      if (!kernel)
+        return op.emitError() << "found no wafer kernel because " << reason << ", expected one in the layer \"" << layer.getName()
+                              << "\" on <wafer>; let graph-partition place it";
+      kernels_.record(&op, *kernel);
+      std::unique_ptr<KernelBuilder> &segment = segments[kernel->block.tokens];
+      if (!segment) {
+        auto segmentOp = stream::SegmentOp::create(body_, layer.getLoc(), stream::GridAttr());
+        segmentOp.getBody().emplaceBlock();
+        segment = std::make_unique<KernelBuilder>(segmentOp, held_);
+      }
+      segment->emit(&op, *kernel);
+      Value result = op.getResult(0);
+      if (crossing_.contains(result))
+        segment->receive(result, tensorFor(result, kernel->block, layer.getName()));
+    }
+  }
+  for (auto &[tokens, segment] : segments)
+    segment->foldBiases();
+  return success();
+}
+
+ArrayAttr ProgramBuilder::names(ArrayRef<stream::TensorOp> tensors) {
+  SmallVector<Attribute> symbols;
+  for (stream::TensorOp tensor : tensors)
+    symbols.push_back(FlatSymbolRefAttr::get(tensor.getSymNameAttr()));
+  return body_.getArrayAttr(symbols);
+}
+
+void ProgramBuilder::writeCall(graph::LayerOp layer) {
+  SmallVector<stream::TensorOp> inputs, outputs;
+  SmallVector<Type> types;
+  for (Value input : layer.getInputs()) {
+    inputs.push_back(held_.lookup(graph::throughLayers(input)));
+    types.push_back(inputs.back().getType());
+  }
+  for (Value value : cast<graph::YieldOp>(layer.getBlock().back()).getValues())
+    outputs.push_back(tensorFor(value, flatten(cast<RankedTensorType>(value.getType())), layer.getName()));
+  StringAttr name = uniqueName(layer.getName());
+  stream::CallOp::create(body_, layer.getLoc(), FlatSymbolRefAttr::get(name), names(inputs), names(outputs), layer.getReasonAttr());
+  appendFunction([&](OpBuilder &builder) { return outlineLayer(builder, name.getValue(), layer, types); });
+}
+
+void ProgramBuilder::writeCopies() {
+  for (auto &copy : copies_) {
+    stream::TensorOp source = held_.lookup(copy.first), output = copy.second;
+    StringAttr name = uniqueName(("copy." + output.getSymName()).str());
+    stream::CallOp::create(body_, output.getLoc(), FlatSymbolRefAttr::get(name), names(source), names(output),
+                           body_.getStringAttr("the result repeats or reshapes a tensor that MemoryX holds"));
+    appendFunction([&](OpBuilder &builder) {
+      return outlineCopy(builder, output.getLoc(), name.getValue(), cast<RankedTensorType>(source.getType()), cast<RankedTensorType>(output.getType()));
+    });
+  }
+}
+
+void ProgramBuilder::appendFunction(function_ref<func::FuncOp(OpBuilder &)> create) {
+  OpBuilder builder = OpBuilder::atBlockEnd(&program_.getBody().front());
+  func::FuncOp function = create(builder);
+  if (!hasFunctions_)
+    body_.setInsertionPoint(function);
+  hasFunctions_ = true;
+}
+
+LogicalResult ProgramBuilder::build() {
+  if (failed(findRuns()))
+    return failure();
+  findCrossings();
+
+  OpBuilder outside(function_);
+  program_ = stream::ProgramOp::create(outside, function_.getLoc(), function_.getSymName(), machine_);
+  body_.setInsertionPointToEnd(&program_.getBody().emplaceBlock());
+  if (failed(declareArguments()) || failed(declareResults()))
+    return failure();
+  for (const Run &run : runs_) {
+    if (!run.onWafer)
+      writeCall(run.layers.front());
+    else if (failed(writeSegments(run)))
+      return failure();
+  }
+  writeCopies();
+  function_.erase();
+  return success();
+}
+
+struct ConvertGraphToStream : impl::ConvertGraphToStreamBase<ConvertGraphToStream> {
+  using ConvertGraphToStreamBase::ConvertGraphToStreamBase;
+
+  void runOnOperation() override {
+    for (auto function : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
+      if (!function.isExternal() && failed(ProgramBuilder(function, machine).build()))
+        return signalPassFailure();
+  }
+};
+
+} // namespace
+
+} // namespace wafer

@@ -1,0 +1,115 @@
+//===- Graph.cpp - the graph dialect, its layers and argument roles --------===//
+
+#include "wafer/Dialect/Graph/Graph.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace wafer::graph;
+
+#include "wafer/Dialect/Graph/GraphDialect.cpp.inc"
+#include "wafer/Dialect/Graph/GraphEnums.cpp.inc"
+#define GET_ATTRDEF_CLASSES
+#include "wafer/Dialect/Graph/GraphAttrs.cpp.inc"
+#define GET_OP_CLASSES
+#include "wafer/Dialect/Graph/GraphOps.cpp.inc"
+
+void GraphDialect::initialize() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "wafer/Dialect/Graph/GraphAttrs.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "wafer/Dialect/Graph/GraphOps.cpp.inc"
+      >();
+}
+
+/// argument_c1
+static LogicalResult verifyName(Operation *op, NamedAttribute attribute) {
+  auto name = dyn_cast<StringAttr>(attribute.getValue());
+  if (!name || name.empty())
+    return op->emitOpError() << "argument_c1: found " << attribute.getName() << " = " << attribute.getValue() << ", expected a string that is not empty";
+  return success();
+}
+
+LogicalResult GraphDialect::verifyRegionArgAttribute(Operation *op, unsigned, unsigned argIndex, NamedAttribute attribute) {
+  if (attribute.getName() == nameAttr)
+    return verifyName(op, attribute);
+  if (attribute.getName() != roleAttr)
+    return op->emitOpError() << "argument_c3: found " << attribute.getName() << " on argument " << argIndex << ", expected graph.name or graph.role";
+  // argument_c2
+  auto role = dyn_cast<StringAttr>(attribute.getValue());
+  if (!role || (role.getValue() != parameterRole && role.getValue() != inputRole))
+    return op->emitOpError() << "argument_c2: found graph.role = " << attribute.getValue() << " on argument " << argIndex
+                             << ", expected \"input\" or \"parameter\"";
+  return success();
+}
+
+LogicalResult GraphDialect::verifyRegionResultAttribute(Operation *op, unsigned, unsigned resultIndex, NamedAttribute attribute) {
+  if (attribute.getName() == nameAttr)
+    return verifyName(op, attribute);
+  // argument_c3
+  return op->emitOpError() << "argument_c3: found " << attribute.getName() << " on result " << resultIndex << ", expected graph.name";
+}
+
+static LogicalResult verifySameTypes(LayerOp layer, TypeRange inside, TypeRange outside, StringRef what) {
+  if (inside.size() != outside.size())
+    return layer.emitOpError() << "layer_c1: found " << inside.size() << " " << what << "s, expected " << outside.size();
+  for (auto [index, types] : llvm::enumerate(llvm::zip_equal(inside, outside)))
+    if (std::get<0>(types) != std::get<1>(types))
+      return layer.emitOpError() << "layer_c1: found " << what << " " << index << " of type " << std::get<0>(types) << ", expected " << std::get<1>(types);
+  return success();
+}
+
+LogicalResult LayerOp::verify() {
+  // layer_c1
+  if (failed(verifySameTypes(*this, getBlock().getArgumentTypes(), getInputs().getTypes(), "block argument")))
+    return failure();
+  auto yield = dyn_cast<YieldOp>(getBlock().back());
+  if (!yield)
+    return emitOpError() << "layer_c1: expected the body to end with graph.yield";
+  if (failed(verifySameTypes(*this, yield.getValues().getTypes(), getResultTypes(), "yielded value")))
+    return failure();
+  // layer_c2
+  if (isOn(Placement::MemoryX) != getReason().has_value())
+    return emitOpError() << "layer_c2: found " << (getReason() ? "a reason" : "no reason") << " on layer \"" << getName() << "\", expected one exactly when the "
+                         << "layer is on <memoryx>";
+  return success();
+}
+
+Value wafer::graph::throughLayers(Value value) {
+  while (true) {
+    if (auto argument = dyn_cast<BlockArgument>(value)) {
+      auto layer = dyn_cast_or_null<LayerOp>(argument.getOwner()->getParentOp());
+      if (!layer)
+        return value;
+      value = layer.getInputs()[argument.getArgNumber()];
+      continue;
+    }
+    auto layer = value.getDefiningOp<LayerOp>();
+    if (!layer)
+      return value;
+    value = cast<YieldOp>(layer.getBlock().back()).getValues()[cast<OpResult>(value).getResultNumber()];
+  }
+}
+
+bool wafer::graph::isParameter(Value value) {
+  auto argument = dyn_cast<BlockArgument>(throughLayers(value));
+  if (!argument)
+    return false;
+  auto function = dyn_cast_or_null<FunctionOpInterface>(argument.getOwner()->getParentOp());
+  if (!function || !argument.getOwner()->isEntryBlock())
+    return false;
+  auto role = function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), roleAttr);
+  return role && role.getValue() == parameterRole;
+}
+
+std::string wafer::graph::argumentName(BlockArgument argument) {
+  auto function = cast<FunctionOpInterface>(argument.getOwner()->getParentOp());
+  if (auto name = function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), nameAttr))
+    return name.str();
+  return "arg" + std::to_string(argument.getArgNumber());
+}

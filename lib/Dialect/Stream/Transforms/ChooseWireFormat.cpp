@@ -1,0 +1,37 @@
+//===- ChooseWireFormat.cpp - stream-choose-wire-format --------------------===//
+
+#include "wafer/Dialect/Stream/Transforms/Passes.h"
+
+using namespace mlir;
+
+namespace wafer::stream {
+
+#define GEN_PASS_DEF_CHOOSEWIREFORMAT
+#include "wafer/Dialect/Stream/Transforms/Passes.h.inc"
+
+namespace {
+
+struct ChooseWireFormat : impl::ChooseWireFormatBase<ChooseWireFormat> {
+  using ChooseWireFormatBase::ChooseWireFormatBase;
+
+  void runOnOperation() override {
+    std::optional<WireFormat> wanted = symbolizeWireFormat(format);
+    if (!wanted && !format.empty()) {
+      emitError(getOperation().getLoc()) << "found wire format '" << format << "', expected dense32, packed16 or indexed16";
+      return signalPassFailure();
+    }
+    auto choose = [&](auto kernel) {
+      if (kernel.getWire())
+        return;
+      Type element = kernel.getInput().getType().getElementType();
+      WireFormat fitting = element.isF32() ? WireFormat::Dense32 : WireFormat::Packed16;
+      kernel.setWire(wanted && wireFormatFits(*wanted, element) ? *wanted : fitting);
+    };
+    getOperation().walk([&](ContractOp contract) { choose(contract); });
+    getOperation().walk([&](ScaleOp scale) { choose(scale); });
+  }
+};
+
+} // namespace
+
+} // namespace wafer::stream

@@ -1,0 +1,89 @@
+//===- AllocateSram.cpp - wafer-allocate-sram ---------------------------------===//
+
+#include "MachineOf.h"
+
+#include "wafer/Dialect/PE/PE.h"
+#include "wafer/Dialect/Wafer/Transforms/Passes.h"
+
+#include "mlir/IR/Builders.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+
+namespace wafer::wfr {
+#define GEN_PASS_DEF_ALLOCATESRAM
+#include "wafer/Dialect/Wafer/Transforms/Passes.h.inc"
+
+namespace {
+
+constexpr int64_t alignment = 8;
+constexpr int64_t instructionBytes = 8;
+constexpr int64_t templateBytes = 32;
+
+class AllocateSram : public impl::AllocateSramBase<AllocateSram> {
+public:
+  void runOnOperation() override {
+    FailureOr<Machine> machine = machineOf(getOperation());
+    if (failed(machine))
+      return signalPassFailure();
+    for (auto image : getOperation().getOps<ImageOp>()) {
+      int64_t instructions = 0;
+      image.walk([&](pe::InstructionOpInterface) { ++instructions; });
+      int64_t templates = std::distance(image.getOps<DescriptorOp>().begin(), image.getOps<DescriptorOp>().end());
+      int64_t used = instructions * instructionBytes + templates * templateBytes;
+      if (failed(allocate(image, /*acc=*/false, used, machine->sramBytes, machine->name)) ||
+          failed(allocate(image, /*acc=*/true, 0, machine->accumulatorBytes, machine->name)))
+        return signalPassFailure();
+    }
+  }
+
+private:
+  LogicalResult allocate(ImageOp image, bool acc, int64_t reserved, int64_t limit, StringRef machine) {
+    SmallVector<BufferOp> placed, open;
+    for (auto buffer : image.getOps<BufferOp>())
+      if (buffer.getAcc() == acc)
+        (buffer.getAddress() ? placed : open).push_back(buffer);
+    llvm::sort(open, [](BufferOp a, BufferOp b) { return a.getBytes() != b.getBytes() ? a.getBytes() > b.getBytes() : a->isBeforeInBlock(b); });
+
+    int64_t end = reserved;
+    for (BufferOp buffer : open) {
+      int64_t address = lowestFree(buffer, placed, reserved);
+      buffer.setAddressAttr(Builder(buffer).getI64IntegerAttr(address));
+      placed.push_back(buffer);
+      end = std::max<int64_t>(end, address + buffer.getBytes());
+    }
+    if (!acc)
+      sramBytes = std::max<uint64_t>(sramBytes, end);
+    if (end <= limit)
+      return success();
+
+    InFlightDiagnostic diag = image.emitOpError();
+    if (acc)
+      diag << "needs " << end << " bytes of accumulators, but machine '" << machine << "' has " << limit << "; use a smaller token block";
+    else
+      diag << "needs " << end << " bytes of SRAM (" << reserved << " of them code and descriptors), but machine '" << machine << "' has " << limit
+           << "; use more columns or a smaller token block";
+    for (BufferOp buffer : ArrayRef(open).take_front(3))
+      diag.attachNote(buffer.getLoc()) << "buffer '@" << buffer.getSymName() << "' takes " << buffer.getBytes() << " bytes";
+    return diag;
+  }
+
+  /// The lowest aligned address where no buffer that lives at the same time lies.
+  static int64_t lowestFree(BufferOp buffer, ArrayRef<BufferOp> placed, int64_t from) {
+    SmallVector<std::pair<int64_t, int64_t>> taken;
+    for (BufferOp other : placed)
+      if (buffer.getFirst() <= other.getLast() && other.getFirst() <= buffer.getLast())
+        taken.push_back({*other.getAddress(), *other.getAddress() + other.getBytes()});
+    llvm::sort(taken);
+    int64_t address = llvm::alignTo(from, alignment);
+    for (auto [low, high] : taken) {
+      if (address + static_cast<int64_t>(buffer.getBytes()) <= low)
+        break;
+      address = std::max<int64_t>(address, llvm::alignTo(high, alignment));
+    }
+    return address;
+  }
+};
+
+} // namespace
+} // namespace wafer::wfr

@@ -1,0 +1,55 @@
+//===- Place.cpp - wafer-place ------------------------------------------------===//
+
+#include "MachineOf.h"
+
+#include "wafer/Dialect/Wafer/Transforms/Passes.h"
+
+using namespace mlir;
+
+namespace wafer::wfr {
+#define GEN_PASS_DEF_PLACEWAFER
+#include "wafer/Dialect/Wafer/Transforms/Passes.h.inc"
+
+namespace {
+
+class PlaceWafer : public impl::PlaceWaferBase<PlaceWafer> {
+public:
+  void runOnOperation() override {
+    PhaseOp first;
+    WalkResult result = getOperation().walk([&](PhaseOp phase) {
+      if (!first)
+        first = phase;
+      return place(phase, first) ? WalkResult::advance() : WalkResult::interrupt();
+    });
+    if (result.wasInterrupted())
+      signalPassFailure();
+  }
+
+private:
+  bool place(PhaseOp phase, PhaseOp first) {
+    FailureOr<Machine> machine = machineOf(getOperation());
+    if (failed(machine))
+      return false;
+    GridAttr grid = phase.getGrid(), shape = first.getGrid();
+    if (grid.getColumns() != shape.getColumns() || grid.getRows() != shape.getRows() || grid.getGroups() != shape.getGroups()) {
+      InFlightDiagnostic diag = phase.emitOpError() << "has " << grid.getGroups() << " groups of " << grid.getColumns() << " x " << grid.getRows()
+                                                    << " cores, expected the " << shape.getGroups() << " groups of " << shape.getColumns() << " x "
+                                                    << shape.getRows() << " of the program's first phase";
+      diag.attachNote(first.getLoc()) << "first phase here";
+      return false;
+    }
+    int64_t width = grid.getColumns() * grid.getGroups();
+    if (width > machine->width || grid.getRows() > machine->height) {
+      phase.emitOpError() << "needs " << width << " x " << grid.getRows() << " cores, but machine '" << machine->name << "' has " << machine->width << " x "
+                          << machine->height << "; use a larger machine or a smaller grid";
+      return false;
+    }
+    coresUsed = width * grid.getRows();
+    phase.setGridAttr(GridAttr::get(grid.getContext(), 0, 0, grid.getColumns(), grid.getRows(), grid.getGroups(), grid.getTokenBlock(), grid.getTokens(),
+                                    grid.getMicroBatches()));
+    return true;
+  }
+};
+
+} // namespace
+} // namespace wafer::wfr

@@ -1,0 +1,373 @@
+//===- Route.cpp - wafer-route ------------------------------------------------===//
+//
+// Channels are shapes; this writes them down as routing entries, and as what differs from core to core. Columns are classed by what they do, rows by parity, so
+// that a wafer of any size has the same few classes.
+//
+//===----------------------------------------------------------------------===//
+
+#include "MachineOf.h"
+
+#include "wafer/Dialect/Wafer/Transforms/Passes.h"
+
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/Support/MathExtras.h"
+
+#include <vector>
+
+using namespace mlir;
+
+namespace wafer::wfr {
+#define GEN_PASS_DEF_ROUTEWAFER
+#include "wafer/Dialect/Wafer/Transforms/Passes.h.inc"
+
+namespace {
+
+/// first, first + step, ... (count of them)
+struct Progression {
+  int64_t first = 0, count = 0, step = 1;
+};
+
+/// The numbers of [low, high) with a parity.
+Progression parityClass(int64_t low, int64_t high, int64_t parity) {
+  int64_t first = low + ((low & 1) != parity);
+  return {first, first < high ? (high - first + 1) / 2 : 0, 2};
+}
+
+/// Where a channel is at one core.
+struct Ends {
+  int64_t sendColor = -1, receiveColor = -1; ///< which of the channel's colors; -1: no such end here
+};
+
+class Router {
+public:
+  Router(ProgramOp program, GridAttr grid, const Machine &machine)
+      : program_(program), grid_(grid), machine_(machine), builder_(program.getContext()) {}
+
+  void run();
+  unsigned regions = 0, routes = 0;
+
+private:
+  using Directions = ArrayRef<Direction>;
+
+  bool alternates(ChannelKind kind) const { return kind != ChannelKind::ColumnMulticast && kind != ChannelKind::MulticastWest; }
+  std::string colorName(ChannelOp channel, int64_t which) const {
+    return alternates(channel.getKind()) ? (channel.getSymName() + "_" + Twine(which)).str() : channel.getSymName().str();
+  }
+  Ends endsAt(ChannelKind kind, int64_t column, int64_t row) const;
+
+  void layRoutes(ChannelOp channel);
+  void route(ChannelOp channel, int64_t which, Progression columns, Progression rows, Direction from, Directions to);
+  void routeColumns(ChannelOp channel, int64_t which, Progression columns, Direction from, Directions to);
+  void routeRows(ChannelOp channel, int64_t which, Progression rows, Direction from, Directions to);
+
+  std::vector<int64_t> columnSignature(ImageOp image, int64_t column) const;
+  SmallVector<std::pair<int64_t, Progression>> columnClasses(ImageOp image) const;
+  void makeRegions(ImageOp image);
+  void makeRegion(ImageOp image, StringRef name, Progression columns, Progression rows, int64_t firstX);
+  void override(OpBuilder &builder, DescriptorOp descriptor, int64_t column, Progression rows);
+  void renameUses();
+
+  ProgramOp program_;
+  GridAttr grid_;
+  const Machine &machine_;
+  OpBuilder builder_;
+  llvm::StringMap<ChannelOp> channels_;
+};
+
+// docs/spec/kernels.md: row y receives a relay on color y % 2 going in and on (y + 1) % 2 going out; column c receives a chain on color c % 2. The other end of a
+// link has the other parity, so sender and receiver agree and no router has two senders of one color.
+Ends Router::endsAt(ChannelKind kind, int64_t column, int64_t row) const {
+  int64_t columns = grid_.getColumns(), rows = grid_.getRows();
+  Ends ends;
+  switch (kind) {
+  case ChannelKind::ColumnMulticast:
+    ends.receiveColor = 0;
+    break;
+  case ChannelKind::RelayIn:
+    ends.receiveColor = row % 2;
+    if (row + 1 < rows)
+      ends.sendColor = (row + 1) % 2;
+    break;
+  case ChannelKind::RelayOut:
+    ends.sendColor = row % 2;
+    if (row > 0)
+      ends.receiveColor = (row + 1) % 2;
+    break;
+  case ChannelKind::ChainEast:
+    if (column > 0)
+      ends.receiveColor = column % 2;
+    if (column + 1 < columns)
+      ends.sendColor = (column + 1) % 2;
+    break;
+  case ChannelKind::ChainWest:
+    if (column + 1 < columns)
+      ends.receiveColor = column % 2;
+    if (column > 0)
+      ends.sendColor = (column + 1) % 2;
+    break;
+  case ChannelKind::MulticastWest:
+    if (column + 1 < columns)
+      ends.receiveColor = 0;
+    else if (columns > 1)
+      ends.sendColor = 0;
+    break;
+  }
+  return ends;
+}
+
+void Router::route(ChannelOp channel, int64_t which, Progression columns, Progression rows, Direction from, Directions to) {
+  if (columns.count == 0 || rows.count == 0)
+    return;
+  MLIRContext *context = builder_.getContext();
+  SmallVector<Attribute> directions;
+  for (Direction direction : to)
+    directions.push_back(DirectionAttr::get(context, direction));
+  auto rect = RectAttr::get(context, columns.first, rows.first, columns.count, rows.count, columns.step, rows.step);
+  RouteOp::create(builder_, channel.getLoc(), FlatSymbolRefAttr::get(context, colorName(channel, which)), rect, DirectionAttr::get(context, from),
+                  builder_.getArrayAttr(directions));
+  ++routes;
+}
+
+/// `columns` of each group, all rows of the grid.
+void Router::routeColumns(ChannelOp channel, int64_t which, Progression columns, Direction from, Directions to) {
+  Progression rows = {grid_.getY0(), grid_.getRows(), 1};
+  if (columns.count == 1) {
+    // The same column of all groups is one rectangle.
+    route(channel, which, {grid_.getX0() + columns.first, grid_.getGroups(), grid_.getColumns()}, rows, from, to);
+    return;
+  }
+  for (int64_t group = 0; group < grid_.getGroups(); ++group)
+    route(channel, which, {grid_.getX0() + group * grid_.getColumns() + columns.first, columns.count, columns.step}, rows, from, to);
+}
+
+/// `rows` of the grid, all columns of all groups.
+void Router::routeRows(ChannelOp channel, int64_t which, Progression rows, Direction from, Directions to) {
+  route(channel, which, {grid_.getX0(), grid_.getColumns() * grid_.getGroups(), 1}, {grid_.getY0() + rows.first, rows.count, rows.step}, from, to);
+}
+
+void Router::layRoutes(ChannelOp channel) {
+  constexpr Direction N = Direction::N, E = Direction::E, S = Direction::S, W = Direction::W, ramp = Direction::Ramp;
+  int64_t columns = grid_.getColumns(), rows = grid_.getRows();
+  switch (channel.getKind()) {
+  case ChannelKind::ColumnMulticast:
+    routeRows(channel, 0, {0, rows - 1, 1}, N, {S, ramp});
+    routeRows(channel, 0, {rows - 1, 1, 1}, N, {ramp});
+    break;
+  case ChannelKind::RelayIn:
+    for (int64_t parity : {0, 1}) {
+      routeRows(channel, parity, parityClass(0, rows, parity), N, {ramp});
+      routeRows(channel, parity, parityClass(0, rows - 1, 1 - parity), ramp, {S});
+    }
+    break;
+  case ChannelKind::RelayOut: {
+    for (int64_t parity : {0, 1}) {
+      routeRows(channel, parity, parityClass(0, rows, parity), ramp, {S});
+      routeRows(channel, parity, parityClass(1, rows, 1 - parity), N, {ramp});
+    }
+    // Below the grid the last row's color goes straight on to the output ports.
+    int64_t below = machine_.height - (grid_.getY0() + rows);
+    routeRows(channel, (rows - 1) % 2, {rows, below, 1}, N, {S});
+    break;
+  }
+  case ChannelKind::ChainEast:
+    for (int64_t parity : {0, 1}) {
+      routeColumns(channel, parity, parityClass(1, columns, parity), W, {ramp});
+      routeColumns(channel, parity, parityClass(0, columns - 1, 1 - parity), ramp, {E});
+    }
+    break;
+  case ChannelKind::ChainWest:
+    for (int64_t parity : {0, 1}) {
+      routeColumns(channel, parity, parityClass(0, columns - 1, parity), E, {ramp});
+      routeColumns(channel, parity, parityClass(1, columns, 1 - parity), ramp, {W});
+    }
+    break;
+  case ChannelKind::MulticastWest:
+    if (columns == 1)
+      break;
+    routeColumns(channel, 0, {columns - 1, 1, 1}, ramp, {W});
+    routeColumns(channel, 0, {1, columns - 2, 1}, E, {W, ramp});
+    routeColumns(channel, 0, {0, 1, 1}, E, {ramp});
+    break;
+  }
+}
+
+int64_t validFeatures(PerCoreAttr perCore, int64_t column) {
+  return std::clamp<int64_t>(perCore.getFeatures() - column * perCore.getFeatureBlock(), 0, perCore.getFeatureBlock());
+}
+
+/// What tells one column of a group from another: ends of the chains, parity, valid features of every tensor.
+std::vector<int64_t> Router::columnSignature(ImageOp image, int64_t column) const {
+  std::vector<int64_t> signature = {column == 0, column + 1 == grid_.getColumns(), column % 2};
+  for (auto descriptor : image.getOps<DescriptorOp>())
+    if (descriptor.getPerCore() && descriptor.getPerCore()->getKind() == PerCoreKind::ValidFeatures)
+      signature.push_back(validFeatures(*descriptor.getPerCore(), column));
+  return signature;
+}
+
+/// Classes of columns as progressions, each with its first column.
+SmallVector<std::pair<int64_t, Progression>> Router::columnClasses(ImageOp image) const {
+  llvm::MapVector<unsigned, SmallVector<int64_t>> members;
+  std::map<std::vector<int64_t>, unsigned> numbers;
+  for (int64_t column = 0; column < grid_.getColumns(); ++column)
+    members[numbers.try_emplace(columnSignature(image, column), numbers.size()).first->second].push_back(column);
+
+  SmallVector<std::pair<int64_t, Progression>> classes;
+  for (auto &[number, columns] : members)
+    for (size_t i = 0; i < columns.size();) {
+      // Equal parity makes the distance even; a class may have gaps where another tensor's last column lies.
+      Progression run = {columns[i], 1, 2};
+      while (i + run.count < columns.size() && columns[i + run.count] == run.first + run.count * run.step)
+        ++run.count;
+      classes.push_back({run.first, run});
+      i += run.count;
+    }
+  return classes;
+}
+
+void Router::override(OpBuilder &builder, DescriptorOp descriptor, int64_t column, Progression rows) {
+  Location loc = descriptor.getLoc();
+  auto name = FlatSymbolRefAttr::get(descriptor.getSymNameAttr());
+  auto i64 = [&](int64_t value) { return builder.getI64IntegerAttr(value); };
+  auto number = [&](const Twine &field, int64_t base, int64_t dy = 0) {
+    OverrideOp::create(builder, loc, name, builder.getStringAttr(field), FlatSymbolRefAttr(), i64(base), IntegerAttr(), dy ? i64(dy) : IntegerAttr());
+  };
+
+  bool isSend = descriptor.getKind() == DescriptorKind::Send;
+  if (isSend || descriptor.getKind() == DescriptorKind::Receive) {
+    ChannelOp channel = channels_.lookup(*descriptor.getOn());
+    Ends ends = endsAt(channel.getKind(), column, rows.first);
+    // A relay's last row has nothing to pass on: its count is 0 and the color does not matter.
+    bool relay = channel.getKind() == ChannelKind::RelayIn || channel.getKind() == ChannelKind::RelayOut;
+    int64_t which = isSend ? ends.sendColor : ends.receiveColor;
+    if (relay)
+      which = (isSend == (channel.getKind() == ChannelKind::RelayIn)) ? (rows.first + 1) % 2 : rows.first % 2;
+    if (which < 0) {
+      if (isSend)
+        number("extent3", 0);
+      else
+        number("const", descriptor.getValue().value_or(0));
+      return;
+    }
+    if (which > 0)
+      OverrideOp::create(builder, loc, name, builder.getStringAttr("color"),
+                         FlatSymbolRefAttr::get(builder.getContext(), colorName(channel, which)), IntegerAttr(), IntegerAttr(), IntegerAttr());
+  }
+
+  std::optional<PerCoreAttr> perCore = descriptor.getPerCore();
+  if (!perCore)
+    return;
+  std::string field = ("extent" + Twine(perCore->getDimension())).str();
+  bool last = column + 1 == grid_.getColumns();
+  switch (perCore->getKind()) {
+  case PerCoreKind::RowsBefore:
+    number(field, rows.first, rows.step);
+    break;
+  case PerCoreKind::RowsAfter:
+    number(field, grid_.getRows() - 1 - rows.first, -rows.step);
+    break;
+  case PerCoreKind::ValidFeatures:
+    number(field, validFeatures(*perCore, column));
+    break;
+  case PerCoreKind::LastColumn:
+    if (!last)
+      number(field, 0);
+    break;
+  case PerCoreKind::NotLastColumn:
+    if (last)
+      number(field, 0);
+    break;
+  }
+}
+
+void Router::makeRegion(ImageOp image, StringRef name, Progression columns, Progression rows, int64_t column) {
+  MLIRContext *context = builder_.getContext();
+  auto rect = RectAttr::get(context, columns.first, grid_.getY0() + rows.first, columns.count, rows.count, columns.step, rows.step);
+  auto region = RegionOp::create(builder_, image.getLoc(), builder_.getStringAttr(name), rect, FlatSymbolRefAttr::get(image.getSymNameAttr()));
+  OpBuilder inside = OpBuilder::atBlockBegin(&region.getBody().emplaceBlock());
+  for (auto descriptor : image.getOps<DescriptorOp>())
+    override(inside, descriptor, column, rows);
+  ++regions;
+}
+
+void Router::makeRegions(ImageOp image) {
+  for (auto &[column, columns] : columnClasses(image))
+    for (int64_t parity : {0, 1}) {
+      Progression rows = parityClass(0, grid_.getRows(), parity);
+      if (rows.count == 0)
+        continue;
+      std::string name = ("columns_" + Twine(column) + (parity ? "_odd_rows" : "_even_rows")).str();
+      if (columns.count == 1) {
+        makeRegion(image, name, {grid_.getX0() + column, grid_.getGroups(), grid_.getColumns()}, rows, column);
+        continue;
+      }
+      for (int64_t group = 0; group < grid_.getGroups(); ++group)
+        makeRegion(image, group == 0 ? name : (name + "_group_" + Twine(group)).str(),
+                   {grid_.getX0() + group * grid_.getColumns() + columns.first, columns.count, columns.step}, rows, column);
+    }
+}
+
+/// Descriptors, images and steps name colors from here on.
+void Router::renameUses() {
+  auto color = [&](StringRef channel, int64_t which) { return FlatSymbolRefAttr::get(builder_.getContext(), colorName(channels_.lookup(channel), which)); };
+  program_.walk([&](Operation *op) {
+    if (auto descriptor = dyn_cast<DescriptorOp>(op)) {
+      if (descriptor.getKind() == DescriptorKind::Send || descriptor.getKind() == DescriptorKind::Receive) {
+        descriptor.setOnAttr(color(*descriptor.getOn(), 0));
+        descriptor.removePerCoreAttr();
+        descriptor.removeValueAttr();
+      } else {
+        descriptor.removePerCoreAttr();
+      }
+    } else if (auto send = dyn_cast<SendOp>(op)) {
+      send.setChannelAttr(color(send.getChannel(), 0));
+    } else if (auto receive = dyn_cast<ReceiveOp>(op)) {
+      receive.setChannelAttr(color(receive.getChannel(), (grid_.getRows() - 1) % 2));
+    }
+  });
+}
+
+void Router::run() {
+  SmallVector<ChannelOp> channels(program_.getOps<ChannelOp>());
+  for (ChannelOp channel : channels)
+    channels_[channel.getSymName()] = channel;
+
+  if (!channels.empty())
+    builder_.setInsertionPoint(channels.front());
+  for (ChannelOp channel : channels)
+    for (int64_t which = 0; which < (alternates(channel.getKind()) ? 2 : 1); ++which)
+      ColorOp::create(builder_, channel.getLoc(), colorName(channel, which), IntegerAttr(), channel.getWeight());
+  builder_.setInsertionPointToEnd(&program_.getBody().front());
+  for (ChannelOp channel : channels)
+    layRoutes(channel);
+  SmallVector<ImageOp> images(program_.getOps<ImageOp>());
+  for (ImageOp image : images)
+    makeRegions(image);
+  renameUses();
+  for (ChannelOp channel : channels)
+    channel.erase();
+}
+
+class RouteWafer : public impl::RouteWaferBase<RouteWafer> {
+public:
+  void runOnOperation() override {
+    PhaseOp phase;
+    getOperation().walk([&](PhaseOp first) {
+      phase = first;
+      return WalkResult::interrupt();
+    });
+    if (!phase)
+      return;
+    FailureOr<Machine> machine = machineOf(getOperation());
+    if (failed(machine))
+      return signalPassFailure();
+    Router router(getOperation(), phase.getGrid(), *machine);
+    router.run();
+    regionsMade = router.regions;
+    routesMade = router.routes;
+  }
+};
+
+} // namespace
+} // namespace wafer::wfr

@@ -1,0 +1,22 @@
+//===- GraphPhase.cpp - from linalg to placed layers -----------------------===//
+
+#include "wafer/Dialect/Graph/Transforms/Passes.h"
+#include "wafer/Pipelines/Pipelines.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/Passes.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+
+void wafer::buildGraphPhase(OpPassManager &pm, const PipelineOptions &) {
+  pm.addPass(createInlinerPass());
+  pm.addPass(createSymbolDCEPass());
+  OpPassManager &function = pm.nest<func::FuncOp>();
+  function.addPass(createConvertElementwiseToLinalgPass());
+  function.addPass(createCanonicalizerPass());
+  function.addPass(createCSEPass());
+  function.addPass(graph::createFormLayers());
+  function.addPass(graph::createPartition());
+}

@@ -1,0 +1,48 @@
+// RUN: wafer-opt %s --convert-graph-to-stream -split-input-file -verify-diagnostics
+
+// argument_c4: the program finds weights by name.
+// expected-note @+1 {{the other is here}}
+func.func @argument_c4(%x: tensor<3xf32> {graph.name = "x"},
+// expected-error @+1 {{argument_c4: found two arguments or results named 'x', expected unique names}}
+                       %y: tensor<3xf32> {graph.name = "x"}) {
+  return
+}
+
+// -----
+
+// expected-error @+1 {{found 'x' of type 'tensor<?x5xf32>', expected a tensor of static shape; export the model with fixed sizes}}
+func.func @dynamic(%x: tensor<?x5xf32> {graph.name = "x"}) {
+  return
+}
+
+// -----
+
+func.func @no_layer(%x: tensor<3xf32>) -> tensor<3xf32> {
+  // expected-error @+1 {{found 'math.exp' outside of a layer; run graph-form-layers first}}
+  %0 = math.exp %x : tensor<3xf32>
+  return %0 : tensor<3xf32>
+}
+
+// -----
+
+func.func @no_placement(%x: tensor<3xf32>) -> tensor<3xf32> {
+  // expected-error @+1 {{found layer "a" without a placement; run graph-partition first}}
+  %0 = graph.layer "a" (%x) : (tensor<3xf32>) -> tensor<3xf32> {
+  ^bb0(%in: tensor<3xf32>):
+    %1 = math.exp %in : tensor<3xf32>
+    graph.yield %1 : tensor<3xf32>
+  }
+  return %0 : tensor<3xf32>
+}
+
+// -----
+
+func.func @no_kernel(%x: tensor<3xf32>) -> tensor<3xf32> {
+  %0 = graph.layer "a" on <wafer> (%x) : (tensor<3xf32>) -> tensor<3xf32> {
+  ^bb0(%in: tensor<3xf32>):
+    // expected-error @+1 {{found no wafer kernel because there is no wafer kernel for it, expected one in the layer "a" on <wafer>}}
+    %1 = math.exp %in : tensor<3xf32>
+    graph.yield %1 : tensor<3xf32>
+  }
+  return %0 : tensor<3xf32>
+}

@@ -1,0 +1,62 @@
+// RUN: wafer-opt %s -split-input-file -verify-diagnostics
+// What the verifiers check, in this order: argument_c1 to argument_c3, layer_c1, layer_c2. argument_c4: test/Conversion/graph-to-stream-invalid.mlir.
+
+// expected-error @+1 {{argument_c1: found "graph.name" = "", expected a string that is not empty}}
+func.func @argument_c1(%x: tensor<3xf32> {graph.name = ""}) { return }
+
+// -----
+
+// expected-error @+1 {{argument_c2: found graph.role = "weight" on argument 0, expected "input" or "parameter"}}
+func.func @argument_c2(%x: tensor<3xf32> {graph.role = "weight"}) { return }
+
+// -----
+
+// expected-error @+1 {{argument_c3: found "graph.rule" on argument 0, expected graph.name or graph.role}}
+func.func @argument_c3(%x: tensor<3xf32> {graph.rule = "input"}) { return }
+
+// -----
+
+// expected-error @+1 {{argument_c3: found "graph.role" on result 0, expected graph.name}}
+func.func @argument_c3_result(%x: tensor<3xf32>) -> (tensor<3xf32> {graph.role = "input"}) { return %x : tensor<3xf32> }
+
+// -----
+
+func.func @layer_c1_argument(%x: tensor<3xf32>) {
+  // expected-error @+1 {{layer_c1: found block argument 0 of type 'tensor<4xf32>', expected 'tensor<3xf32>'}}
+  graph.layer "a" (%x) : (tensor<3xf32>) -> () {
+  ^bb0(%in: tensor<4xf32>):
+    graph.yield
+  }
+  return
+}
+
+// -----
+
+func.func @layer_c1_count(%x: tensor<3xf32>) {
+  // expected-error @+1 {{layer_c1: found 0 yielded values, expected 1}}
+  %0 = graph.layer "a" (%x) : (tensor<3xf32>) -> tensor<3xf32> {
+  ^bb0(%in: tensor<3xf32>):
+    graph.yield
+  }
+  return
+}
+
+// -----
+
+func.func @layer_c2_no_reason() {
+  // expected-error @+1 {{layer_c2: found no reason on layer "a", expected one exactly when the layer is on <memoryx>}}
+  graph.layer "a" on <memoryx> () : () -> () {
+    graph.yield
+  }
+  return
+}
+
+// -----
+
+func.func @layer_c2_reason() {
+  // expected-error @+1 {{layer_c2: found a reason on layer "a"}}
+  graph.layer "a" on <wafer> reason "r" () : () -> () {
+    graph.yield
+  }
+  return
+}

@@ -1,0 +1,100 @@
+// RUN: rm -f %t.jsonl
+// RUN: wafer-opt %s --pass-pipeline="builtin.module(stream.program(stream-assign-layout{decision-trace=%t.jsonl}))" -split-input-file | FileCheck %s
+// RUN: FileCheck %s --check-prefix=TRACE --input-file=%t.jsonl
+// RUN: %python %S/Inputs/check_trace.py %t.jsonl
+
+// Every candidate is in the trace, and one of each program is chosen; check_trace.py checks that it is the cheapest that fits.
+// TRACE: {"chosen":false,"columns":{{[0-9]+}},"cycles":{{[0-9.e+]+}},"fits":true,"groups":1,"machine":"odd"
+// TRACE: "chosen":true
+
+// 7 features on 7 columns or fewer, 3 tokens on 5 rows: the grid covers both (segment_c2, segment_c3), which the verifier checks.
+// CHECK-LABEL: stream.program @few_tokens
+// CHECK: stream.segment grid <columns = {{[1-7]}}, rows = {{[1-5]}}, groups = {{[1-7]}}, token_block = {{[1-3]}}, micro_batches = 1>
+// CHECK: stream.send @x : tensor<3x7xf16, #stream.layout<feature_block = {{[1-9]}}>>
+stream.program @few_tokens machine "odd" {
+  stream.tensor @x <input> : tensor<3x7xf32>
+  stream.tensor @w <weight> : tensor<4x7xf32>
+  stream.tensor @y <output> : tensor<3x4xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x7xf16>
+    %y = stream.contract %x, @w wire <packed16> {row_stride = 7 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x7xf16> -> tensor<3x4xf16>
+    stream.receive %y, @y : tensor<3x4xf16>
+  }
+}
+
+// -----
+
+// More tokens than fit at once run in micro-batches; the accumulators of `odd` hold 64 tokens.
+// CHECK-LABEL: stream.program @many_tokens
+// CHECK: micro_batches = {{[1-9][0-9]+}}>
+stream.program @many_tokens machine "odd" {
+  stream.tensor @x <input> : tensor<100000x7xf32>
+  stream.tensor @w <weight> : tensor<4x7xf32>
+  stream.tensor @y <output> : tensor<100000x4xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<100000x7xf32>
+    %y = stream.contract %x, @w wire <dense32> {row_stride = 7 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<100000x7xf32> -> tensor<100000x4xf32>
+    stream.receive %y, @y : tensor<100000x4xf32>
+  }
+}
+
+// -----
+
+// What a reduction makes, and what is computed of it alone, is a copy in every column; a tensor of one feature that is sent lies in the first column.
+// CHECK-LABEL: stream.program @copies
+// CHECK: %[[X:.*]] = stream.send @x : tensor<3x5xf32, #stream.layout<feature_block = {{[1-9]}}>>
+// CHECK: %[[M:.*]] = stream.send @m : tensor<3x1xf32, #stream.layout<feature_block = 1>>
+// CHECK: %[[S:.*]] = stream.reduce <add> %[[X]] {{.*}} -> tensor<3x1xf32, #stream.layout<feature_block = 0>>
+// CHECK: %[[N:.*]] = stream.map %[[S]] {{.*}} -> tensor<3x1xf32, #stream.layout<feature_block = 0>>
+// The sent one is spread before it is repeated over features.
+// CHECK: %[[SPREAD:.*]] = stream.reduce <max> %[[M]] {{.*}} -> tensor<3x1xf32, #stream.layout<feature_block = 0>>
+// CHECK: stream.map %[[X]], %[[N]], %[[SPREAD]]
+// The copy that weights multiply becomes a value of the first column.
+// CHECK: %[[LONE:.*]] = stream.map %[[S]] {{.*}} -> tensor<3x1xf32, #stream.layout<feature_block = 1>>
+// CHECK: stream.contract %[[LONE]], @w
+stream.program @copies machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.tensor @m <input> : tensor<3x1xf32>
+  stream.tensor @w <weight> : tensor<4x1xf32>
+  stream.tensor @y <output> : tensor<3x5xf32>
+  stream.tensor @z <output> : tensor<3x4xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf32>
+    %m = stream.send @m : tensor<3x1xf32>
+    %s = stream.reduce <add> %x : tensor<3x5xf32> -> tensor<3x1xf32>
+    %n = stream.map %s : (tensor<3x1xf32>) -> tensor<3x1xf32> {
+    ^bb0(%a: f32):
+      %b = arith.negf %a : f32
+      stream.yield %b : f32
+    }
+    %y = stream.map %x, %n, %m : (tensor<3x5xf32>, tensor<3x1xf32>, tensor<3x1xf32>) -> tensor<3x5xf32> {
+    ^bb0(%a: f32, %b: f32, %c: f32):
+      %d = math.fma %a, %b, %c : f32
+      stream.yield %d : f32
+    }
+    %z = stream.contract %s, @w wire <dense32> {row_stride = 1 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x1xf32> -> tensor<3x4xf32>
+    stream.receive %y, @y : tensor<3x5xf32>
+    stream.receive %z, @z : tensor<3x4xf32>
+  }
+}
+
+// -----
+
+// Segments share columns, rows and groups, because channels are laid once.
+// CHECK-LABEL: stream.program @one_shape
+// CHECK: stream.segment grid <columns = [[#C:]], rows = [[#R:]], groups = [[#G:]],
+// CHECK: stream.segment grid <columns = [[#C]], rows = [[#R]], groups = [[#G]],
+stream.program @one_shape machine "odd" {
+  stream.tensor @x <input> : tensor<70x5xf32>
+  stream.tensor @v <input> : tensor<2x3xf32>
+  stream.tensor @y <output> : tensor<70x5xf32>
+  stream.tensor @u <output> : tensor<2x3xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<70x5xf32>
+    stream.receive %x, @y : tensor<70x5xf32>
+  }
+  stream.segment {
+    %v = stream.send @v : tensor<2x3xf32>
+    stream.receive %v, @u : tensor<2x3xf32>
+  }
+}

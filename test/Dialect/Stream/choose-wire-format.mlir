@@ -1,0 +1,30 @@
+// RUN: wafer-opt %s --pass-pipeline="builtin.module(stream.program(stream-choose-wire-format))" | FileCheck %s
+// RUN: wafer-opt %s --pass-pipeline="builtin.module(stream.program(stream-choose-wire-format{format=indexed16}))" | FileCheck %s --check-prefix=INDEXED
+// RUN: not wafer-opt %s --pass-pipeline="builtin.module(stream.program(stream-choose-wire-format{format=zip}))" 2>&1 | FileCheck %s --check-prefix=BAD
+
+// BAD: error: found wire format 'zip', expected dense32, packed16 or indexed16
+
+// The input's type decides; a format that is there stays, and one that does not go with the type is not forced on it.
+// CHECK-LABEL: stream.program @by_type
+// INDEXED-LABEL: stream.program @by_type
+stream.program @by_type machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.tensor @w <weight> : tensor<5x5xf32>
+  stream.tensor @g <weight> : tensor<5xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf32>
+    %h = stream.send @x : tensor<3x5xf16>
+    // CHECK: stream.contract {{.*}} wire <dense32>
+    // INDEXED: stream.contract {{.*}} wire <dense32>
+    %a = stream.contract %x, @w {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xf32> -> tensor<3x5xf32>
+    // CHECK: stream.contract {{.*}} wire <packed16>
+    // INDEXED: stream.contract {{.*}} wire <indexed16>
+    %b = stream.contract %h, @w {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xf16> -> tensor<3x5xf16>
+    // CHECK: stream.scale {{.*}} wire <packed16>
+    // INDEXED: stream.scale {{.*}} wire <indexed16>
+    %c = stream.scale %h gamma @g : tensor<3x5xf16> -> tensor<3x5xf16>
+    // CHECK: stream.scale {{.*}} wire <indexed16>
+    // INDEXED: stream.scale {{.*}} wire <indexed16>
+    %d = stream.scale %h gamma @g wire <indexed16> : tensor<3x5xf16> -> tensor<3x5xf16>
+  }
+}

@@ -1,0 +1,349 @@
+// RUN: wafer-opt %s -split-input-file -verify-diagnostics
+// What the verifiers check, in this order: grid and layout attributes, program_c1, tensor_c1, segment_c1 to segment_c4, call_c1, send_c1, send_c2, receive_c1,
+// receive_c2, contract_c1 to contract_c4, scale_c1 to scale_c3, map_c1 to map_c3, reduce_c1.
+
+// expected-error @+1 {{found rows = 0, expected at least 1}}
+#grid = #stream.grid<columns = 1, rows = 0, groups = 1, token_block = 1, micro_batches = 1>
+
+// -----
+
+// expected-error @+1 {{found feature_block = -1, expected 0 (a copy in every column) or more}}
+#layout = #stream.layout<feature_block = -1>
+
+// -----
+
+stream.program @program_c1 machine "odd" {
+  // expected-error @+1 {{program_c1: found 'arith.constant' in a stream.program}}
+  %0 = arith.constant 0.0 : f32
+}
+
+// -----
+
+stream.program @tensor_c1 machine "odd" {
+  // expected-error @+1 {{tensor_c1: found type 'tensor<?x5xf32>', expected a static shape without encoding}}
+  stream.tensor @x <input> : tensor<?x5xf32>
+}
+
+// -----
+
+stream.program @segment_c1 machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.tensor @y <input> : tensor<4x5xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf32>
+    // expected-error @+1 {{segment_c1: found 4 tokens, expected 3 as in the values before it}}
+    %y = stream.send @y : tensor<4x5xf32>
+  }
+}
+
+// -----
+
+stream.program @segment_c2_no_layout machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.segment grid <columns = 2, rows = 3, groups = 1, token_block = 1, micro_batches = 1> {
+    // expected-error @+1 {{segment_c2: found no layout on 'tensor<3x5xf32>'}}
+    %x = stream.send @x : tensor<3x5xf32>
+  }
+}
+
+// -----
+
+stream.program @segment_c2_too_narrow machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.segment grid <columns = 2, rows = 3, groups = 1, token_block = 1, micro_batches = 1> {
+    // expected-error @+1 {{segment_c2: found feature_block = 2 on 2 columns, expected to cover 5 features}}
+    %x = stream.send @x : tensor<3x5xf32, #stream.layout<feature_block = 2>>
+  }
+}
+
+// -----
+
+stream.program @segment_c3 machine "odd" {
+  stream.tensor @x <input> : tensor<7x5xf32>
+  stream.segment grid <columns = 2, rows = 3, groups = 1, token_block = 2, micro_batches = 1> {
+    // expected-error @+1 {{segment_c3: found a grid for 6 tokens, expected at least 7}}
+    %x = stream.send @x : tensor<7x5xf32, #stream.layout<feature_block = 3>>
+  }
+}
+
+// -----
+
+stream.program @segment_c4 machine "odd" {
+  stream.segment {
+    // expected-error @+1 {{segment_c4: found 'arith.constant' in a stream.segment, expected a kernel}}
+    %0 = arith.constant 0.0 : f32
+  }
+}
+
+// -----
+
+stream.program @call_c1_no_callee machine "odd" {
+  // expected-error @+1 {{call_c1: found no func.func @f in the program}}
+  stream.call @f [] -> [] reason "r"
+}
+
+// -----
+
+stream.program @call_c1_no_tensor machine "odd" {
+  // expected-error @+1 {{call_c1: found no stream.tensor @x in the program}}
+  stream.call @f [@x] -> [] reason "r"
+  func.func @f(%x: tensor<3xf32>) { return }
+}
+
+// -----
+
+stream.program @call_c1_types machine "odd" {
+  stream.tensor @x <input> : tensor<4xf32>
+  // expected-error @+1 {{call_c1: found @x of type 'tensor<4xf32>', expected 'tensor<3xf32>'}}
+  stream.call @f [@x] -> [] reason "r"
+  // expected-note @+1 {{callee is here}}
+  func.func @f(%x: tensor<3xf32>) { return }
+}
+
+// -----
+
+stream.program @call_c1_count machine "odd" {
+  // expected-error @+1 {{call_c1: found 0 inputs, expected 1}}
+  stream.call @f [] -> [] reason "r"
+  // expected-note @+1 {{callee is here}}
+  func.func @f(%x: tensor<3xf32>) { return }
+}
+
+// -----
+
+stream.program @send_c1_no_tensor machine "odd" {
+  stream.segment {
+    // expected-error @+1 {{send_c1: found no stream.tensor @x in the program}}
+    %x = stream.send @x : tensor<3x5xf32>
+  }
+}
+
+// -----
+
+stream.program @send_c1 machine "odd" {
+  // expected-note @+1 {{tensor is here}}
+  stream.tensor @x <input> : tensor<5x3xf32>
+  stream.segment {
+    // expected-error @+1 {{send_c1: found 3 tokens x 5 features, expected the elements and the last dimension of 'tensor<5x3xf32>'}}
+    %x = stream.send @x : tensor<3x5xf32>
+  }
+}
+
+// -----
+
+stream.program @send_c2 machine "odd" {
+  // expected-note @+1 {{tensor is here}}
+  stream.tensor @w <weight> : tensor<3x5xf32>
+  stream.segment {
+    // expected-error @+1 {{send_c2: found the weight @w, expected an input or intermediate; weights are streamed by stream.contract and stream.scale}}
+    %x = stream.send @w : tensor<3x5xf32>
+  }
+}
+
+// -----
+
+stream.program @receive_c1 machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  // expected-note @+1 {{tensor is here}}
+  stream.tensor @y <output> : tensor<3x6xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf32>
+    // expected-error @+1 {{receive_c1: found 3 tokens x 5 features, expected the elements and the last dimension of 'tensor<3x6xf32>'}}
+    stream.receive %x, @y : tensor<3x5xf32>
+  }
+}
+
+// -----
+
+stream.program @receive_c2 machine "odd" {
+  // expected-note @+1 {{tensor is here}}
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf32>
+    // expected-error @+1 {{receive_c2: found @x of role input, expected output or intermediate}}
+    stream.receive %x, @x : tensor<3x5xf32>
+  }
+}
+
+// -----
+
+stream.program @contract_c1 machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.tensor @w <weight> : tensor<7x5xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf32>
+    // expected-error @+1 {{contract_c1: found 4 tokens in the result, expected 3 as in the input}}
+    "stream.contract"(%x) {weight = @w, row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : (tensor<3x5xf32>) -> tensor<4x7xf32>
+  }
+}
+
+// -----
+
+stream.program @contract_c2 machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  // expected-note @+1 {{weight is here}}
+  stream.tensor @w <weight> : tensor<7x5xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf32>
+    // expected-error @+1 {{contract_c2: found elements 1 to 35 of @w, expected 0 to 34}}
+    %y = stream.contract %x, @w {row_stride = 5 : i64, column_stride = 1 : i64, offset = 1 : i64} : tensor<3x5xf32> -> tensor<3x7xf32>
+  }
+}
+
+// -----
+
+stream.program @contract_c3 machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.tensor @w <weight> : tensor<7x5xf32>
+  // expected-note @+1 {{tensor is here}}
+  stream.tensor @b <weight> : tensor<6xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf32>
+    // expected-error @+1 {{contract_c3: found 6 elements in @b, expected 7, one per feature of the result}}
+    %y = stream.contract %x, @w bias @b {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xf32> -> tensor<3x7xf32>
+  }
+}
+
+// -----
+
+stream.program @contract_c4 machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.tensor @w <weight> : tensor<7x5xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf32>
+    // expected-error @+1 {{contract_c4: found wire format packed16 with 'f32' input}}
+    %y = stream.contract %x, @w wire <packed16> {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xf32> -> tensor<3x7xf32>
+  }
+}
+
+// -----
+
+stream.program @scale_c1 machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  // expected-note @+1 {{tensor is here}}
+  stream.tensor @g <weight> : tensor<4xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf32>
+    // expected-error @+1 {{scale_c1: found 4 elements in @g, expected 5, one per feature of the result}}
+    %y = stream.scale %x gamma @g : tensor<3x5xf32> -> tensor<3x5xf32>
+  }
+}
+
+// -----
+
+stream.program @scale_c2 machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf32>
+    // expected-error @+1 {{scale_c2: found neither gamma nor beta, expected at least one}}
+    %y = stream.scale %x : tensor<3x5xf32> -> tensor<3x5xf32>
+  }
+}
+
+// -----
+
+stream.program @scale_c3 machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.tensor @g <weight> : tensor<5xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf16>
+    // expected-error @+1 {{scale_c3: found wire format dense32 with 'f16' input}}
+    %y = stream.scale %x gamma @g wire <dense32> : tensor<3x5xf16> -> tensor<3x5xf16>
+  }
+}
+
+// -----
+
+stream.program @map_c1 machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf32>
+    // expected-error @+1 {{map_c1: found an operand of 5 features, expected 6 or 1}}
+    %y = stream.map %x : (tensor<3x5xf32>) -> tensor<3x6xf32> {
+    ^bb0(%a: f32):
+      stream.yield %a : f32
+    }
+  }
+}
+
+// -----
+
+stream.program @map_c2_argument machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf16>
+    // expected-error @+1 {{map_c2: found block argument 0 of type 'f32', expected 'f16'}}
+    %y = stream.map %x : (tensor<3x5xf16>) -> tensor<3x5xf32> {
+    ^bb0(%a: f32):
+      stream.yield %a : f32
+    }
+  }
+}
+
+// -----
+
+stream.program @map_c2_yield machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf32>
+    // expected-error @+1 {{map_c2: found a yielded value of type 'f32', expected 'f16'}}
+    %y = stream.map %x : (tensor<3x5xf32>) -> tensor<3x5xf16> {
+    ^bb0(%a: f32):
+      stream.yield %a : f32
+    }
+  }
+}
+
+// -----
+
+stream.program @map_c3 machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf32>
+    %y = stream.map %x : (tensor<3x5xf32>) -> tensor<3x5xf32> {
+    ^bb0(%a: f32):
+      // expected-error @+1 {{map_c3: found 'math.atan' in a stream.map, expected an operation that has a machine instruction}}
+      %b = math.atan %a : f32
+      stream.yield %b : f32
+    }
+  }
+}
+
+// -----
+
+// The machine's comparisons with NaN are false but for "not equal".
+stream.program @map_c3_unordered machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf32>
+    %y = stream.map %x : (tensor<3x5xf32>) -> tensor<3x5xf32> {
+    ^bb0(%a: f32):
+      %zero = arith.constant 0.0 : f32
+      // expected-error @+1 {{map_c3: found 'arith.cmpf' in a stream.map}}
+      %c = arith.cmpf ult, %a, %zero : f32
+      %b = arith.select %c, %zero, %a : f32
+      stream.yield %b : f32
+    }
+  }
+}
+
+// -----
+
+stream.program @reduce_c1 machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf32>
+    // expected-error @+1 {{reduce_c1: found 2 features in the result, expected 1}}
+    %y = stream.reduce <add> %x : tensor<3x5xf32> -> tensor<3x2xf32>
+  }
+}
+
+// -----
+
+stream.program @blocks_are_two_dimensional machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.segment {
+    // expected-error @+1 {{must be two-dimensional tensor of static shape, tokens x features}}
+    %x = stream.send @x : tensor<15xf32>
+  }
+}

@@ -1,0 +1,166 @@
+//===- wafer_bindings.cpp - the module wafer._wafer -------------------------===//
+//
+// Compiler and runtime for the Python package, which gives them their public form. Long calls release the GIL; C++ errors become the
+// classes of wafer.errors.
+//
+//===----------------------------------------------------------------------===//
+
+#include "arrays.h"
+
+#include "wafer/Pipelines/Compiler.h"
+#include "wafer/Runtime/Safetensors.h"
+
+#include <pybind11/stl.h>
+
+namespace py = pybind11;
+
+namespace wafer::python {
+
+namespace {
+
+/// A program and how it is described to Python.
+struct Program {
+  LoadedProgram loaded;
+};
+
+/// (severity, message, file, line, column, notes)
+py::tuple describe(const Diagnostic &diagnostic) {
+  py::list notes;
+  for (const Diagnostic &note : diagnostic.notes)
+    notes.append(describe(note));
+  return py::make_tuple(diagnostic.severity, diagnostic.message, diagnostic.file, diagnostic.line, diagnostic.column, notes);
+}
+
+/// (executable or None, diagnostics)
+py::tuple compile(const std::string &text, const std::string &machine, const std::string &precision, const std::string &entry,
+                  const std::string &decisionTrace, const std::string &irDumpDir) {
+  CompileOptions options;
+  options.machine = machine;
+  options.precision = precision;
+  options.entry = entry;
+  options.decisionTraceFile = decisionTrace;
+  options.irDumpDir = irDumpDir;
+  CompileResult result;
+  {
+    py::gil_scoped_release released;
+    result = compileText(text, options);
+  }
+  py::list diagnostics;
+  for (const Diagnostic &diagnostic : result.diagnostics)
+    diagnostics.append(describe(diagnostic));
+  py::object executable = py::none();
+  if (result.ok)
+    executable = py::bytes(reinterpret_cast<const char *>(result.executable.data()), result.executable.size());
+  return py::make_tuple(executable, diagnostics);
+}
+
+Program verify(const py::bytes &executable) {
+  auto data = static_cast<std::string_view>(executable);
+  py::gil_scoped_release released;
+  return {LoadedProgram::verify(readExecutable(reinterpret_cast<const uint8_t *>(data.data()), data.size()))};
+}
+
+/// (name, type, shape)
+py::tuple describe(const wexe::TensorT &tensor) {
+  return py::make_tuple(tensor.name, name(dtypeOf(tensor.type)), py::tuple(py::cast(tensor.shape)));
+}
+
+py::list describe(const wexe::ProgramT &program, const std::vector<uint32_t> &tensors) {
+  py::list described;
+  for (uint32_t tensor : tensors)
+    described.append(describe(*program.tensors[tensor]));
+  return described;
+}
+
+py::dict describe(const Program &program) {
+  const wexe::ProgramT &source = program.loaded.program();
+  const Machine &machine = program.loaded.machine();
+  py::list weights, entries, ops;
+  for (const auto &tensor : source.tensors)
+    if (tensor->role == wexe::Role::Weight)
+      weights.append(describe(*tensor));
+  for (const auto &entry : source.entries)
+    entries.append(py::dict(py::arg("name") = entry->name, py::arg("inputs") = describe(source, entry->inputs),
+                            py::arg("outputs") = describe(source, entry->outputs)));
+  for (const auto &op : source.report)
+    ops.append(py::dict(py::arg("name") = op->name, py::arg("location") = op->location, py::arg("placement") = op->placement,
+                        py::arg("reason") = op->reason, py::arg("macs") = op->macs));
+  return py::dict(py::arg("machine") = machine.name, py::arg("width") = machine.width, py::arg("height") = machine.height,
+                  py::arg("weights") = weights, py::arg("entries") = entries, py::arg("ops") = ops,
+                  py::arg("weight_colours_proved") = program.loaded.provedWeightColours());
+}
+
+std::unique_ptr<Session> makeSession(const Program &program, const std::string &engine, unsigned threads, const std::string &trace,
+                                     std::optional<uint64_t> dramBudget) {
+  SessionOptions options;
+  options.engine = engine;
+  options.threads = threads;
+  options.trace = trace;
+  options.dramBudget = dramBudget;
+  return std::make_unique<Session>(program.loaded, std::move(options));
+}
+
+py::dict run(Session &session, const std::string &entry, const py::dict &inputs) {
+  NamedTensors given = toTensors(inputs), results;
+  {
+    py::gil_scoped_release released;
+    results = session.run(entry, given);
+  }
+  return fromTensors(results);
+}
+
+py::dict readWeights(const std::string &path) {
+  SafetensorsFile file(path);
+  NamedTensors tensors;
+  for (const auto &entry : file.entries())
+    tensors.emplace(entry.first, file.tensor(entry.first));
+  return fromTensors(tensors);
+}
+
+/// Raises a class of wafer.errors with the message of a C++ exception.
+void raise(const char *className, const std::exception &error) {
+  py::set_error(py::module_::import("wafer.errors").attr(className), error.what());
+}
+
+void translate(std::exception_ptr pointer) {
+  try {
+    std::rethrow_exception(pointer);
+  } catch (const Trap &error) {
+    raise("TrapError", error);
+  } catch (const RuntimeError &error) {
+    raise("RuntimeError", error);
+  } catch (const ExecutableError &error) {
+    raise("ExecutableError", error);
+  } catch (const MachineError &error) {
+    raise("MachineError", error);
+  }
+}
+
+} // namespace
+
+PYBIND11_MODULE(_wafer, module) {
+  module.doc() = "Compiler and runtime behind the package wafer; not meant to be used by itself.";
+  py::register_exception_translator(translate);
+
+  module.def("compile_text", &compile, py::arg("text"), py::arg("machine"), py::arg("precision"), py::arg("entry"),
+             py::arg("decision_trace") = "", py::arg("ir_dump_dir") = "", "Gives the bytes of an executable, or None, and diagnostics.");
+  py::class_<Program>(module, "Program")
+      .def(py::init(&verify), py::arg("executable"), "Reads and verifies an executable.")
+      .def("describe", [](const Program &program) { return describe(program); });
+  py::class_<Session>(module, "Session")
+      .def(py::init(&makeSession), py::arg("program"), py::arg("engine"), py::arg("threads"), py::arg("trace") = "",
+           py::arg("dram_budget") = std::nullopt)
+      .def("load_weights", &Session::loadWeights, py::arg("paths"))
+      .def(
+          "set_weight", [](Session &session, const std::string &name, const py::tuple &pair) { session.setWeight(name, toTensor(pair)); },
+          py::arg("name"), py::arg("tensor"))
+      .def("run", &run, py::arg("entry"), py::arg("inputs"))
+      .def("stats", [](const Session &session) { return toJson(session.stats()); });
+  module.def("machine_presets", &Machine::presets);
+  module.def("read_safetensors", &readWeights, py::arg("path"));
+  module.def(
+      "write_safetensors", [](const std::string &path, const py::dict &tensors) { writeSafetensors(path, toTensors(tensors)); },
+      py::arg("path"), py::arg("tensors"));
+}
+
+} // namespace wafer::python

@@ -1,0 +1,13 @@
+# cmake -DFROM=... -DTO=... -P link_sources.cmake: a link in TO for each file and folder of FROM; links to what is no longer there go.
+file(MAKE_DIRECTORY ${TO})
+file(GLOB linked ${TO}/*)
+foreach(path ${linked})
+  if(IS_SYMLINK ${path} AND NOT EXISTS ${path})
+    file(REMOVE ${path})
+  endif()
+endforeach()
+file(GLOB sources RELATIVE ${FROM} ${FROM}/*)
+list(REMOVE_ITEM sources __pycache__)
+foreach(source ${sources})
+  file(CREATE_LINK ${FROM}/${source} ${TO}/${source} SYMBOLIC)
+endforeach()

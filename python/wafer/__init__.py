@@ -1,0 +1,48 @@
+"""Wafer: compile a model for a wafer-scale machine and run it on the bundled emulator.
+
+    program = wafer.compile(model, (x,), machine="small")
+    y = program(x)                     # torch in, torch out; NumPy in, NumPy out
+    print(program.stats, program.report())
+    program.save("m.wexe")
+    program.save_weights("m.safetensors")
+    program = wafer.load("m.wexe", weights="m.safetensors")
+
+`import wafer` imports neither torch nor the compiled module; each is imported when it is first needed.
+"""
+
+from wafer.compiler import compile, machines, supported_ops  # noqa: A004
+from wafer.errors import (
+    CompileError,
+    CompileWarning,
+    Diagnostic,
+    ExecutableError,
+    MachineError,
+    RuntimeError,  # noqa: A004
+    SourceLocation,
+    TrapError,
+    UnsupportedOpError,
+    WaferError,
+)
+from wafer.program import Program, load
+from wafer.stats import Stats
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CompileError",
+    "CompileWarning",
+    "Diagnostic",
+    "ExecutableError",
+    "MachineError",
+    "Program",
+    "RuntimeError",
+    "SourceLocation",
+    "Stats",
+    "TrapError",
+    "UnsupportedOpError",
+    "WaferError",
+    "compile",
+    "load",
+    "machines",
+    "supported_ops",
+]

@@ -1,0 +1,108 @@
+"""wafer.compile: from a model to a Program."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from wafer import _native
+from wafer.errors import CompileError, CompileWarning, Diagnostic, SourceLocation
+from wafer.program import Program
+from wafer.progress import steps
+
+if TYPE_CHECKING:
+    from wafer.frontends.torch import ImportedModel
+
+PRECISIONS = ("f16", "bf16", "f32")
+
+
+def compile(  # noqa: A001 - the name that users expect
+    model: object,
+    example_inputs: Sequence[object] | None = None,
+    *,
+    machine: str | os.PathLike = "small",
+    precision: str = "f16",
+    name: str | None = None,
+    progress: bool | None = None,
+    kwargs: Mapping[str, object] | None = None,
+    engine: str = "functional",
+    threads: int = 1,
+    decision_trace: str | os.PathLike | None = None,
+    ir_dump_dir: str | os.PathLike | None = None,
+) -> Program:
+    """Compile a model for a machine.
+
+    Args:    model: a torch.nn.Module in eval mode, a torch ExportedProgram, MLIR text, or the path of a .mlir file.
+             example_inputs: the inputs of forward, whose shapes and types the program will have; kwargs: those given by name.
+             machine: a preset (see wafer.machines) or the path of a description. precision: of values on the wafer, "f16", "bf16" or "f32".
+             name: of the program's entry, default "forward". progress: show steps; None: on a terminal.
+             engine, threads: defaults of the program's calls.
+             decision_trace: file for what the compiler chose and why, as JSON lines. ir_dump_dir: folder for the IR after each pass.
+    Returns: the program with the model's weights, which it shares with the model.
+    Raises:  UnsupportedOpError, CompileError; both name the line of the model's source.
+    """
+    if precision not in PRECISIONS:
+        raise CompileError(f"found precision '{precision}', expected one of {', '.join(PRECISIONS)}")
+    with steps(progress) as step:
+        step("importing the model")
+        text, parameters = _mlir_of(model, example_inputs, kwargs, name or "forward")
+        step(f"compiling for machine '{machine}'")
+        executable, diagnostics = _native.module().compile_text(
+            text, os.fspath(machine), precision, name or "forward", os.fspath(decision_trace or ""), os.fspath(ir_dump_dir or "")
+        )
+        found = [_diagnostic(diagnostic) for diagnostic in diagnostics]
+        if executable is None:
+            raise CompileError(found or "the compiler gave no reason")
+        for diagnostic in found:
+            if diagnostic.severity == "warning":
+                warnings.warn(str(diagnostic), CompileWarning, stacklevel=2)
+        step("verifying the program")
+        program = Program(executable, engine=engine, threads=threads, mlir=text)
+        return program.set_weights(parameters) if parameters else program
+
+
+def machines() -> list[str]:
+    """Names of the machine descriptions that come with the package."""
+    return _native.module().machine_presets()
+
+
+def supported_ops() -> list[str]:
+    """The ATen operations that the PyTorch importer knows."""
+    from wafer.frontends import aten, registry  # noqa: F401 - aten registers them
+
+    return registry.supported()
+
+
+def _mlir_of(model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str) -> tuple[str, Mapping[str, object]]:
+    if isinstance(model, os.PathLike) or (isinstance(model, str) and "\n" not in model and model.endswith(".mlir")):
+        try:
+            return pathlib.Path(model).read_text(), {}
+        except OSError as error:
+            raise CompileError(f"{os.fspath(model)}: cannot be read: {error.strerror}") from error
+    if isinstance(model, str):
+        return model, {}
+    imported = _import_torch(model, example_inputs, kwargs, name)
+    return imported.text, imported.parameters
+
+
+def _import_torch(model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str) -> ImportedModel:
+    try:
+        import torch
+    except ImportError as error:
+        raise CompileError(f"found a model of type {type(model).__name__}, and PyTorch cannot be imported ({error}); install torch, or give MLIR text") from error
+    from wafer.frontends.torch import import_model
+
+    if example_inputs is None and isinstance(model, torch.nn.Module):
+        raise CompileError("found no example inputs, expected those of forward: wafer.compile(model, (x,))")
+    if isinstance(example_inputs, torch.Tensor):
+        example_inputs = (example_inputs,)
+    return import_model(model, example_inputs or (), kwargs, name)
+
+
+def _diagnostic(described: tuple) -> Diagnostic:
+    severity, message, file, line, column, notes = described
+    location = SourceLocation(file, line, column) if file and line else None
+    return Diagnostic(severity, message, location, tuple(_diagnostic(note) for note in notes))

@@ -1,0 +1,13 @@
+"""Lowerings of ATen operations, by kind; importing this package registers them."""
+
+from wafer.frontends.aten import (  # noqa: F401
+    attention,
+    contractions,
+    convolution,
+    elementwise,
+    indexing,
+    normalization,
+    pooling,
+    reductions,
+    shapes,
+)

@@ -1,0 +1,107 @@
+"""Pooling: reductions over windows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+
+from wafer.frontends import types
+from wafer.frontends.aten import reductions
+from wafer.frontends.aten.shapes import padded
+from wafer.frontends.body import Scalar
+from wafer.frontends.context import Context
+from wafer.frontends.registry import lowering
+from wafer.frontends.tensor import Tensor
+
+
+def _pooled(
+    ctx: Context, a: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int],
+    init: float | int, combine: Callable[..., Scalar], dtype: torch.dtype,
+) -> Tensor:  # fmt: skip
+    """Combines the elements of each window; `init` also fills what lies outside of the tensor."""
+    spatial = len(kernel)
+    lead = a.rank - spatial
+    out = ctx.shape[lead:]
+    # A window of ceil_mode may begin inside and end outside.
+    used = [(o - 1) * s + (k - 1) * d + 1 for o, s, k, d in zip(out, stride, kernel, dilation)]
+    high = [u - size - p for u, size, p in zip(used, a.shape[lead:], padding)]
+    a = padded(ctx, a, [0] * lead + list(padding), [0] * lead + high, init)
+    pixels = [f"d{lead + i}" for i in range(spatial)]
+    window = [f"d{lead + spatial + i}" for i in range(spatial)]
+    read = [f"d{i}" for i in range(lead)] + [f"{p} * {s} + {w} * {d}" for p, s, w, d in zip(pixels, stride, window, dilation)]
+    # The size of the window is that of an operand that is not read.
+    shape_of_window = ctx.writer.empty(tuple(kernel), dtype)
+    element = types.computed(dtype)
+    return ctx.writer.generic(
+        [(a, read), (shape_of_window, window)],
+        "p" * (lead + spatial) + "r" * spatial,
+        tuple(a.shape[:lead]) + tuple(out),
+        dtype,
+        lambda b, x, unread, total: combine(b, b.cast(x, element), total),
+        init=init,
+    )
+
+
+def _list(values: Sequence[int] | int, count: int) -> list[int]:
+    values = [values] if isinstance(values, int) else list(values)
+    return values * count if len(values) == 1 else values
+
+
+def _max_pool(ctx: Context, spatial: int, a: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]) -> tuple[Tensor, None]:
+    kernel, padding, dilation = (_list(values, spatial) for values in (kernel, padding, dilation))
+    stride = _list(stride, spatial) if stride else kernel
+    return _pooled(ctx, a, kernel, stride, padding, dilation, reductions.lowest(a.dtype), lambda b, x, total: b.maximum(x, total), a.dtype), None
+
+
+@lowering("aten.max_pool2d_with_indices.default")
+def _max_pool2d(ctx: Context, a: Tensor, kernel, stride=(), padding=0, dilation=1, ceil_mode: bool = False) -> tuple[Tensor, None]:
+    return _max_pool(ctx, 2, a, kernel, stride, padding, dilation)
+
+
+@lowering("aten.max_pool3d_with_indices.default")
+def _max_pool3d(ctx: Context, a: Tensor, kernel, stride=(), padding=0, dilation=1, ceil_mode: bool = False) -> tuple[Tensor, None]:
+    return _max_pool(ctx, 3, a, kernel, stride, padding, dilation)
+
+
+def _avg_pool(ctx: Context, spatial: int, a: Tensor, kernel, stride, padding, ceil_mode: bool, count_include_pad: bool, divisor: int | None) -> Tensor:
+    kernel, padding = _list(kernel, spatial), _list(padding, spatial)
+    stride = _list(stride, spatial) if stride else kernel
+    total = _pooled(ctx, a, kernel, stride, padding, [1] * spatial, 0, lambda b, x, t: b.add(x, t), types.widened(a.dtype))
+    if divisor or (not ceil_mode and (count_include_pad or not any(padding))):
+        number = divisor or math.prod(kernel)
+        return ctx.elementwise(lambda b, x: b.div(x, b.like(number, x)), total)
+    # How many elements a window holds differs at the edges: PyTorch says, by averaging the place's own share.
+    lead = a.rank - spatial
+    ones = torch.ones(1, 1, *a.shape[lead:])
+    pool = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}[spatial]
+    share = pool(ones, kernel, stride, padding, ceil_mode, count_include_pad)
+    count_inside = pool(ones, kernel, stride, padding, ceil_mode, True, 1) if spatial > 1 else pool(ones, kernel, stride, padding, ceil_mode, True) * kernel[0]
+    numbers = Tensor.of_constant((count_inside / share).round().reshape(ctx.shape[lead:]))
+    return ctx.elementwise(lambda b, x, n: b.div(x, n), total, numbers)
+
+
+@lowering("aten.avg_pool2d.default")
+def _avg_pool2d(ctx: Context, a: Tensor, kernel, stride=(), padding=0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Tensor:
+    return _avg_pool(ctx, 2, a, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+@lowering("aten.avg_pool3d.default")
+def _avg_pool3d(ctx: Context, a: Tensor, kernel, stride=(), padding=0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Tensor:
+    return _avg_pool(ctx, 3, a, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+@lowering("aten.avg_pool1d.default")
+def _avg_pool1d(ctx: Context, a: Tensor, kernel, stride=(), padding=0, ceil_mode: bool = False, count_include_pad: bool = True) -> Tensor:
+    return _avg_pool(ctx, 1, a, kernel, stride, padding, ceil_mode, count_include_pad, None)
+
+
+@lowering("aten._adaptive_avg_pool2d.default")
+def _adaptive_avg_pool2d(ctx: Context, a: Tensor, size: Sequence[int]) -> Tensor:
+    height, width = a.shape[-2:]
+    if height % size[0] or width % size[1]:
+        raise ctx.unsupported(f"averages {height}x{width} pixels to {size[0]}x{size[1]}, expected sizes that divide; use avg_pool2d")
+    kernel = [height // size[0], width // size[1]]
+    return _avg_pool(ctx, 2, a, kernel, kernel, 0, False, True, None)

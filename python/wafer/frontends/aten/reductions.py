@@ -1,0 +1,226 @@
+"""Sums, maxima and the like over dimensions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+
+from wafer.frontends import types
+from wafer.frontends.body import Body, Scalar
+from wafer.frontends.context import Context
+from wafer.frontends.registry import lowering
+from wafer.frontends.tensor import Tensor
+
+_ADD = lambda b, x, total: b.add(x, total)  # noqa: E731
+_MAX = lambda b, x, total: b.maximum(x, total)  # noqa: E731
+_MIN = lambda b, x, total: b.minimum(x, total)  # noqa: E731
+
+
+def _all_dims(tensor: Tensor, dims: Sequence[int] | int | None) -> list[int]:
+    if dims is None or dims == []:
+        return list(range(tensor.rank))
+    return [d % tensor.rank if tensor.rank else d for d in ([dims] if isinstance(dims, int) else dims)]
+
+
+def _finished(ctx: Context, reduced: Tensor, tensor: Tensor, dims: Sequence[int], keepdim: bool, dtype: torch.dtype | None = None) -> Tensor:
+    reduced = ctx.converted(reduced, dtype or ctx.dtype)
+    return ctx.with_kept(reduced, tensor.shape, dims) if keepdim and tensor.rank else reduced
+
+
+def count(tensor: Tensor, dims: Sequence[int]) -> int:
+    return math.prod(tensor.shape[d] for d in dims)
+
+
+def lowest(dtype: torch.dtype) -> float | int:
+    return -math.inf if dtype.is_floating_point else 0 if dtype == torch.bool else torch.iinfo(_stored_integer(dtype)).min
+
+
+def highest(dtype: torch.dtype) -> float | int:
+    return math.inf if dtype.is_floating_point else 1 if dtype == torch.bool else torch.iinfo(_stored_integer(dtype)).max
+
+
+def _stored_integer(dtype: torch.dtype) -> torch.dtype:
+    return torch.int32 if dtype == torch.int64 else dtype
+
+
+def total(ctx: Context, tensor: Tensor, dims: Sequence[int], before: Callable[[Body, Scalar], Scalar] | None = None) -> Tensor:
+    """Sum in f32 (or in whole numbers), without the dimensions."""
+    dtype = types.widened(tensor.dtype) if tensor.dtype.is_floating_point else torch.int64
+    return ctx.reduce(tensor, dims, 0, _ADD, before=before, dtype=dtype)
+
+
+def mean(ctx: Context, tensor: Tensor, dims: Sequence[int], before: Callable[[Body, Scalar], Scalar] | None = None) -> Tensor:
+    """Mean in f32, without the dimensions."""
+    number = count(tensor, dims)
+    return ctx.elementwise(lambda b, x: b.div(x, b.like(number, x)), total(ctx, tensor, dims, before), dtype=torch.float32)
+
+
+def maximum(ctx: Context, tensor: Tensor, dims: Sequence[int]) -> Tensor:
+    return ctx.reduce(tensor, dims, lowest(tensor.dtype), _MAX)
+
+
+@lowering("aten.sum.default", "aten.sum.dim_IntList")
+def _sum(ctx: Context, a: Tensor, dims: Sequence[int] | None = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
+    dims = _all_dims(a, dims)
+    if ctx.dtype.is_floating_point and not a.dtype.is_floating_point:
+        a = ctx.converted(a, ctx.dtype)
+    return _finished(ctx, total(ctx, a, dims), a, dims, keepdim)
+
+
+@lowering("aten.mean.default", "aten.mean.dim")
+def _mean(ctx: Context, a: Tensor, dims: Sequence[int] | None = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
+    dims = _all_dims(a, dims)
+    a = a if a.dtype.is_floating_point else ctx.converted(a, ctx.dtype)
+    return _finished(ctx, mean(ctx, a, dims), a, dims, keepdim)
+
+
+@lowering("aten.prod.default", "aten.prod.dim_int")
+def _prod(ctx: Context, a: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
+    dims = _all_dims(a, dim)
+    wide = types.widened(a.dtype) if a.dtype.is_floating_point else torch.int64
+    return _finished(ctx, ctx.reduce(a, dims, 1, lambda b, x, t: b.mul(x, t), dtype=wide), a, dims, keepdim)
+
+
+@lowering("aten.amax.default", "aten.max.default")
+def _amax(ctx: Context, a: Tensor, dims: Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
+    dims = _all_dims(a, dims)
+    return _finished(ctx, maximum(ctx, a, dims), a, dims, keepdim)
+
+
+@lowering("aten.amin.default", "aten.min.default")
+def _amin(ctx: Context, a: Tensor, dims: Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
+    dims = _all_dims(a, dims)
+    return _finished(ctx, ctx.reduce(a, dims, highest(a.dtype), _MIN), a, dims, keepdim)
+
+
+@lowering("aten.any.default", "aten.any.dim", "aten.any.dims")
+def _any(ctx: Context, a: Tensor, dims: Sequence[int] | int | None = None, keepdim: bool = False) -> Tensor:
+    dims = _all_dims(a, dims)
+    return _finished(ctx, ctx.reduce(ctx.converted(a, torch.bool), dims, 0, _MAX), a, dims, keepdim)
+
+
+@lowering("aten.all.default", "aten.all.dim", "aten.all.dims")
+def _all(ctx: Context, a: Tensor, dims: Sequence[int] | int | None = None, keepdim: bool = False) -> Tensor:
+    dims = _all_dims(a, dims)
+    return _finished(ctx, ctx.reduce(ctx.converted(a, torch.bool), dims, 1, _MIN), a, dims, keepdim)
+
+
+def variance(ctx: Context, a: Tensor, dims: Sequence[int], correction: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, variance (both f32, without the dimensions) and a minus its mean (f32)."""
+    average = mean(ctx, a, dims)
+    centred = ctx.elementwise(lambda b, x, m: b.sub(x, m), a, ctx.with_kept(average, a.shape, dims), dtype=torch.float32)
+    squares = total(ctx, centred, dims, before=lambda b, x: b.mul(x, x))
+    number = max(count(a, dims) - correction, 0)
+    return average, ctx.elementwise(lambda b, x: b.div(x, b.like(number, x)), squares, dtype=torch.float32), centred
+
+
+@lowering("aten.var.correction", "aten.var.dim")
+def _var(ctx: Context, a: Tensor, dims: Sequence[int] | None = None, unbiased: bool = True, *, correction: float | None = None, keepdim: bool = False) -> Tensor:
+    dims = _all_dims(a, dims)
+    correction = float(unbiased) if correction is None else correction
+    return _finished(ctx, variance(ctx, a, dims, correction)[1], a, dims, keepdim)
+
+
+@lowering("aten.var_mean.correction")
+def _var_mean(ctx: Context, a: Tensor, dims: Sequence[int] | None = None, *, correction: float | None = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    dims = _all_dims(a, dims)
+    average, spread, _ = variance(ctx, a, dims, 1 if correction is None else correction)
+    return tuple(_finished(ctx, t, a, dims, keepdim) for t in (spread, average))
+
+
+@lowering("aten.linalg_vector_norm.default")
+def _vector_norm(ctx: Context, a: Tensor, ord: float = 2, dims: Sequence[int] | None = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
+    dims = _all_dims(a, dims)
+    if ord == 2:
+        squares = total(ctx, a, dims, before=lambda b, x: b.mul(x, x))
+        norm = ctx.elementwise(lambda b, x: b.apply("math.sqrt", x), squares, dtype=torch.float32)
+    elif ord == 1:
+        norm = total(ctx, a, dims, before=lambda b, x: b.abs(x))
+    elif ord == math.inf:
+        norm = ctx.reduce(a, dims, 0, _MAX, before=lambda b, x: b.abs(x))
+    else:
+        raise ctx.unsupported(f"has the norm {ord}, expected 1, 2 or inf")
+    return _finished(ctx, norm, a, dims, keepdim)
+
+
+# Places of maxima
+
+
+def _place_of(ctx: Context, a: Tensor, best: Tensor, dim: int) -> Tensor:
+    """The first index along `dim` at which `a` is `best`, or NaN."""
+    best = ctx.with_kept(best, a.shape, [dim])
+    kept = [d for d in range(a.rank) if d != dim]
+    place = {d: f"d{i}" for i, d in enumerate(kept + [dim])}
+    indices = [place[d] for d in range(a.rank)]
+    if dim not in a.dims:
+        a = ctx.writer.plain(a)
+
+    def body(b: Body, x: Scalar, top: Scalar, first: Scalar) -> Scalar:
+        x, top = (b.cast(value, types.computed(types.widened(a.dtype))) for value in (x, top))
+        found = b.compare("eq", x, top)
+        if x.is_float:
+            found = b.apply("arith.ori", found, b.is_nan(x))
+        here = b.cast(b.index(a.rank - 1), "i32")
+        return b.minimum(first, b.select(found, here, b.const(types.INT32_MAX, "i32")))
+
+    return ctx.writer.generic(
+        [(a, indices), (best.expanded(a.shape), indices)], "p" * len(kept) + "r", tuple(a.shape[d] for d in kept), torch.int64, body, init=types.INT32_MAX
+    )
+
+
+def _extreme_with_place(ctx: Context, a: Tensor, dim: int, keepdim: bool, init: float | int, combine: Callable[..., Scalar]) -> tuple[Tensor, Tensor]:
+    if a.rank == 0:
+        return a, Tensor.of_constant(torch.tensor(0))
+    dim %= a.rank
+    best = ctx.reduce(a, [dim], init, combine)
+    place = _place_of(ctx, a, best, dim)
+    return _finished(ctx, best, a, [dim], keepdim, a.dtype), _finished(ctx, place, a, [dim], keepdim, torch.int64)
+
+
+@lowering("aten.max.dim")
+def _max_dim(ctx: Context, a: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    return _extreme_with_place(ctx, a, dim, keepdim, lowest(a.dtype), _MAX)
+
+
+@lowering("aten.min.dim")
+def _min_dim(ctx: Context, a: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    return _extreme_with_place(ctx, a, dim, keepdim, highest(a.dtype), _MIN)
+
+
+def _place(ctx: Context, a: Tensor, dim: int | None, keepdim: bool, init: float | int, combine: Callable[..., Scalar]) -> Tensor:
+    if dim is None:
+        a, dim, keepdim = ctx.writer.reshape(a, (math.prod(a.shape),)), 0, False
+    return _extreme_with_place(ctx, a, dim, keepdim, init, combine)[1]
+
+
+@lowering("aten.argmax.default")
+def _argmax(ctx: Context, a: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    return _place(ctx, a, dim, keepdim, lowest(a.dtype), _MAX)
+
+
+@lowering("aten.argmin.default")
+def _argmin(ctx: Context, a: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    return _place(ctx, a, dim, keepdim, highest(a.dtype), _MIN)
+
+
+@lowering("aten.cumsum.default")
+def _cumsum(ctx: Context, a: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
+    """Each element as a sum of its own: more work than a scan, but one plain reduction."""
+    if a.rank == 0:
+        return ctx.converted(a, ctx.dtype)
+    dim %= a.rank
+    if dim not in a.dims:
+        a = ctx.writer.plain(a)
+    wide = types.widened(ctx.dtype)
+    element = types.computed(wide)
+    source = [f"d{a.rank}" if d == dim else f"d{d}" for d in range(a.rank)]
+
+    def body(b: Body, x: Scalar, sum_so_far: Scalar) -> Scalar:
+        x = b.cast(b.cast(x, types.computed(a.dtype)), element)
+        later = b.emit(f"arith.cmpi ugt, {b.index(a.rank).name}, {b.index(dim).name} : index", "i1")
+        return b.select(later, sum_so_far, b.add(sum_so_far, x))
+
+    result = ctx.writer.generic([(a, source)], "p" * a.rank + "r", a.shape, wide, body, init=0, results=[f"d{d}" for d in range(a.rank)])
+    return ctx.converted(result, ctx.dtype)

@@ -1,0 +1,281 @@
+"""PyTorch: a walk over an exported program that writes one function of linalg, tensor, arith and math.
+
+Parameters are arguments of the function and never in the text. Whatever does not depend on inputs or parameters (masks, positions) is computed
+here and becomes a constant.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import operator
+import warnings
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind, TensorArgument
+from torch.utils import _pytree as pytree
+
+from wafer.errors import CompileError, Diagnostic, SourceLocation, UnsupportedOpError, WaferError
+from wafer.frontends import aten, locations, registry, types  # noqa: F401 - aten registers the lowerings
+from wafer.frontends.context import Context
+from wafer.frontends.tensor import Tensor
+from wafer.frontends.writer import FunctionWriter
+
+# Kept whole: their lowerings are shorter than what PyTorch makes of them.
+_NOT_DECOMPOSED = (
+    torch.ops.aten.linear.default,
+    torch.ops.aten.matmul.default,
+    torch.ops.aten.silu.default,
+    torch.ops.aten.softplus.default,
+    torch.ops.aten.hardswish.default,
+    torch.ops.aten.scaled_dot_product_attention.default,
+)
+
+# Checks of PyTorch's own, which export has already made.
+_NO_EFFECT = {"aten._assert_tensor_metadata.default", "aten._assert_scalar.default", "aten._assert_async.msg", "aten.sym_constrain_range_for_size.default"}
+
+# Operations whose result depends on the shape of their tensor only.
+_OF_SHAPE = {
+    "aten.full_like.default", "aten.zeros_like.default", "aten.ones_like.default", "aten.empty_like.default",
+    "aten.new_full.default", "aten.new_zeros.default", "aten.new_ones.default", "aten.new_empty.default",
+}  # fmt: skip
+
+_RANDOM = ("aten.bernoulli", "aten.native_dropout", "aten.dropout", "aten.rand", "aten.normal", "aten.multinomial", "aten.exponential")
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorInfo:
+    """An input or output of the model."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportedModel:
+    """MLIR text, and the tensors behind the names in it."""
+
+    text: str
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    parameters: Mapping[str, torch.Tensor]
+
+
+def import_model(model: torch.nn.Module | torch.export.ExportedProgram, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None, name: str = "forward") -> ImportedModel:
+    """Write a model as an MLIR function called `name`.
+
+    Args:    model: a module in eval mode, or a program exported from one. args, kwargs: example inputs; their shapes are those of the function.
+    Returns: the text and the parameters that it names; they share memory with the model.
+    Raises:  UnsupportedOpError for an operation, type or shape without a lowering; CompileError when PyTorch cannot export the model.
+    """
+    caller = locations.of_caller()
+    exported = model if isinstance(model, torch.export.ExportedProgram) else _export(model, args, kwargs or {}, caller)
+    table = torch.export.default_decompositions()
+    for op in _NOT_DECOMPOSED:
+        table.pop(op, None)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore", FutureWarning)
+        exported = exported.run_decompositions(table)
+    source = locations.of_forward(model) if isinstance(model, torch.nn.Module) else None
+    return _Importer(exported, name, source or caller).run()
+
+
+def _export(model: torch.nn.Module, args: Sequence[object], kwargs: Mapping[str, object], caller: SourceLocation | None) -> torch.export.ExportedProgram:
+    if not isinstance(model, torch.nn.Module):
+        raise CompileError(f"found a model of type {type(model).__name__}, expected a torch.nn.Module, an ExportedProgram or MLIR text")
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore", FutureWarning)
+            return torch.export.export(model, tuple(args), dict(kwargs))
+    except Exception as error:  # export raises nearly any type
+        message = f"torch.export cannot trace the model: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
+        raise CompileError(Diagnostic("error", message, locations.of_exception(error) or caller)) from error
+
+
+class _Importer:
+    def __init__(self, exported: torch.export.ExportedProgram, name: str, source: SourceLocation | None):
+        self._exported = exported
+        self._source = source
+        self._writer = FunctionWriter(name)
+        self._values: dict[torch.fx.Node, object] = {}
+        self._inputs: list[TensorInfo] = []
+        self._outputs: list[TensorInfo] = []
+        self._parameters: dict[str, torch.Tensor] = {}
+
+    def run(self) -> ImportedModel:
+        self._add_placeholders()
+        for node in self._exported.graph.nodes:
+            if node.op == "call_function":
+                self._import_node(node)
+            elif node.op not in ("placeholder", "output"):
+                raise self._refused(node, f"is a '{node.op}', expected a graph of ATen operations without submodules")
+        text = self._finish()
+        return ImportedModel(text, tuple(self._inputs), tuple(self._outputs), self._parameters)
+
+    # Arguments
+
+    def _add_placeholders(self) -> None:
+        specs = {spec.arg.name: spec for spec in self._exported.graph_signature.input_specs if hasattr(spec.arg, "name")}
+        for node in self._exported.graph.find_nodes(op="placeholder"):
+            spec = specs[node.name]
+            if not isinstance(spec.arg, TensorArgument):
+                self._values[node] = spec.arg.value if isinstance(spec.arg, ConstantArgument) else None
+                continue
+            data = self._exported.state_dict.get(spec.target) if spec.target else None
+            if data is None and spec.target:
+                data = self._exported.constants.get(spec.target)
+            is_weight = spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.persistent is not False and data is not None and data.is_floating_point()
+            if spec.kind == InputKind.USER_INPUT:
+                self._values[node] = self._argument(node, node.name, "input")
+                self._inputs.append(TensorInfo(node.name, tuple(node.meta["val"].shape), node.meta["val"].dtype))
+            elif is_weight and node.users:
+                self._values[node] = self._argument(node, spec.target, "parameter")
+                self._parameters[spec.target] = data.detach()
+            elif node.users:
+                # Masks, positions and the like: part of the program, as they are part of no checkpoint or hold no weights.
+                self._values[node] = Tensor.of_constant(data.detach())
+
+    def _argument(self, node: torch.fx.Node, name: str, role: str) -> Tensor:
+        self._writer.place(node.name, name, self._source)
+        ((shape, dtype),) = self._results_of(node, f"{role} '{name}'")
+        return self._writer.argument(node.name, shape, dtype, name, role, self._source)
+
+    # Nodes
+
+    def _import_node(self, node: torch.fx.Node) -> None:
+        op = str(node.target)
+        if node.target is operator.getitem:
+            self._values[node] = self._item(node)
+            return
+        if op in _NO_EFFECT or (not node.users and not op.startswith("higher_order")):
+            return
+        args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: self._values[n])
+        results = self._results_of(node, f"'{op}' (node '{node.name}')")
+        source = locations.of_node(node) or self._source
+        self._writer.place(node.name, "/".join(filter(None, [locations.module_path(node), node.name])), source)
+        if op.startswith(_RANDOM):
+            raise self._refused(node, "draws random numbers, which an inference program does not; call model.eval() before compiling")
+        context = Context(self._writer, op, node.name, source, results)
+        if op in _OF_SHAPE:
+            self._values[node] = self._constant_of_shape(node, results[0])
+        elif isinstance(node.target, torch._ops.OpOverload) and _is_constant((args, kwargs)):
+            self._values[node] = self._folded(node, args, kwargs)
+        else:
+            lower = registry.find(op)
+            if lower is None:
+                raise self._unknown(node, op)
+            try:
+                self._values[node] = lower(context, *args, **kwargs)
+            except UnsupportedOpError:
+                raise
+            except WaferError as error:
+                raise self._refused(node, str(error)) from error
+
+    def _item(self, node: torch.fx.Node) -> object:
+        value = self._values[node.args[0]][node.args[1]]
+        if value is None and node.users:
+            raise self._refused(node.args[0], f"gives a result number {node.args[1]} that is used, expected a model that does not use it")
+        return value
+
+    def _folded(self, node: torch.fx.Node, args: object, kwargs: object) -> object:
+        values = pytree.tree_map(lambda v: v.constant if isinstance(v, Tensor) else v, (args, kwargs), is_leaf=lambda v: isinstance(v, Tensor))
+        with torch.no_grad():
+            result = node.target(*values[0], **values[1])
+        return pytree.tree_map(lambda v: Tensor.of_constant(v) if isinstance(v, torch.Tensor) else v, result)
+
+    def _constant_of_shape(self, node: torch.fx.Node, result: tuple[tuple[int, ...], torch.dtype]) -> Tensor:
+        name = str(node.target).split(".")[1]
+        number = 1 if "ones" in name else 0
+        if name == "full_like":
+            number = node.args[1]
+        elif name == "new_full":
+            number = node.args[2]
+        if not isinstance(number, (int, float, bool)):
+            raise self._refused(node, "fills with a number that is computed, expected a constant")
+        return Tensor.of_constant(torch.full(result[0], number, dtype=result[1]))
+
+    def _results_of(self, node: torch.fx.Node, what: str) -> tuple[tuple[tuple[int, ...], torch.dtype], ...]:
+        """Shapes and types of a node's tensors, checked."""
+        value = node.meta.get("val")
+        values = value if isinstance(value, (tuple, list)) else (value,)
+        results = []
+        for tensor in values:
+            if not isinstance(tensor, torch.Tensor):
+                if isinstance(tensor, (torch.SymInt, torch.SymFloat, torch.SymBool)):
+                    raise self._refused(node, "gives a number that depends on data, expected static shapes and no .item()", what)
+                results.append(((), torch.float32))
+                continue
+            if any(not isinstance(size, int) for size in tensor.shape):
+                raise self._refused(node, f"has shape {list(tensor.shape)}, expected a static shape; export without dynamic_shapes and without operations such as nonzero", what)
+            if tensor.layout != torch.strided:
+                raise self._refused(node, f"has layout {tensor.layout}, expected a dense tensor", what)
+            # What is never read, and what is folded, may have any type.
+            if not types.is_supported(tensor.dtype) and self._is_computed(node):
+                known = ", ".join(str(dtype).removeprefix("torch.") for dtype in types.STORED)
+                raise self._refused(node, f"has elements of type {str(tensor.dtype).removeprefix('torch.')}, expected {known}; convert the model, e.g. with .float()", what)
+            results.append((tuple(tensor.shape), tensor.dtype))
+        return tuple(results)
+
+    def _is_computed(self, node: torch.fx.Node) -> bool:
+        if node.op == "placeholder":
+            return True
+        if str(node.target) in _OF_SHAPE:
+            return False
+        return not _is_constant(torch.fx.node.map_arg((node.args, node.kwargs), lambda n: self._values[n]))
+
+    # Errors
+
+    def _refused(self, node: torch.fx.Node, reason: str, what: str | None = None) -> UnsupportedOpError:
+        op = str(node.target)
+        return UnsupportedOpError(op, f"{what or f'{op!r} (node {node.name!r})'} {reason}", locations.of_node(node) or self._source)
+
+    def _unknown(self, node: torch.fx.Node, op: str) -> UnsupportedOpError:
+        near = registry.nearest(op)
+        known = f"; nearest supported operations: {', '.join(near)}" if near else f"; {len(registry.supported())} operations are supported, see wafer.supported_ops()"
+        hint = ", which a program for inference does not need; call model.eval() before compiling" if "functional" in op or "backward" in op else ""
+        return self._refused(node, f"has no lowering{hint}{known}")
+
+    # Results
+
+    def _finish(self) -> str:
+        signature = self._exported.graph_signature
+        specs = signature.output_specs
+        for spec in specs:
+            if spec.kind != OutputKind.USER_OUTPUT:
+                raise UnsupportedOpError(
+                    "output", f"the model changes '{spec.target}' while it runs ({spec.kind.name.lower()}), expected a model that only computes; call model.eval()", self._source
+                )
+        output = next(iter(self._exported.graph.find_nodes(op="output")))
+        names = _output_names(self._exported.call_spec.out_spec)
+        taken = {info.name for info in self._inputs} | set(self._parameters)
+        results = []
+        for name, node in zip(names, output.args[0]):
+            if not isinstance(node, torch.fx.Node):
+                continue  # None and numbers are not results of a program
+            value = self._values[node]
+            unique, count = name, 0
+            while unique in taken:
+                count += 1
+                unique = f"{name}_{count}"
+            taken.add(unique)
+            results.append((unique, value))
+            self._outputs.append(TensorInfo(unique, value.shape, value.dtype))
+        if not results:
+            raise CompileError(Diagnostic("error", "the model returns no tensor, expected at least one", self._source))
+        return self._writer.finish(results, self._source)
+
+
+def _is_constant(values: object) -> bool:
+    leaves = pytree.tree_leaves(values, is_leaf=lambda v: isinstance(v, Tensor))
+    return all(leaf.constant is not None for leaf in leaves if isinstance(leaf, Tensor))
+
+
+def _output_names(spec: pytree.TreeSpec) -> list[str]:
+    """"output" for one result, "output0", ... for a sequence, keys joined by dots for anything else."""
+    leaves = pytree.tree_flatten_with_path(pytree.tree_unflatten(list(range(spec.num_leaves)), spec))[0]
+    names = []
+    for path, _ in leaves:
+        parts = [str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key)))) for key in path]
+        names.append("output" + parts[0] if len(parts) == 1 and parts[0].isdigit() else ".".join(parts) or "output")
+    return names

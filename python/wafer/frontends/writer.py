@@ -1,0 +1,285 @@
+"""The text of one MLIR function, operation by operation. Knows types, maps and locations, and nothing of ATen."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+
+import torch
+
+from wafer.errors import SourceLocation
+from wafer.frontends import types
+from wafer.frontends.body import Body, Scalar
+from wafer.frontends.constants import dense_text
+from wafer.frontends.tensor import Tensor
+
+BodyFunction = Callable[..., Scalar]
+
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_$.-]")
+
+
+class FunctionWriter:
+    """Emits at the end of the function. `place` sets source and names of what follows."""
+
+    def __init__(self, name: str):
+        self._name = name
+        self._names: set[str] = set()
+        self._hint = "v"
+        self._lines: list[str] = []
+        self._arguments: list[str] = []
+        self._scalars = 0
+        self._location = "loc(unknown)"
+        self._locations: dict[str, str] = {}
+        self._constants: dict[int, tuple[Tensor, str]] = {}
+
+    # Names and locations
+
+    def place(self, hint: str, label: str, source: SourceLocation | None) -> None:
+        """What follows computes `hint` and comes from `source`; reports call it `label`."""
+        self._hint = hint
+        self._location = self._location_of(label, source)
+
+    def _location_of(self, label: str, source: SourceLocation | None) -> str:
+        file = f"{json.dumps(source.file, ensure_ascii=False)}:{source.line}:{source.column}" if source else "unknown"
+        text = f"fused<{json.dumps(label, ensure_ascii=False)}>[{file}]"
+        alias = self._locations.setdefault(text, f"#loc{len(self._locations)}")
+        return f"loc({alias})"
+
+    def _fresh(self, hint: str) -> str:
+        base = _NOT_IN_NAMES.sub("_", hint)
+        if not re.match(r"[A-Za-z_$.-]", base) or re.fullmatch(r"s\d+", base):
+            base = "_" + base  # a name of digits would be a number, and s0, s1, ... are the scalars of bodies
+        name, count = base, 0
+        while name in self._names:
+            count += 1
+            name = f"{base}.{count}"
+        self._names.add(name)
+        return "%" + name
+
+    def _fresh_scalar(self) -> str:
+        self._scalars += 1
+        return f"%s{self._scalars - 1}"
+
+    # Arguments, results, the whole
+
+    def argument(self, hint: str, shape: tuple[int, ...], dtype: torch.dtype, graph_name: str, role: str, source: SourceLocation | None) -> Tensor:
+        tensor = Tensor.of(self._fresh(hint), shape, dtype)
+        attributes = f"{{graph.name = {json.dumps(graph_name, ensure_ascii=False)}, graph.role = {json.dumps(role)}}}"
+        self._arguments.append(f"{tensor.name}: {tensor.type} {attributes} {self._location_of(graph_name, source)}")
+        return tensor
+
+    def finish(self, results: Sequence[tuple[str, Tensor]], source: SourceLocation | None) -> str:
+        """Returns the named results and gives the text of the module."""
+        self.place("result", self._name, source)
+        values = [self.plain(tensor) for _, tensor in results]
+        kinds = ", ".join(value.type for value in values)
+        named = ", ".join(f"{v.type} {{graph.name = {json.dumps(n, ensure_ascii=False)}}}" for (n, _), v in zip(results, values))
+        self._lines.append(f"    func.return{' ' + ', '.join(v.name for v in values) + ' : ' + kinds if values else ''} {self._location}")
+        indent = ",\n" + " " * (len(self._name) + 14)
+        aliases = [f"{alias} = loc({text})" for text, alias in self._locations.items()]
+        head = f"  func.func @{self._name}({indent.join(self._arguments)}) -> ({named}) {{"
+        return "\n".join(aliases + [f"module {{", head] + self._lines + [f"  }} {self._location}", f"}} {self._location}", ""])
+
+    # Operations
+
+    def emit(self, text: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """An operation that makes one tensor; `text` is everything after the equals sign."""
+        tensor = Tensor.of(self._fresh(self._hint), shape, dtype)
+        self._lines.append(f"    {tensor.name} = {text} {self._location}")
+        return tensor
+
+    def read(self, tensor: Tensor) -> Tensor:
+        """The tensor, with its value in the IR if it is a constant."""
+        if tensor.name is not None:
+            return tensor
+        _, name = self._constants.get(id(tensor.constant), (None, None))
+        if name is None:
+            name = self._fresh("constant")
+            text = f"arith.constant {dense_text(tensor.constant)} : {tensor.type}"
+            self._lines.append(f"    {name} = {text} {self._location}")
+            # The tensor is kept, so that its id stays its own.
+            self._constants[id(tensor.constant)] = (tensor, name)
+        return Tensor(name, tensor.stored, tensor.shape, tensor.dims, tensor.dtype, tensor.constant)
+
+    def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        return self.emit(f"tensor.empty() : {types.tensor_type(shape, types.stored(dtype))}", shape, dtype)
+
+    def filled(self, value: float | int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """A tensor of one number, as the first value of a reduction."""
+        element = types.stored(dtype)
+        empty = self.empty(shape, dtype)
+        scalar = self._fresh(self._hint)
+        self._lines.append(f"    {scalar} = arith.constant {types.literal(value, element)} : {element} {self._location}")
+        return self.emit(f"linalg.fill ins({scalar} : {element}) outs({empty.name} : {empty.type}) -> {empty.type}", shape, dtype)
+
+    def generic(
+        self,
+        inputs: Sequence[tuple[Tensor, Sequence[str]]],
+        iterators: str,
+        shape: tuple[int, ...],
+        dtype: torch.dtype,
+        body: BodyFunction,
+        *,
+        results: Sequence[str] | None = None,
+        init: float | int | Tensor | None = None,
+    ) -> Tensor:
+        """A linalg.generic with one result.
+
+        `iterators` has a letter per loop, "p" or "r"; loops are d0, d1, ... in maps. Each input comes with the indices at which it is read, one
+        affine expression per dimension; `results` are those of the result, by default the parallel loops. `body` gets a Body and a scalar per
+        input, and one for the result if there is an `init`: a number, or the tensor to start from. What it returns is converted to the result's
+        type.
+        """
+        loops = ", ".join(f"d{i}" for i in range(len(iterators)))
+        if results is None:
+            results = [f"d{i}" for i, kind in enumerate(iterators) if kind == "p"]
+        read = [(self.read(tensor), indices) for tensor, indices in inputs]
+        if isinstance(init, Tensor):
+            out = self.plain(init)
+        else:
+            out = self.empty(shape, dtype) if init is None else self.filled(init, shape, dtype)
+        maps = [tensor.map_results(list(indices)) for tensor, indices in read] + [list(results)]
+        maps_text = ", ".join(f"affine_map<({loops}) -> ({', '.join(exprs)})>" for exprs in maps)
+        kinds = ", ".join(f'"{"parallel" if kind == "p" else "reduction"}"' for kind in iterators)
+        ins = f" ins({', '.join(t.name for t, _ in read)} : {', '.join(t.type for t, _ in read)})" if read else ""
+
+        writer = Body(self._fresh_scalar, self._location)
+        arguments = [Scalar(self._fresh_scalar(), tensor.element) for tensor, _ in read] + [Scalar(self._fresh_scalar(), out.element)]
+        value = body(writer, *(arguments if init is not None else arguments[:-1]))
+        value = writer.cast(value, out.element)
+        block = ", ".join(f"{scalar.name}: {scalar.type} {self._location}" for scalar in arguments)
+
+        result = Tensor.of(self._fresh(self._hint), shape, dtype)
+        self._lines.append(f"    {result.name} = linalg.generic {{indexing_maps = [{maps_text}], iterator_types = [{kinds}]}}")
+        self._lines.append(f"       {ins} outs({out.name} : {out.type}) {{")
+        self._lines.append(f"    ^bb0({block}):")
+        self._lines.extend(writer.lines)
+        self._lines.append(f"      linalg.yield {value.name} : {value.type} {self._location}")
+        self._lines.append(f"    }} -> {result.type} {self._location}")
+        return result
+
+    # Shapes
+
+    def plain(self, tensor: Tensor) -> Tensor:
+        """The tensor as an SSA value of its own shape; transposes or repeats the elements if its map asks for that."""
+        tensor = self.read(tensor)
+        if tensor.is_plain:
+            return tensor
+        kept = [d for d in tensor.dims if d is not None]
+        long_dims = {d for d, size in enumerate(tensor.shape) if size != 1}
+        if 0 in tensor.shape:
+            return self.empty(tensor.shape, tensor.dtype)
+        if not long_dims <= set(kept):  # some repeat
+            identity = [f"d{d}" for d in range(tensor.rank)]
+            return self.generic([(tensor, identity)], "p" * tensor.rank, tensor.shape, tensor.dtype, lambda b, x: x)
+        # Without repeats: take dimensions of size one out of both sides, transpose, put them back.
+        order = [d for d in kept if d in long_dims]
+        wanted = sorted(order)
+        value = self.reshape(Tensor.of(tensor.name, tensor.stored, tensor.dtype), tuple(tensor.shape[d] for d in order))
+        if order != wanted:
+            permutation = [order.index(d) for d in wanted]
+            shape = tuple(tensor.shape[d] for d in wanted)
+            empty = self.empty(shape, tensor.dtype)
+            value = self.emit(
+                f"linalg.transpose ins({value.name} : {value.type}) outs({empty.name} : {empty.type}) permutation = {permutation}", shape, tensor.dtype
+            )
+        return self.reshape(value, tensor.shape)
+
+    def reshape(self, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """The elements in row-major order under another shape."""
+        shape = tuple(shape)
+        units = tensor.with_units(shape) if tensor.name is not None and not tensor.is_plain else None
+        if units is not None:
+            return units
+        value = self.plain(tensor)
+        if value.shape == shape:
+            return value
+        if 0 in shape:
+            return self.empty(shape, tensor.dtype)
+        groups = _reassociation(value.shape, shape)
+        middle = tuple(_product(value.shape[i] for i in source) for source, _ in groups)
+        if middle != value.shape:
+            merged = [list(source) for source, _ in groups]
+            value = self.emit(f"tensor.collapse_shape {value.name} {_groups_text(merged)} : {value.type} into {types.tensor_type(middle, value.element)}", middle, value.dtype)
+        if middle != shape:
+            split = [list(target) for _, target in groups]
+            value = self.emit(
+                f"tensor.expand_shape {value.name} {_groups_text(split)} output_shape {list(shape)} : {value.type} into {types.tensor_type(shape, value.element)}",
+                shape,
+                value.dtype,
+            )
+        return value
+
+    def pad(self, tensor: Tensor, low: Sequence[int], high: Sequence[int], value: float | int, shape: tuple[int, ...]) -> Tensor:
+        """`tensor`, which is plain, with `value` around it."""
+        element = tensor.element
+        indices = ", ".join(f"{self._fresh_scalar()}: index {self._location}" for _ in shape)
+        scalar = self._fresh_scalar()
+        result = Tensor.of(self._fresh(self._hint), shape, tensor.dtype)
+        self._lines.append(f"    {result.name} = tensor.pad {tensor.name} low{list(low)} high{list(high)} {{")
+        self._lines.append(f"    ^bb0({indices}):")
+        self._lines.append(f"      {scalar} = arith.constant {types.literal(value, element)} : {element} {self._location}")
+        self._lines.append(f"      tensor.yield {scalar} : {element} {self._location}")
+        self._lines.append(f"    }} : {tensor.type} to {result.type} {self._location}")
+        return result
+
+    def extract_slice(self, tensor: Tensor, offsets: Sequence[int], sizes: Sequence[int], strides: Sequence[int]) -> Tensor:
+        """A slice; dimensions that only repeat are just shortened."""
+        tensor = self.read(tensor)
+
+        def along(values: Sequence[int], otherwise: int) -> list[int]:
+            return [otherwise if d is None else values[d] for d in tensor.dims]
+
+        stored = tuple(along(sizes, 1))
+        if stored != tensor.stored:
+            value = self.emit(
+                f"tensor.extract_slice {tensor.name}{along(offsets, 0)} {list(stored)} {along(strides, 1)} : {tensor.type} to "
+                f"{types.tensor_type(stored, tensor.element)}",
+                stored,
+                tensor.dtype,
+            )
+        else:
+            value = tensor
+        return Tensor(value.name, stored, tuple(sizes), tensor.dims, tensor.dtype)
+
+
+def _product(sizes) -> int:
+    result = 1
+    for size in sizes:
+        result *= size
+    return result
+
+
+def _groups_text(groups: list[list[int]]) -> str:
+    return str(groups)
+
+
+def _reassociation(source: tuple[int, ...], target: tuple[int, ...]) -> list[tuple[range, range]]:
+    """The finest groups of consecutive dimensions with the same number of elements on both sides. A rank-0 side gives no group."""
+    if not source or not target:
+        return []
+    groups = []
+    i = j = 0
+    while i < len(source) or j < len(target):
+        first_i, first_j = i, j
+        left = right = 1
+        if i < len(source):
+            left, i = source[i], i + 1
+        if j < len(target):
+            right, j = target[j], j + 1
+        while left != right:
+            if left < right:
+                left, i = left * source[i], i + 1
+            else:
+                right, j = right * target[j], j + 1
+        groups.append((range(first_i, i), range(first_j, j)))
+    # A group that is empty on one side holds only ones on the other: they go to the group before (the first group is never empty).
+    merged: list[tuple[range, range]] = []
+    for left_dims, right_dims in groups:
+        if merged and (not left_dims or not right_dims):
+            previous_left, previous_right = merged[-1]
+            merged[-1] = (range(previous_left.start, left_dims.stop), range(previous_right.start, right_dims.stop))
+        else:
+            merged.append((left_dims, right_dims))
+    return merged

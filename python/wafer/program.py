@@ -1,0 +1,214 @@
+"""A compiled model: an executable, its weights, and the sessions that run it."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from wafer import _native, arrays
+from wafer.errors import ExecutableError, RuntimeError  # noqa: A004
+from wafer.stats import OpStats, Stats
+
+Path = str | os.PathLike
+Weights = Path | Sequence[Path] | Mapping[str, object]
+
+
+class TensorInfo(NamedTuple):
+    """An input, output or weight; `dtype` as "f32"."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class Program:
+    """Made by wafer.compile or wafer.load. Call it with the model's inputs.
+
+    `engine` is "functional" (fast, the default) or "cycle" (counts time); both give the same bits. `threads` changes speed, never results.
+    Weights that came from a model in memory are shared with it: a later change of the model is seen by the next call.
+    A program may be called from several threads; the calls run one after another.
+    """
+
+    def __init__(self, executable: bytes, *, engine: str = "functional", threads: int = 1, mlir: str | None = None):
+        """Use wafer.compile or wafer.load. Raises ExecutableError when `executable` breaks a rule of the machine."""
+        native = _native.module()
+        self._executable = executable
+        self._verified = native.Program(executable)
+        description = self._verified.describe()
+        self.machine: str = description["machine"]
+        self._grid = (description["width"], description["height"])
+        self._weight_colours = description["weight_colours_proved"]
+        if len(description["entries"]) != 1:
+            raise ExecutableError(f"found {len(description['entries'])} entries, expected one")
+        entry = description["entries"][0]
+        self.entry: str = entry["name"]
+        self.inputs = tuple(TensorInfo(*info) for info in entry["inputs"])
+        self.outputs = tuple(TensorInfo(*info) for info in entry["outputs"])
+        self.weights = tuple(TensorInfo(*info) for info in description["weights"])
+        self.ops = tuple(OpStats(**op) for op in description["ops"])
+        self.engine = engine
+        self.threads = threads
+        self.mlir = mlir
+        self._pairs: dict[str, arrays.Pair] = {}
+        self._files: list[str] = []
+        self._sessions: dict[tuple, object] = {}
+        self._lock = threading.Lock()
+        self._stats: Stats | None = None
+
+    # Weights
+
+    def set_weights(self, weights: Weights) -> Program:
+        """Give the program its weights.
+
+        Args:   weights: safetensors files, or tensors by name such as a state dict, which may hold more than the program needs.
+        Raises: RuntimeError for a damaged file, and for a weight of another type or shape than the program expects.
+        """
+        with self._lock:
+            self._sessions.clear()
+            if isinstance(weights, Mapping):
+                needed = {info.name: info for info in self.weights}
+                for name in needed.keys() & weights.keys():
+                    what = f"weight '{name}'"
+                    self._pairs[name] = arrays.converted(arrays.pair_of(weights[name], what), needed[name].dtype, what)
+            else:
+                paths = [weights] if isinstance(weights, (str, os.PathLike)) else list(weights)
+                self._files = [os.fspath(path) for path in paths]
+                self._pairs.clear()
+            self._session(self.engine, self.threads, "", None)  # refuses wrong weights now and not at the first call
+        return self
+
+    def save_weights(self, path: Path) -> None:
+        """Write all weights of the program as one safetensors file. Raises RuntimeError when some were never given."""
+        native = _native.module()
+        pairs = dict(self._pairs)
+        for file in self._files:
+            pairs = native.read_safetensors(file) | pairs
+        missing = [info.name for info in self.weights if info.name not in pairs]
+        if missing:
+            raise RuntimeError(f"found no values for the weights {', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}; give them with set_weights")
+        native.write_safetensors(os.fspath(path), {info.name: pairs[info.name] for info in self.weights})
+
+    # Running
+
+    def __call__(self, *args: object, engine: str | None = None, threads: int | None = None, **inputs: object):
+        """Run the program.
+
+        Args:    inputs in the model's order, or by name. engine, threads: for this call only.
+        Returns: what the model returns: one array or tensor, a tuple for a sequence of them, else a dict by name. PyTorch tensors if an input
+                 was one, else NumPy arrays. int64 comes back as int32, bool as int8.
+        Raises:  RuntimeError when inputs or weights do not fit, TrapError when the program cannot go on.
+        """
+        if len(args) > len(self.inputs):
+            raise RuntimeError(f"found {len(args)} inputs, expected {len(self.inputs)}: {self._names(self.inputs)}")
+        given = dict(zip((info.name for info in self.inputs), args))
+        for name, value in inputs.items():
+            if name in given:
+                raise RuntimeError(f"found input '{name}' twice, by place and by name")
+            given[name] = value
+        results = self.run(given, engine=engine, threads=threads)
+        if list(results) == ["output"]:
+            return results["output"]
+        if list(results) == [f"output{i}" for i in range(len(results))]:
+            return tuple(results.values())
+        return results
+
+    def run(self, inputs: Mapping[str, object], *, engine: str | None = None, threads: int | None = None, trace: Path = "", memoryx_dram: int | None = None) -> dict[str, object]:
+        """Run the program on inputs by name; gives outputs by name.
+
+        Args: trace: file for a Chrome trace of the tasks (cycle engine). memoryx_dram: size of MemoryX's DRAM tier in bytes, default the machine's.
+        """
+        types = {info.name: info.dtype for info in self.inputs}
+        pairs = {}
+        for name, value in inputs.items():
+            what = f"input '{name}'"
+            pairs[name] = arrays.converted(arrays.pair_of(value, what), types.get(name, ""), what)
+        with self._lock:
+            session = self._session(engine or self.engine, threads or self.threads, os.fspath(trace), memoryx_dram)
+            results = session.run(self.entry, pairs)
+            self._stats = Stats(session.stats())
+        back = arrays.torch_of if any(map(arrays.is_torch, inputs.values())) else arrays.array_of
+        return {info.name: back(results[info.name]) for info in self.outputs}
+
+    def _session(self, engine: str, threads: int, trace: str, dram: int | None):
+        """A session with these options and the program's weights. The lock is held."""
+        options = (engine, threads, trace, dram)
+        session = self._sessions.get(options)
+        if session is None:
+            session = _native.module().Session(self._verified, engine, threads, trace, dram)
+            if self._files:
+                session.load_weights(self._files)
+            for name, pair in self._pairs.items():
+                session.set_weight(name, pair)
+            self._sessions[options] = session
+        return session
+
+    # What it is and did
+
+    @property
+    def stats(self) -> Stats:
+        """Counters of the last call. Raises RuntimeError before the first."""
+        if self._stats is None:
+            raise RuntimeError("the program has not run yet, so that nothing was counted; call it first")
+        return self._stats
+
+    def report(self) -> str:
+        """Where each operation runs and why, and what the last call counted."""
+        on_wafer = [op for op in self.ops if op.placement == "wafer"]
+        lines = [
+            f"program '{self.entry}' for machine '{self.machine}' ({self._grid[0]}x{self._grid[1]} cores)",
+            f"operations on the wafer: {len(on_wafer)} of {len(self.ops)}",
+        ]
+        rows = [("operation", "where", "MACs", "source", "why not on the wafer")]
+        rows += [(op.name, op.placement, str(op.macs) if op.macs else "", op.location, op.reason) for op in self.ops]
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        for row in rows:
+            lines.append("  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[4]]).rstrip())
+        if self._stats is not None:
+            lines += ["last run:"] + ["  " + line for line in str(self._stats).splitlines()]
+        else:
+            lines.append(f"weights stored on the wafer: 0 (proved for {self._weight_colours} weight colours)")
+        return "\n".join(lines)
+
+    def save(self, path: Path) -> None:
+        """Write the executable, without weights. The file is complete or not there."""
+        path = pathlib.Path(path)
+        handle, temporary = tempfile.mkstemp(dir=path.parent or ".", prefix=path.name, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(self._executable)
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(temporary, 0o666 & ~umask)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    @staticmethod
+    def _names(infos: Sequence[TensorInfo]) -> str:
+        return ", ".join(info.name for info in infos)
+
+    def __repr__(self) -> str:
+        return f"<wafer.Program '{self.entry}' for '{self.machine}': ({self._names(self.inputs)}) -> ({self._names(self.outputs)}), {len(self.weights)} weights>"
+
+
+def load(path: Path, weights: Weights | None = None, *, engine: str = "functional", threads: int = 1) -> Program:
+    """Read a .wexe file.
+
+    Args:    weights: safetensors files, or tensors by name such as a state dict; they can also be given later, with set_weights.
+    Returns: the program.
+    Raises:  ExecutableError for a damaged file or one that breaks a rule of the machine, RuntimeError for weights that do not fit.
+    """
+    try:
+        executable = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise ExecutableError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
+    try:
+        program = Program(executable, engine=engine, threads=threads)
+    except ExecutableError as error:
+        raise ExecutableError(f"{os.fspath(path)}: {error}") from error
+    return program if weights is None else program.set_weights(weights)

@@ -24,6 +24,20 @@ bool isContiguous(const Descriptor &descriptor) {
 
 bool isHalfOrFloat(const Descriptor &descriptor) { return descriptor.type == wexe::ElemType::F32 || descriptor.type == wexe::ElemType::F16; }
 
+bool samePlace(const Descriptor &a, const Descriptor &b) { return a.kind == b.kind && a.type == b.type && a.base == b.base; }
+
+/// Whether it makes no difference that many elements are read before the first is written: what is written (the destination, and src1 under clear1) lies
+/// apart from each source or exactly on it.
+bool mayReadAhead(const Operation &op) {
+  auto harmless = [&](const Footprint &written, const Descriptor &at, unsigned source) {
+    return !written.overlaps(op.reads[source]) || samePlace(at, op.src[source]);
+  };
+  for (unsigned i = 0; i < op.sources; ++i)
+    if (isMemory(op.src[i]) && !(harmless(op.writes[0], op.dst, i) && harmless(op.writes[1], op.src[1], i)))
+      return false;
+  return true;
+}
+
 /// Operations that fastRun knows: f32 arithmetic on contiguous f32 or f16 memory, f32 fabric and constants.
 bool isFast(const Operation &op) {
   if (op.insn.type != ElementType::F32)
@@ -46,7 +60,7 @@ bool isFast(const Operation &op) {
   bool fast = fits(op.dst);
   for (unsigned i = 0; i < op.sources; ++i)
     fast = fast && fits(op.src[i]);
-  return fast;
+  return fast && mayReadAhead(op);
 }
 
 constexpr size_t chunk = 256;
@@ -216,7 +230,8 @@ bool FunctionalCore::runWeights(const CommandBurst &burst, EngineStats &stats) {
   const uint64_t elements = bound.elementsPerRow();
   Descriptor row = bound.rows;
   row.extent[0] = 1;
-  bool fast = bound.dst.type == wexe::ElemType::F32 && isHalfOrFloat(bound.rows) && isContiguous(bound.dst) && isContiguous(row);
+  bool fast = bound.dst.type == wexe::ElemType::F32 && isHalfOrFloat(bound.rows) && isContiguous(bound.dst) && isContiguous(row) &&
+              !bound.writes.overlaps(bound.reads);
   const int64_t rowBytes = int64_t(bound.rows.stride[0]) * byteSize(elementType(bound.rows.type));
   weights_.clear();
   for (; burstAt_ < burst.data.size(); ++burstAt_) {

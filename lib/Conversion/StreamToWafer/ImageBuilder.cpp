@@ -16,8 +16,11 @@ namespace wafer {
 ImageBuilder::ImageBuilder(wfr::ImageOp image) : image_(image), builder_(OpBuilder::atBlockEnd(&image.getBody().front())) {}
 
 std::string ImageBuilder::uniqueName(StringRef hint) {
-  unsigned use = nameUses_[hint]++;
-  return use == 0 ? hint.str() : (hint + "_" + Twine(use)).str();
+  std::string name = hint.str();
+  // A hint may itself look like a numbered name, so that counting its uses is not enough.
+  while (!names_.insert(name).second)
+    name = (hint + "_" + Twine(++nameUses_[hint])).str();
+  return name;
 }
 
 FlatSymbolRefAttr ImageBuilder::buffer(Location loc, StringRef hint, int64_t bytes, LiveRange live, bool inAccumulator) {

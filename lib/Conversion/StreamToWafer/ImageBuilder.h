@@ -12,6 +12,7 @@
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
 
 #include <array>
 #include <optional>
@@ -65,6 +66,7 @@ private:
 
   wfr::ImageOp image_;
   mlir::OpBuilder builder_;
+  llvm::StringSet<> names_;
   llvm::StringMap<unsigned> nameUses_;
   llvm::StringMap<mlir::FlatSymbolRefAttr> written_;
   llvm::StringMap<bool> usedChannels_;

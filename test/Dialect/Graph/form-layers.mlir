@@ -62,8 +62,9 @@ func.func @transposed_twice(%x: tensor<3x5xf32>, %w: tensor<5x5xf32> {graph.name
 // CHECK: arith.constant 2.0
 // CHECK: linalg.generic
 // CHECK: graph.layer "other"
-// CHECK-NEXT: ^bb0
+// CHECK: %[[PADDING:.*]] = arith.constant 2.0
 // CHECK-NEXT: tensor.pad
+// CHECK: tensor.yield %[[PADDING]]
 // CHECK: graph.layer "constant"() : () -> tensor<2xf32>
 func.func @others(%x: tensor<3x5xf32>) -> (tensor<3x6xf32>, tensor<2xf32>) {
   %two = arith.constant 2.0 : f32

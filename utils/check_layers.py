@@ -20,7 +20,7 @@ MAY_INCLUDE = {
     "Dialect/PE": {"Isa"},
     "Dialect/Graph": set(),
     "Dialect/Stream": {"Isa"},
-    "Dialect/Wafer": {"Isa", "Dialect/PE", "Dialect/Stream"},
+    "Dialect/Wafer": {"Isa", "Machine", "Dialect/PE", "Dialect/Stream"},
     "Analysis": {"Machine", "Dialect/Graph", "Dialect/Stream"},
     # Passes know more than the dialect they belong to.
     "Dialect/Graph/Transforms": {"Machine", "Analysis", "Dialect/Graph", "Dialect/Stream"},

@@ -10,6 +10,20 @@ func.func @argument_c4(%x: tensor<3xf32> {graph.name = "x"},
 
 // -----
 
+// expected-error @+1 {{argument_c5: found an argument or result named 'wafer.input', expected a name other than the function's that does not begin with 'wafer.'}}
+func.func @argument_c5(%x: tensor<3xf32> {graph.name = "wafer.input"}) {
+  return
+}
+
+// -----
+
+// expected-error @+1 {{argument_c5: found an argument or result named 'forward'}}
+func.func @forward(%x: tensor<3xf32> {graph.name = "forward"}) {
+  return
+}
+
+// -----
+
 // expected-error @+1 {{found 'x' of type 'tensor<?x5xf32>', expected a tensor of static shape; export the model with fixed sizes}}
 func.func @dynamic(%x: tensor<?x5xf32> {graph.name = "x"}) {
   return

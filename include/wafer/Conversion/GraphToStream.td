@@ -11,7 +11,7 @@ def ConvertGraphToStream : Pass<"convert-graph-to-stream", "::mlir::ModuleOp"> {
     Replaces each function that holds placed layers by a `stream.program` of the same name: a `stream.tensor` per argument, result and value that crosses
     between the wafer and MemoryX, a `stream.segment` per run of layers on the wafer, and a `stream.call` with its `func.func` per layer on MemoryX.
 
-    Needs layers with placements (graph-partition) and static shapes; refuses two arguments or results of one name (argument_c4). Afterwards a contraction is
+    Needs layers with placements (graph-partition) and static shapes; refuses two arguments or results of one name (argument_c4) and names that the program needs (argument_c5). Afterwards a contraction is
     a `stream.contract` that names its weight, a bias added to its result is part of it, sums and products with per-feature parameters are `stream.scale`,
     other elementwise work is `stream.map`, reductions are `stream.reduce`, reshapes are gone. Values keep their element types, have no layout and weights
     no wire format. Layers with different numbers of tokens go to different segments. A value that leaves the wafer is received right after its kernel.

@@ -115,11 +115,14 @@ void ProgramBuilder::findCrossings() {
   }
 }
 
-/// Tensors of the outside have a static shape and a name of their own (argument_c4).
-static LogicalResult checkOutside(Location loc, StringRef name, Type type, llvm::StringMap<Location> &named) {
+/// Tensors of the outside have a static shape and a name of their own (argument_c4) that no symbol of the program needs (argument_c5).
+static LogicalResult checkOutside(Location loc, StringRef name, Type type, StringRef program, llvm::StringMap<Location> &named) {
   auto tensor = dyn_cast<RankedTensorType>(type);
   if (!tensor || !tensor.hasStaticShape() || tensor.getEncoding())
     return emitError(loc) << "found '" << name << "' of type " << type << ", expected a tensor of static shape; export the model with fixed sizes";
+  if (name == program || name.starts_with("wafer."))
+    return emitError(loc) << "argument_c5: found an argument or result named '" << name
+                          << "', expected a name other than the function's that does not begin with 'wafer.'; rename it";
   auto [other, isNew] = named.try_emplace(name, loc);
   if (isNew)
     return success();
@@ -131,7 +134,7 @@ static LogicalResult checkOutside(Location loc, StringRef name, Type type, llvm:
 LogicalResult ProgramBuilder::declareArguments() {
   for (BlockArgument argument : function_.getArguments()) {
     std::string name = graph::argumentName(argument);
-    if (failed(checkOutside(argument.getLoc(), name, argument.getType(), named_)))
+    if (failed(checkOutside(argument.getLoc(), name, argument.getType(), function_.getSymName(), named_)))
       return failure();
     stream::Role role = graph::isParameter(argument) ? stream::Role::Weight : stream::Role::Input;
     held_[argument] = declare(argument.getLoc(), name, role, cast<RankedTensorType>(argument.getType()));
@@ -144,7 +147,7 @@ LogicalResult ProgramBuilder::declareResults() {
   for (OpOperand &operand : ret->getOpOperands()) {
     auto attr = function_.getResultAttrOfType<StringAttr>(operand.getOperandNumber(), graph::nameAttr);
     std::string name = attr ? attr.str() : "output" + (ret.getNumOperands() == 1 ? std::string() : std::to_string(operand.getOperandNumber()));
-    if (failed(checkOutside(ret.getLoc(), name, operand.get().getType(), named_)))
+    if (failed(checkOutside(ret.getLoc(), name, operand.get().getType(), function_.getSymName(), named_)))
       return failure();
     stream::TensorOp tensor = declare(ret.getLoc(), name, stream::Role::Output, cast<RankedTensorType>(operand.get().getType()));
     Value value = graph::throughLayers(operand.get());

@@ -26,14 +26,14 @@ struct LiveRange {
 
 using Extents = std::array<int64_t, 4>;
 
-/// The channels that kernels use, by name in the wafer.program.
+/// The channels that kernels use, by name in the wafer.program. The prefix keeps them apart from tensors, which have the user's names (argument_c5).
 namespace channels {
-inline constexpr llvm::StringLiteral command = "command";
-inline constexpr llvm::StringLiteral input = "input";
-inline constexpr llvm::StringLiteral output = "output";
-inline constexpr llvm::StringLiteral chainEast = "chain_east";
-inline constexpr llvm::StringLiteral chainWest = "chain_west";
-inline constexpr llvm::StringLiteral castWest = "cast_west";
+inline constexpr llvm::StringLiteral command = "wafer.command";
+inline constexpr llvm::StringLiteral input = "wafer.input";
+inline constexpr llvm::StringLiteral output = "wafer.output";
+inline constexpr llvm::StringLiteral chainEast = "wafer.chain_east";
+inline constexpr llvm::StringLiteral chainWest = "wafer.chain_west";
+inline constexpr llvm::StringLiteral castWest = "wafer.cast_west";
 } // namespace channels
 
 class ImageBuilder {

@@ -182,7 +182,7 @@ LogicalResult ProgramLowering::run() {
     wfr::TensorOp::create(inside, tensor.getLoc(), tensor.getSymNameAttr(), tensor.getRoleAttr(), tensor.getTypeAttr());
   for (auto function : source_.getOps<func::FuncOp>())
     inside.clone(*function);
-  auto image = wfr::ImageOp::create(inside, source_.getLoc(), "main", channels::command);
+  auto image = wfr::ImageOp::create(inside, source_.getLoc(), "wafer.core", channels::command);
   image.getBody().emplaceBlock();
   image_ = std::make_unique<ImageBuilder>(image);
   entry_ = wfr::EntryOp::create(inside, source_.getLoc(), source_.getSymName(), tensorsOf(source_, stream::Role::Input),

@@ -297,7 +297,7 @@ void Router::makeRegions(ImageOp image) {
       Progression rows = parityClass(0, grid_.getRows(), parity);
       if (rows.count == 0)
         continue;
-      std::string name = ("columns_" + Twine(column) + (parity ? "_odd_rows" : "_even_rows")).str();
+      std::string name = ("wafer.columns_" + Twine(column) + (parity ? "_odd_rows" : "_even_rows")).str();
       if (columns.count == 1) {
         makeRegion(image, name, {grid_.getX0() + column, grid_.getGroups(), grid_.getColumns()}, rows, column);
         continue;

@@ -87,7 +87,7 @@ void SegmentModel::readBuffers(stream::SegmentOp segment) {
   }
 }
 
-SegmentModel::SegmentModel(stream::SegmentOp segment) {
+SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatches()) {
   std::set<int64_t> features;
   auto typeOf = [](Value value) { return cast<RankedTensorType>(value.getType()); };
   auto featuresOf = [&](Value value) { return stream::numFeatures(typeOf(value)); };

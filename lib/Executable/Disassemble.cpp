@@ -281,6 +281,10 @@ std::string Disassembler::step(const wexe::StepT &step) const {
   number("row_stride", step.row_stride);
   number("column_stride", step.column_stride);
   number("offset", step.offset);
+  if (!step.batch_sizes.empty())
+    text += " batch_sizes=" + listOf(step.batch_sizes);
+  if (!step.batch_strides.empty())
+    text += " batch_strides=" + listOf(step.batch_strides);
   number("feature_block", step.feature_block);
   number("out_block", step.out_block);
   if (step.colour != 0 || step.kind == wexe::StepKind::Send || step.kind == wexe::StepKind::Receive)
@@ -311,7 +315,8 @@ void Disassembler::phase(const wexe::PhaseT &phase) {
   if (const wexe::GridT *grid = phase.grid.get())
     line(2, "grid at=" + pairOf(grid->x0, grid->y0) + " columns=" + std::to_string(grid->columns) + " rows=" + std::to_string(grid->rows) +
                 " groups=" + std::to_string(grid->groups) + " token_block=" + std::to_string(grid->token_block) +
-                " tokens=" + std::to_string(grid->tokens) + " micro_batches=" + std::to_string(grid->micro_batches));
+                " tokens=" + std::to_string(grid->tokens) + " micro_batches=" + std::to_string(grid->micro_batches) +
+                (grid->batches == 1 ? "" : " batches=" + std::to_string(grid->batches)));
   for (const auto &s : phase.steps)
     line(2, step(*s));
   line(1, "}");

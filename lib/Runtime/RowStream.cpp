@@ -52,8 +52,15 @@ private:
   uint64_t begin_ = 0, filled_ = 0;
 };
 
-RowStream::RowStream(TensorStore &store, std::vector<RowPlan> plans, uint64_t repeats)
-    : store_(store), plans_(std::move(plans)), repeats_(repeats) {
+int64_t RowPlan::batchOffset(uint64_t entry) const {
+  int64_t sum = offset;
+  for (size_t d = batchSizes.size(); d-- > 0; entry /= batchSizes[d])
+    sum += static_cast<int64_t>(entry % batchSizes[d]) * batchStrides[d];
+  return sum;
+}
+
+RowStream::RowStream(TensorStore &store, std::vector<RowPlan> plans, uint64_t batches, uint64_t repeats)
+    : store_(store), plans_(std::move(plans)), batches_(batches), repeats_(repeats) {
   const uint64_t budget = store_.dram().budget();
   for (const RowPlan &plan : plans_)
     for (const auto &source : {plan.weight, plan.bias})
@@ -92,9 +99,9 @@ void RowStream::readAhead() {
   try {
     windowLease_ = store_.dram().acquire(windowBytes_, stopping_);
     Window window(windowBytes_);
-    for (uint64_t i = 0; i < repeats_; ++i)
+    for (uint64_t i = 0; i < batches_ * repeats_; ++i)
       for (const RowPlan &plan : plans_)
-        if (!readPlan(plan, window))
+        if (!readPlan(plan, i / repeats_, window))
           return;
   } catch (...) {
     std::lock_guard lock(mutex_);
@@ -104,13 +111,14 @@ void RowStream::readAhead() {
 }
 
 /// Returns false when the stream is being taken down.
-bool RowStream::readPlan(const RowPlan &plan, Window &window) {
+bool RowStream::readPlan(const RowPlan &plan, uint64_t entry, Window &window) {
   RowOrder order(plan.rows, plan.block);
   const uint64_t perPiece = rowsPerPiece(plan);
   for (uint64_t done = 0; done < plan.rows;) {
     uint64_t count = std::min(perPiece, plan.rows - done);
     Piece piece;
     piece.plan = &plan;
+    piece.offset = plan.batchOffset(entry);
     piece.lease = store_.dram().acquire(count * plan.rowBytes(), stopping_);
     if (!piece.lease)
       return false;
@@ -138,7 +146,7 @@ void RowStream::fill(Piece &piece, Window &window) const {
     const uint64_t size = byteSize(weight.dtype());
     const uint64_t rowStep = magnitude(plan.rowStride) * size * plan.block, columnStep = magnitude(plan.columnStride) * size;
     auto element = [&](uint64_t n, uint64_t k) {
-      return static_cast<uint64_t>(plan.offset + static_cast<int64_t>(n) * plan.rowStride + static_cast<int64_t>(k) * plan.columnStride);
+      return static_cast<uint64_t>(piece.offset + static_cast<int64_t>(n) * plan.rowStride + static_cast<int64_t>(k) * plan.columnStride);
     };
     if (isReadByRows(plan)) {
       for (auto [n, to] : rows)

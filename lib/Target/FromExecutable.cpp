@@ -47,6 +47,9 @@ private:
   SymbolRefAttr task(unsigned number);
   Type type(wexe::ElemType element);
   IntegerAttr i64(int64_t value) { return builder_.getI64IntegerAttr(value); }
+  template <typename Numbers> DenseI64ArrayAttr list(const Numbers &numbers) {
+    return builder_.getDenseI64ArrayAttr(SmallVector<int64_t>(numbers.begin(), numbers.end()));
+  }
   wfr::RectAttr rect(const wexe::Rect &rect) {
     return wfr::RectAttr::get(context(), rect.x0(), rect.y0(), rect.nx(), rect.ny(), rect.sx(), rect.sy());
   }
@@ -101,7 +104,6 @@ LogicalResult ProgramReader::readDescriptor(const wexe::DescriptorT &descriptor,
   FlatSymbolRefAttr on;
   IntegerAttr offset, value;
   DenseI64ArrayAttr extents, strides;
-  auto list = [&](const auto &numbers) { return builder_.getDenseI64ArrayAttr(SmallVector<int64_t>(numbers.begin(), numbers.end())); };
   bool isMemory = kind == wfr::DescriptorKind::Mem || kind == wfr::DescriptorKind::Acc;
   if (isMemory) {
     for (const auto &buffer : image.buffers)
@@ -223,17 +225,17 @@ void ProgramReader::readStep(const wexe::StepT &step, OpBuilder &inside) {
   auto element = TypeAttr::get(type(step.type));
   switch (step.kind) {
   case wexe::StepKind::Send:
-    wfr::SendOp::create(inside, loc, tensor(step.tensor), element, i64(step.feature_block), task(step.task), colour(step.colour));
+    wfr::SendOp::create(inside, loc, tensor(step.tensor), i64(step.columns), element, i64(step.feature_block), task(step.task), colour(step.colour));
     break;
   case wexe::StepKind::Receive:
-    wfr::ReceiveOp::create(inside, loc, tensor(step.tensor), element, i64(step.feature_block), task(step.task), colour(step.colour));
+    wfr::ReceiveOp::create(inside, loc, tensor(step.tensor), i64(step.columns), element, i64(step.feature_block), task(step.task), colour(step.colour));
     break;
   case wexe::StepKind::Command:
     wfr::CommandOp::create(inside, loc, task(step.task));
     break;
   case wexe::StepKind::Contract:
     wfr::ContractOp::create(inside, loc, tensor(step.tensor), tensor(step.bias), element, wire, i64(step.rows), i64(step.columns), i64(step.row_stride),
-                            i64(step.column_stride), i64(step.offset), i64(step.feature_block), i64(step.out_block), task(step.task_east), task(step.task_west),
+                            i64(step.column_stride), i64(step.offset), list(step.batch_sizes), list(step.batch_strides), i64(step.feature_block), i64(step.out_block), task(step.task_east), task(step.task_west),
                             task(step.task_own), step.bias < 0 ? SymbolRefAttr() : task(step.task_bias));
     break;
   case wexe::StepKind::Scale:
@@ -252,7 +254,7 @@ void ProgramReader::readPhase(const wexe::PhaseT &phase, OpBuilder &inside) {
   }
   const wexe::GridT &grid = *phase.grid;
   auto attr = wfr::GridAttr::get(context(), grid.x0, grid.y0, grid.columns, grid.rows, grid.groups, grid.token_block, static_cast<int64_t>(grid.tokens),
-                                 grid.micro_batches);
+                                 grid.micro_batches, grid.batches);
   auto op = wfr::PhaseOp::create(inside, unknown_, attr, colour(phase.command_colour));
   OpBuilder steps = OpBuilder::atBlockBegin(&op.getBody().emplaceBlock());
   for (const auto &step : phase.steps)

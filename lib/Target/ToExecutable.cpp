@@ -324,6 +324,7 @@ LogicalResult ProgramWriter::writeStep(Operation *op, wfr::PhaseOp phase, wexe::
     element = elemType(op, transferOp.getType());
     task = this->task(op, transferOp.getTask());
     colour = color(op, transferOp.getChannel());
+    step->columns = transferOp.getFeatures();
     step->feature_block = transferOp.getFeatureBlock();
   };
   if (auto send = dyn_cast<wfr::SendOp>(op)) {
@@ -346,6 +347,8 @@ LogicalResult ProgramWriter::writeStep(Operation *op, wfr::PhaseOp phase, wexe::
     step->row_stride = contract.getRowStride();
     step->column_stride = contract.getColumnStride();
     step->offset = contract.getOffset();
+    step->batch_sizes.assign(contract.getBatchSizes().begin(), contract.getBatchSizes().end());
+    step->batch_strides.assign(contract.getBatchStrides().begin(), contract.getBatchStrides().end());
     step->feature_block = contract.getFeatureBlock();
     step->out_block = contract.getOutBlock();
     east = this->task(op, contract.getTaskEast());
@@ -401,6 +404,7 @@ LogicalResult ProgramWriter::writePhase(wfr::PhaseOp phase, wexe::EntryT &entry)
   target->grid->token_block = grid.getTokenBlock();
   target->grid->tokens = grid.getTokens();
   target->grid->micro_batches = grid.getMicroBatches();
+  target->grid->batches = grid.getBatches();
   FailureOr<uint8_t> command = color(phase, phase.getCommand());
   if (failed(command))
     return failure();

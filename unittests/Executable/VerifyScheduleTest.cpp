@@ -47,6 +47,33 @@ TEST(Verify, layout_c1_ColumnsHoldAllFeatures) {
   expectRefused(program, "layout_c1", "lays 3 output features");
 }
 
+TEST(Verify, layout_c3_BatchEntriesDivideTokensAndMicroBatches) {
+  wexe::ProgramT program = linearProgram();
+  phase(program).grid->batches = 2;
+  expectRefused(program, "layout_c3", "divides 4 tokens and 1 micro-batches into 2 batch entries, expected a number that divides both");
+  phase(program).grid->micro_batches = 2;
+  EXPECT_EQ(refusal(program), "");
+  phase(program).grid->batches = 0;
+  expectRefused(program, "layout_c3", "into 0 batch entries");
+}
+
+// Every entry's weights lie inside the tensor, whatever the sign of the strides.
+TEST(Verify, exe_c15_WeightsOfEveryBatchEntryLieInTheTensor) {
+  wexe::ProgramT program = linearProgram();
+  phase(program).grid->batches = phase(program).grid->micro_batches = 2;
+  step(program, "fc").batch_sizes = {2};
+  expectRefused(program, "exe_c15", "has 1 batch sizes and 0 batch strides, expected as many");
+  step(program, "fc").batch_strides = {0};
+  EXPECT_EQ(refusal(program), "");
+  step(program, "fc").batch_strides = {1};
+  expectRefused(program, "exe_c15", "for 2 batch entries");
+  step(program, "fc").batch_strides = {-1};
+  expectRefused(program, "exe_c15", "for 2 batch entries");
+  step(program, "fc").batch_strides = {0};
+  step(program, "fc").batch_sizes = {3};
+  expectRefused(program, "exe_c15", "has batch sizes that do not make the grid's 2 batch entries");
+}
+
 TEST(Verify, wire_c1_TypeFitsTheWireFormat) {
   wexe::ProgramT program = linearProgram();
   step(program, "fc").type = wexe::ElemType::F32;

@@ -27,6 +27,9 @@ public:
 
   SegmentCost estimate(const Machine &machine, const GridShape &grid) const;
   int64_t tokens() const { return tokens_; }
+  int64_t batches() const { return batches_; }
+  /// Tokens of one batch entry: those that may share a micro-batch.
+  int64_t entryTokens() const { return tokens_ / batches_; }
   /// Distinct numbers of features, ascending.
   const std::vector<int64_t> &features() const { return features_; }
   /// Kernel whose result has most features.
@@ -50,7 +53,7 @@ private:
   std::vector<Kernel> kernels_;
   std::vector<Buffer> buffers_;
   std::vector<int64_t> features_;
-  int64_t tokens_ = 0;
+  int64_t tokens_ = 0, batches_ = 1;
   mlir::Operation *largest_ = nullptr;
 };
 

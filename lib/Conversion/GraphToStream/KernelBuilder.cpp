@@ -95,15 +95,16 @@ KernelBuilder::KernelBuilder(stream::SegmentOp segment, const HeldTensors &held)
 
 RankedTensorType KernelBuilder::typeOf(BlockShape block, Type element) const { return RankedTensorType::get({block.tokens, block.features}, element); }
 
-FlatSymbolRefAttr KernelBuilder::weightName(BlockArgument parameter) const { return FlatSymbolRefAttr::get(held_.lookup(parameter).getSymNameAttr()); }
+/// The tensor in which MemoryX holds a value seen through layers.
+FlatSymbolRefAttr KernelBuilder::nameOf(Value held) const { return FlatSymbolRefAttr::get(held_.lookup(held).getSymNameAttr()); }
 
 /// A value that is not on the wafer yet is sent before its first use.
 Value KernelBuilder::valueOf(Value value, BlockShape block) {
-  Value origin = graph::throughLayers(value);
+  Value origin = originOf(value);
   Value &known = values_[origin];
   if (!known)
     known = stream::SendOp::create(builder_, value.getLoc(), typeOf(block, getElementTypeOrSelf(value.getType())),
-                                   FlatSymbolRefAttr::get(held_.lookup(origin).getSymNameAttr()));
+                                   nameOf(origin));
   return known;
 }
 
@@ -114,6 +115,7 @@ Value KernelBuilder::emitPointwise(linalg::LinalgOp op, const WaferKernel &kerne
   for (auto [argument, operand] : llvm::zip(op.getBlock()->getArguments(), kernel.operands)) {
     switch (operand.use) {
     case OperandUse::Full:
+    case OperandUse::Repeated:
       maps.define(argument, valueOf(operand.value, block));
       break;
     case OperandUse::PerToken:
@@ -135,7 +137,7 @@ Value KernelBuilder::emitPointwise(linalg::LinalgOp op, const WaferKernel &kerne
       Value other = nested.getOperand(1 - i);
       RankedTensorType type = typeOf(block, nested.getResult(0).getType());
       bool product = isa<arith::MulFOp>(nested);
-      FlatSymbolRefAttr name = weightName(parameter);
+      FlatSymbolRefAttr name = nameOf(parameter);
       maps.define(nested.getResult(0),
                   stream::ScaleOp::create(builder_, op.getLoc(), type, maps.compute(other, type), product ? name : FlatSymbolRefAttr(),
                                           product ? FlatSymbolRefAttr() : name, stream::WireFormatAttr()));
@@ -152,13 +154,13 @@ void KernelBuilder::emit(Operation *op, const WaferKernel &kernel) {
   RankedTensorType type = typeOf(kernel.block, element);
   switch (kernel.kind) {
   case KernelKind::Contract:
-    values_[result] = stream::ContractOp::create(builder_, loc, type, valueOf(kernel.source, kernel.input), weightName(kernel.weight), FlatSymbolRefAttr(),
+    values_[result] = stream::ContractOp::create(builder_, loc, type, valueOf(kernel.source, kernel.input), nameOf(kernel.weight), FlatSymbolRefAttr(),
                                                  stream::WireFormatAttr(), builder_.getI64IntegerAttr(kernel.rowStride),
-                                                 builder_.getI64IntegerAttr(kernel.columnStride), builder_.getI64IntegerAttr(kernel.offset));
+                                                 builder_.getI64IntegerAttr(kernel.columnStride), builder_.getI64IntegerAttr(kernel.offset),
+                                                 builder_.getDenseI64ArrayAttr(kernel.batchSizes), builder_.getDenseI64ArrayAttr(kernel.batchStrides));
     return;
   case KernelKind::Reshape:
-    values_[result] = valueOf(kernel.source, kernel.block);
-    return;
+    llvm_unreachable("a reshape is not planned");
   case KernelKind::Pointwise:
     values_[result] = emitPointwise(cast<linalg::LinalgOp>(op), kernel, kernel.block, cast<linalg::LinalgOp>(op).getBlock()->getTerminator()->getOperand(0), element);
     return;

@@ -22,6 +22,13 @@ int64_t waveletsOf(const Block &block) {
   return block.elementBytes() == 2 ? ceilDiv(elements, 2) : elements;
 }
 
+/// The features of a value that goes from or to a tensor with another last dimension, else 0.
+template <typename TransferOp> IntegerAttr featuresUnlessLast(SegmentContext &ctx, TransferOp op, const Block &block) {
+  auto tensor = op->template getParentOfType<stream::ProgramOp>().template lookupSymbol<stream::TensorOp>(op.getTensorAttr().getAttr());
+  ArrayRef<int64_t> shape = cast<RankedTensorType>(tensor.getType()).getShape();
+  return ctx.steps.getI64IntegerAttr(!shape.empty() && shape.back() == block.features ? 0 : block.features);
+}
+
 std::string named(StringRef prefix, FlatSymbolRefAttr symbol) { return (prefix + "_" + symbol.getValue()).str(); }
 
 } // namespace
@@ -103,7 +110,7 @@ void emitSend(SegmentContext &ctx, stream::SendOp op, const Block &block) {
                            .emit(asAsync(vectorInsn(Opcode::Mov, elementTypeOf(block.element), 0, 1)))
                            .emit(asAsync(vectorInsn(Opcode::Mov, ElementType::I32, 2, 3)))
                            .finish();
-  wfr::SendOp::create(ctx.steps, op.getLoc(), op.getTensorAttr(), TypeAttr::get(block.element), ctx.steps.getI64IntegerAttr(block.rows), task,
+  wfr::SendOp::create(ctx.steps, op.getLoc(), op.getTensorAttr(), featuresUnlessLast(ctx, op, block), TypeAttr::get(block.element), ctx.steps.getI64IntegerAttr(block.rows), task,
                       FlatSymbolRefAttr::get(op.getContext(), channels::input));
 }
 
@@ -120,7 +127,7 @@ void emitReceive(SegmentContext &ctx, stream::ReceiveOp op, const Block &block) 
                            .emit(asAsync(vectorInsn(Opcode::Mov, elementTypeOf(block.element), 1, 0)))
                            .emit(asAsync(vectorInsn(Opcode::Mov, ElementType::I32, 2, 3)))
                            .finish();
-  wfr::ReceiveOp::create(ctx.steps, op.getLoc(), op.getTensorAttr(), TypeAttr::get(block.element), ctx.steps.getI64IntegerAttr(block.rows), task,
+  wfr::ReceiveOp::create(ctx.steps, op.getLoc(), op.getTensorAttr(), featuresUnlessLast(ctx, op, block), TypeAttr::get(block.element), ctx.steps.getI64IntegerAttr(block.rows), task,
                          FlatSymbolRefAttr::get(op.getContext(), channels::output));
 }
 
@@ -160,7 +167,8 @@ void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input
   OpBuilder &b = ctx.steps;
   auto i64 = [&](int64_t n) { return b.getI64IntegerAttr(n); };
   wfr::ContractOp::create(b, loc, op.getWeightAttr(), op.getBiasAttr(), TypeAttr::get(input.element), stream::WireFormatAttr::get(b.getContext(), wire),
-                          i64(output.features), i64(input.features), op.getRowStrideAttr(), op.getColumnStrideAttr(), op.getOffsetAttr(), i64(input.rows),
+                          i64(output.features), i64(input.features), op.getRowStrideAttr(), op.getColumnStrideAttr(), op.getOffsetAttr(), op.getBatchSizesAttr(),
+                          op.getBatchStridesAttr(), i64(input.rows),
                           i64(output.rows), ctx.passSum(loc, true), ctx.passSum(loc, false), ownTask, biasTask);
 }
 

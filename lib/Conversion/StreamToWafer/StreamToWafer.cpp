@@ -145,7 +145,7 @@ LogicalResult ProgramLowering::lowerSegment(stream::SegmentOp segment) {
 
   OpBuilder builder = OpBuilder::atBlockEnd(&entry_.getBody().front());
   auto placed = wfr::GridAttr::get(builder.getContext(), 0, 0, grid->getColumns(), grid->getRows(), grid->getGroups(), grid->getTokenBlock(), tokens,
-                                   grid->getMicroBatches());
+                                   grid->getMicroBatches(), segment.getBatches());
   auto phase = wfr::PhaseOp::create(builder, segment.getLoc(), placed, FlatSymbolRefAttr::get(builder.getContext(), channels::command));
   OpBuilder steps = OpBuilder::atBlockEnd(&phase.getBody().emplaceBlock());
 

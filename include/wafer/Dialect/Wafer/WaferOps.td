@@ -144,13 +144,16 @@ class Wafer_Step<string mnemonic> : Wafer_Op<mnemonic, [HasParent<"PhaseOp">]>;
 
 def Wafer_SendOp : Wafer_Step<"send"> {
   let summary = "MemoryX sends a tensor's blocks on a relay_in channel";
-  let arguments = (ins FlatSymbolRefAttr:$tensor, TypeAttr:$type, I64Attr:$feature_block, SymbolRefAttr:$task, FlatSymbolRefAttr:$channel);
-  let assemblyFormat = "$tensor `as` $type `block` $feature_block `task` $task `on` $channel attr-dict";
+  let description = [{ `features`: of the value on the wafer, when that is not the tensor's last dimension. }];
+  let arguments = (ins FlatSymbolRefAttr:$tensor, DefaultValuedAttr<I64Attr, "0">:$features, TypeAttr:$type, I64Attr:$feature_block, SymbolRefAttr:$task,
+    FlatSymbolRefAttr:$channel);
+  let assemblyFormat = "$tensor (`features` $features^)? `as` $type `block` $feature_block `task` $task `on` $channel attr-dict";
 }
 def Wafer_ReceiveOp : Wafer_Step<"receive"> {
   let summary = "MemoryX receives a tensor's blocks from a relay_out channel";
-  let arguments = (ins FlatSymbolRefAttr:$tensor, TypeAttr:$type, I64Attr:$feature_block, SymbolRefAttr:$task, FlatSymbolRefAttr:$channel);
-  let assemblyFormat = "$tensor `as` $type `block` $feature_block `task` $task `on` $channel attr-dict";
+  let arguments = (ins FlatSymbolRefAttr:$tensor, DefaultValuedAttr<I64Attr, "0">:$features, TypeAttr:$type, I64Attr:$feature_block, SymbolRefAttr:$task,
+    FlatSymbolRefAttr:$channel);
+  let assemblyFormat = "$tensor (`features` $features^)? `as` $type `block` $feature_block `task` $task `on` $channel attr-dict";
 }
 def Wafer_CommandOp : Wafer_Step<"command"> {
   let summary = "a control wavelet to every column";
@@ -160,10 +163,11 @@ def Wafer_CommandOp : Wafer_Step<"command"> {
 def Wafer_ContractOp : Wafer_Step<"contract"> {
   let summary = "stream a weight, row by row";
   let arguments = (ins FlatSymbolRefAttr:$weight, OptionalAttr<FlatSymbolRefAttr>:$bias, TypeAttr:$type, Stream_WireFormatAttr:$wire, I64Attr:$rows, I64Attr:$columns,
-    I64Attr:$row_stride, I64Attr:$column_stride, I64Attr:$offset, I64Attr:$feature_block, I64Attr:$out_block,
+    I64Attr:$row_stride, I64Attr:$column_stride, I64Attr:$offset, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_sizes,
+    DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_strides, I64Attr:$feature_block, I64Attr:$out_block,
     SymbolRefAttr:$task_east, SymbolRefAttr:$task_west, SymbolRefAttr:$task_own, OptionalAttr<SymbolRefAttr>:$task_bias);
   let assemblyFormat = [{
-    $weight (`bias` $bias^)? `as` $type `wire` $wire `rows` $rows `columns` $columns `strides` $row_stride `,` $column_stride `offset` $offset `blocks` $feature_block `,` $out_block
+    $weight (`bias` $bias^)? `as` $type `wire` $wire `rows` $rows `columns` $columns `strides` $row_stride `,` $column_stride `offset` $offset (`batches` $batch_sizes^ `by` $batch_strides)? `blocks` $feature_block `,` $out_block
     `east` $task_east `west` $task_west `own` $task_own (`bias_task` $task_bias^)? attr-dict
   }];
 }

@@ -108,7 +108,7 @@ std::vector<int64_t> steppedUpTo(int64_t limit) {
 /// Rows that are needed at most, rebalanced over the micro-batches that they take.
 GridShape AssignLayout::gridFor(const SegmentModel &model, GridShape shape, int64_t tokenBlock) const {
   shape.tokenBlock = tokenBlock;
-  shape.microBatches = ceilDiv(model.tokens(), shape.rows * shape.groups * tokenBlock);
+  shape.microBatches = model.batches() * ceilDiv(model.entryTokens(), shape.rows * shape.groups * tokenBlock);
   return shape;
 }
 
@@ -151,11 +151,11 @@ std::optional<Candidate> AssignLayout::choose() {
     }
   }
 
-  // The segment with most tokens decides how many rows there are.
+  // The segment with most tokens in a batch entry decides how many rows there are.
   size_t main = 0;
   std::set<int64_t> features;
   for (size_t i = 0; i < models.size(); ++i) {
-    if (models[i].tokens() > models[main].tokens())
+    if (models[i].entryTokens() > models[main].entryTokens())
       main = i;
     features.insert(models[i].features().begin(), models[i].features().end());
   }
@@ -171,7 +171,7 @@ std::optional<Candidate> AssignLayout::choose() {
         columnCounts.insert(ceilDiv(f, ceilDiv(f, most)));
     for (int64_t columns : columnCounts) {
       for (int64_t tokenBlock = 1; tokenBlock <= maxTokenBlock; ++tokenBlock) {
-        int64_t rowsNeeded = ceilDiv(models[main].tokens(), groups * tokenBlock);
+        int64_t rowsNeeded = ceilDiv(models[main].entryTokens(), groups * tokenBlock);
         GridShape shape;
         shape.columns = columns;
         shape.groups = groups;

@@ -46,7 +46,7 @@ private:
     }
     coresUsed = width * grid.getRows();
     phase.setGridAttr(GridAttr::get(grid.getContext(), 0, 0, grid.getColumns(), grid.getRows(), grid.getGroups(), grid.getTokenBlock(), grid.getTokens(),
-                                    grid.getMicroBatches()));
+                                    grid.getMicroBatches(), grid.getBatches()));
     return true;
   }
 };

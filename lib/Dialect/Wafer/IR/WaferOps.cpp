@@ -54,7 +54,7 @@ LogicalResult TensorOp::verify() {
   // tensor_c1
   auto type = cast<RankedTensorType>(getType());
   if (!type.hasStaticShape() || type.getEncoding())
-    return emitOpError() << "has type '" << type << "', expected a static shape without encoding (tensor_c1)";
+    return emitOpError() << "has type " << type << ", expected a static shape without encoding (tensor_c1)";
   return success();
 }
 

@@ -275,6 +275,10 @@ void Router::override(OpBuilder &builder, DescriptorOp descriptor, int64_t colum
     if (!last)
       number(field, 0);
     break;
+  case PerCoreKind::LastOfSeveral:
+    if (!last || grid_.getColumns() == 1)
+      number(field, 0);
+    break;
   case PerCoreKind::NotLastColumn:
     if (last)
       number(field, 0);

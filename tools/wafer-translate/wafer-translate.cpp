@@ -48,8 +48,9 @@ static int toExecutable(MLIRContext &context, std::unique_ptr<llvm::MemoryBuffer
 }
 
 static int fromExecutable(MLIRContext &context, const llvm::MemoryBuffer &input) {
-  wafer::wexe::ProgramT program = wafer::readExecutable(reinterpret_cast<const uint8_t *>(input.getBufferStart()), input.getBufferSize());
-  OwningOpRef<ModuleOp> module = wafer::translateFromExecutable(&context, program);
+  // Only of a program that is proved, numbers name what there is.
+  auto program = wafer::LoadedProgram::verify(wafer::readExecutable(reinterpret_cast<const uint8_t *>(input.getBufferStart()), input.getBufferSize()));
+  OwningOpRef<ModuleOp> module = wafer::translateFromExecutable(&context, program.program());
   if (!module)
     return 1;
   std::string error;

@@ -9,7 +9,7 @@
 // DEFINE: %{tolerance} = 2e-3
 // DEFINE: %{d} = %t/%{machine}-%{precision}
 // DEFINE: %{compile-and-run} = mkdir %{d} && \
-// DEFINE:   wafer-opt %s --wafer-pipeline="machine=%{machine} precision=%{precision}" -o %{d}/model.wafer.mlir && \
+// DEFINE:   wafer-opt %s --wafer-pipeline="machine=%{machine} precision=%{precision}" -mlir-print-debuginfo -o %{d}/model.wafer.mlir && \
 // DEFINE:   wafer-translate --wafer-to-wexe %{d}/model.wafer.mlir -o %{d}/model.wexe && \
 // DEFINE:   wafer-objdump %{d}/model.wexe | wafer-objdump --assemble - -o %{d}/again.wexe && cmp %{d}/model.wexe %{d}/again.wexe && \
 // DEFINE:   wafer-run %{d}/again.wexe --weights %t/weights.safetensors --input x=%t/x.npy --output-dir %{d}/functional --stats %{d}/functional.json && \

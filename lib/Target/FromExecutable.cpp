@@ -7,6 +7,7 @@
 #include "wafer/Target/Executable.h"
 
 #include "Locations.h"
+#include "UniqueNames.h"
 
 #include "wafer/Dialect/PE/PE.h"
 #include "wafer/Dialect/Wafer/Wafer.h"
@@ -359,6 +360,10 @@ OwningOpRef<ModuleOp> ProgramReader::run() {
 
 } // namespace
 
-OwningOpRef<ModuleOp> translateFromExecutable(MLIRContext *context, const wexe::ProgramT &program) { return ProgramReader(context, program).run(); }
+OwningOpRef<ModuleOp> translateFromExecutable(MLIRContext *context, const wexe::ProgramT &program) {
+  wexe::ProgramT named = program;
+  makeNamesUnique(named);
+  return ProgramReader(context, named).run();
+}
 
 } // namespace wafer

@@ -29,12 +29,14 @@ static int fail(const llvm::Twine &message) {
   return 1;
 }
 
+static std::string inputName() { return inputFile == "-" ? "<stdin>" : inputFile.getValue(); }
+
 /// Calls `read`; adds the input's name to what it finds wrong.
 template <typename Read> static auto fromInput(Read read) {
   try {
     return read();
   } catch (const wafer::ExecutableError &error) {
-    throw wafer::ExecutableError((inputFile == "-" ? std::string("<stdin>") : inputFile.getValue()) + ": " + error.what());
+    throw wafer::ExecutableError(inputName() + ": " + error.what());
   }
 }
 
@@ -56,6 +58,11 @@ static int toExecutable(MLIRContext &context, std::unique_ptr<llvm::MemoryBuffer
 }
 
 static int fromExecutable(MLIRContext &context, const llvm::MemoryBuffer &input) {
+  // An executable has no lines to point at.
+  ScopedDiagnosticHandler handler(&context, [](Diagnostic &diagnostic) {
+    bool isError = diagnostic.getSeverity() == DiagnosticSeverity::Error;
+    (isError ? llvm::WithColor::error() : llvm::WithColor::warning()) << inputName() << ": " << diagnostic.str() << "\n";
+  });
   // Only of a program that is proved, numbers name what there is.
   auto program = fromInput([&] {
     return wafer::LoadedProgram::verify(wafer::readExecutable(reinterpret_cast<const uint8_t *>(input.getBufferStart()), input.getBufferSize()));
@@ -81,8 +88,8 @@ static int fromExecutable(MLIRContext &context, const llvm::MemoryBuffer &input)
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
   cl::ParseCommandLineOptions(argc, argv, "wafer-translate: between the wafer dialect and executables\n");
-  if (mode.getNumOccurrences() == 0)
-    return fail("found neither --wafer-to-wexe nor --wexe-to-wafer, expected one of them; see --help");
+  if (mode.getNumOccurrences() != 1)
+    return fail("found " + llvm::Twine(mode.getNumOccurrences()) + " of --wafer-to-wexe and --wexe-to-wafer, expected one; see --help");
   DialectRegistry registry;
   wafer::registerAllDialects(registry);
   MLIRContext context(registry, MLIRContext::Threading::DISABLED);

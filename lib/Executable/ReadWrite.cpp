@@ -141,9 +141,14 @@ wexe::ProgramT readExecutableFile(const std::string &path) {
 }
 
 void writeFileAtomically(const std::string &path, const void *data, size_t size) {
+  // A pipe or device (/dev/stdout, /dev/null) is written to, never replaced by a file.
+  struct stat target;
+  bool isStream = ::stat(path.c_str(), &target) == 0 && !S_ISREG(target.st_mode) && !S_ISDIR(target.st_mode);
   // Exclusive creation keeps two writers apart, and unlike mkstemp it leaves the mode to the umask.
   FileHandle file;
   std::string temporary;
+  if (isStream && (file.fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC)) < 0)
+    throw ExecutableError(systemError(path, "cannot be written"));
   for (unsigned attempt = 0; file.fd < 0; ++attempt) {
     temporary = path + "." + std::to_string(::getpid()) + "." + std::to_string(attempt) + ".tmp";
     file.fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -152,7 +157,8 @@ void writeFileAtomically(const std::string &path, const void *data, size_t size)
   }
   auto fail = [&](const char *what) {
     std::string message = systemError(path, what);
-    ::unlink(temporary.c_str());
+    if (!isStream)
+      ::unlink(temporary.c_str());
     throw ExecutableError(message);
   };
   const char *bytes = static_cast<const char *>(data);
@@ -164,13 +170,13 @@ void writeFileAtomically(const std::string &path, const void *data, size_t size)
       fail("cannot be written");
     done += static_cast<size_t>(n);
   }
-  if (::fsync(file.fd) != 0)
+  if (!isStream && ::fsync(file.fd) != 0)
     fail("cannot be written");
   int fd = file.fd;
   file.fd = -1;
   if (::close(fd) != 0)
     fail("cannot be written");
-  if (::rename(temporary.c_str(), path.c_str()) != 0)
+  if (!isStream && ::rename(temporary.c_str(), path.c_str()) != 0)
     fail("cannot be replaced");
 }
 

@@ -10,7 +10,7 @@
 using namespace mlir;
 
 void wafer::buildWaferPhase(OpPassManager &pm, const PipelineOptions &) {
-  pm.addPass(createConvertStreamToWaferPass());
+  pm.addPass(createConvertStreamToWafer());
   OpPassManager &program = pm.nest<wfr::ProgramOp>();
   program.addPass(wfr::createPlaceWafer());
   program.addPass(wfr::createRouteWafer());

@@ -6,6 +6,7 @@
 
 #include "wafer/Target/Executable.h"
 
+#include "CheckRanges.h"
 #include "Locations.h"
 
 #include "wafer/Dialect/PE/PE.h"
@@ -534,6 +535,8 @@ LogicalResult translateToExecutable(ModuleOp module, wexe::ProgramT &program) {
   SmallVector<wfr::ProgramOp> programs(module.getOps<wfr::ProgramOp>());
   if (programs.size() != 1)
     return module.emitError() << "found " << programs.size() << " wafer.program operations, expected 1; run --wafer-pipeline first";
+  if (failed(checkRanges(programs.front())))
+    return failure();
   return ProgramWriter(programs.front(), program).run();
 }
 

@@ -216,6 +216,7 @@ void emitReduce(SegmentContext &ctx, stream::ReduceOp op, const Block &input, co
   FlatSymbolRefAttr partial = image.buffer(op.getLoc(), "partial", output.rowBytes(), {ctx.step, ctx.step});
   wfr::PerCoreAttr valid = image.perCore(wfr::PerCoreKind::ValidFeatures, 2, input.features, input.featureBlock);
   wfr::PerCoreAttr last = image.perCore(wfr::PerCoreKind::LastColumn, 3), notLast = image.perCore(wfr::PerCoreKind::NotLastColumn, 3);
+  wfr::PerCoreAttr sender = image.perCore(wfr::PerCoreKind::LastOfSeveral, 3);
   Extents row = {1, 1, 1, t}, rowStrides = {0, 0, 0, 1}, all = {1, 1, input.rows, t};
   auto rowOf = [&](StringRef hint, FlatSymbolRefAttr buffer, wfr::PerCoreAttr where) { return image.memory(hint, output.element, buffer, row, rowStrides, where); };
   auto chain = [&](wfr::PerCoreAttr where) { return image.receive("reduce_in", f32, channels::chainEast, row, where, neutralBits); };
@@ -236,8 +237,9 @@ void emitReduce(SegmentContext &ctx, stream::ReduceOp op, const Block &input, co
                            .load(8, chain(last))
                            .load(9, rowOf("partial_last", partial, last))
                            .emit(vectorInsn(opcode, type, 7, 8, 9))
-                           .load(10, image.send("cast_out", f32, channels::castWest, row, last))
-                           .emit(vectorInsn(Opcode::Mov, type, 10, 7))
+                           .load(10, image.send("cast_out", f32, channels::castWest, row, sender))
+                           .load(13, rowOf("reduced_sent", output.buffer, sender))
+                           .emit(vectorInsn(Opcode::Mov, type, 10, 13))
                            .load(11, rowOf("reduced_others", output.buffer, notLast))
                            .load(12, image.receive("cast_in", f32, channels::castWest, row, notLast))
                            .emit(vectorInsn(Opcode::Mov, type, 11, 12))

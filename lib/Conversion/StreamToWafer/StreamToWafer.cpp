@@ -8,16 +8,16 @@
 
 #include "Kernels.h"
 
-#include "wafer/Dialect/PE/PE.h"
-
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/Pass/Pass.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 
 namespace wafer {
+
+#define GEN_PASS_DEF_CONVERTSTREAMTOWAFER
+#include "wafer/Conversion/StreamToWafer.h.inc"
 
 namespace {
 
@@ -210,15 +210,8 @@ LogicalResult ProgramLowering::run() {
   return success();
 }
 
-class ConvertStreamToWafer : public PassWrapper<ConvertStreamToWafer, OperationPass<ModuleOp>> {
-public:
-  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(ConvertStreamToWafer)
-
-  StringRef getArgument() const final { return "convert-stream-to-wafer"; }
-  StringRef getDescription() const final { return "Turn the kernels of a laid-out stream.program into tasks, descriptors, buffers and schedule steps"; }
-  void getDependentDialects(DialectRegistry &registry) const final { registry.insert<wfr::WaferDialect, pe::PEDialect>(); }
-
-  void runOnOperation() final {
+struct ConvertStreamToWafer : impl::ConvertStreamToWaferBase<ConvertStreamToWafer> {
+  void runOnOperation() override {
     for (auto program : llvm::make_early_inc_range(getOperation().getOps<stream::ProgramOp>()))
       if (failed(ProgramLowering(program).run()))
         return signalPassFailure();
@@ -226,11 +219,5 @@ public:
 };
 
 } // namespace
-
-std::unique_ptr<Pass> createConvertStreamToWaferPass() { return std::make_unique<ConvertStreamToWafer>(); }
-
-void registerConvertStreamToWaferPass() {
-  PassRegistration<ConvertStreamToWafer>();
-}
 
 } // namespace wafer

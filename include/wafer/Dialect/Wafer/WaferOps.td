@@ -24,8 +24,10 @@ def Wafer_ProgramOp : Wafer_Body<"program", [Symbol, SymbolTable, IsolatedFromAb
 
 def Wafer_TensorOp : Wafer_Op<"tensor", [Symbol, HasParent<"ProgramOp">]> {
   let summary = "a tensor that MemoryX holds";
+  let description = [{ `wafer.tensor @fc1.weight <weight> : tensor<64x64xf32>`. (tensor_c1) The shape is static, and there is no encoding. }];
   let arguments = (ins SymbolNameAttr:$sym_name, Stream_RoleAttr:$role, TypeAttrOf<AnyRankedTensor>:$type);
   let assemblyFormat = "$sym_name $role `:` $type attr-dict";
+  let hasVerifier = 1;
 }
 
 def Wafer_ChannelOp : Wafer_Op<"channel", [Symbol, HasParent<"ProgramOp">]> {
@@ -83,7 +85,7 @@ def Wafer_DescriptorOp : Wafer_Op<"descriptor", [Symbol, HasParent<"ImageOp">]> 
     ```
     `on` names a buffer (mem, acc) or a channel (receive, send; after wafer-route a color). A receive or send at a core where the channel has no such end (first and last column of a chain) becomes
     the constant `value` for a receive (default 0) and is an error for a send with elements. (descriptor_c1) mem and acc have a buffer, four extents and strides and stay inside it. (descriptor_c2) receive and send
-    have a channel and extents. (descriptor_c3) const has a value and nothing else.
+    have a channel and extents. (descriptor_c3) const has a value and nothing else. (descriptor_c4) The type is one that instructions have, and extents and strides fit the machine's 16-bit fields.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Wafer_DescriptorKindAttr:$kind, TypeAttr:$type, OptionalAttr<FlatSymbolRefAttr>:$on, OptionalAttr<I64Attr>:$offset,
     OptionalAttr<DenseI64ArrayAttr>:$extents, OptionalAttr<DenseI64ArrayAttr>:$strides, OptionalAttr<I64Attr>:$value, OptionalAttr<Wafer_PerCoreAttr>:$per_core);
@@ -173,11 +175,13 @@ def Wafer_ContractOp : Wafer_Step<"contract"> {
 }
 def Wafer_ScaleOp : Wafer_Step<"scale"> {
   let summary = "stream per-feature gamma and beta";
+  let description = [{ (scale_c2) At least one of them is there. }];
   let arguments = (ins OptionalAttr<FlatSymbolRefAttr>:$gamma, OptionalAttr<FlatSymbolRefAttr>:$beta, TypeAttr:$type, Stream_WireFormatAttr:$wire, I64Attr:$rows, I64Attr:$out_block,
     SymbolRefAttr:$task_own, OptionalAttr<SymbolRefAttr>:$task_bias);
   let assemblyFormat = [{
     (`gamma` $gamma^)? (`beta` $beta^)? `as` $type `wire` $wire `rows` $rows `block` $out_block `own` $task_own (`bias_task` $task_bias^)? attr-dict
   }];
+  let hasVerifier = 1;
 }
 
 #endif

@@ -12,6 +12,7 @@
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/MathExtras.h"
 
 #include <vector>
@@ -274,6 +275,10 @@ void Router::override(OpBuilder &builder, DescriptorOp descriptor, int64_t colum
     if (!last)
       number(field, 0);
     break;
+  case PerCoreKind::LastOfSeveral:
+    if (!last || grid_.getColumns() == 1)
+      number(field, 0);
+    break;
   case PerCoreKind::NotLastColumn:
     if (last)
       number(field, 0);
@@ -349,6 +354,26 @@ void Router::run() {
     channel.erase();
 }
 
+/// Names of channels are channels: a program that was written by hand may name anything.
+LogicalResult checkNames(ProgramOp program) {
+  WalkResult result = program.walk([&](Operation *op) {
+    std::optional<StringRef> name =
+        llvm::TypeSwitch<Operation *, std::optional<StringRef>>(op)
+            .Case([](DescriptorOp descriptor) {
+              bool onFabric = descriptor.getKind() == DescriptorKind::Send || descriptor.getKind() == DescriptorKind::Receive;
+              return onFabric ? descriptor.getOn() : std::nullopt;
+            })
+            .Case<SendOp, ReceiveOp>([](auto step) { return step.getChannel(); })
+            .Case<ImageOp, PhaseOp>([](auto reader) { return reader.getCommand(); })
+            .Default([](Operation *) { return std::nullopt; });
+    if (!name || program.lookupSymbol<ChannelOp>(*name))
+      return WalkResult::advance();
+    op->emitOpError() << "names '@" << *name << "', expected a wafer.channel of the program";
+    return WalkResult::interrupt();
+  });
+  return failure(result.wasInterrupted());
+}
+
 class RouteWafer : public impl::RouteWaferBase<RouteWafer> {
 public:
   void runOnOperation() override {
@@ -357,11 +382,17 @@ public:
       phase = first;
       return WalkResult::interrupt();
     });
-    if (!phase)
+    if (!phase || getOperation().getOps<ChannelOp>().empty())
       return;
     FailureOr<Machine> machine = machineOf(getOperation());
-    if (failed(machine))
+    if (failed(machine) || failed(checkNames(getOperation())))
       return signalPassFailure();
+    GridAttr grid = phase.getGrid();
+    if (grid.getX0() + grid.getColumns() * grid.getGroups() > machine->width || grid.getY0() + grid.getRows() > machine->height) {
+      phase.emitOpError() << "lies outside of machine '" << machine->name << "', which has " << machine->width << " x " << machine->height
+                          << " cores; run wafer-place first";
+      return signalPassFailure();
+    }
     Router router(getOperation(), phase.getGrid(), *machine);
     router.run();
     regionsMade = router.regions;

@@ -1,0 +1,68 @@
+// RUN: wafer-opt %s --pass-pipeline="builtin.module(wafer.program(wafer-place))" -split-input-file -verify-diagnostics | FileCheck %s
+
+// Wherever a grid was, it begins in the north-west corner; all of `odd` (7 x 5 cores) may be taken. Tokens and micro-batches are nobody's place.
+// CHECK-LABEL: wafer.program @whole_machine
+// CHECK: wafer.phase <x0 = 0, y0 = 0, columns = 7, rows = 5, groups = 1, token_block = 3, tokens = 100, micro_batches = 7>
+// CHECK: wafer.phase <x0 = 0, y0 = 0, columns = 7, rows = 5, groups = 1, token_block = 2, tokens = 9, micro_batches = 1>
+wafer.program @whole_machine machine "odd" {
+  wafer.entry @forward [] -> [] {
+    wafer.phase <x0 = 3, y0 = 1, columns = 7, rows = 5, groups = 1, token_block = 3, tokens = 100, micro_batches = 7> command @command {
+    }
+    wafer.phase <x0 = 0, y0 = 0, columns = 7, rows = 5, groups = 1, token_block = 2, tokens = 9, micro_batches = 1> command @command {
+    }
+  }
+}
+
+// -----
+
+// Nothing runs on the wafer: nothing has to be placed, and no machine is asked for.
+// CHECK-LABEL: wafer.program @no_phase
+wafer.program @no_phase machine "huge" {
+  wafer.entry @forward [] -> [] {
+  }
+}
+
+// -----
+
+// Groups stand side by side: three of three columns are nine.
+wafer.program @too_wide machine "odd" {
+  wafer.entry @forward [] -> [] {
+    // expected-error @+1 {{needs 9 x 1 cores, but machine 'odd' has 7 x 5; use a larger machine or a smaller grid}}
+    wafer.phase <x0 = 0, y0 = 0, columns = 3, rows = 1, groups = 3, token_block = 1, tokens = 1, micro_batches = 1> command @command {
+    }
+  }
+}
+
+// -----
+
+wafer.program @too_high machine "odd" {
+  wafer.entry @forward [] -> [] {
+    // expected-error @+1 {{needs 7 x 6 cores, but machine 'odd' has 7 x 5; use a larger machine or a smaller grid}}
+    wafer.phase <x0 = 0, y0 = 0, columns = 7, rows = 6, groups = 1, token_block = 1, tokens = 1, micro_batches = 1> command @command {
+    }
+  }
+}
+
+// -----
+
+// Phases share images and routes, so they have one shape; the same 7 columns as one group are another one.
+wafer.program @two_shapes machine "odd" {
+  wafer.entry @forward [] -> [] {
+    // expected-note @+1 {{first phase here}}
+    wafer.phase <x0 = 0, y0 = 0, columns = 1, rows = 5, groups = 7, token_block = 1, tokens = 1, micro_batches = 1> command @command {
+    }
+    // expected-error @+1 {{has 1 groups of 7 x 5 cores, expected the 7 groups of 1 x 5 of the program's first phase}}
+    wafer.phase <x0 = 0, y0 = 0, columns = 7, rows = 5, groups = 1, token_block = 1, tokens = 1, micro_batches = 1> command @command {
+    }
+  }
+}
+
+// -----
+
+// expected-error-re @+1 {{cannot load its machine: {{.*}}'huge'}}
+wafer.program @unknown_machine machine "huge" {
+  wafer.entry @forward [] -> [] {
+    wafer.phase <x0 = 0, y0 = 0, columns = 1, rows = 1, groups = 1, token_block = 1, tokens = 1, micro_batches = 1> command @command {
+    }
+  }
+}

@@ -183,10 +183,10 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
   return cost;
 }
 
-int64_t estimateCodeBytes(stream::ProgramOp program) {
+int64_t estimateCodeBytes(stream::SegmentOp segment) {
   // Shared by all kernels: data tasks, the tasks that pass sums on, their descriptors.
   int64_t instructions = 12, descriptors = 12;
-  program.walk([&](Operation *op) {
+  segment.walk([&](Operation *op) {
     llvm::TypeSwitch<Operation *>(op)
         .Case<stream::SendOp, stream::ReceiveOp>([&](auto) { instructions += 7, descriptors += 4; })
         .Case([&](stream::ContractOp) { instructions += 24, descriptors += 3; })

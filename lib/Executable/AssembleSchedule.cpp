@@ -26,6 +26,7 @@ void Assembler::phase(wexe::EntryT &entry) {
       referenceInto(Space::Function, "a function", phase.function)();
   };
   in_.fields({{"command", referenceInto(Space::Colour, "a colour", phase.command_colour)},
+              {"load", integerInto("a load", phase.load)},
               {"function", function},
               {"inputs", [&] { tensorList(phase.inputs); }},
               {"outputs", [&] { tensorList(phase.outputs); }}});

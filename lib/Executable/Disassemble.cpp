@@ -165,8 +165,10 @@ void Disassembler::code(const wexe::ImageT &image) {
   }
 }
 
+static std::string load(unsigned number) { return number == 0 ? "" : " load=" + std::to_string(number); }
+
 void Disassembler::image(const wexe::ImageT &image, size_t index) {
-  line(0, "image " + nameOf(image.name) + " command=" + colours_.refer(image.command_colour) + " {  # image " + std::to_string(index));
+  line(0, "image " + nameOf(image.name) + " command=" + colours_.refer(image.command_colour) + load(image.load) + " {  # image " + std::to_string(index));
   for (size_t i = 0; i < image.descriptors.size(); ++i)
     descriptor(*image.descriptors[i], i);
   for (const auto &buffer : image.buffers)
@@ -223,7 +225,7 @@ void Disassembler::route(const wexe::RouteT &route) {
       tx += (tx.empty() ? "" : ", ") + directionWords()[direction];
   tx = route.tx >> directionWords().size() ? std::to_string(route.tx) : "[" + tx + "]";
   line(0, "route " + nameOf(route.channel) + " colour=" + colours_.refer(route.colour) + rect(route.rect.get()) +
-              " rx=" + wordOf(directionWords(), unsigned(route.rx)) + " tx=" + tx);
+              " rx=" + wordOf(directionWords(), unsigned(route.rx)) + " tx=" + tx + load(route.load));
 }
 
 void Disassembler::tensor(const wexe::TensorT &tensor) {
@@ -307,6 +309,7 @@ void Disassembler::phase(const wexe::PhaseT &phase) {
     text += " inputs=" + tensorList(phase.inputs);
   if (!phase.outputs.empty())
     text += " outputs=" + tensorList(phase.outputs);
+  text += load(phase.load);
   if (!phase.grid && phase.steps.empty()) {
     line(1, text);
     return;

@@ -188,7 +188,7 @@ LogicalResult ProgramReader::readCode(const wexe::ImageT &image, OpBuilder &insi
 }
 
 LogicalResult ProgramReader::readImage(const wexe::ImageT &image) {
-  auto op = wfr::ImageOp::create(builder_, unknown_, image.name, colour(image.command_colour).getValue());
+  auto op = wfr::ImageOp::create(builder_, unknown_, image.name, colour(image.command_colour).getValue(), image.load);
   OpBuilder inside = OpBuilder::atBlockBegin(&op.getBody().emplaceBlock());
   for (const auto &buffer : image.buffers)
     wfr::BufferOp::create(inside, unknown_, buffer->name, buffer->bytes, 0, 0, buffer->acc, i64(buffer->base));
@@ -237,7 +237,7 @@ void ProgramReader::readRoute(const wexe::RouteT &route) {
   for (unsigned direction = 0; direction < 5; ++direction)
     if (route.tx & 1u << direction)
       to.push_back(wfr::DirectionAttr::get(context(), static_cast<wfr::Direction>(direction)));
-  wfr::RouteOp::create(builder_, unknown_, colour(route.colour), rect(*route.rect),
+  wfr::RouteOp::create(builder_, unknown_, colour(route.colour), i64(route.load), rect(*route.rect),
                        wfr::DirectionAttr::get(context(), static_cast<wfr::Direction>(route.rx)), builder_.getArrayAttr(to));
 }
 
@@ -296,7 +296,7 @@ void ProgramReader::readPhase(const wexe::PhaseT &phase, OpBuilder &inside) {
   const wexe::GridT &grid = *phase.grid;
   auto attr = wfr::GridAttr::get(context(), grid.x0, grid.y0, grid.columns, grid.rows, grid.groups, grid.token_block, static_cast<int64_t>(grid.tokens),
                                  grid.micro_batches, grid.batches);
-  auto op = wfr::PhaseOp::create(inside, unknown_, attr, colour(phase.command_colour));
+  auto op = wfr::PhaseOp::create(inside, unknown_, attr, colour(phase.command_colour), i64(phase.load));
   OpBuilder steps = OpBuilder::atBlockBegin(&op.getBody().emplaceBlock());
   for (const auto &step : phase.steps)
     readStep(*step, steps);

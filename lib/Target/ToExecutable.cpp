@@ -196,6 +196,7 @@ LogicalResult ProgramWriter::writeImage(wfr::ImageOp image) {
   if (failed(command))
     return failure();
   target->command_colour = *command;
+  target->load = image.getLoad();
 
   for (auto buffer : image.getOps<wfr::BufferOp>()) {
     if (!buffer.getAddress())
@@ -300,6 +301,7 @@ LogicalResult ProgramWriter::writeRoute(wfr::RouteOp route) {
     return failure();
   auto target = std::make_unique<wexe::RouteT>();
   target->channel = route.getColor().str();
+  target->load = route.getLoad();
   target->rect = rectOf(route.getRect());
   target->colour = *number;
   target->rx = static_cast<wexe::Dir>(route.getFrom());
@@ -410,6 +412,7 @@ LogicalResult ProgramWriter::writePhase(wfr::PhaseOp phase, wexe::EntryT &entry)
   if (failed(command))
     return failure();
   target->command_colour = *command;
+  target->load = phase.getLoad();
   for (Operation &op : phase.getBody().front())
     if (failed(writeStep(&op, phase, *target)))
       return failure();

@@ -57,8 +57,8 @@ private:
   mlir::Operation *largest_ = nullptr;
 };
 
-/// SRAM for code and descriptor templates of all segments of a program; one image runs them all.
-int64_t estimateCodeBytes(stream::ProgramOp program);
+/// SRAM for code and descriptor templates of a segment.
+int64_t estimateCodeBytes(stream::SegmentOp segment);
 
 } // namespace wafer
 

@@ -72,7 +72,7 @@ FlatSymbolRefAttr ImageBuilder::memory(StringRef hint, Type type, FlatSymbolRefA
 
 FlatSymbolRefAttr ImageBuilder::receive(StringRef hint, Type type, StringRef channel, Extents extents, wfr::PerCoreAttr perCore,
                                         std::optional<uint32_t> valueWithoutSender) {
-  usedChannels_[channel] = true;
+  usedChannels_.insert(channel);
   std::optional<int64_t> value;
   if (valueWithoutSender)
     value = *valueWithoutSender;
@@ -81,7 +81,7 @@ FlatSymbolRefAttr ImageBuilder::receive(StringRef hint, Type type, StringRef cha
 }
 
 FlatSymbolRefAttr ImageBuilder::send(StringRef hint, Type type, StringRef channel, Extents extents, wfr::PerCoreAttr perCore) {
-  usedChannels_[channel] = true;
+  usedChannels_.insert(channel);
   return descriptor(hint, wfr::DescriptorKind::Send, type, FlatSymbolRefAttr::get(builder_.getContext(), channel), std::nullopt, extents, std::nullopt,
                     std::nullopt, perCore);
 }

@@ -54,8 +54,8 @@ public:
 
   mlir::OpBuilder &builder() { return builder_; }
   mlir::Location loc() { return image_.getLoc(); }
-  /// Whether a descriptor was written that names the channel.
-  bool usesChannel(llvm::StringRef channel) const { return usedChannels_.contains(channel); }
+  /// Channels that descriptors name.
+  const llvm::StringSet<> &channels() const { return usedChannels_; }
   mlir::SymbolRefAttr taskRef(llvm::StringRef task);
 
 private:
@@ -69,7 +69,7 @@ private:
   llvm::StringSet<> names_;
   llvm::StringMap<unsigned> nameUses_;
   llvm::StringMap<mlir::FlatSymbolRefAttr> written_;
-  llvm::StringMap<bool> usedChannels_;
+  llvm::StringSet<> usedChannels_;
   mlir::Operation *lastDeclaration_ = nullptr;
   int64_t nextControlTask_ = 0;
 };

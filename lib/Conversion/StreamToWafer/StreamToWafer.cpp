@@ -31,12 +31,15 @@ private:
   LogicalResult lowerKernel(SegmentContext &ctx, Operation *op);
   void assignBlocks(stream::SegmentOp segment, stream::GridAttr grid);
   Block blockOf(Value value, stream::GridAttr grid) const;
+  void startImage(Location loc);
   void writeChannels();
 
   stream::ProgramOp source_;
   wfr::ProgramOp target_;
   wfr::EntryOp entry_;
-  std::unique_ptr<ImageBuilder> image_;
+  std::unique_ptr<ImageBuilder> image_; ///< of the segment at hand
+  llvm::StringSet<> channels_;          ///< that any image uses
+  int64_t loads_ = 0;
   llvm::DenseMap<Value, Block> blocks_;
   int64_t step_ = 0;
 };
@@ -146,9 +149,10 @@ LogicalResult ProgramLowering::lowerSegment(stream::SegmentOp segment) {
   OpBuilder builder = OpBuilder::atBlockEnd(&entry_.getBody().front());
   auto placed = wfr::GridAttr::get(builder.getContext(), 0, 0, grid->getColumns(), grid->getRows(), grid->getGroups(), grid->getTokenBlock(), tokens,
                                    grid->getMicroBatches(), segment.getBatches());
-  auto phase = wfr::PhaseOp::create(builder, segment.getLoc(), placed, FlatSymbolRefAttr::get(builder.getContext(), channels::command));
+  auto phase = wfr::PhaseOp::create(builder, segment.getLoc(), placed, FlatSymbolRefAttr::get(builder.getContext(), channels::command), builder.getI64IntegerAttr(loads_));
   OpBuilder steps = OpBuilder::atBlockEnd(&phase.getBody().emplaceBlock());
 
+  startImage(segment.getLoc());
   assignBlocks(segment, *grid);
   int64_t count = std::distance(segment.getBody().front().begin(), segment.getBody().front().end());
   SegmentContext ctx(*image_, steps, grid->getTokenBlock(), {step_, step_ + count - 1});
@@ -157,7 +161,18 @@ LogicalResult ProgramLowering::lowerSegment(stream::SegmentOp segment) {
     if (failed(lowerKernel(ctx, &op)))
       return failure();
   }
+  for (const auto &used : image_->channels())
+    channels_.insert(used.getKey());
+  ++loads_;
   return success();
+}
+
+/// Every segment is a load of its own, so that neither code nor tasks grow with the model.
+void ProgramLowering::startImage(Location loc) {
+  OpBuilder builder(entry_);
+  auto image = wfr::ImageOp::create(builder, loc, loads_ == 0 ? "wafer.core" : ("wafer.core_" + Twine(loads_)).str(), channels::command, loads_);
+  image.getBody().emplaceBlock();
+  image_ = std::make_unique<ImageBuilder>(image);
 }
 
 void ProgramLowering::writeChannels() {
@@ -170,7 +185,7 @@ void ProgramLowering::writeChannels() {
   for (auto [name, kind] : {std::pair(channels::input, wfr::ChannelKind::RelayIn), std::pair(channels::output, wfr::ChannelKind::RelayOut),
                             std::pair(channels::chainEast, wfr::ChannelKind::ChainEast), std::pair(channels::chainWest, wfr::ChannelKind::ChainWest),
                             std::pair(channels::castWest, wfr::ChannelKind::MulticastWest)})
-    if (image_->usesChannel(name))
+    if (channels_.contains(name))
       channel(name, kind, /*weight=*/false);
 }
 
@@ -182,19 +197,14 @@ LogicalResult ProgramLowering::run() {
     wfr::TensorOp::create(inside, tensor.getLoc(), tensor.getSymNameAttr(), tensor.getRoleAttr(), tensor.getTypeAttr());
   for (auto function : source_.getOps<func::FuncOp>())
     inside.clone(*function);
-  auto image = wfr::ImageOp::create(inside, source_.getLoc(), "wafer.core", channels::command);
-  image.getBody().emplaceBlock();
-  image_ = std::make_unique<ImageBuilder>(image);
   entry_ = wfr::EntryOp::create(inside, source_.getLoc(), source_.getSymName(), tensorsOf(source_, stream::Role::Input),
                                 tensorsOf(source_, stream::Role::Output));
   OpBuilder entry = OpBuilder::atBlockBegin(&entry_.getBody().emplaceBlock());
 
-  bool onWafer = false;
   for (Operation &op : source_.getBody().front()) {
     if (auto segment = dyn_cast<stream::SegmentOp>(op)) {
       if (segment.getBody().front().empty())
         continue;
-      onWafer = true;
       if (failed(lowerSegment(segment)))
         return failure();
     } else if (auto call = dyn_cast<stream::CallOp>(op)) {
@@ -202,10 +212,8 @@ LogicalResult ProgramLowering::run() {
       wfr::CallOp::create(entry, call.getLoc(), call.getCalleeAttr(), call.getInputsAttr(), call.getOutputsAttr(), call.getReasonAttr());
     }
   }
-  if (onWafer)
+  if (loads_ > 0)
     writeChannels();
-  else
-    image.erase();
   source_.erase();
   return success();
 }

@@ -80,11 +80,11 @@ stream.program @copies machine "odd" {
 
 // -----
 
-// Segments share columns, rows and groups, because channels are laid once.
-// CHECK-LABEL: stream.program @one_shape
-// CHECK: stream.segment grid <columns = [[#C:]], rows = [[#R:]], groups = [[#G:]],
-// CHECK: stream.segment grid <columns = [[#C]], rows = [[#R]], groups = [[#G]],
-stream.program @one_shape machine "odd" {
+// Each segment has the shape that suits it.
+// CHECK-LABEL: stream.program @own_shapes
+// CHECK: stream.segment grid <columns = 1, rows = 1, groups = 4,
+// CHECK: stream.segment grid <columns = 3, rows = 1, groups = 2,
+stream.program @own_shapes machine "odd" {
   stream.tensor @x <input> : tensor<70x5xf32>
   stream.tensor @v <input> : tensor<2x3xf32>
   stream.tensor @y <output> : tensor<70x5xf32>

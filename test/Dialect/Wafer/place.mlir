@@ -51,7 +51,7 @@ wafer.program @two_shapes machine "odd" {
     // expected-note @+1 {{first phase here}}
     wafer.phase <x0 = 0, y0 = 0, columns = 1, rows = 5, groups = 7, token_block = 1, tokens = 1, micro_batches = 1> command @command {
     }
-    // expected-error @+1 {{has 1 groups of 7 x 5 cores, expected the 7 groups of 1 x 5 of the program's first phase}}
+    // expected-error @+1 {{has 1 groups of 7 x 5 cores, expected the 7 groups of 1 x 5 of the first phase of its load}}
     wafer.phase <x0 = 0, y0 = 0, columns = 7, rows = 5, groups = 1, token_block = 1, tokens = 1, micro_batches = 1> command @command {
     }
   }

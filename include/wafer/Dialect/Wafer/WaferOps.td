@@ -48,19 +48,21 @@ def Wafer_ColorOp : Wafer_Op<"color", [Symbol, HasParent<"ProgramOp">]> {
 def Wafer_RouteOp : Wafer_Op<"route", [HasParent<"ProgramOp">]> {
   let summary = "a routing entry for each router of a rectangle";
   let description = [{
-    `wafer.route @psum_east_0 at <1, 0 size 8, 16 step 2, 1> from <W> to [#wafer.dir<ramp>]`
-    (route_c1) No router has two entries of one color; `from` is not in `to`; `to` is not empty. Other rules of docs/spec/machine.md section 1 are checked at load.
+    `wafer.route @psum_east_0 at <1, 0 size 8, 16 step 2, 1> from <W> to [#wafer.dir<ramp>]`, with `load` as an image.
+    (route_c1) In a load, no router has two entries of one color; `from` is not in `to`; `to` is not empty. Other rules of docs/spec/machine.md section 1 are checked at load.
   }];
-  let arguments = (ins FlatSymbolRefAttr:$color, Wafer_RectAttr:$rect, Wafer_DirectionAttr:$from, TypedArrayAttrBase<Wafer_DirectionAttr, "directions">:$to);
-  let assemblyFormat = "$color `at` $rect `from` $from `to` $to attr-dict";
+  let arguments = (ins FlatSymbolRefAttr:$color, DefaultValuedAttr<I64Attr, "0">:$load, Wafer_RectAttr:$rect, Wafer_DirectionAttr:$from,
+    TypedArrayAttrBase<Wafer_DirectionAttr, "directions">:$to);
+  let assemblyFormat = "$color (`load` $load^)? `at` $rect `from` $from `to` $to attr-dict";
   let hasVerifier = 1;
 }
 
 def Wafer_ImageOp : Wafer_Body<"image", [Symbol, SymbolTable, HasParent<"ProgramOp">]> {
   let summary = "code, descriptor templates and buffers shared by cores";
-  let description = [{ `wafer.image @main command @command { ... }`; `command` names a channel, after wafer-route a color. Code is laid out in the order of its tasks. }];
-  let arguments = (ins SymbolNameAttr:$sym_name, FlatSymbolRefAttr:$command);
-  let assemblyFormat = "$sym_name `command` $command attr-dict-with-keyword $body";
+  let description = [{ `wafer.image @main command @command { ... }`; `command` names a channel, after wafer-route a color. Code is laid out in the order of its tasks.
+    Images and routes with the same `load` are on the wafer at the same time; a phase runs on the load that it names, and MemoryX loads it first. }];
+  let arguments = (ins SymbolNameAttr:$sym_name, FlatSymbolRefAttr:$command, DefaultValuedAttr<I64Attr, "0">:$load);
+  let assemblyFormat = "$sym_name `command` $command (`load` $load^)? attr-dict-with-keyword $body";
   let hasVerifier = 1;
 }
 
@@ -131,8 +133,8 @@ def Wafer_EntryOp : Wafer_Body<"entry", [Symbol, HasParent<"ProgramOp">]> {
 
 def Wafer_PhaseOp : Wafer_Body<"phase", [HasParent<"EntryOp">]> {
   let summary = "steps that MemoryX runs micro_batches times against one grid of cores";
-  let arguments = (ins Wafer_GridAttr:$grid, FlatSymbolRefAttr:$command);
-  let assemblyFormat = "$grid `command` $command attr-dict-with-keyword $body";
+  let arguments = (ins Wafer_GridAttr:$grid, FlatSymbolRefAttr:$command, DefaultValuedAttr<I64Attr, "0">:$load);
+  let assemblyFormat = "$grid `command` $command (`load` $load^)? attr-dict-with-keyword $body";
 }
 
 def Wafer_CallOp : Wafer_Op<"call", [HasParent<"EntryOp">]> {

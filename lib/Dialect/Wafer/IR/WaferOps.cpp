@@ -36,7 +36,7 @@ LogicalResult ProgramOp::verify() {
   SmallVector<RouteOp> routes(getOps<RouteOp>());
   for (size_t i = 0; i < routes.size(); ++i)
     for (size_t j = 0; j < i; ++j)
-      if (routes[i].getColor() == routes[j].getColor() && intersect(routes[i].getRect(), routes[j].getRect())) {
+      if (routes[i].getColor() == routes[j].getColor() && routes[i].getLoad() == routes[j].getLoad() && intersect(routes[i].getRect(), routes[j].getRect())) {
         InFlightDiagnostic diag = routes[i].emitOpError() << "gives a router a second entry for color '@" << routes[i].getColor() << "' (route_c1)";
         diag.attachNote(routes[j].getLoc()) << "first entry here";
         return diag;

@@ -15,10 +15,9 @@ namespace {
 class PlaceWafer : public impl::PlaceWaferBase<PlaceWafer> {
 public:
   void runOnOperation() override {
-    PhaseOp first;
+    llvm::DenseMap<int64_t, PhaseOp> firstOf; // by load
     WalkResult result = getOperation().walk([&](PhaseOp phase) {
-      if (!first)
-        first = phase;
+      PhaseOp first = firstOf.try_emplace(phase.getLoad(), phase).first->second;
       return place(phase, first) ? WalkResult::advance() : WalkResult::interrupt();
     });
     if (result.wasInterrupted())
@@ -34,7 +33,7 @@ private:
     if (grid.getColumns() != shape.getColumns() || grid.getRows() != shape.getRows() || grid.getGroups() != shape.getGroups()) {
       InFlightDiagnostic diag = phase.emitOpError() << "has " << grid.getGroups() << " groups of " << grid.getColumns() << " x " << grid.getRows()
                                                     << " cores, expected the " << shape.getGroups() << " groups of " << shape.getColumns() << " x "
-                                                    << shape.getRows() << " of the program's first phase";
+                                                    << shape.getRows() << " of the first phase of its load";
       diag.attachNote(first.getLoc()) << "first phase here";
       return false;
     }
@@ -44,7 +43,7 @@ private:
                           << machine->height << "; use a larger machine or a smaller grid";
       return false;
     }
-    coresUsed = width * grid.getRows();
+    coresUsed = std::max<uint64_t>(coresUsed, width * grid.getRows());
     phase.setGridAttr(GridAttr::get(grid.getContext(), 0, 0, grid.getColumns(), grid.getRows(), grid.getGroups(), grid.getTokenBlock(), grid.getTokens(),
                                     grid.getMicroBatches(), grid.getBatches()));
     return true;

@@ -115,6 +115,28 @@ stream.program @reduction machine "odd" {
 
 // -----
 
+// Layers of one shape differ in what they load, and share the rest: two contractions have two tasks that begin and one that owns.
+// CHECK-LABEL: wafer.program @shared_tasks
+// CHECK-COUNT-2: wafer.task @begin{{.*}} control
+// CHECK-NOT: wafer.task @begin
+// CHECK: wafer.contract @w {{.*}} own @{{.*}}::@[[OWN:.*]] bias_task @{{.*}}::@[[BIAS:.*]]
+// CHECK: wafer.contract @v {{.*}} own @{{.*}}::@[[OWN]] bias_task @{{.*}}::@[[BIAS]]
+stream.program @shared_tasks machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.tensor @w <weight> : tensor<5x5xf32>
+  stream.tensor @v <weight> : tensor<5x5xf32>
+  stream.tensor @b <weight> : tensor<5xf32>
+  stream.segment grid <columns = 2, rows = 2, groups = 1, token_block = 2, micro_batches = 1> {
+    %x = stream.send @x : tensor<3x5xf16, #stream.layout<feature_block = 3>>
+    %0 = stream.contract %x, @w bias @b wire <packed16> {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64}
+        : tensor<3x5xf16, #stream.layout<feature_block = 3>> -> tensor<3x5xf16, #stream.layout<feature_block = 3>>
+    %1 = stream.contract %0, @v bias @b wire <packed16> {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64}
+        : tensor<3x5xf16, #stream.layout<feature_block = 3>> -> tensor<3x5xf16, #stream.layout<feature_block = 3>>
+  }
+}
+
+// -----
+
 // Segments become phases and calls become calls, in order; a program that runs in MemoryX alone has neither image nor channels.
 // CHECK-LABEL: wafer.program @memoryx_alone
 // CHECK-NOT: wafer.channel

@@ -10,7 +10,7 @@ def PlaceWafer : Pass<"wafer-place", "::wafer::wfr::ProgramOp"> {
   let description = [{
     Sets the origin of every phase's grid, so that routes can be laid. Weights and inputs enter at the north edge, so the grid begins in row 0; of the columns the first ones are taken.
     Requires phases of one shape: one set of images and routes serves them all. Afterwards columns * groups and rows lie inside the machine. Leaves everything else alone. Fails with both shapes when phases differ,
-    and with the numbers when the grid is larger than the machine.
+    and with the numbers when the grid is larger than the machine or an image has more control tasks than a core has room for.
 
     Before:   wafer.phase <x0 = 3, y0 = 1, columns = 2, rows = 3, ...>
     After:    wafer.phase <x0 = 0, y0 = 0, columns = 2, rows = 3, ...>

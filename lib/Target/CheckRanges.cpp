@@ -1,7 +1,7 @@
 //===- CheckRanges.cpp - numbers fit the executable's fields -------------------===//
 //
-// Attributes have 64 bits, fields of the executable as many as they need (include/wafer/Executable/wexe.fbs). A number that would wrap is refused here; what fits
-// but is wrong is the load-time verifier's affair.
+// Attributes have 64 bits, fields of the executable as many as they need (include/wafer/Executable/wexe.fbs). A number that would wrap is refused here; what
+// fits but is wrong is the load-time verifier's affair.
 //
 //===----------------------------------------------------------------------===//
 

@@ -250,13 +250,13 @@ LogicalResult ProgramReader::readFunction(const wexe::FunctionT &function) {
   return success();
 }
 
-/// The location of the next operation that the report has an entry for; the report keeps the name that a frontend gave it.
+/// The location of the next operation that the report has an entry for; the report keeps the name that a frontend gave it. Without a report, `text`.
 Location ProgramReader::reportedLocation(StringRef text) {
-  Location loc = locationFromText(context(), text);
   if (reported_ == source_.report.size())
-    return loc;
-  const std::string &name = source_.report[reported_++]->name;
-  return name.empty() ? loc : NameLoc::get(builder_.getStringAttr(name), loc);
+    return locationFromText(context(), text);
+  const wexe::OpReportT &entry = *source_.report[reported_++];
+  Location loc = locationFromText(context(), entry.location);
+  return entry.name.empty() ? loc : NameLoc::get(builder_.getStringAttr(entry.name), loc);
 }
 
 void ProgramReader::readStep(const wexe::StepT &step, OpBuilder &inside) {

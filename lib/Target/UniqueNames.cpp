@@ -1,7 +1,7 @@
 //===- UniqueNames.cpp - names of an executable as symbols ---------------------===//
 //
-// Each section of an executable has names of its own, and they may repeat or be missing. Operations of one region share a symbol table. Compiled programs keep their
-// names; in others what matters less to the outside (colours, buffers) gives way.
+// Each section of an executable has names of its own, and they may repeat or be missing. Operations of one region share a symbol table. Compiled programs keep
+// their names; in others what matters less to the outside (colours, buffers) gives way.
 //
 //===----------------------------------------------------------------------===//
 

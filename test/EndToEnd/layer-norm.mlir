@@ -1,5 +1,5 @@
-// A layer norm over 23 features of 7 tokens, by hand from the shell as linear-relu-linear.mlir: mean and variance are reduced, gamma and beta are streamed; each
-// gamma and each beta is one MAC per token, 2*7*23 = 322.
+// A layer norm over 23 features of 7 tokens, by hand from the shell as linear-relu-linear.mlir: mean and variance are reduced, gamma and beta are streamed;
+// each gamma and each beta is one MAC per token, 2*7*23 = 322.
 //
 // RUN: rm -rf %t && mkdir %t
 // RUN: %python %S/Inputs/models.py layer-norm %t

@@ -1,4 +1,5 @@
-// A softmax over 10 features of 9 tokens, by hand from the shell as linear-relu-linear.mlir: two reductions over columns and the maps between them. No MACs, no weights.
+// A softmax over 10 features of 9 tokens, by hand from the shell as linear-relu-linear.mlir: two reductions over columns and
+// the maps between them. No MACs, no weights.
 //
 // RUN: rm -rf %t && mkdir %t
 // RUN: %python %S/Inputs/models.py softmax %t

@@ -7,6 +7,11 @@
 // RUN: wafer-translate --wafer-to-wexe %t/back.mlir -o %t/again.wexe
 // RUN: cmp %t/model.wexe %t/again.wexe
 // RUN: wafer-translate --wexe-to-wafer < %t/again.wexe | cmp - %t/back.mlir
+// The same without lines of the model, where a call and its function stand on different lines of the text.
+// RUN: wafer-opt %t/model.mlir -o %t/plain.mlir
+// RUN: wafer-translate --wafer-to-wexe %t/plain.mlir -o %t/plain.wexe
+// RUN: wafer-translate --wexe-to-wafer %t/plain.wexe | wafer-translate --wafer-to-wexe -o %t/plain-again.wexe
+// RUN: cmp %t/plain.wexe %t/plain-again.wexe
 // RUN: wafer-opt %t/back.mlir -mlir-print-debuginfo | wafer-opt | FileCheck %s
 // RUN: wafer-objdump %t/model.wexe | FileCheck %s --check-prefix=DUMP
 //

@@ -1,4 +1,6 @@
-// RUN: wafer-opt %s --pass-pipeline="builtin.module(wafer.program(wafer-place))" -split-input-file -verify-diagnostics | FileCheck %s
+// RUN: sed 's/"control_tasks": 64/"control_tasks": 2/' %machines/odd.json > %t.json
+// RUN: sed 's|FEW_TASKS|%t.json|' %s > %t.mlir
+// RUN: wafer-opt %t.mlir --pass-pipeline="builtin.module(wafer.program(wafer-place))" -split-input-file -verify-diagnostics | FileCheck %s
 
 // Wherever a grid was, it begins in the north-west corner; all of `odd` (7 x 5 cores) may be taken. Tokens and micro-batches are nobody's place.
 // CHECK-LABEL: wafer.program @whole_machine
@@ -39,6 +41,32 @@ wafer.program @too_high machine "odd" {
   wafer.entry @forward [] -> [] {
     // expected-error @+1 {{needs 7 x 6 cores, but machine 'odd' has 7 x 5; use a larger machine or a smaller grid}}
     wafer.phase <x0 = 0, y0 = 0, columns = 7, rows = 6, groups = 1, token_block = 1, tokens = 1, micro_batches = 1> command @command {
+    }
+  }
+}
+
+// -----
+
+// A core of this machine has room for two control tasks; data tasks take none.
+wafer.program @too_many_tasks machine "FEW_TASKS" {
+  // expected-error @+1 {{has 3 control tasks, but a core of machine 'odd' has room for 2 (task_c5); split the model into programs with fewer layers}}
+  wafer.image @core command @command {
+    wafer.task @weights data 0 {
+      pe.fmacp f16 d1, d0
+      pe.end
+    }
+    wafer.task @t0 control 0 {
+      pe.end
+    }
+    wafer.task @t1 control 1 {
+      pe.end
+    }
+    wafer.task @t2 control 2 {
+      pe.end
+    }
+  }
+  wafer.entry @forward [] -> [] {
+    wafer.phase <x0 = 0, y0 = 0, columns = 7, rows = 5, groups = 1, token_block = 1, tokens = 1, micro_batches = 1> command @command {
     }
   }
 }

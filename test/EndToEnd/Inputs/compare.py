@@ -1,4 +1,4 @@
-"""`compare.py EXPECTED.npy FOLDER TOLERANCE MACS`: both engines, whose results are in FOLDER, gave the expected outputs and counted the same MACs, MACs or more.
+"""`compare.py EXPECTED.npy FOLDER TOLERANCE MACS`: both engines, whose results are in FOLDER, gave the expected outputs and counted the same MACs, at least MACS.
 
 The tolerance is a part of the largest expected number: an element's rounding errors are as large as the numbers that were added to make it.
 """

@@ -1,4 +1,4 @@
-"""`damage_routes.py MODEL.ws OUT.wexe`: removes each route of a program, then gives each a second sender; wafer-objdump has to refuse all and to name the channel."""
+"""`damage_routes.py MODEL.ws OUT.wexe`: takes each route of a program away, and gives each a second sender; wafer-objdump refuses all and names the channel."""
 
 import pathlib
 import re

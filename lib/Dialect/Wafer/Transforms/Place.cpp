@@ -20,11 +20,25 @@ public:
       PhaseOp first = firstOf.try_emplace(phase.getLoad(), phase).first->second;
       return place(phase, first) ? WalkResult::advance() : WalkResult::interrupt();
     });
-    if (result.wasInterrupted())
+    if (result.wasInterrupted() || (first && failed(checkTasks())))
       signalPassFailure();
   }
 
 private:
+  LogicalResult checkTasks() {
+    FailureOr<Machine> machine = machineOf(getOperation());
+    if (failed(machine))
+      return failure();
+    for (auto image : getOperation().getOps<ImageOp>()) {
+      // task_c5
+      int64_t tasks = llvm::count_if(image.getOps<TaskOp>(), [](TaskOp task) { return task.getKind() == TaskKind::Control; });
+      if (tasks > static_cast<int64_t>(machine->controlTasks))
+        return image.emitOpError() << "has " << tasks << " control tasks, but a core of machine '" << machine->name << "' has room for "
+                                   << machine->controlTasks << " (task_c5); split the model into programs with fewer layers";
+    }
+    return success();
+  }
+
   bool place(PhaseOp phase, PhaseOp first) {
     FailureOr<Machine> machine = machineOf(getOperation());
     if (failed(machine))

@@ -1,7 +1,7 @@
 """`damage.py GOOD.wexe DAMAGED.wexe OUT`: cuts the file and flips single bits, and dumps it to OUT.
 
-A cut has to be refused. A flipped bit may leave a good program, which then is the text of one; else it is refused. A refusal is exit code 1, one line that names
-the file and the rule, and no OUT.
+A cut has to be refused. A flipped bit may leave a good program, which then is the text of one; else it is refused. A refusal is exit code 1, one line that
+names the file and the rule, and no OUT.
 """
 
 import pathlib

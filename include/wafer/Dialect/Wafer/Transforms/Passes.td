@@ -8,9 +8,11 @@ include "mlir/Pass/PassBase.td"
 def PlaceWafer : Pass<"wafer-place", "::wafer::wfr::ProgramOp"> {
   let summary = "Give the program's grid a place on the machine";
   let description = [{
-    Sets the origin of every phase's grid, so that routes can be laid. Weights and inputs enter at the north edge, so the grid begins in row 0; of the columns the first ones are taken.
-    Requires the phases of a load to have one shape: its images and routes serve them all. Afterwards columns * groups and rows lie inside the machine. Leaves everything else alone. Fails with both shapes when phases differ,
-    and with the numbers when the grid is larger than the machine.
+    Sets the origin of every phase's grid, so that routes can be laid. Weights and inputs enter at the north edge, so the grid begins in row 0; of the columns
+    the first ones are taken. Requires the phases of a load to have one shape: its images and
+    routes serve them all. Afterwards columns * groups and rows lie inside the
+    machine. Leaves everything else alone. Fails with both shapes when phases differ, and with the numbers when the grid is larger than the machine or an
+    image has more control tasks than a core has room for.
 
     Before:   wafer.phase <x0 = 3, y0 = 1, columns = 2, rows = 3, ...>
     After:    wafer.phase <x0 = 0, y0 = 0, columns = 2, rows = 3, ...>
@@ -23,9 +25,10 @@ def PlaceWafer : Pass<"wafer-place", "::wafer::wfr::ProgramOp"> {
 def RouteWafer : Pass<"wafer-route", "::wafer::wfr::ProgramOp"> {
   let summary = "Turn channels into colors, routes and regions";
   let description = [{
-    Replaces each `wafer.channel` by one color, or by two that alternate by the parity of the column in its group (chains) or of the row (relays), writes the routing entries as strided rectangles, and makes a
-    `wafer.region` for every class of cores whose descriptors differ: first and last column, parity, columns with fewer valid features. The number of classes does not depend on the size of the machine.
-    Requires placed grids. Afterwards no channel is left; descriptors, images and steps name colors. Leaves code, buffers and the schedule's order alone, and a program without channels.
+    Replaces each `wafer.channel` by one color, or by two that alternate by the parity of the column in its group (chains) or of the row (relays), writes the
+    routing entries as strided rectangles, and makes a `wafer.region` for every class of cores whose descriptors differ: first and last column, parity,
+    columns with fewer valid features. The number of classes does not depend on the size of the machine. Requires placed grids. Afterwards no channel is left;
+    descriptors, images and steps name colors. Leaves code, buffers and the schedule's order alone, and a program without channels.
 
     Before:   wafer.channel @psum <chain_east>
     After:    wafer.color @psum_0   wafer.color @psum_1
@@ -40,8 +43,9 @@ def RouteWafer : Pass<"wafer-route", "::wafer::wfr::ProgramOp"> {
 def AssignColors : Pass<"wafer-assign-colors", "::wafer::wfr::ProgramOp"> {
   let summary = "Number the colors";
   let description = [{
-    Gives each `wafer.color` without a number the lowest free one, so that routers can tell channels apart. Requires routes. Afterwards numbers are unique and below the machine's colors. Leaves numbers that
-    are there alone. Fails, naming how many colors the program and the machine have. Two colors never share a number, even if their routes are apart: a program needs about ten.
+    Gives each `wafer.color` without a number the lowest free one, so that routers can tell channels apart. Requires routes. Afterwards numbers are unique and
+    below the machine's colors. Leaves numbers that are there alone. Fails, naming how many colors the program and the machine have. Two colors never share a
+    number, even if their routes are apart: a program needs about ten.
 
     Before:   wafer.color @psum_0   wafer.color @psum_1 number 0
     After:    wafer.color @psum_0 number 1   wafer.color @psum_1 number 0
@@ -54,9 +58,9 @@ def AssignColors : Pass<"wafer-assign-colors", "::wafer::wfr::ProgramOp"> {
 def AllocateSram : Pass<"wafer-allocate-sram", "::wafer::wfr::ProgramOp"> {
   let summary = "Give the buffers addresses";
   let description = [{
-    Places the buffers of each image behind its code and descriptor templates, accumulators in the accumulator cache, largest first at the lowest address where no buffer that lives at the same time lies. Requires the image's
-    code and descriptors to be complete. Afterwards every buffer has an 8-byte aligned address inside the core's memory. Leaves addresses that are there alone. Fails with what is needed, what the machine has and the largest
-    buffers.
+    Places the buffers of each image behind its code and descriptor templates, accumulators in the accumulator cache, largest first at the lowest address
+    where no buffer that lives at the same time lies. Requires the image's code and descriptors to be complete. Afterwards every buffer has an 8-byte aligned
+    address inside the core's memory. Leaves addresses that are there alone. Fails with what is needed, what the machine has and the largest buffers.
 
     Before:   wafer.buffer @x bytes 64 live 0, 2   wafer.buffer @y bytes 32 live 3, 5
     After:    wafer.buffer @x bytes 64 live 0, 2 at 512   wafer.buffer @y bytes 32 live 3, 5 at 512

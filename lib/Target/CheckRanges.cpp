@@ -37,7 +37,7 @@ public:
     for (auto [name, value] : {std::pair<StringRef, int64_t>{"x0", grid.getX0()}, {"y0", grid.getY0()}, {"columns", grid.getColumns()},
                                {"rows", grid.getRows()}, {"groups", grid.getGroups()}, {"token_block", grid.getTokenBlock()}})
       field<uint16_t>(name, value);
-    return field<uint32_t>("micro_batches", grid.getMicroBatches());
+    return field<uint32_t>("micro_batches", grid.getMicroBatches()).field<uint32_t>("batches", grid.getBatches());
   }
   Ranges &between(StringRef name, int64_t value, int64_t low, int64_t high) {
     if (succeeded(result_) && (value < low || value > high))
@@ -63,14 +63,19 @@ LogicalResult check(Operation *op) {
       .Case([&](wfr::DescriptorOp descriptor) { ranges.bits32("value", descriptor.getValue().value_or(0)); })
       .Case([&](wfr::TaskOp task) { ranges.field<uint16_t>("number", task.getNumber()); })
       .Case([&](wfr::RegionOp region) { ranges.rect(region.getRect()); })
-      .Case([&](wfr::RouteOp route) { ranges.rect(route.getRect()); })
+      .Case([&](wfr::ImageOp image) { ranges.field<uint16_t>("load", image.getLoad()); })
+      .Case([&](wfr::RouteOp route) { ranges.rect(route.getRect()).field<uint16_t>("load", route.getLoad()); })
       .Case([&](wfr::OverrideOp entry) {
         ranges.bits32("base", entry.getBase().value_or(0)).field<int32_t>("dx", entry.getDx().value_or(0)).field<int32_t>("dy", entry.getDy().value_or(0));
       })
-      .Case([&](wfr::PhaseOp phase) { ranges.grid(phase.getGrid()); })
-      .Case<wfr::SendOp, wfr::ReceiveOp>([&](auto step) { ranges.template field<uint32_t>("block", step.getFeatureBlock()); })
+      .Case([&](wfr::PhaseOp phase) { ranges.grid(phase.getGrid()).field<uint16_t>("load", phase.getLoad()); })
+      .Case<wfr::SendOp, wfr::ReceiveOp>([&](auto step) {
+        ranges.template field<uint32_t>("block", step.getFeatureBlock()).template field<uint32_t>("features", step.getFeatures());
+      })
       .Case([&](wfr::ContractOp contract) {
         ranges.field<uint32_t>("rows", contract.getRows()).field<uint32_t>("columns", contract.getColumns());
+        for (int64_t size : contract.getBatchSizes())
+          ranges.field<uint32_t>("batch size", size);
         ranges.field<uint32_t>("block", contract.getFeatureBlock()).field<uint32_t>("block of rows", contract.getOutBlock());
       })
       .Case([&](wfr::ScaleOp scale) { ranges.field<uint32_t>("rows", scale.getRows()).field<uint32_t>("block", scale.getOutBlock()); });

@@ -3,8 +3,8 @@
 // RUN: FileCheck %s --check-prefix=TRACE --input-file=%t.jsonl
 // RUN: %python %S/Inputs/check_trace.py %t.jsonl
 
-// Every candidate is in the trace, and one of each program is chosen; check_trace.py checks that it is the cheapest that fits.
-// TRACE: {"chosen":false,"columns":{{[0-9]+}},"cycles":{{[0-9.e+]+}},"fits":true,"groups":1,"machine":"odd"
+// Every candidate is in the trace, and one for each segment is chosen; check_trace.py checks that it is the cheapest that fits.
+// TRACE: {"bound_by":"","chosen":false,"columns":1,{{.*}}"fits":true,"groups":1,"machine":"odd",{{.*}}"segment":0
 // TRACE: "chosen":true
 
 // 7 features on 7 columns or fewer, 3 tokens on 5 rows: the grid covers both (segment_c2, segment_c3), which the verifier checks.

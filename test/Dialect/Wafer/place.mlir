@@ -49,7 +49,7 @@ wafer.program @too_high machine "odd" {
 
 // A core of this machine has room for two control tasks; data tasks take none.
 wafer.program @too_many_tasks machine "FEW_TASKS" {
-  // expected-error @+1 {{has 3 control tasks, but a core of machine 'odd' has room for 2 (task_c5); split the model into programs with fewer layers}}
+  // expected-error @+1 {{has 3 control tasks, but a core of machine 'odd' has room for 2 (task_c5); split the layer}}
   wafer.image @core command @command {
     wafer.task @weights data 0 {
       pe.fmacp f16 d1, d0

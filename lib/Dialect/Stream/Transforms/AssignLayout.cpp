@@ -46,6 +46,7 @@ struct AssignLayout : impl::AssignLayoutBase<AssignLayout> {
 
   Machine machine;
   int64_t maxTokenBlock = 1;
+  int64_t segmentNumber = 0; ///< in the program, for the trace
 };
 
 /// Values with one feature per token that every column holds a copy of: what reductions make, and maps of such values alone. Kernels that spread a lone
@@ -166,6 +167,7 @@ void AssignLayout::trace(llvm::raw_ostream &out, const Candidate &candidate, boo
   const GridShape &grid = candidate.grid;
   out << llvm::json::Value(llvm::json::Object{{"pass", "stream-assign-layout"},
                                               {"program", getOperation().getSymName()},
+                                              {"segment", segmentNumber},
                                               {"machine", machine.name},
                                               {"columns", grid.columns},
                                               {"rows", grid.rows},
@@ -231,12 +233,14 @@ void AssignLayout::runOnOperation() {
   std::unique_ptr<llvm::raw_fd_ostream> traceFile;
   if (failed(openTrace(traceFile)))
     return signalPassFailure();
+  segmentNumber = 0;
   for (SegmentOp segment : segments) {
     Copies copies(segment);
     std::optional<Candidate> best = choose(segment, SegmentModel(segment), traceFile.get());
     if (!best)
       return signalPassFailure();
     applyLayout(segment, best->grid, copies);
+    ++segmentNumber;
   }
 }
 

@@ -20,7 +20,7 @@ public:
       PhaseOp first = firstOf.try_emplace(phase.getLoad(), phase).first->second;
       return place(phase, first) ? WalkResult::advance() : WalkResult::interrupt();
     });
-    if (result.wasInterrupted() || (first && failed(checkTasks())))
+    if (result.wasInterrupted() || (!firstOf.empty() && failed(checkTasks())))
       signalPassFailure();
   }
 
@@ -34,7 +34,7 @@ private:
       int64_t tasks = llvm::count_if(image.getOps<TaskOp>(), [](TaskOp task) { return task.getKind() == TaskKind::Control; });
       if (tasks > static_cast<int64_t>(machine->controlTasks))
         return image.emitOpError() << "has " << tasks << " control tasks, but a core of machine '" << machine->name << "' has room for "
-                                   << machine->controlTasks << " (task_c5); split the model into programs with fewer layers";
+                                   << machine->controlTasks << " (task_c5); split the layer";
     }
     return success();
   }

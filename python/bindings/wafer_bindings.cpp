@@ -117,6 +117,15 @@ py::dict readWeights(const std::string &path) {
   return fromTensors(tensors);
 }
 
+/// (type, shape, place of the first byte) by name; reads the header only.
+py::dict describeWeights(const std::string &path) {
+  SafetensorsFile file(path);
+  py::dict described;
+  for (const auto &[tensor, entry] : file.entries())
+    described[py::str(tensor)] = py::make_tuple(name(entry.dtype), py::tuple(py::cast(entry.shape)), entry.begin);
+  return described;
+}
+
 /// Raises a class of wafer.errors with the message of a C++ exception.
 void raise(const char *className, const std::exception &error) {
   py::set_error(py::module_::import("wafer.errors").attr(className), error.what());
@@ -158,6 +167,7 @@ PYBIND11_MODULE(_wafer, module) {
       .def("stats", [](const Session &session) { return toJson(session.stats()); });
   module.def("machine_presets", &Machine::presets);
   module.def("read_safetensors", &readWeights, py::arg("path"));
+  module.def("safetensors_entries", &describeWeights, py::arg("path"));
   module.def(
       "write_safetensors", [](const std::string &path, const py::dict &tensors) { writeSafetensors(path, toTensors(tensors)); },
       py::arg("path"), py::arg("tensors"));

@@ -5,7 +5,7 @@
     print(program.stats, program.report())
     program.save("m.wexe")
     program.save_weights("m.safetensors")
-    program = wafer.load("m.wexe", weights="m.safetensors")
+    program = wafer.load("m.wexe", weights="m.safetensors")     # or a Hugging Face checkpoint directory
 
 `import wafer` imports neither torch nor the compiled module; each is imported when it is first needed.
 """

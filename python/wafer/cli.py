@@ -27,7 +27,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
     running = commands.add_parser("run", help="run an executable")
     running.add_argument("program", help="an executable (.wexe)")
-    running.add_argument("--weights", action="append", default=[], help="a safetensors file with weights; may be repeated")
+    running.add_argument("--weights", action="append", default=[], help="a safetensors file or checkpoint directory with weights; may be repeated")
     running.add_argument("--input", action="append", default=[], metavar="NAME=FILE.npy", help="an input and the file it is in; may be repeated")
     running.add_argument("--output-dir", required=True, help="folder for the outputs, each as NAME.npy; it is made if it is not there")
     running.add_argument("--engine", default="functional", choices=["functional", "cycle"], help="(default: %(default)s)")

@@ -6,15 +6,12 @@ import os
 import pathlib
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from wafer import _native
 from wafer.errors import CompileError, CompileWarning, Diagnostic, SourceLocation
-from wafer.program import Program
+from wafer.frontends.imported import ImportedModel
+from wafer.program import Program, Weights
 from wafer.progress import steps
-
-if TYPE_CHECKING:
-    from wafer.frontends.torch import ImportedModel
 
 PRECISIONS = ("f16", "bf16", "f32")
 
@@ -28,6 +25,7 @@ def compile(  # noqa: A001 - the name that users expect
     name: str | None = None,
     progress: bool | None = None,
     kwargs: Mapping[str, object] | None = None,
+    weights: Weights | None = None,
     engine: str = "functional",
     threads: int = 1,
     decision_trace: str | os.PathLike | None = None,
@@ -38,6 +36,8 @@ def compile(  # noqa: A001 - the name that users expect
     Args:    model: a torch.nn.Module in eval mode, a torch ExportedProgram, MLIR text, or the path of a .mlir file.
              example_inputs: the inputs of forward, whose shapes and types the program will have; kwargs: those given by name.
              machine: a preset (see wafer.machines) or the path of a description. precision: of values on the wafer, "f16", "bf16" or "f32".
+             weights: values for the model's parameters instead of its own: safetensors files, a Hugging Face checkpoint directory or tensors by
+             name. The model may then be made on PyTorch's device "meta", so that its parameters take no memory.
              name: of the program's entry, default "forward". progress: show steps; None: on a terminal.
              engine, threads: defaults of the program's calls.
              decision_trace: file for what the compiler chose and why, as JSON lines. ir_dump_dir: folder for the IR after each pass.
@@ -48,10 +48,10 @@ def compile(  # noqa: A001 - the name that users expect
         raise CompileError(f"found precision '{precision}', expected one of {', '.join(PRECISIONS)}")
     with steps(progress) as step:
         step("importing the model")
-        text, parameters = _mlir_of(model, example_inputs, kwargs, name or "forward")
+        imported = _imported(model, example_inputs, kwargs, name or "forward")
         step(f"compiling for machine '{machine}'")
         executable, diagnostics = _native.module().compile_text(
-            text, os.fspath(machine), precision, name or "forward", os.fspath(decision_trace or ""), os.fspath(ir_dump_dir or "")
+            imported.text, os.fspath(machine), precision, name or "forward", os.fspath(decision_trace or ""), os.fspath(ir_dump_dir or "")
         )
         found = [_diagnostic(diagnostic) for diagnostic in diagnostics]
         if executable is None:
@@ -60,8 +60,9 @@ def compile(  # noqa: A001 - the name that users expect
             if diagnostic.severity == "warning":
                 warnings.warn(str(diagnostic), CompileWarning, stacklevel=2)
         step("verifying the program")
-        program = Program(executable, engine=engine, threads=threads, mlir=text)
-        return program.set_weights(parameters) if parameters else program
+        program = Program(executable, engine=engine, threads=threads, mlir=imported.text, other_names=imported.other_names)
+        values = weights if weights is not None else imported.parameters
+        return program.set_weights(values) if values else program
 
 
 def machines() -> list[str]:
@@ -76,16 +77,15 @@ def supported_ops() -> list[str]:
     return registry.supported()
 
 
-def _mlir_of(model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str) -> tuple[str, Mapping[str, object]]:
+def _imported(model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str) -> ImportedModel:
     if isinstance(model, os.PathLike) or (isinstance(model, str) and "\n" not in model and model.endswith(".mlir")):
         try:
-            return pathlib.Path(model).read_text(), {}
+            model = pathlib.Path(model).read_text()
         except OSError as error:
             raise CompileError(f"{os.fspath(model)}: cannot be read: {error.strerror}") from error
     if isinstance(model, str):
-        return model, {}
-    imported = _import_torch(model, example_inputs, kwargs, name)
-    return imported.text, imported.parameters
+        return ImportedModel(model, (), (), {})
+    return _import_torch(model, example_inputs, kwargs, name)
 
 
 def _import_torch(model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str) -> ImportedModel:

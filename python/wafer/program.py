@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from wafer import _native, arrays
+from wafer import _native, arrays, checkpoints
 from wafer.errors import ExecutableError, RuntimeError  # noqa: A004
 from wafer.stats import OpStats, Stats
 
@@ -33,7 +33,7 @@ class Program:
     A program may be called from several threads; the calls run one after another.
     """
 
-    def __init__(self, executable: bytes, *, engine: str = "functional", threads: int = 1, mlir: str | None = None):
+    def __init__(self, executable: bytes, *, engine: str = "functional", threads: int = 1, mlir: str | None = None, other_names: Mapping[str, Sequence[str]] | None = None):
         """Use wafer.compile or wafer.load. Raises ExecutableError when `executable` breaks a rule of the machine."""
         native = _native.module()
         self._executable = executable
@@ -55,29 +55,39 @@ class Program:
         self.mlir = mlir
         self._pairs: dict[str, arrays.Pair] = {}
         self._files: list[str] = []
+        self._other_names = other_names or {}  # of tied parameters, of which a checkpoint holds one
         self._sessions: dict[tuple, object] = {}
         self._lock = threading.Lock()
         self._stats: Stats | None = None
 
     # Weights
 
-    def set_weights(self, weights: Weights) -> Program:
+    def set_weights(self, weights: Weights, *, names: Mapping[str, str] | None = None) -> Program:
         """Give the program its weights.
 
-        Args:   weights: safetensors files, or tensors by name such as a state dict, which may hold more than the program needs.
-        Raises: RuntimeError for a damaged file, and for a weight of another type or shape than the program expects.
+        Args:   weights: safetensors files, a Hugging Face checkpoint directory (sharded or not), or tensors by name such as a state dict. They
+                may hold more than the program needs. Files are read by pieces while the program runs, never copied whole.
+                names: for weights that have another name there, that name by the program's name, as {"lm_head.weight": "wte.weight"}.
+        Raises: RuntimeError for a damaged or missing file, and for a weight that is missing or of another type or shape than the program expects.
         """
+        infos = {info.name: info for info in self.weights}
+        for name in names or {}:
+            if name not in infos:
+                raise RuntimeError(f"found a name for weight '{name}', which the program does not have; it has {', '.join(list(infos)[:5])}{' ...' if len(infos) > 5 else ''}")
+            if isinstance(weights, Mapping) and names[name] not in weights:
+                raise RuntimeError(f"weight '{name}' is to come from '{names[name]}', which was not given")
+        wanted = {name: [names[name]] if names and name in names else [name, *self._other_names.get(name, ())] for name in infos}
         with self._lock:
             self._sessions.clear()
             if isinstance(weights, Mapping):
-                needed = {info.name: info for info in self.weights}
-                for name in needed.keys() & weights.keys():
-                    what = f"weight '{name}'"
-                    self._pairs[name] = arrays.converted(arrays.pair_of(weights[name], what), needed[name].dtype, what)
+                for name, candidates in wanted.items():
+                    if given := next((candidate for candidate in candidates if candidate in weights), None):
+                        what = f"weight '{name}'"
+                        self._pairs[name] = arrays.converted(arrays.pair_of(weights[given], what), infos[name].dtype, what)
             else:
                 paths = [weights] if isinstance(weights, (str, os.PathLike)) else list(weights)
-                self._files = [os.fspath(path) for path in paths]
-                self._pairs.clear()
+                self._files, chosen = checkpoints.find(paths, wanted)
+                self._pairs = {name: checkpoints.mapped(self._files, given, f"weight '{name}'") for name, given in chosen.items() if name != given}
             self._session(self.engine, self.threads, "", None)  # refuses wrong weights now and not at the first call
         return self
 
@@ -196,10 +206,10 @@ class Program:
         return f"<wafer.Program '{self.entry}' for '{self.machine}': ({self._names(self.inputs)}) -> ({self._names(self.outputs)}), {len(self.weights)} weights>"
 
 
-def load(path: Path, weights: Weights | None = None, *, engine: str = "functional", threads: int = 1) -> Program:
+def load(path: Path, weights: Weights | None = None, *, names: Mapping[str, str] | None = None, engine: str = "functional", threads: int = 1) -> Program:
     """Read a .wexe file.
 
-    Args:    weights: safetensors files, or tensors by name such as a state dict; they can also be given later, with set_weights.
+    Args:    weights, names: as for Program.set_weights, where they can also be given later.
     Returns: the program.
     Raises:  ExecutableError for a damaged file or one that breaks a rule of the machine, RuntimeError for weights that do not fit.
     """
@@ -211,4 +221,4 @@ def load(path: Path, weights: Weights | None = None, *, engine: str = "functiona
         program = Program(executable, engine=engine, threads=threads)
     except ExecutableError as error:
         raise ExecutableError(f"{os.fspath(path)}: {error}") from error
-    return program if weights is None else program.set_weights(weights)
+    return program if weights is None else program.set_weights(weights, names=names)

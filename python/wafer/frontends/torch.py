@@ -16,8 +16,9 @@ from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from wafer.errors import CompileError, Diagnostic, SourceLocation, UnsupportedOpError, WaferError
-from wafer.frontends import aten, locations, registry, types  # noqa: F401 - aten registers the lowerings
+from wafer.frontends import absent, aten, locations, registry, types  # noqa: F401 - aten registers the lowerings
 from wafer.frontends.context import Context
+from wafer.frontends.imported import ImportedModel, TensorInfo, unique
 from wafer.frontends.tensor import Tensor
 from wafer.frontends.writer import FunctionWriter
 
@@ -43,25 +44,6 @@ _OF_SHAPE = {
 _RANDOM = ("aten.bernoulli", "aten.native_dropout", "aten.dropout", "aten.rand", "aten.normal", "aten.multinomial", "aten.exponential")
 
 
-@dataclasses.dataclass(frozen=True)
-class TensorInfo:
-    """An input or output of the model."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-
-
-@dataclasses.dataclass(frozen=True)
-class ImportedModel:
-    """MLIR text, and the tensors behind the names in it."""
-
-    text: str
-    inputs: tuple[TensorInfo, ...]
-    outputs: tuple[TensorInfo, ...]
-    parameters: Mapping[str, torch.Tensor]
-
-
 def import_model(model: torch.nn.Module | torch.export.ExportedProgram, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None, name: str = "forward") -> ImportedModel:
     """Write a model as an MLIR function called `name`.
 
@@ -70,20 +52,27 @@ def import_model(model: torch.nn.Module | torch.export.ExportedProgram, args: Se
     Raises:  UnsupportedOpError for an operation, type or shape without a lowering; CompileError when PyTorch cannot export the model.
     """
     caller = locations.of_caller()
-    exported = model if isinstance(model, torch.export.ExportedProgram) else _export(model, args, kwargs or {}, caller)
+    if isinstance(model, torch.export.ExportedProgram):
+        return _import_exported(model, name, caller, set())
+    if not isinstance(model, torch.nn.Module):
+        raise CompileError(f"found a model of type {type(model).__name__}, expected a torch.nn.Module, an ExportedProgram or MLIR text")
+    with absent.on_cpu(model) as without_values:
+        exported = _export(model, *absent.inputs_on_cpu(args, kwargs or {}), caller)
+        imported = _import_exported(exported, name, locations.of_forward(model) or caller, without_values)
+        return dataclasses.replace(imported, other_names=_other_names(model))
+
+
+def _import_exported(exported: torch.export.ExportedProgram, name: str, source: SourceLocation | None, without_values: set[str]) -> ImportedModel:
     table = torch.export.default_decompositions()
     for op in _NOT_DECOMPOSED:
         table.pop(op, None)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", FutureWarning)
         exported = exported.run_decompositions(table)
-    source = locations.of_forward(model) if isinstance(model, torch.nn.Module) else None
-    return _Importer(exported, name, source or caller).run()
+    return _Importer(exported, name, source, without_values).run()
 
 
 def _export(model: torch.nn.Module, args: Sequence[object], kwargs: Mapping[str, object], caller: SourceLocation | None) -> torch.export.ExportedProgram:
-    if not isinstance(model, torch.nn.Module):
-        raise CompileError(f"found a model of type {type(model).__name__}, expected a torch.nn.Module, an ExportedProgram or MLIR text")
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore", FutureWarning)
@@ -93,10 +82,20 @@ def _export(model: torch.nn.Module, args: Sequence[object], kwargs: Mapping[str,
         raise CompileError(Diagnostic("error", message, locations.of_exception(error) or caller)) from error
 
 
+def _other_names(model: torch.nn.Module) -> dict[str, list[str]]:
+    """For tied parameters, which the graph knows under one name, the others."""
+    names: dict[int, list[str]] = {}
+    tensors = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
+    for name, tensor in tensors.items():
+        names.setdefault(id(tensor), []).append(name)
+    return {name: [other for other in same if other != name] for same in names.values() if len(same) > 1 for name in same}
+
+
 class _Importer:
-    def __init__(self, exported: torch.export.ExportedProgram, name: str, source: SourceLocation | None):
+    def __init__(self, exported: torch.export.ExportedProgram, name: str, source: SourceLocation | None, without_values: set[str]):
         self._exported = exported
         self._source = source
+        self._without_values = without_values
         self._writer = FunctionWriter(name)
         self._values: dict[torch.fx.Node, object] = {}
         self._inputs: list[TensorInfo] = []
@@ -111,7 +110,8 @@ class _Importer:
             elif node.op not in ("placeholder", "output"):
                 raise self._refused(node, f"is a '{node.op}', expected a graph of ATen operations without submodules")
         text = self._finish()
-        return ImportedModel(text, tuple(self._inputs), tuple(self._outputs), self._parameters)
+        values = {name: data for name, data in self._parameters.items() if name not in self._without_values}
+        return ImportedModel(text, tuple(self._inputs), tuple(self._outputs), values)
 
     # Arguments
 
@@ -132,6 +132,9 @@ class _Importer:
             elif is_weight and node.users:
                 self._values[node] = self._argument(node, spec.target, "parameter")
                 self._parameters[spec.target] = data.detach()
+            elif node.users and spec.target in self._without_values:
+                reason = "is on the device meta and is no weight that a checkpoint could give, so that it has no values; make it on the device cpu"
+                raise UnsupportedOpError("buffer", f"buffer '{spec.target}' {reason}", self._source)
             elif node.users:
                 # Masks, positions and the like: part of the program, as they are part of no checkpoint or hold no weights.
                 self._values[node] = Tensor.of_constant(data.detach())
@@ -254,13 +257,10 @@ class _Importer:
             if not isinstance(node, torch.fx.Node):
                 continue  # None and numbers are not results of a program
             value = self._values[node]
-            unique, count = name, 0
-            while unique in taken:
-                count += 1
-                unique = f"{name}_{count}"
-            taken.add(unique)
-            results.append((unique, value))
-            self._outputs.append(TensorInfo(unique, value.shape, value.dtype))
+            name = unique(name, taken)
+            taken.add(name)
+            results.append((name, value))
+            self._outputs.append(TensorInfo(name, value.shape, value.dtype))
         if not results:
             raise CompileError(Diagnostic("error", "the model returns no tensor, expected at least one", self._source))
         return self._writer.finish(results, self._source)

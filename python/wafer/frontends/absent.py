@@ -1,0 +1,40 @@
+"""Models on PyTorch's device "meta", whose parameters have shapes and no values."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch.utils import _pytree as pytree
+
+
+@contextlib.contextmanager
+def on_cpu(model: torch.nn.Module) -> Iterator[set[str]]:
+    """Gives all names of the tensors without values. Meanwhile they are on the CPU, so that the model meets inputs and tables there."""
+    stand_ins: dict[int, torch.Tensor] = {}
+    changed: list[tuple[dict, str, torch.Tensor]] = []
+    absent: set[str] = set()
+    for path, module in model.named_modules(remove_duplicate=False):
+        for owner in (module._parameters, module._buffers):
+            for name, tensor in owner.items():
+                if tensor is None or not tensor.is_meta:
+                    continue
+                absent.add(f"{path}.{name}" if path else name)
+                changed.append((owner, name, tensor))
+                if id(tensor) not in stand_ins:
+                    # Memory that is never touched is never there; strides stay what the model expects.
+                    stand_in = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
+                    stand_ins[id(tensor)] = torch.nn.Parameter(stand_in, requires_grad=False) if isinstance(tensor, torch.nn.Parameter) else stand_in
+    try:
+        for owner, name, tensor in changed:
+            owner[name] = stand_ins[id(tensor)]
+        yield absent
+    finally:
+        for owner, name, tensor in changed:
+            owner[name] = tensor
+
+
+def inputs_on_cpu(*inputs: object) -> tuple:
+    """Example inputs with those on the device meta replaced; of an example only shape and type count."""
+    return pytree.tree_map(lambda value: torch.empty_like(value, device="cpu") if isinstance(value, torch.Tensor) and value.is_meta else value, inputs)

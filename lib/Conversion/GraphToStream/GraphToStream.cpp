@@ -129,11 +129,13 @@ void ProgramBuilder::findCrossings() {
   for (const Run &run : runs_) {
     for (const PlannedSegment &segment : run.plan.segments()) {
       for (const PlannedKernel &planned : segment.kernels) {
-        for (Value read : planned.reads()) {
-          auto defined = definedIn.find(originOf(read));
-          if (defined != definedIn.end() && defined->second != &segment)
-            crossing_.insert(defined->first);
-        }
+        auto cross = [&](ArrayRef<Value> values) {
+          for (Value value : values)
+            if (auto defined = definedIn.find(value); defined != definedIn.end() && defined->second != &segment)
+              crossing_.insert(value);
+        };
+        cross(planned.activations());
+        cross(planned.streamed());
         definedIn[planned.op->getResult(0)] = &segment;
       }
     }

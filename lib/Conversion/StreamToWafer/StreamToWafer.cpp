@@ -173,6 +173,7 @@ void ProgramLowering::startImage(Location loc) {
   auto image = wfr::ImageOp::create(builder, loc, loads_ == 0 ? "wafer.core" : ("wafer.core_" + Twine(loads_)).str(), channels::command, loads_);
   image.getBody().emplaceBlock();
   image_ = std::make_unique<ImageBuilder>(image);
+  step_ = 0;
 }
 
 void ProgramLowering::writeChannels() {

@@ -188,6 +188,12 @@ bool CoreBatch::blocks(const Work &earlier, const Work &later, size_t lane) cons
 bool CoreBatch::isBlocked(const Work &work, size_t older) const {
   for (size_t i = 0; i < older; ++i) {
     const Work &earlier = *pending_[i];
+    if (earlier.lanes.empty() && work.lanes.empty() && !(earlier.touchesMemory && work.touchesMemory)) {
+      const Operation &a = earlier.common, &b = work.common;
+      if ((a.inputColour >= 0 && a.inputColour == b.inputColour) || (a.outputColour >= 0 && a.outputColour == b.outputColour))
+        return true;
+      continue;
+    }
     const size_t different = earlier.lanes.empty() && work.lanes.empty() ? 1 : lanes();
     for (size_t lane = 0; lane < different; ++lane)
       if (blocks(earlier, work, lane))
@@ -296,10 +302,14 @@ bool CoreBatch::runMain(WordSink &sink, EngineStats &stats) {
 void CoreBatch::run(WordSink &sink, EngineStats &stats) {
   for (bool did = true; did;) {
     did = !pending_.empty() && runPending(sink, stats);
+    // What waits is looked at when it has doubled, so that looking stays cheap.
+    size_t most = std::max<size_t>(32, 2 * pending_.size());
     while (runMain(sink, stats)) {
       did = true;
-      if (pending_.size() >= 32)
-        runPending(sink, stats);
+      if (pending_.size() < most)
+        continue;
+      runPending(sink, stats);
+      most = std::max<size_t>(32, 2 * pending_.size());
     }
   }
 }

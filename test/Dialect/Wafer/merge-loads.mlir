@@ -1,4 +1,4 @@
-// RUN: wafer-opt %s --wafer-pipeline="machine=odd precision=f32" | FileCheck %s
+// RUN: wafer-opt %s --wafer-pipeline-stream="machine=odd precision=f32" | wafer-opt --convert-stream-to-wafer | wafer-opt --wafer-merge-loads | FileCheck %s
 
 #x = affine_map<(t, n, k) -> (t, k)>
 #w = affine_map<(t, n, k) -> (n, k)>

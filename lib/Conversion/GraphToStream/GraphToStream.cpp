@@ -173,7 +173,10 @@ LogicalResult ProgramBuilder::declareArguments() {
     if (failed(checkOutside(argument.getLoc(), name, argument.getType(), function_.getSymName(), named_)))
       return failure();
     stream::Role role = graph::isParameter(argument) ? stream::Role::Weight : stream::Role::Input;
-    held_[argument] = declare(argument.getLoc(), name, role, cast<RankedTensorType>(argument.getType()));
+    stream::TensorOp tensor = declare(argument.getLoc(), name, role, cast<RankedTensorType>(argument.getType()));
+    if (auto nonzeros = function_.getArgAttrOfType<IntegerAttr>(argument.getArgNumber(), graph::nonzerosAttr))
+      tensor.setNonzerosAttr(nonzeros);
+    held_[argument] = tensor;
   }
   return success();
 }

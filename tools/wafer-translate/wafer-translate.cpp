@@ -11,7 +11,6 @@
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/SourceMgr.h"
-#include "llvm/Support/ToolOutputFile.h"
 #include "llvm/Support/WithColor.h"
 
 using namespace mlir;
@@ -52,12 +51,19 @@ static int fromExecutable(MLIRContext &context, const llvm::MemoryBuffer &input)
   OwningOpRef<ModuleOp> module = wafer::translateFromExecutable(&context, program);
   if (!module)
     return 1;
-  std::string error;
-  std::unique_ptr<llvm::ToolOutputFile> output = openOutputFile(outputFile, &error);
-  if (!output)
-    return fail(error);
-  module->print(output->os(), OpPrintingFlags().enableDebugInfo());
-  output->keep();
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  module->print(stream, OpPrintingFlags().enableDebugInfo());
+  if (outputFile != "-") {
+    wafer::writeFileAtomically(outputFile, text.data(), text.size());
+    return 0;
+  }
+  llvm::outs() << text;
+  llvm::outs().flush();
+  if (std::error_code error = llvm::outs().error()) {
+    llvm::outs().clear_error();
+    return fail("standard output cannot be written: " + error.message());
+  }
   return 0;
 }
 

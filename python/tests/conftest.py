@@ -1,4 +1,10 @@
+import pathlib
+import sys
+
 import pytest
+
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(_ROOT / "examples"))
 
 
 @pytest.fixture
@@ -23,3 +29,41 @@ def check(tmp_path):
         return imported
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tools():
+    """The folder of wafer-run and its relatives."""
+    import wafer
+
+    folder = pathlib.Path(wafer.__path__[0]).parents[1] / "bin"
+    assert (folder / "wafer-run").exists(), f"no tools in {folder}; build them, or set PYTHONPATH to BUILD/python"
+    return folder
+
+
+class Saved:
+    """A small model in all forms: `program` with weights, `mlir`, and the files `wexe`, `safetensors`, `npy` (input x) and `odd` (the machine)."""
+
+    def __init__(self, folder: pathlib.Path):
+        import numpy
+        import torch
+        import wafer
+        from torch import nn
+
+        torch.manual_seed(0)
+        self.folder = folder
+        self.model = nn.Sequential(nn.Linear(7, 13), nn.LayerNorm(13), nn.ReLU(), nn.Linear(13, 5)).eval()
+        self.x = torch.randn(11, 7)
+        self.program = wafer.compile(self.model, (self.x,), machine="odd")
+        self.input = self.program.inputs[0].name
+        self.mlir = self.program.mlir
+        self.wexe, self.safetensors, self.npy, self.odd = (folder / name for name in ("m.wexe", "w.safetensors", "x.npy", "odd.json"))
+        self.program.save(self.wexe)
+        self.program.save_weights(self.safetensors)
+        numpy.save(self.npy, self.x.numpy())
+        self.odd.write_bytes((_ROOT / "machines" / "odd.json").read_bytes())
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory):
+    return Saved(tmp_path_factory.mktemp("saved"))

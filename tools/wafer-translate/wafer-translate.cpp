@@ -24,6 +24,11 @@ static cl::opt<Mode> mode(cl::desc("What to do:"), cl::Required,
 static cl::opt<std::string> inputFile(cl::Positional, cl::desc("<input file, - for standard input>"), cl::init("-"));
 static cl::opt<std::string> outputFile("o", cl::desc("Output file"), cl::value_desc("file"), cl::init("-"));
 
+/// What is wrong with the input begins with its name.
+[[noreturn]] static void failOnInput(const std::exception &error) {
+  throw wafer::ExecutableError((inputFile == "-" ? std::string("<stdin>") : inputFile.getValue()) + ": " + error.what());
+}
+
 static int fail(const llvm::Twine &message) {
   llvm::WithColor::error(llvm::errs()) << message << "\n";
   return 1;
@@ -40,15 +45,26 @@ static int toExecutable(MLIRContext &context, std::unique_ptr<llvm::MemoryBuffer
   if (!module || failed(wafer::translateToExecutable(*module, program)))
     return 1;
   std::vector<uint8_t> bytes = wafer::writeExecutable(program);
-  // A file that would not load is not worth writing.
-  wafer::LoadedProgram::verify(std::move(program));
+  try {
+    // A file that would not load is not worth writing.
+    wafer::LoadedProgram::verify(std::move(program));
+  } catch (const wafer::ExecutableError &error) {
+    failOnInput(error);
+  }
   wafer::writeFileAtomically(outputFile, bytes.data(), bytes.size());
   return 0;
 }
 
 static int fromExecutable(MLIRContext &context, const llvm::MemoryBuffer &input) {
-  wafer::wexe::ProgramT program = wafer::readExecutable(reinterpret_cast<const uint8_t *>(input.getBufferStart()), input.getBufferSize());
-  OwningOpRef<ModuleOp> module = wafer::translateFromExecutable(&context, program);
+  OwningOpRef<ModuleOp> module;
+  try {
+    // The translation relies on what the verifier proves.
+    auto data = reinterpret_cast<const uint8_t *>(input.getBufferStart());
+    auto loaded = wafer::LoadedProgram::verify(wafer::readExecutable(data, input.getBufferSize()));
+    module = wafer::translateFromExecutable(&context, loaded.program());
+  } catch (const wafer::ExecutableError &error) {
+    failOnInput(error);
+  }
   if (!module)
     return 1;
   std::string text;

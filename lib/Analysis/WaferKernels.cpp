@@ -445,8 +445,18 @@ bool WaferKernels::comesFromParameters(Value value) const {
   auto known = fromParameters_.find(value);
   if (known != fromParameters_.end())
     return known->second;
-  bool answer = llvm::all_of(value.getDefiningOp()->getOperands(), [&](Value operand) { return comesFromParameters(operand); });
-  return fromParameters_[value] = answer;
+  Operation *op = value.getDefiningOp();
+  // Bodies may read tensors that are no operands.
+  WalkResult reached = op->walk([&](Operation *nested) {
+    for (Value operand : nested->getOperands()) {
+      Operation *owner = operand.getDefiningOp() ? operand.getDefiningOp() : operand.getParentBlock()->getParentOp();
+      bool isInside = nested != op && op->isAncestor(owner);
+      if (!isInside && !comesFromParameters(operand))
+        return WalkResult::interrupt();
+    }
+    return WalkResult::advance();
+  });
+  return fromParameters_[value] = !reached.wasInterrupted();
 }
 
 std::optional<WaferKernel> WaferKernels::find(Operation *op, std::string &reason) const {

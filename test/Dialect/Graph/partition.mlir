@@ -135,3 +135,26 @@ func.func @image(%x: tensor<3x2x5xf32>) -> tensor<3x10xf32> {
   %1 = linalg.tanh ins(%0 : tensor<3x10xf32>) outs(%e : tensor<3x10xf32>) -> tensor<3x10xf32>
   return %1 : tensor<3x10xf32>
 }
+
+// -----
+
+// What a body reads from outside counts as an input: the sum depends on it and runs on the wafer.
+// CHECK-LABEL: func.func @read_in_a_body
+// CHECK: on <memoryx> reason "'linalg.generic'
+// CHECK: tensor.extract
+// CHECK: on <wafer>
+// CHECK: linalg.tanh
+func.func @read_in_a_body(%x: tensor<3x5xf32>) -> tensor<3x5xf32> {
+  %c4 = arith.constant 4 : index
+  %e = tensor.empty() : tensor<3x5xf32>
+  %0 = linalg.generic {indexing_maps = [affine_map<(t, n) -> (t, n)>], iterator_types = ["parallel", "parallel"]} outs(%e : tensor<3x5xf32>) {
+  ^bb0(%o: f32):
+    %t = linalg.index 0 : index
+    %n = linalg.index 1 : index
+    %m = arith.subi %c4, %n : index
+    %v = tensor.extract %x[%t, %m] : tensor<3x5xf32>
+    linalg.yield %v : f32
+  } -> tensor<3x5xf32>
+  %1 = linalg.tanh ins(%0 : tensor<3x5xf32>) outs(%e : tensor<3x5xf32>) -> tensor<3x5xf32>
+  return %1 : tensor<3x5xf32>
+}

@@ -11,6 +11,7 @@
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/SourceMgr.h"
+#include "llvm/Support/ToolOutputFile.h"
 #include "llvm/Support/WithColor.h"
 
 using namespace mlir;
@@ -23,11 +24,6 @@ static cl::opt<Mode> mode(cl::desc("What to do:"), cl::Required,
                                      clEnumValN(Mode::FromExecutable, "wexe-to-wafer", "executable to wafer dialect")));
 static cl::opt<std::string> inputFile(cl::Positional, cl::desc("<input file, - for standard input>"), cl::init("-"));
 static cl::opt<std::string> outputFile("o", cl::desc("Output file"), cl::value_desc("file"), cl::init("-"));
-
-/// What is wrong with the input begins with its name.
-[[noreturn]] static void failOnInput(const std::exception &error) {
-  throw wafer::ExecutableError((inputFile == "-" ? std::string("<stdin>") : inputFile.getValue()) + ": " + error.what());
-}
 
 static int fail(const llvm::Twine &message) {
   llvm::WithColor::error(llvm::errs()) << message << "\n";
@@ -45,41 +41,23 @@ static int toExecutable(MLIRContext &context, std::unique_ptr<llvm::MemoryBuffer
   if (!module || failed(wafer::translateToExecutable(*module, program)))
     return 1;
   std::vector<uint8_t> bytes = wafer::writeExecutable(program);
-  try {
-    // A file that would not load is not worth writing.
-    wafer::LoadedProgram::verify(std::move(program));
-  } catch (const wafer::ExecutableError &error) {
-    failOnInput(error);
-  }
+  // A file that would not load is not worth writing.
+  wafer::LoadedProgram::verify(std::move(program));
   wafer::writeFileAtomically(outputFile, bytes.data(), bytes.size());
   return 0;
 }
 
 static int fromExecutable(MLIRContext &context, const llvm::MemoryBuffer &input) {
-  OwningOpRef<ModuleOp> module;
-  try {
-    // The translation relies on what the verifier proves.
-    auto data = reinterpret_cast<const uint8_t *>(input.getBufferStart());
-    auto loaded = wafer::LoadedProgram::verify(wafer::readExecutable(data, input.getBufferSize()));
-    module = wafer::translateFromExecutable(&context, loaded.program());
-  } catch (const wafer::ExecutableError &error) {
-    failOnInput(error);
-  }
+  wafer::wexe::ProgramT program = wafer::readExecutable(reinterpret_cast<const uint8_t *>(input.getBufferStart()), input.getBufferSize());
+  OwningOpRef<ModuleOp> module = wafer::translateFromExecutable(&context, program);
   if (!module)
     return 1;
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  module->print(stream, OpPrintingFlags().enableDebugInfo());
-  if (outputFile != "-") {
-    wafer::writeFileAtomically(outputFile, text.data(), text.size());
-    return 0;
-  }
-  llvm::outs() << text;
-  llvm::outs().flush();
-  if (std::error_code error = llvm::outs().error()) {
-    llvm::outs().clear_error();
-    return fail("standard output cannot be written: " + error.message());
-  }
+  std::string error;
+  std::unique_ptr<llvm::ToolOutputFile> output = openOutputFile(outputFile, &error);
+  if (!output)
+    return fail(error);
+  module->print(output->os(), OpPrintingFlags().enableDebugInfo());
+  output->keep();
   return 0;
 }
 

@@ -3,8 +3,8 @@
 // RUN: FileCheck %s --check-prefix=TRACE --input-file=%t.jsonl
 // RUN: %python %S/Inputs/check_trace.py %t.jsonl
 
-// Every candidate is in the trace, and one of each program is chosen; check_trace.py checks that it is the cheapest that fits.
-// TRACE: {"chosen":false,"columns":{{[0-9]+}},"cycles":{{[0-9.e+]+}},"fits":true,"groups":1,"machine":"odd"
+// Every candidate is in the trace, and one for each segment is chosen; check_trace.py checks that it is the cheapest that fits.
+// TRACE: {"bound_by":"","chosen":false,"columns":1,{{.*}}"fits":true,"groups":1,"machine":"odd",{{.*}}"segment":0
 // TRACE: "chosen":true
 
 // 7 features on 7 columns or fewer, 3 tokens on 5 rows: the grid covers both (segment_c2, segment_c3), which the verifier checks.
@@ -80,11 +80,11 @@ stream.program @copies machine "odd" {
 
 // -----
 
-// Segments share columns, rows and groups, because channels are laid once.
-// CHECK-LABEL: stream.program @one_shape
-// CHECK: stream.segment grid <columns = [[#C:]], rows = [[#R:]], groups = [[#G:]],
-// CHECK: stream.segment grid <columns = [[#C]], rows = [[#R]], groups = [[#G]],
-stream.program @one_shape machine "odd" {
+// Each segment has the shape that suits it.
+// CHECK-LABEL: stream.program @own_shapes
+// CHECK: stream.segment grid <columns = 1, rows = 1, groups = 4,
+// CHECK: stream.segment grid <columns = 3, rows = 1, groups = 2,
+stream.program @own_shapes machine "odd" {
   stream.tensor @x <input> : tensor<70x5xf32>
   stream.tensor @v <input> : tensor<2x3xf32>
   stream.tensor @y <output> : tensor<70x5xf32>

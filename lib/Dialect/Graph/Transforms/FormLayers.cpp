@@ -103,7 +103,7 @@ void FormLayers::runOnOperation() {
     (isFree(&op) && !isReturned(&op) ? freeOps : ops).push_back(&op);
   }
   for (Operation *op : ops) {
-    if (isFree(op)) {
+    if (isFree(op) || op->hasTrait<OpTrait::ConstantLike>()) {
       close();
       group = {op};
       groupName = "constant";

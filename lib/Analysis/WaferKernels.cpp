@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
+#include "mlir/Transforms/RegionUtils.h"
 #include "llvm/ADT/STLExtras.h"
 
 using namespace mlir;
@@ -445,18 +446,12 @@ bool WaferKernels::comesFromParameters(Value value) const {
   auto known = fromParameters_.find(value);
   if (known != fromParameters_.end())
     return known->second;
-  Operation *op = value.getDefiningOp();
-  // Bodies may read tensors that are no operands.
-  WalkResult reached = op->walk([&](Operation *nested) {
-    for (Value operand : nested->getOperands()) {
-      Operation *owner = operand.getDefiningOp() ? operand.getDefiningOp() : operand.getParentBlock()->getParentOp();
-      bool isInside = nested != op && op->isAncestor(owner);
-      if (!isInside && !comesFromParameters(operand))
-        return WalkResult::interrupt();
-    }
-    return WalkResult::advance();
-  });
-  return fromParameters_[value] = !reached.wasInterrupted();
+  // A body may read a tensor of the function by index, without an operand for it.
+  llvm::SetVector<Value> read;
+  getUsedValuesDefinedAbove(value.getDefiningOp()->getRegions(), read);
+  read.insert_range(value.getDefiningOp()->getOperands());
+  bool answer = llvm::all_of(read, [&](Value operand) { return comesFromParameters(operand); });
+  return fromParameters_[value] = answer;
 }
 
 std::optional<WaferKernel> WaferKernels::find(Operation *op, std::string &reason) const {

@@ -31,7 +31,12 @@ def location(file: str, line: int) -> SourceLocation:
 
 def of_node(node: torch.fx.Node) -> SourceLocation | None:
     """The innermost frame of the node's stack trace that is not PyTorch's; None if there is none."""
-    frames = [(file, int(line)) for file, line, _ in _FRAME.findall(node.stack_trace or "") if _is_user_file(file)]
+    return of_stack_trace(node.stack_trace or "")
+
+
+def of_stack_trace(text: str) -> SourceLocation | None:
+    """The innermost frame of the user's in the text of a stack trace."""
+    frames = [(file, int(line)) for file, line, _ in _FRAME.findall(text) if _is_user_file(file)]
     return location(*frames[-1]) if frames else None
 
 

@@ -212,8 +212,7 @@ class _Importer:
                 raise self._refused(node, f"has layout {tensor.layout}, expected a dense tensor", what)
             # What is never read, and what is folded, may have any type.
             if not types.is_supported(tensor.dtype) and self._is_computed(node):
-                known = ", ".join(str(dtype).removeprefix("torch.") for dtype in types.STORED)
-                raise self._refused(node, f"has elements of type {str(tensor.dtype).removeprefix('torch.')}, expected {known}; convert the model, e.g. with .float()", what)
+                raise self._refused(node, f"has elements of type {str(tensor.dtype).removeprefix('torch.')}, expected {types.names()}; convert the model, e.g. with .float()", what)
             results.append((tuple(tensor.shape), tensor.dtype))
         return tuple(results)
 

@@ -35,8 +35,9 @@ def compile(  # noqa: A001 - the name that users expect
 ) -> Program:
     """Compile a model for a machine.
 
-    Args:    model: a torch.nn.Module in eval mode, a torch ExportedProgram, MLIR text, or the path of a .mlir file.
-             example_inputs: the inputs of forward, whose shapes and types the program will have; kwargs: those given by name.
+    Args:    model: a torch.nn.Module in eval mode, a torch ExportedProgram, an ONNX model (its path or its proto), MLIR text, or the path of a .mlir file.
+             example_inputs: the inputs of forward, whose shapes and types the program will have; kwargs: those given by name. An ONNX model needs
+             them only where its own input shapes are open.
              machine: a preset (see wafer.machines) or the path of a description. precision: of values on the wafer, "f16", "bf16" or "f32".
              name: of the program's entry, default "forward". progress: show steps; None: on a terminal.
              engine, threads: defaults of the program's calls.
@@ -77,6 +78,10 @@ def supported_ops() -> list[str]:
 
 
 def _mlir_of(model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str) -> tuple[str, Mapping[str, object]]:
+    model = getattr(model, "model_proto", model)  # what torch.onnx.export returns
+    if _is_onnx(model):
+        imported = _import_onnx(model, example_inputs, kwargs, name)
+        return imported.text, imported.parameters
     if isinstance(model, os.PathLike) or (isinstance(model, str) and "\n" not in model and model.endswith(".mlir")):
         try:
             return pathlib.Path(model).read_text(), {}
@@ -86,6 +91,26 @@ def _mlir_of(model: object, example_inputs: Sequence[object] | None, kwargs: Map
         return model, {}
     imported = _import_torch(model, example_inputs, kwargs, name)
     return imported.text, imported.parameters
+
+
+def _is_onnx(model: object) -> bool:
+    """Whether it is an ONNX model or the path of one; does not import onnx."""
+    if isinstance(model, (str, os.PathLike)):
+        return os.fspath(model).lower().endswith(".onnx") and "\n" not in os.fspath(model)
+    return type(model).__name__ == "ModelProto" and type(model).__module__.partition(".")[0] == "onnx"
+
+
+def _import_onnx(model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str) -> ImportedModel:
+    try:
+        import onnx  # noqa: F401
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise CompileError(f"found an ONNX model, and {error.name} cannot be imported ({error}); install onnx and torch") from error
+    from wafer.frontends.onnx import import_model
+
+    if example_inputs is not None and not isinstance(example_inputs, (tuple, list)):
+        example_inputs = (example_inputs,)
+    return import_model(model, example_inputs or (), kwargs, name)
 
 
 def _import_torch(model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str) -> ImportedModel:

@@ -3,9 +3,10 @@
     PYTHONPATH=build/python .venv/bin/python benchmarks/onnx_coverage.py [--filter WORD] [--failures] [--json FILE]
 
 Each case is compiled for a small machine at precision f32, run on the emulator, and compared with the outputs and the tolerance of the case. An
-operator passes when all of its cases do; "some" counts those of which at least one does. Cases differ from the package's in two ways: inputs that
-must be known when a model is compiled, such as the shape of Reshape, become initializers; elements of type double are computed with as f32.
-Outside of the count are cases without tensors of numbers (strings, images) and of random numbers.
+operator passes when all of its cases do; "some" counts those of which at least one does. Cases differ from the package's in three ways: inputs that
+must be known when a model is compiled, such as the shape of Reshape, become initializers; elements of type double are computed with as f32; inputs
+of real numbers first go through a product with the identity, because work next to no contraction stays in MemoryX anyway.
+Outside of the count are other domains than the standard one, cases without tensors of numbers (strings, images) and of random numbers.
 """
 
 from __future__ import annotations
@@ -23,15 +24,16 @@ import numpy
 import onnx
 import wafer
 
-WAFER, MIXED, MEMORYX, FOLDED = "wafer", "wafer and MemoryX", "MemoryX", "at import"
-PLACES = (WAFER, MIXED, MEMORYX, FOLDED)
+WAFER, MEMORYX, FOLDED = "on the wafer alone", "in MemoryX, or in part", "at import"
+PLACES = (WAFER, MEMORYX, FOLDED)
+INTEGERS = (onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL)
 NOT_NUMBERS = {"StringConcat", "StringNormalizer", "StringSplit", "RegexFullMatch", "TfIdfVectorizer", "LabelEncoder", "ImageDecoder"}
 RANDOM = {"Bernoulli", "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial"}
 
 
 def operator_of(case) -> str | None:
     """The operator that a case is about: the one that its graph has besides constants; None for expanded functions."""
-    if "_expanded" in case.name or "_function" in case.name:
+    if "_expanded" in case.name or any(node.domain not in ("", "ai.onnx") for node in case.model.graph.node):
         return None
     names = [node.op_type for node in case.model.graph.node if node.op_type != "Constant"] or ["Constant"]
     words = case.name.removeprefix("test_").replace("_", "")
@@ -41,9 +43,27 @@ def operator_of(case) -> str | None:
 
 def known_when_compiled(model: onnx.ModelProto, error: Exception) -> str | None:
     """The input that an error asks to be a constant."""
-    found = re.search(r"takes its [a-z_ ]+ '([^']+)' from data", str(error))
-    names = {value.name for value in model.graph.input}
-    return found[1] if found and found[1] in names else None
+    found = re.search(r"takes its [A-Za-z_ ]+( '([^']+)')? from data", str(error))
+    if not found:
+        return None
+    names = [value.name for value in model.graph.input]
+    # What a function inside of a model reads has another name: the first input of a few integers.
+    few = [v.name for v in model.graph.input if v.type.tensor_type.elem_type in INTEGERS and len(v.type.tensor_type.shape.dim) <= 1]
+    return found[2] if found[2] in names else next(iter(few), None)
+
+
+def behind_products(model: onnx.ModelProto, inputs: dict[str, numpy.ndarray]) -> None:
+    """Puts a product with the identity between each input of finite real numbers and what reads it."""
+    for name, array in inputs.items():
+        if array.dtype != numpy.float32 or not array.ndim or not array.size or not numpy.isfinite(array).all() or any(o.name == name for o in model.graph.output):
+            continue
+        identity = onnx.numpy_helper.from_array(numpy.eye(array.shape[-1], dtype=numpy.float32), f"{name}_identity")
+        for node in model.graph.node:
+            renamed = [f"{name}_product" if read == name else read for read in node.input]
+            del node.input[:]
+            node.input.extend(renamed)
+        model.graph.initializer.append(identity)
+        model.graph.node.insert(0, onnx.helper.make_node("MatMul", [name, identity.name], [f"{name}_product"]))
 
 
 def compiled(case, inputs: dict[str, object]):
@@ -51,6 +71,7 @@ def compiled(case, inputs: dict[str, object]):
     model = onnx.ModelProto()
     model.CopyFrom(case.model)
     inputs = dict(inputs)
+    behind_products(model, inputs)
     while True:
         try:
             return wafer.compile(model, machine="small", precision="f32", kwargs=inputs), inputs
@@ -65,10 +86,9 @@ def compiled(case, inputs: dict[str, object]):
 
 
 def place_of(program: wafer.Program) -> str:
-    places = {op.placement for op in program.ops}
-    if not places:
+    if "linalg." not in program.mlir and "tensor." not in program.mlir:
         return FOLDED
-    return MIXED if len(places) > 1 else WAFER if places == {"wafer"} else MEMORYX
+    return WAFER if {op.placement for op in program.ops} == {"wafer"} else MEMORYX
 
 
 def as_array(value: object) -> numpy.ndarray:
@@ -78,8 +98,10 @@ def as_array(value: object) -> numpy.ndarray:
 def matches(found: numpy.ndarray, wanted: numpy.ndarray, case) -> bool:
     if found.shape != wanted.shape:
         return False
+    # Intermediate values of 16-bit floats are rounded at other places than in the case.
+    least = {"float16": 2e-3, "bfloat16": 2e-2}.get(wanted.dtype.name, 1e-5)
     found, wanted = found.astype(numpy.float64), wanted.astype(numpy.float64)
-    return bool(numpy.allclose(found, wanted, rtol=max(case.rtol, 1e-5), atol=max(case.atol, 1e-5), equal_nan=True))
+    return bool(numpy.allclose(found, wanted, rtol=max(case.rtol, least), atol=max(case.atol, least), equal_nan=True))
 
 
 def outcome(case) -> tuple[bool, str]:

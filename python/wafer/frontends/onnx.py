@@ -10,10 +10,10 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 
+import numpy
 import onnx
 import torch
 
-from wafer import arrays
 from wafer.errors import CompileError, CompileWarning, UnsupportedOpError, WaferError
 from wafer.frontends import onnx_functions, onnx_model, types
 from wafer.frontends.deferred import Any, Deferred, Emitter
@@ -48,7 +48,7 @@ class _Importer:
     def __init__(self, model: onnx.ModelProto, folder: os.PathLike | None, what: str, name: str):
         self._graph, self._folder, self._what = model.graph, folder, what
         self._versions = {imported.domain: imported.version for imported in model.opset_import}
-        self._versions[""] = onnx_model.opset(model)
+        self._versions[""] = onnx_model.opset(model) or onnx.defs.onnx_opset_version()
         self._functions = {(function.domain, function.name): function for function in model.functions}
         self._writer = FunctionWriter(name)
         self._emitter = Emitter(self._writer)
@@ -63,9 +63,11 @@ class _Importer:
         given = self._given([value.name for value in declared], args, kwargs)
         inputs = [self._input_info(value, given.get(value.name)) for value in declared]
         values: dict[str, Any] = {}
-        for info in inputs:
-            values[info.name] = self._argument(info.name, info.shape, info.dtype, "input")
-            values[info.name].value  # all inputs are in the signature, used or not
+        for info, value in zip(inputs, declared):
+            argument = self._argument(info.name, info.shape, info.dtype, "input")
+            argument.value  # all inputs are in the signature, used or not
+            element = value.type.tensor_type.elem_type
+            values[info.name] = onnx_model.noted(argument, element) if element in onnx_model.NARROW else argument
         self._run_graph(self._graph, values, self._versions)
         outputs = self._outputs(values)
         if self._doubles:
@@ -77,8 +79,8 @@ class _Importer:
 
     # Inputs and outputs
 
-    def _given(self, names: Sequence[str], args: Sequence[object], kwargs: Mapping[str, object]) -> Mapping[str, torch.Tensor]:
-        """Example inputs by name."""
+    def _given(self, names: Sequence[str], args: Sequence[object], kwargs: Mapping[str, object]) -> Mapping[str, tuple[int, ...]]:
+        """Shapes of example inputs by name."""
         listed = ", ".join(f"'{name}'" for name in names) or "none"
         if len(args) > len(names):
             raise CompileError(f"{self._what}: found {len(args)} example inputs, expected at most {len(names)}: {listed}")
@@ -86,9 +88,9 @@ class _Importer:
         for name in given:
             if name not in names:
                 raise CompileError(f"{self._what}: found an example input '{name}', and the model's inputs are {listed}")
-        return {name: value if arrays.is_torch(value) else onnx_model.of_array(arrays.array_of(arrays.pair_of(value, f"input '{name}'"))) for name, value in given.items()}
+        return {name: tuple(numpy.shape(value)) for name, value in given.items()}
 
-    def _input_info(self, value: onnx.ValueInfoProto, example: torch.Tensor | None) -> TensorInfo:
+    def _input_info(self, value: onnx.ValueInfoProto, shape: tuple[int, ...] | None) -> TensorInfo:
         if not value.type.HasField("tensor_type"):
             raise CompileError(f"{self._what}: input '{value.name}' is a {value.type.WhichOneof('value') or 'value without a type'}, expected a tensor")
         declared = value.type.tensor_type
@@ -96,7 +98,7 @@ class _Importer:
             raise CompileError(f"{self._what}: input '{value.name}' has elements of type {onnx_model.type_name(declared.elem_type)}, expected {', '.join(map(onnx_model.type_name, onnx_model.DTYPES))}")
         self._note_double(value.name, declared.elem_type)
         sizes = [dim.dim_value if dim.HasField("dim_value") else None for dim in declared.shape.dim]
-        if example is None:
+        if shape is None:
             for dim, size in zip(declared.shape.dim, sizes):
                 if size is None:
                     raise CompileError(
@@ -105,7 +107,6 @@ class _Importer:
             if not declared.HasField("shape"):
                 raise CompileError(f"{self._what}: input '{value.name}' has no shape; give example inputs of the wanted sizes: wafer.compile(model, (x,))")
             return TensorInfo(value.name, tuple(sizes), onnx_model.DTYPES[declared.elem_type])
-        shape = tuple(example.shape)
         if declared.HasField("shape") and (len(shape) != len(sizes) or any(size not in (None, found) for size, found in zip(sizes, shape))):
             wanted = [dim.dim_param or "?" if size is None else size for dim, size in zip(declared.shape.dim, sizes)]
             raise CompileError(f"{self._what}: the example of input '{value.name}' has shape {list(shape)}, and the model expects [{', '.join(map(str, wanted))}]")
@@ -158,7 +159,10 @@ class _Importer:
         self._note_double(proto.name, proto.data_type)
         eight_bits = proto.data_type in (onnx.TensorProto.INT8, onnx.TensorProto.UINT8, onnx.TensorProto.INT4, onnx.TensorProto.UINT4)
         is_weight = data.numel() > 1 if data.is_floating_point() else eight_bits and data.numel() > _FEW
-        return self._argument(proto.name, data.shape, data.dtype, "parameter", data) if is_weight else data
+        if not is_weight:
+            return data
+        parameter = self._argument(proto.name, data.shape, data.dtype, "parameter", data)
+        return onnx_model.noted(parameter, proto.data_type) if proto.data_type in onnx_model.NARROW else parameter
 
     def _run_node(self, proto: onnx.NodeProto, values: dict[str, Any], versions: Mapping[str, int]) -> None:
         node = self._node(proto, values, versions)
@@ -167,9 +171,9 @@ class _Importer:
         self._writer.place(next(iter(proto.output), "v"), onnx_model.label_of(proto), node.source)
         results = self._computed(node, values, versions)
         results = results if isinstance(results, tuple) else (results,)
-        for name, result in zip(proto.output, results):
+        for index, (name, result) in enumerate(zip(proto.output, results)):
             if name:
-                values[name] = self._kept(name, result, node.inputs)
+                values[name] = self._kept(name, onnx_functions.typed(node, index, result) if isinstance(result, torch.Tensor) else result, node.inputs)
         for name in proto.output[len(results) :]:
             if name:
                 raise node.refused(f"gives {len(proto.output)} results, expected at most {len(results)}; remove the output '{name}' from the model")

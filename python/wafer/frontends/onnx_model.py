@@ -37,13 +37,42 @@ DTYPES = {
     TensorProto.BOOL: torch.bool,
 }
 
+_ELEMENTS = {
+    torch.float32: TensorProto.FLOAT,
+    torch.float16: TensorProto.FLOAT16,
+    torch.bfloat16: TensorProto.BFLOAT16,
+    torch.int64: TensorProto.INT64,
+    torch.int32: TensorProto.INT32,
+    torch.int16: TensorProto.INT16,
+    torch.int8: TensorProto.INT8,
+    torch.bool: TensorProto.BOOL,
+}
+
 # The greatest number of each unsigned type, which is also the mask of its bits.
 UNSIGNED = {TensorProto.UINT4: 15, TensorProto.UINT8: 2**8 - 1, TensorProto.UINT16: 2**16 - 1, TensorProto.UINT32: 2**32 - 1, TensorProto.UINT64: 2**64 - 1}
+
+# Types that are computed with as wider ones.
+NARROW = {*UNSIGNED, TensorProto.INT4}
 
 # The numbers that quantised types hold.
 RANGES = {TensorProto.INT8: (-128, 127), TensorProto.INT16: (-(2**15), 2**15 - 1), TensorProto.INT4: (-8, 7)} | {element: (0, most) for element, most in UNSIGNED.items()}
 
 _WIDENED = {torch.float64: torch.float32, torch.uint8: torch.int16, torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64}
+
+
+def element_of(tensor: torch.Tensor) -> int:
+    """ONNX's type of a value: what was noted for one that is computed with as a wider type, else that of its elements."""
+    return getattr(tensor, "onnx_element", None) or _ELEMENTS[tensor.dtype]
+
+
+def noted(tensor: torch.Tensor, element: int) -> torch.Tensor:
+    """The tensor as one of ONNX's type `element`."""
+    if element_of(tensor) == element:
+        return tensor
+    if hasattr(tensor, "onnx_element"):
+        tensor = tensor.alias()  # the same elements under another type
+    tensor.onnx_element = element
+    return tensor
 
 
 def type_name(element: int) -> str:
@@ -71,6 +100,8 @@ def _checked(model: onnx.ModelProto, what: str) -> onnx.ModelProto:
         raise CompileError(f"{what}: holds no graph, expected an ONNX model")
     newest = onnx.defs.onnx_opset_version()
     version = opset(model)
+    if version is None and not any(node.domain in ("", "ai.onnx") for node in model.graph.node):
+        return model
     if version is None:
         raise CompileError(f"{what}: names no opset of the standard operators, expected one from {OLDEST_OPSET} to {newest}")
     if not OLDEST_OPSET <= version <= newest:
@@ -101,7 +132,7 @@ def tensor(proto: TensorProto, folder: pathlib.Path | None, what: str) -> torch.
         return torch.from_numpy(array.view(numpy.int16).copy()).view(torch.bfloat16)
     if proto.data_type in (TensorProto.INT4, TensorProto.UINT4):
         array = array.astype(numpy.int8)
-    return of_array(array, proto.data_type)
+    return noted(of_array(array, proto.data_type), proto.data_type) if proto.data_type in NARROW else of_array(array, proto.data_type)
 
 
 def of_array(array: numpy.ndarray, element: int | None = None) -> torch.Tensor:
@@ -110,7 +141,7 @@ def of_array(array: numpy.ndarray, element: int | None = None) -> torch.Tensor:
     if not contiguous.flags.writeable and contiguous.size < 2**16:
         contiguous = contiguous.copy()
     result = torch.from_numpy(contiguous)
-    return result.to(DTYPES[element] if element in DTYPES else _WIDENED.get(result.dtype, result.dtype))
+    return result.to(_WIDENED.get(result.dtype, result.dtype) if element is None else DTYPES[element])
 
 
 def _external(proto: TensorProto, folder: pathlib.Path | None, what: str) -> numpy.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -33,21 +34,14 @@ def _attention(node: Node, q: Any, k: Any, v: Any, mask: Any | None = None, past
         groups = heads // k.shape[1]
         grouped = q.reshape(batch, k.shape[1], groups, length, size)
         scores = deferred.contract("bgntd,bgsd->bgnts", grouped, k).reshape(batch, heads, length, keys) * scale
-        mode, seen = node.attribute("qk_matmul_output_mode", 0), scores
-        if mode == 1 and mask is not None:
-            seen = _masked(scores, mask)
-        if cap:
-            scores = torch.tanh(scores / cap) * cap
-        if mode == 2 and node.version < 24 or mode == 1 and node.version >= 24:
-            seen = scores
-        masked = scores if mask is None else _masked(scores, mask)
-        if mode == 2 and node.version >= 24:
-            seen = masked
-        probabilities = torch.softmax(masked.to(torch.float32), -1).to(q.dtype)
+        stages = [scores]
+        stages.append(torch.tanh(scores / cap) * cap if cap else scores)
+        stages.append(stages[1] if mask is None else _masked(stages[1], mask))
+        probabilities = torch.softmax(stages[2].to(torch.float32), -1).to(q.dtype)
         if mask is not None and mask.dtype == torch.bool:
             probabilities = torch.where(torch.isnan(probabilities), torch.zeros((), dtype=q.dtype), probabilities)
+        scores = [*stages, probabilities][node.attribute("qk_matmul_output_mode", 0)]
         result = deferred.contract("bgnts,bgsv->bgntv", probabilities.reshape(batch, k.shape[1], groups, length, keys), v).reshape(batch, heads, length, v.shape[3])
-        scores = probabilities if mode == 3 else seen
     if flat:
         result = result.permute(0, 2, 1, 3).reshape(batch, length, -1)
     outputs = (result, k, v, scores)
@@ -60,17 +54,23 @@ def _whole_mask(node: Node, q: Any, keys: int, mask: Any | None, past: Any | Non
     if mask is not None and mask.shape[-1] < keys:
         hidden = False if mask.dtype == torch.bool else -math.inf
         mask = torch.constant_pad_nd(mask, [0, keys - mask.shape[-1]], hidden)
-    seen = None
+    # Place of each key, and of each query among them.
     line = torch.arange(keys)
-    if node.attribute("is_causal", 0):
-        offset = 0 if past is None else past.shape[2]
-        rows = torch.arange(length).unsqueeze(1) + offset
-        if lengths is not None and past is None:
-            rows = rows + (lengths.reshape(-1, 1, 1, 1).to(torch.int64) - length)
-        seen = torch.le(line, rows)
+    rows = torch.arange(length).unsqueeze(1) + (0 if past is None else past.shape[2])
     if lengths is not None:
-        alive = torch.lt(line, lengths.reshape(-1, 1, 1, 1).to(torch.int64))
-        seen = alive if seen is None else torch.logical_and(seen, alive)
+        lengths = lengths.reshape(-1, 1, 1, 1).to(torch.int64)
+        rows = rows + (lengths - length) if past is None else rows
+    left, right = node.attribute("left_window_size", -1), node.attribute("right_window_size", -1)
+    rules = []
+    if node.attribute("is_causal", 0):
+        rules.append(torch.le(line, rows))
+    if lengths is not None:
+        rules.append(torch.lt(line, lengths))
+    if left >= 0:
+        rules.append(torch.ge(line, rows - left))
+    if right >= 0:
+        rules.append(torch.le(line, rows + right))
+    seen = functools.reduce(torch.logical_and, rules) if rules else None
     if seen is None or mask is None:
         return seen if mask is None else mask
     if mask.dtype == torch.bool:

@@ -113,7 +113,7 @@ def cast(node: Node, x: Any, element: int) -> Any:
 
 @operator("CastLike")
 def _cast_like(node: Node, x: Any, like: Any) -> Any:
-    return x.to(like.dtype)
+    return cast(node, x, onnx_model.element_of(like))
 
 
 # Choices and bounds

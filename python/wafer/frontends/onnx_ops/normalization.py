@@ -70,12 +70,22 @@ def _skip_rms_norm(node: Node, x: Any, skip: Any, scale: Any, bias: Any | None =
 
 
 @operator("BatchNormalization")
-def _batch_norm(node: Node, x: Any, scale: Any, bias: Any, average: Any, spread: Any) -> Any:
+def _batch_norm(node: Node, x: Any, scale: Any, bias: Any, average: Any, spread: Any) -> object:
     if node.attribute("training_mode", 0):
-        raise node.refused("is in training mode; export the model in eval mode")
+        return _batch_norm_of_batch(node, x, scale, bias, average, spread)
     if not node.attribute("spatial", 1):
         raise node.refused("normalises each place on its own (spatial=0), expected one average per channel")
     return aten._native_batch_norm_legit_no_training.default(x, scale, bias, average, spread, 0.1, node.attribute("epsilon", 1e-5))[0]
+
+
+def _batch_norm_of_batch(node: Node, x: Any, scale: Any, bias: Any, average: Any, spread: Any) -> tuple[Any, Any, Any]:
+    """By the batch's own average and variance, which are mixed into the running ones."""
+    dims, momentum = [d for d in range(x.dim()) if d != 1], node.attribute("momentum", 0.9)
+    here = torch.mean(x, dims)
+    centred = x - here.reshape(-1, *[1] * (x.dim() - 2))
+    around = torch.mean(centred * centred, dims)
+    result = aten._native_batch_norm_legit_no_training.default(x, scale, bias, here, around, 0.1, node.attribute("epsilon", 1e-5))[0]
+    return result, average * momentum + here * (1 - momentum), spread * momentum + around * (1 - momentum)
 
 
 @operator("InstanceNormalization")

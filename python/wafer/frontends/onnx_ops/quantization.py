@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from onnx import TensorProto
 
 from wafer.frontends import onnx_model
 from wafer.frontends.deferred import Any, known
@@ -10,10 +11,6 @@ from wafer.frontends.onnx_ops.contractions import matmul
 from wafer.frontends.onnx_ops.node import Node
 from wafer.frontends.onnx_ops.registry import operator
 from wafer.frontends.onnx_ops.windows import convolution
-
-# Smallest and greatest number of the quantised types, by the type that they are computed with.
-_RANGES = {torch.int8: (-128, 127), torch.int16: (0, 255), torch.int32: (0, 65535)}
-
 
 def _per_axis(node: Node, x: Any, parameter: Any | None) -> Any | None:
     """A scale or zero point so that it broadcasts: one number, one per place along `axis`, or one per block."""
@@ -28,21 +25,13 @@ def _per_axis(node: Node, x: Any, parameter: Any | None) -> Any | None:
     return parameter.reshape([-1 if d == axis else 1 for d in range(x.dim())])
 
 
-def _element(node: Node, zero: Any | None) -> int | None:
-    """ONNX's type of the quantised side, if the node says it."""
-    return node.attribute("output_dtype", 0) or None
+def _range(node: Node, element: int) -> tuple[int, int]:
+    if element not in onnx_model.RANGES:
+        raise node.refused(f"quantises to {onnx_model.type_name(element)}, expected {', '.join(map(onnx_model.type_name, onnx_model.RANGES))}")
+    return onnx_model.RANGES[element]
 
 
-def _range(node: Node, dtype: torch.dtype) -> tuple[int, int]:
-    element = _element(node, None)
-    if element is not None and element in onnx_model.RANGES:
-        return onnx_model.RANGES[element]
-    if dtype not in _RANGES:
-        raise node.refused(f"quantises to {dtype}, expected integers of 8 bits")
-    return _RANGES[dtype]
-
-
-def quantized(node: Node, x: Any, scale: Any, zero: Any | None, dtype: torch.dtype, bounds: tuple[int, int]) -> Any:
+def quantized(x: Any, scale: Any, zero: Any | None, bounds: tuple[int, int], dtype: torch.dtype) -> Any:
     steps = torch.round(x.to(torch.float32) / scale.to(torch.float32))
     steps = steps if zero is None else steps + zero.to(torch.float32)
     return torch.clamp(steps, *bounds).to(dtype)
@@ -55,11 +44,8 @@ def dequantized(x: Any, scale: Any, zero: Any | None) -> Any:
 
 @operator("QuantizeLinear")
 def _quantize(node: Node, x: Any, scale: Any, zero: Any | None = None) -> Any:
-    element = _element(node, zero)
-    if element is not None and element not in onnx_model.DTYPES:
-        raise node.refused(f"quantises to {onnx_model.type_name(element)}, expected INT8 or UINT8")
-    dtype = zero.dtype if zero is not None else onnx_model.DTYPES[element] if element else torch.int16
-    return quantized(node, x, _per_axis(node, x, scale), _per_axis(node, x, zero), dtype, _range(node, dtype))
+    element = onnx_model.element_of(zero) if zero is not None else node.attribute("output_dtype", 0) or TensorProto.UINT8
+    return quantized(x, _per_axis(node, x, scale), _per_axis(node, x, zero), _range(node, element), onnx_model.DTYPES[element])
 
 
 @operator("DequantizeLinear")
@@ -100,7 +86,7 @@ def _qlinear_matmul(node: Node, a: Any, a_scale: Any, a_zero: Any, b: Any, b_sca
     product = matmul(_centred(a, a_zero, rows=True), _centred(b, b_zero))
     a_scale = a_scale.unsqueeze(-1) if a_scale.dim() == 1 and a_scale.numel() > 1 else a_scale
     product = product * (a_scale * b_scale).to(torch.float32)
-    return quantized(node, product, scale, zero, zero.dtype, _range(node, zero.dtype))
+    return quantized(product, scale, zero, _range(node, onnx_model.element_of(zero)), zero.dtype)
 
 
 def _per_channel(parameter: Any, rank: int) -> Any:
@@ -119,4 +105,4 @@ def _qlinear_conv(
 ) -> Any:
     product = convolution(node, _centred(x, x_zero), _centred(weight, _per_channel(w_zero, weight.dim())), None if bias is None else bias.to(torch.float32))
     factor = x_scale * (w_scale if w_scale.numel() == 1 else w_scale.reshape(-1, *[1] * (weight.dim() - 2)))
-    return quantized(node, product * factor, scale, zero, zero.dtype, _range(node, zero.dtype))
+    return quantized(product * factor, scale, zero, _range(node, onnx_model.element_of(zero)), zero.dtype)

@@ -84,9 +84,11 @@ def _mlir_of(model: object, example_inputs: Sequence[object] | None, kwargs: Map
         return imported.text, imported.parameters
     if isinstance(model, os.PathLike) or (isinstance(model, str) and "\n" not in model and model.endswith(".mlir")):
         try:
-            return pathlib.Path(model).read_text(), {}
+            return pathlib.Path(model).read_text(encoding="utf-8"), {}
         except OSError as error:
             raise CompileError(f"{os.fspath(model)}: cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise CompileError(f"{os.fspath(model)}: byte {error.start} is not UTF-8, expected MLIR text") from error
     if isinstance(model, str):
         return model, {}
     imported = _import_torch(model, example_inputs, kwargs, name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pathlib
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -82,7 +81,10 @@ class Program:
         return self
 
     def save_weights(self, path: Path) -> None:
-        """Write all weights of the program as one safetensors file. Raises RuntimeError when some were never given."""
+        """Write all weights of the program as one safetensors file, complete or not there.
+
+        Raises: RuntimeError when some were never given, and when the file cannot be written.
+        """
         native = _native.module()
         pairs = dict(self._pairs)
         for file in self._files:
@@ -174,19 +176,8 @@ class Program:
         return "\n".join(lines)
 
     def save(self, path: Path) -> None:
-        """Write the executable, without weights. The file is complete or not there."""
-        path = pathlib.Path(path)
-        handle, temporary = tempfile.mkstemp(dir=path.parent or ".", prefix=path.name, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(self._executable)
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(temporary, 0o666 & ~umask)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        """Write the executable, without weights. The file is complete or not there. Raises RuntimeError when it cannot be written."""
+        _native.module().write_file(os.fspath(path), self._executable)
 
     @staticmethod
     def _names(infos: Sequence[TensorInfo]) -> str:

@@ -93,6 +93,14 @@ def _export(model: torch.nn.Module, args: Sequence[object], kwargs: Mapping[str,
         raise CompileError(Diagnostic("error", message, locations.of_exception(error) or caller)) from error
 
 
+def _nonzeros(data: torch.Tensor) -> int | None:
+    """How many elements of a matrix (or more) are not zero, if any is zero: pruned weights are found without being told."""
+    if data.dim() < 2 or data.is_meta:
+        return None
+    count = int(torch.count_nonzero(data))
+    return count if count < data.numel() else None
+
+
 class _Importer:
     def __init__(self, exported: torch.export.ExportedProgram, name: str, source: SourceLocation | None):
         self._exported = exported
@@ -130,16 +138,16 @@ class _Importer:
                 self._values[node] = self._argument(node, node.name, "input")
                 self._inputs.append(TensorInfo(node.name, tuple(node.meta["val"].shape), node.meta["val"].dtype))
             elif is_weight and node.users:
-                self._values[node] = self._argument(node, spec.target, "parameter")
+                self._values[node] = self._argument(node, spec.target, "parameter", _nonzeros(data))
                 self._parameters[spec.target] = data.detach()
             elif node.users:
                 # Masks, positions and the like: part of the program, as they are part of no checkpoint or hold no weights.
                 self._values[node] = Tensor.of_constant(data.detach())
 
-    def _argument(self, node: torch.fx.Node, name: str, role: str) -> Tensor:
+    def _argument(self, node: torch.fx.Node, name: str, role: str, nonzeros: int | None = None) -> Tensor:
         self._writer.place(node.name, name, self._source)
         ((shape, dtype),) = self._results_of(node, f"{role} '{name}'")
-        return self._writer.argument(node.name, shape, dtype, name, role, self._source)
+        return self._writer.argument(node.name, shape, dtype, name, role, self._source, nonzeros)
 
     # Nodes
 

@@ -63,9 +63,11 @@ class FunctionWriter:
 
     # Arguments, results, the whole
 
-    def argument(self, hint: str, shape: tuple[int, ...], dtype: torch.dtype, graph_name: str, role: str, source: SourceLocation | None) -> Tensor:
+    def argument(self, hint: str, shape: tuple[int, ...], dtype: torch.dtype, graph_name: str, role: str, source: SourceLocation | None, nonzeros: int | None = None) -> Tensor:
+        """`nonzeros`: elements of a parameter that are not zero, when some are."""
         tensor = Tensor.of(self._fresh(hint), shape, dtype)
-        attributes = f"{{graph.name = {json.dumps(graph_name, ensure_ascii=False)}, graph.role = {json.dumps(role)}}}"
+        sparse = "" if nonzeros is None else f", graph.nonzeros = {nonzeros} : i64"
+        attributes = f"{{graph.name = {json.dumps(graph_name, ensure_ascii=False)}, graph.role = {json.dumps(role)}{sparse}}}"
         self._arguments.append(f"{tensor.name}: {tensor.type} {attributes} {self._location_of(graph_name, source)}")
         return tensor
 

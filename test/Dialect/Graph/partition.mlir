@@ -111,7 +111,7 @@ func.func @repeated_along_tokens(%m: tensor<5xf32>) -> tensor<3x5xf32> {
 }
 
 // CHECK-LABEL: func.func @reads_nothing
-// CHECK: reason "'linalg.generic'{{.*}}: it reads no activation"
+// CHECK: reason "'linalg.generic'{{.*}}: it does not depend on an input"
 func.func @reads_nothing() -> tensor<3x5xf32> {
   %one = arith.constant 1.0 : f32
   %e = tensor.empty() : tensor<3x5xf32>

@@ -6,6 +6,7 @@ elementwise, contract and reduce each emit linalg operations whose maps follow f
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -134,6 +135,7 @@ class Context:
             body,
             init=0,
         )
+        self.writer.count_macs(math.prod(sizes[label] for label in loops))
         return self.converted(total, dtype)
 
     # Over dimensions

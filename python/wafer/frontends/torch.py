@@ -31,6 +31,13 @@ _NOT_DECOMPOSED = (
     torch.ops.aten.scaled_dot_product_attention.default,
 )
 
+# PyTorch keeps these whole unless asked.
+_DECOMPOSED = tuple(
+    getattr(getattr(torch.ops.aten, f"upsample_{kind}"), overload)
+    for kind in ("nearest1d", "nearest2d", "nearest3d", "linear1d", "bilinear2d", "trilinear3d", "bicubic2d")
+    for overload in ("vec", "default")
+)
+
 # Checks of PyTorch's own, which export has already made.
 _NO_EFFECT = {"aten._assert_tensor_metadata.default", "aten._assert_scalar.default", "aten._assert_async.msg", "aten.sym_constrain_range_for_size.default"}
 
@@ -60,6 +67,7 @@ class ImportedModel:
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     parameters: Mapping[str, torch.Tensor]
+    macs: Mapping[str, int] = dataclasses.field(default_factory=dict)  # multiply-accumulates of contractions, by the name that reports use
 
 
 def import_model(model: torch.nn.Module | torch.export.ExportedProgram, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None, name: str = "forward") -> ImportedModel:
@@ -74,6 +82,7 @@ def import_model(model: torch.nn.Module | torch.export.ExportedProgram, args: Se
     table = torch.export.default_decompositions()
     for op in _NOT_DECOMPOSED:
         table.pop(op, None)
+    table.update(torch._decomp.get_decompositions(_DECOMPOSED))
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", FutureWarning)
         exported = exported.run_decompositions(table)
@@ -87,6 +96,7 @@ def _export(model: torch.nn.Module, args: Sequence[object], kwargs: Mapping[str,
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore", FutureWarning)
+            warnings.filterwarnings("ignore", message="The tensor attributes? .* assigned during export")  # recurrent layers of PyTorch's own
             return torch.export.export(model, tuple(args), dict(kwargs))
     except Exception as error:  # export raises nearly any type
         message = f"torch.export cannot trace the model: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
@@ -111,7 +121,7 @@ class _Importer:
             elif node.op not in ("placeholder", "output"):
                 raise self._refused(node, f"is a '{node.op}', expected a graph of ATen operations without submodules")
         text = self._finish()
-        return ImportedModel(text, tuple(self._inputs), tuple(self._outputs), self._parameters)
+        return ImportedModel(text, tuple(self._inputs), tuple(self._outputs), self._parameters, self._writer.macs)
 
     # Arguments
 

@@ -218,6 +218,15 @@ class FunctionWriter:
             )
         return value
 
+    def without_units(self, tensor: Tensor) -> Tensor:
+        """The same tensor, without dimensions of its SSA value that are always read at 0: kernels are recognised by maps whose results are loops."""
+        if None not in tensor.dims:
+            return tensor
+        tensor = self.read(tensor)
+        kept = [i for i, d in enumerate(tensor.dims) if d is not None]
+        value = self.reshape(Tensor.of(tensor.name, tensor.stored, tensor.dtype), tuple(tensor.stored[i] for i in kept))
+        return Tensor(value.name, value.stored, tensor.shape, tuple(tensor.dims[i] for i in kept), tensor.dtype, tensor.constant)
+
     def pad(self, tensor: Tensor, low: Sequence[int], high: Sequence[int], value: float | int, shape: tuple[int, ...]) -> Tensor:
         """`tensor`, which is plain, with `value` around it."""
         element = tensor.element

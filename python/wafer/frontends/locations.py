@@ -13,11 +13,14 @@ import torch
 from wafer.errors import SourceLocation
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
+_MODELS = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "models")
 _NOT_USER = tuple(os.path.dirname(os.path.abspath(path)) + os.sep for path in (torch.__file__, os.path.join(os.path.dirname(__file__), os.pardir, "__init__.py")))
 
 
 def _is_user_file(file: str) -> bool:
     path = os.path.normpath(os.path.abspath(file))
+    if path.startswith(os.path.normpath(_MODELS) + os.sep):
+        return True  # the package's own model families are models like any other
     return not file.startswith("<") and not any(path.startswith(os.path.normpath(folder) + os.sep) for folder in _NOT_USER)
 
 

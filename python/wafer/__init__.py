@@ -10,6 +10,8 @@
 `import wafer` imports neither torch nor the compiled module; each is imported when it is first needed.
 """
 
+from wafer.checking import check
+from wafer.comparison import compare
 from wafer.compiler import compile, machines, supported_ops  # noqa: A004
 from wafer.errors import (
     CompileError,
@@ -41,6 +43,8 @@ __all__ = [
     "TrapError",
     "UnsupportedOpError",
     "WaferError",
+    "check",
+    "compare",
     "compile",
     "load",
     "machines",

@@ -20,7 +20,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
 
     compiling = commands.add_parser("compile", help="make an executable from a model")
-    compiling.add_argument("model", help="MLIR text (.mlir) or a program saved by torch.export.save (.pt2)")
+    compiling.add_argument("model", help="MLIR text (.mlir), an ONNX model (.onnx) or a program saved by torch.export.save (.pt2)")
     compiling.add_argument("-o", "--output", required=True, help="the executable to write (.wexe)")
     compiling.add_argument("--machine", default="small", help="a preset or the path of a machine description (default: %(default)s)")
     compiling.add_argument("--precision", default="f16", choices=["f16", "bf16", "f32"], help="of values on the wafer (default: %(default)s)")

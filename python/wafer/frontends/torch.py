@@ -31,6 +31,13 @@ _NOT_DECOMPOSED = (
     torch.ops.aten.scaled_dot_product_attention.default,
 )
 
+# PyTorch keeps these whole unless asked.
+_DECOMPOSED = tuple(
+    getattr(getattr(torch.ops.aten, f"upsample_{kind}"), overload)
+    for kind in ("nearest1d", "nearest2d", "nearest3d", "linear1d", "bilinear2d", "trilinear3d", "bicubic2d")
+    for overload in ("vec", "default")
+)
+
 # Checks of PyTorch's own, which export has already made.
 _NO_EFFECT = {"aten._assert_tensor_metadata.default", "aten._assert_scalar.default", "aten._assert_async.msg", "aten.sym_constrain_range_for_size.default"}
 
@@ -60,6 +67,10 @@ class ImportedModel:
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     parameters: Mapping[str, torch.Tensor]
+    macs: Mapping[str, int] = dataclasses.field(default_factory=dict)  # multiply-accumulates of contractions, by the name that reports use
+    exported: torch.export.ExportedProgram | None = None  # whose nodes were written
+    names: Mapping[str, str] = dataclasses.field(default_factory=dict)  # of each node that computes something, the name that reports use
+    source: SourceLocation | None = None  # of forward, or of the caller
 
 
 def import_model(model: torch.nn.Module | torch.export.ExportedProgram, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None, name: str = "forward") -> ImportedModel:
@@ -69,16 +80,25 @@ def import_model(model: torch.nn.Module | torch.export.ExportedProgram, args: Se
     Returns: the text and the parameters that it names; they share memory with the model.
     Raises:  UnsupportedOpError for an operation, type or shape without a lowering; CompileError when PyTorch cannot export the model.
     """
+    exported, source = exported_model(model, args, kwargs)
+    return Importer(exported, name, source).run()
+
+
+def exported_model(
+    model: torch.nn.Module | torch.export.ExportedProgram, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None
+) -> tuple[torch.export.ExportedProgram, SourceLocation | None]:
+    """The graph that the importer walks, and where the model is defined or else the caller. Raises CompileError when PyTorch cannot export the model."""
     caller = locations.of_caller()
     exported = model if isinstance(model, torch.export.ExportedProgram) else _export(model, args, kwargs or {}, caller)
     table = torch.export.default_decompositions()
     for op in _NOT_DECOMPOSED:
         table.pop(op, None)
+    table.update(torch._decomp.get_decompositions(_DECOMPOSED))
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", FutureWarning)
         exported = exported.run_decompositions(table)
     source = locations.of_forward(model) if isinstance(model, torch.nn.Module) else None
-    return _Importer(exported, name, source or caller).run()
+    return exported, source or caller
 
 
 def _export(model: torch.nn.Module, args: Sequence[object], kwargs: Mapping[str, object], caller: SourceLocation | None) -> torch.export.ExportedProgram:
@@ -87,6 +107,7 @@ def _export(model: torch.nn.Module, args: Sequence[object], kwargs: Mapping[str,
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore", FutureWarning)
+            warnings.filterwarnings("ignore", message="The tensor attributes? .* assigned during export")  # recurrent layers of PyTorch's own
             return torch.export.export(model, tuple(args), dict(kwargs))
     except Exception as error:  # export raises nearly any type
         message = f"torch.export cannot trace the model: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
@@ -101,15 +122,19 @@ def _nonzeros(data: torch.Tensor) -> int | None:
     return count if count < data.numel() else None
 
 
-class _Importer:
-    def __init__(self, exported: torch.export.ExportedProgram, name: str, source: SourceLocation | None):
+class Importer:
+    """Walks the graph of `exported_model`. `taps` are nodes whose values become results too, each called by its node."""
+
+    def __init__(self, exported: torch.export.ExportedProgram, name: str, source: SourceLocation | None, taps: Sequence[str] = ()):
         self._exported = exported
+        self._taps = taps
         self._source = source
         self._writer = FunctionWriter(name)
         self._values: dict[torch.fx.Node, object] = {}
         self._inputs: list[TensorInfo] = []
         self._outputs: list[TensorInfo] = []
         self._parameters: dict[str, torch.Tensor] = {}
+        self._names: dict[str, str] = {}
 
     def run(self) -> ImportedModel:
         self._add_placeholders()
@@ -119,7 +144,7 @@ class _Importer:
             elif node.op not in ("placeholder", "output"):
                 raise self._refused(node, f"is a '{node.op}', expected a graph of ATen operations without submodules")
         text = self._finish()
-        return ImportedModel(text, tuple(self._inputs), tuple(self._outputs), self._parameters)
+        return ImportedModel(text, tuple(self._inputs), tuple(self._outputs), self._parameters, self._writer.macs, self._exported, self._names, self._source)
 
     # Arguments
 
@@ -161,7 +186,8 @@ class _Importer:
         args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: self._values[n])
         results = self._results_of(node, f"'{op}' (node '{node.name}')")
         source = locations.of_node(node) or self._source
-        self._writer.place(node.name, "/".join(filter(None, [locations.module_path(node), node.name])), source)
+        label = "/".join(filter(None, [locations.module_path(node), node.name]))
+        self._writer.place(node.name, label, source)
         if op.startswith(_RANDOM):
             raise self._refused(node, "draws random numbers, which an inference program does not; call model.eval() before compiling")
         context = Context(self._writer, op, node.name, source, results)
@@ -179,6 +205,17 @@ class _Importer:
                 raise
             except WaferError as error:
                 raise self._refused(node, str(error)) from error
+            if self._is_new(node):
+                self._names[node.name] = label
+
+    def _is_new(self, node: torch.fx.Node) -> bool:
+        """Whether the node gives one tensor, and not one of its operands read in another way."""
+        value = self._values[node]
+        value = value[0] if isinstance(value, tuple) and value else value
+        if not isinstance(value, Tensor) or value.constant is not None:
+            return False
+        read = [self._values[operand] for operand in node.all_input_nodes]
+        return all(not isinstance(operand, Tensor) or operand.name != value.name for operand in read)
 
     def _item(self, node: torch.fx.Node) -> object:
         value = self._values[node.args[0]][node.args[1]]
@@ -220,8 +257,7 @@ class _Importer:
                 raise self._refused(node, f"has layout {tensor.layout}, expected a dense tensor", what)
             # What is never read, and what is folded, may have any type.
             if not types.is_supported(tensor.dtype) and self._is_computed(node):
-                known = ", ".join(str(dtype).removeprefix("torch.") for dtype in types.STORED)
-                raise self._refused(node, f"has elements of type {str(tensor.dtype).removeprefix('torch.')}, expected {known}; convert the model, e.g. with .float()", what)
+                raise self._refused(node, f"has elements of type {str(tensor.dtype).removeprefix('torch.')}, expected {types.names()}; convert the model, e.g. with .float()", what)
             results.append((tuple(tensor.shape), tensor.dtype))
         return tuple(results)
 
@@ -246,19 +282,24 @@ class _Importer:
 
     # Results
 
-    def _finish(self) -> str:
-        signature = self._exported.graph_signature
-        specs = signature.output_specs
-        for spec in specs:
-            if spec.kind != OutputKind.USER_OUTPUT:
+    def _check_outputs(self) -> None:
+        """No state may change while the model runs."""
+        for spec in self._exported.graph_signature.output_specs:
+            # An order of effects is what a token stands for; the operation that has the effect is refused where it stands.
+            if spec.kind not in (OutputKind.USER_OUTPUT, OutputKind.TOKEN):
                 raise UnsupportedOpError(
                     "output", f"the model changes '{spec.target}' while it runs ({spec.kind.name.lower()}), expected a model that only computes; call model.eval()", self._source
                 )
+
+    def _finish(self) -> str:
+        self._check_outputs()
         output = next(iter(self._exported.graph.find_nodes(op="output")))
+        kinds = [spec.kind for spec in self._exported.graph_signature.output_specs]
+        nodes = [node for kind, node in zip(kinds, output.args[0]) if kind == OutputKind.USER_OUTPUT]
         names = _output_names(self._exported.call_spec.out_spec)
         taken = {info.name for info in self._inputs} | set(self._parameters)
         results = []
-        for name, node in zip(names, output.args[0]):
+        for name, node in zip(names, nodes):
             if not isinstance(node, torch.fx.Node):
                 continue  # None and numbers are not results of a program
             value = self._values[node]
@@ -269,6 +310,10 @@ class _Importer:
             taken.add(unique)
             results.append((unique, value))
             self._outputs.append(TensorInfo(unique, value.shape, value.dtype))
+        for node in self._exported.graph.nodes:
+            if node.name in self._taps:
+                value = self._values[node]
+                results.append((f"tap.{node.name}", value[0] if isinstance(value, tuple) else value))
         if not results:
             raise CompileError(Diagnostic("error", "the model returns no tensor, expected at least one", self._source))
         return self._writer.finish(results, self._source)

@@ -137,6 +137,20 @@ def test_tolerance_follows_the_precision(model, x):
     assert comparison.worst.error > 1e-5
 
 
+def test_share_of_macs_counts_contractions_that_fell_to_memoryx(x):
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(7, 5)
+
+        def forward(self, x):
+            return self.fc(x) @ torch.full((5, 3), 0.5)  # a product with one number everywhere has no kernel
+
+    program = wafer.compile(Mixed(), (x,))
+    assert program.source.model.macs == {"fc/linear": 3 * 7 * 5, "matmul": 3 * 5 * 3}
+    assert program.wafer_share == pytest.approx(105 / 150)
+
+
 # Check
 
 

@@ -141,7 +141,8 @@ class Program:
         if not isinstance(inputs, Mapping):
             inputs = dict(zip((info.name for info in self.inputs), inputs if isinstance(inputs, (tuple, list)) else (inputs,)))
         if taps:
-            return self._run_with_taps(inputs, list(taps), engine=engine or self.engine, threads=threads or self.threads, trace=trace, memoryx_dram=memoryx_dram)
+            options = {"engine": engine or self.engine, "threads": threads or self.threads, "trace": trace, "memoryx_dram": memoryx_dram}
+            return self._run_with_taps(inputs, list(taps), **options)
         types = {info.name: info.dtype for info in self.inputs}
         pairs = {}
         for name, value in inputs.items():

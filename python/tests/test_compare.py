@@ -74,6 +74,11 @@ def test_unknown_tap_names_close_ones(program, x):
         program.run(x, taps=["heat"])
 
 
+def test_more_inputs_than_the_model_has_are_refused(program, x):
+    with pytest.raises(wafer.RuntimeError, match="found 2 inputs, expected 1: x"):
+        program.run((x, x))
+
+
 def test_program_of_a_file_has_no_taps(program, x, tmp_path):
     program.save(tmp_path / "m.wexe")
     loaded = wafer.load(tmp_path / "m.wexe", weights=program.source.model.parameters)

@@ -115,10 +115,10 @@ def page(command: str, machine: str, size: str, threads: int) -> str:
         [
             "# Model families",
             "",
-            f"Written by `{command}`, by hand when something changes: times differ from run to run.",
+            f"Written by `{command}`, by hand when something changes. Times differ from run to run and host to host: read them as orders of magnitude.",
             "",
-            f"Families of `wafer.models` at size `{size}`, on machine `{machine}`, functional engine; engine and PyTorch with {threads} thread{'s' if threads > 1 else ''} each,",
-            "on the same host one after the other. The error is the norm of the difference from PyTorch's f32 result over that result's norm; at most 1e-5 in f32 and 2e-3 in",
+            f"Families of `wafer.models` at size `{size}`, on machine `{machine}`, functional engine; engine and PyTorch with {threads} thread{'s' if threads > 1 else ''} each, on",
+            "the same host one after the other. The error is the norm of the difference from PyTorch's f32 result over that result's norm; at most 1e-5 in f32 and 2e-3 in",
             "f16. MACs on the wafer are those of all contractions (linear layers, attention, convolutions), of which at least 99 % for transformers and convolutional models.",
             "What remains in MemoryX moves data or has no kernel: `program.report()` names it.",
             "",

@@ -21,7 +21,7 @@ from wafer.frontends import onnx_ops  # noqa: F401 - registers the operators
 from wafer.frontends.onnx_ops import registry
 from wafer.frontends.onnx_ops.node import Node
 from wafer.frontends.tensor import Tensor
-from wafer.frontends.torch import ImportedModel, TensorInfo
+from wafer.frontends.torch import ImportedModel, TensorInfo, nonzeros
 from wafer.frontends.writer import FunctionWriter
 
 # Integers of 8 bits up to this number are constants of the program (zero points and the like), more are weights.
@@ -75,7 +75,7 @@ class _Importer:
             warnings.warn(f"{self._what}: {shown} of type DOUBLE: computed with as f32", CompileWarning, stacklevel=4)
         self._writer.place("result", self._graph.name, None)
         text = self._writer.finish([(info.name, value) for info, value in outputs], None)
-        return ImportedModel(text, tuple(inputs), tuple(info for info, _ in outputs), self._parameters)
+        return ImportedModel(text, tuple(inputs), tuple(info for info, _ in outputs), self._parameters, self._writer.macs)
 
     # Inputs and outputs
 
@@ -122,7 +122,7 @@ class _Importer:
         def make():
             if data is not None:
                 self._parameters[name] = data
-            return self._writer.argument(name, tuple(shape), dtype, name, role, None)
+            return self._writer.argument(name, tuple(shape), dtype, name, role, None, None if data is None else nonzeros(data))
 
         return Deferred(self._emitter, shape, dtype, make, data)
 

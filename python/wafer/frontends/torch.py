@@ -114,7 +114,7 @@ def _export(model: torch.nn.Module, args: Sequence[object], kwargs: Mapping[str,
         raise CompileError(Diagnostic("error", message, locations.of_exception(error) or caller)) from error
 
 
-def _nonzeros(data: torch.Tensor) -> int | None:
+def nonzeros(data: torch.Tensor) -> int | None:
     """How many elements of a matrix (or more) are not zero, if any is zero: pruned weights are found without being told."""
     if data.dim() < 2 or data.is_meta:
         return None
@@ -163,7 +163,7 @@ class Importer:
                 self._values[node] = self._argument(node, node.name, "input")
                 self._inputs.append(TensorInfo(node.name, tuple(node.meta["val"].shape), node.meta["val"].dtype))
             elif is_weight and node.users:
-                self._values[node] = self._argument(node, spec.target, "parameter", _nonzeros(data))
+                self._values[node] = self._argument(node, spec.target, "parameter", nonzeros(data))
                 self._parameters[spec.target] = data.detach()
             elif node.users:
                 # Masks, positions and the like: part of the program, as they are part of no checkpoint or hold no weights.

@@ -17,7 +17,7 @@ _UNARY = {
     "Reciprocal": torch.reciprocal, "Sqrt": torch.sqrt, "Exp": torch.exp, "Log": torch.log, "Erf": torch.erf,
     "Sin": torch.sin, "Cos": torch.cos, "Tan": torch.tan, "Asin": torch.asin, "Acos": torch.acos, "Atan": torch.atan,
     "Sinh": torch.sinh, "Cosh": torch.cosh, "Tanh": torch.tanh, "Asinh": torch.asinh, "Acosh": torch.acosh, "Atanh": torch.atanh,
-    "Relu": torch.relu, "Sigmoid": torch.sigmoid, "Softplus": F.softplus, "HardSwish": F.hardswish, "Mish": F.mish,
+    "Relu": torch.relu, "Sigmoid": torch.sigmoid, "Softplus": F.softplus, "HardSwish": F.hardswish, "Mish": lambda x: x * torch.tanh(F.softplus(x)),
     "IsNaN": torch.isnan, "Not": torch.logical_not, "BitwiseNot": torch.bitwise_not, "Identity": lambda x: x,
 }  # fmt: skip
 
@@ -137,7 +137,7 @@ def _clip(node: Node, x: Any, low: Any | None = None, high: Any | None = None) -
 
 @operator("Dropout")
 def _dropout(node: Node, x: Any, ratio: Any | None = None, training: Any | None = None) -> tuple[Any, Any]:
-    probability = node.attribute("ratio", 0.5) if ratio is None else number(ratio)
+    probability = node.attribute("ratio", 0.5) if ratio is None else node.numbers(ratio, "ratio")[0]
     if training is not None and node.constant(training, "training_mode").item() and probability != 0:
         raise node.refused("draws random numbers; export the model in eval mode")
     return x, torch.ones(x.shape, dtype=torch.bool)

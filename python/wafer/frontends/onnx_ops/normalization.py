@@ -6,6 +6,7 @@ import math
 
 import torch
 
+from wafer.frontends import deferred
 from wafer.frontends.deferred import Any
 from wafer.frontends.onnx_ops.node import Node
 from wafer.frontends.onnx_ops.registry import operator
@@ -37,7 +38,7 @@ def _log_softmax(node: Node, x: Any) -> Any:
 def _layer_norm(node: Node, x: Any, scale: Any, bias: Any | None = None) -> object:
     axis, eps = node.attribute("axis", -1) % x.dim(), node.attribute("epsilon", 1e-5)
     shape = list(x.shape[axis:])
-    result, average, inverse = aten.native_layer_norm.default(x, shape, _of_shape(scale, shape), None if bias is None else _of_shape(bias, shape), eps)
+    result, average, inverse = deferred.whole(aten.native_layer_norm.default, x, shape, _of_shape(scale, shape), None if bias is None else _of_shape(bias, shape), eps)
     return (result, average, inverse) if node.wants(1) or node.wants(2) else result
 
 
@@ -52,20 +53,20 @@ def _of_shape(parameter: Any, shape: list[int]) -> Any:
 def _rms_norm(node: Node, x: Any, scale: Any) -> Any:
     axis, eps = node.attribute("axis", -1) % x.dim(), node.attribute("epsilon", 1e-5)
     shape = list(x.shape[axis:])
-    return aten._fused_rms_norm.default(x, shape, _of_shape(scale, shape), eps)[0]
+    return deferred.whole(aten._fused_rms_norm.default, x, shape, _of_shape(scale, shape), eps)[0]
 
 
 @operator("SkipLayerNormalization", domain="com.microsoft")
 def _skip_layer_norm(node: Node, x: Any, skip: Any, scale: Any, beta: Any | None = None, bias: Any | None = None) -> object:
     total = x + skip if bias is None else x + skip + bias
-    result, average, inverse = aten.native_layer_norm.default(total, [x.shape[-1]], scale, beta, node.attribute("epsilon", 1e-12))
+    result, average, inverse = deferred.whole(aten.native_layer_norm.default, total, [x.shape[-1]], scale, beta, node.attribute("epsilon", 1e-12))
     return (result, average, inverse, total) if node.wants(1) or node.wants(2) or node.wants(3) else result
 
 
 @operator("SkipSimplifiedLayerNormalization", domain="com.microsoft")
 def _skip_rms_norm(node: Node, x: Any, skip: Any, scale: Any, bias: Any | None = None) -> object:
     total = x + skip if bias is None else x + skip + bias
-    result, inverse = aten._fused_rms_norm.default(total, [x.shape[-1]], scale, node.attribute("epsilon", 1e-12))
+    result, inverse = deferred.whole(aten._fused_rms_norm.default, total, [x.shape[-1]], scale, node.attribute("epsilon", 1e-12))
     return (result, inverse, inverse, total) if node.wants(1) or node.wants(2) or node.wants(3) else result
 
 
@@ -75,7 +76,7 @@ def _batch_norm(node: Node, x: Any, scale: Any, bias: Any, average: Any, spread:
         return _batch_norm_of_batch(node, x, scale, bias, average, spread)
     if not node.attribute("spatial", 1):
         raise node.refused("normalises each place on its own (spatial=0), expected one average per channel")
-    return aten._native_batch_norm_legit_no_training.default(x, scale, bias, average, spread, 0.1, node.attribute("epsilon", 1e-5))[0]
+    return deferred.whole(aten._native_batch_norm_legit_no_training.default, x, scale, bias, average, spread, 0.1, node.attribute("epsilon", 1e-5))[0]
 
 
 def _batch_norm_of_batch(node: Node, x: Any, scale: Any, bias: Any, average: Any, spread: Any) -> tuple[Any, Any, Any]:
@@ -84,14 +85,14 @@ def _batch_norm_of_batch(node: Node, x: Any, scale: Any, bias: Any, average: Any
     here = torch.mean(x, dims)
     centred = x - here.reshape(-1, *[1] * (x.dim() - 2))
     around = torch.mean(centred * centred, dims)
-    result = aten._native_batch_norm_legit_no_training.default(x, scale, bias, here, around, 0.1, node.attribute("epsilon", 1e-5))[0]
+    result = deferred.whole(aten._native_batch_norm_legit_no_training.default, x, scale, bias, here, around, 0.1, node.attribute("epsilon", 1e-5))[0]
     return result, average * momentum + here * (1 - momentum), spread * momentum + around * (1 - momentum)
 
 
 @operator("InstanceNormalization")
 def _instance_norm(node: Node, x: Any, scale: Any, bias: Any) -> Any:
     channels = x.shape[1]
-    return aten.native_group_norm.default(x, scale, bias, x.shape[0], channels, math.prod(x.shape[2:]), channels, node.attribute("epsilon", 1e-5))[0]
+    return deferred.whole(aten.native_group_norm.default, x, scale, bias, x.shape[0], channels, math.prod(x.shape[2:]), channels, node.attribute("epsilon", 1e-5))[0]
 
 
 @operator("GroupNormalization")
@@ -100,7 +101,7 @@ def _group_norm(node: Node, x: Any, scale: Any, bias: Any) -> Any:
     if node.version < 21 and groups != channels:
         # One number per group at first, later one per channel.
         scale, bias = (p.unsqueeze(1).expand(groups, channels // groups).reshape(channels) for p in (scale, bias))
-    return aten.native_group_norm.default(x, scale, bias, x.shape[0], channels, math.prod(x.shape[2:]), groups, node.attribute("epsilon", 1e-5))[0]
+    return deferred.whole(aten.native_group_norm.default, x, scale, bias, x.shape[0], channels, math.prod(x.shape[2:]), groups, node.attribute("epsilon", 1e-5))[0]
 
 
 @operator("MeanVarianceNormalization")

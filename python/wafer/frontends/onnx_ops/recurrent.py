@@ -54,6 +54,8 @@ def _run(node: Node, x: Any, lengths: Any | None, states: Sequence[Any | None], 
     clip = node.attribute("clip")
     if clip:
         raise node.refused("clips what its activations read, expected a layer without clip")
+    # Exporters write an initial state of zeros as an initializer.
+    states = [None if state is not None and deferred.known(state) is not None and not bool(deferred.known(state).any()) else state for state in states]
     time, batch, _ = x.shape
     kind = node.attribute("direction", "forward")
     directions = 2 if kind == "bidirectional" else 1
@@ -87,7 +89,10 @@ def _products(x: Any, weight: Any, bias: Any | None) -> Any:
     return product if bias is None else product + bias
 
 
-def _recurrent(state: Any, weight: Any) -> Any:
+def _recurrent(state: Any, weight: Any) -> Any | None:
+    """None for the state that a layer begins with if none is given: there is nothing to add."""
+    if not isinstance(state, deferred.Deferred) and not bool(state.any()):
+        return None
     return deferred.contract("bh,oh->bo", state, weight)
 
 
@@ -104,8 +109,8 @@ def _directions(node: Node) -> int:
     return 2 if node.attribute("direction", "forward") == "bidirectional" else 1
 
 
-def _plus(a: Any, b: Any | None) -> Any:
-    return a if b is None else a + b
+def _plus(a: Any | None, b: Any | None) -> Any | None:
+    return b if a is None else a if b is None else a + b
 
 
 @operator("RNN")
@@ -115,7 +120,7 @@ def _rnn(node: Node, x: Any, w: Any, r: Any, bias: Any | None = None, lengths: A
     def make_step(d: int):
         weight, (f,) = torch.select(r, 0, d), functions[d]
         both = None if bias is None else _half(bias, d, 0) + _half(bias, d, 1)
-        return (lambda inputs: _products(inputs, torch.select(w, 0, d), both)), (lambda product, state: [f(product + _recurrent(state[0], weight))])
+        return (lambda inputs: _products(inputs, torch.select(w, 0, d), both)), (lambda product, state: [f(_plus(product, _recurrent(state[0], weight)))])
 
     return tuple(_run(node, x, lengths, [initial], make_step, r.shape[-1]))
 
@@ -133,10 +138,11 @@ def _gru(node: Node, x: Any, w: Any, r: Any, bias: Any | None = None, lengths: A
 
         def step(product: Any, state: list[Any]) -> list[Any]:
             (h,) = state
-            zr = f(_plus(torch.narrow(product, 1, 0, 2 * hidden) + _recurrent(h, gates), own_gates))
+            zr = f(_plus(_plus(torch.narrow(product, 1, 0, 2 * hidden), _recurrent(h, gates)), own_gates))
             z, reset = torch.split(zr, hidden, 1)
-            inner = reset * _plus(_recurrent(h, candidate), own_candidate) if after_product else _plus(_recurrent(reset * h, candidate), own_candidate)
-            new = g(torch.narrow(product, 1, 2 * hidden, hidden) + inner)
+            inner = _plus(_recurrent(h if after_product else reset * h, candidate), own_candidate)
+            inner = reset * inner if after_product and inner is not None else inner
+            new = g(_plus(torch.narrow(product, 1, 2 * hidden, hidden), inner))
             return [(1 - z) * new + z * h]
 
         return (lambda inputs: _products(inputs, torch.select(w, 0, d), _half(bias, d, 0))), step
@@ -161,7 +167,7 @@ def _lstm(
             return gate if p is None else gate + p * c
 
         def step(product: Any, state: list[Any]) -> list[Any]:
-            gates = product + _recurrent(state[0], weight)
+            gates = _plus(product, _recurrent(state[0], weight))
             i, o, forget, c = torch.split(gates, hidden, 1)
             c = f(seen(forget, peep[2], state[1])) * state[1] + f(seen(i, peep[0], state[1])) * g(c)
             return [f(seen(o, peep[1], c)) * h(c), c]

@@ -124,7 +124,7 @@ def _slice(node: Node, x: Any, starts: Any | None = None, ends: Any | None = Non
     for start, end, axis, step in zip(starts, ends, axes, steps):
         size = x.shape[axis]
         if step > 0:
-            x = torch.narrow(x, axis, 0, size) if (start, end, step) == (0, size, 1) else _forward(x, axis, slice(start, end, step))
+            x = _forward(x, axis, slice(start, end, step))
         else:
             places = range(*slice(start, end if end >= -size else None, step).indices(size))
             # From the last chosen element forward, then turned around.
@@ -135,7 +135,7 @@ def _slice(node: Node, x: Any, starts: Any | None = None, ends: Any | None = Non
 
 def _forward(x: Any, axis: int, part: slice) -> Any:
     first, last, step = part.indices(x.shape[axis])
-    return torch.ops.aten.slice.Tensor(x, axis, first, max(first, last), step)
+    return x if (first, last, step) == (0, x.shape[axis], 1) else torch.ops.aten.slice.Tensor(x, axis, first, max(first, last), step)
 
 
 @operator("Pad")

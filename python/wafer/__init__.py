@@ -7,9 +7,15 @@
     program.save_weights("m.safetensors")
     program = wafer.load("m.wexe", weights="m.safetensors")     # or a Hugging Face checkpoint directory
 
+    wafer.check(model, (x,))           # what would run where, and what not at all
+    wafer.compare(program, x)          # the first operation whose numbers leave PyTorch's
+    program.run(x, taps=["fc1"])       # intermediate tensors by name
+
 `import wafer` imports neither torch nor the compiled module; each is imported when it is first needed.
 """
 
+from wafer.checking import check
+from wafer.comparison import compare
 from wafer.compiler import compile, machines, supported_ops  # noqa: A004
 from wafer.errors import (
     CompileError,
@@ -41,6 +47,8 @@ __all__ = [
     "TrapError",
     "UnsupportedOpError",
     "WaferError",
+    "check",
+    "compare",
     "compile",
     "load",
     "machines",

@@ -14,7 +14,7 @@ import torch
 
 from wafer.compiler import compile as compile_program
 from wafer.errors import CompileError
-from wafer.frontends.imported import unique
+from wafer.frontends.names import unique
 from wafer.program import Program
 
 Options = Mapping[str, object]

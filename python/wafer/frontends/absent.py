@@ -10,17 +10,17 @@ from torch.utils import _pytree as pytree
 
 
 @contextlib.contextmanager
-def on_cpu(model: torch.nn.Module) -> Iterator[set[str]]:
-    """Gives all names of the tensors without values. Meanwhile they are on the CPU, so that the model meets inputs and tables there."""
+def on_cpu(model: torch.nn.Module) -> Iterator[dict[str, torch.Tensor]]:
+    """Gives the tensors without values by each of their names. Meanwhile stand-ins are on the CPU, so that the model meets inputs and tables there."""
     stand_ins: dict[int, torch.Tensor] = {}
     changed: list[tuple[dict, str, torch.Tensor]] = []
-    absent: set[str] = set()
+    absent: dict[str, torch.Tensor] = {}
     for path, module in model.named_modules(remove_duplicate=False):
         for owner in (module._parameters, module._buffers):
             for name, tensor in owner.items():
                 if tensor is None or not tensor.is_meta:
                     continue
-                absent.add(f"{path}.{name}" if path else name)
+                absent[f"{path}.{name}" if path else name] = tensor
                 changed.append((owner, name, tensor))
                 if id(tensor) not in stand_ins:
                     # Memory that is never touched is never there; strides stay what the model expects.

@@ -18,7 +18,7 @@ from torch.utils import _pytree as pytree
 from wafer.errors import CompileError, Diagnostic, SourceLocation, UnsupportedOpError, WaferError
 from wafer.frontends import absent, aten, locations, registry, types  # noqa: F401 - aten registers the lowerings
 from wafer.frontends.context import Context
-from wafer.frontends.imported import ImportedModel, TensorInfo, unique
+from wafer.frontends.names import unique
 from wafer.frontends.tensor import Tensor
 from wafer.frontends.writer import FunctionWriter
 
@@ -30,6 +30,13 @@ _NOT_DECOMPOSED = (
     torch.ops.aten.softplus.default,
     torch.ops.aten.hardswish.default,
     torch.ops.aten.scaled_dot_product_attention.default,
+)
+
+# PyTorch keeps these whole unless asked.
+_DECOMPOSED = tuple(
+    getattr(getattr(torch.ops.aten, f"upsample_{kind}"), overload)
+    for kind in ("nearest1d", "nearest2d", "nearest3d", "linear1d", "bilinear2d", "trilinear3d", "bicubic2d")
+    for overload in ("vec", "default")
 )
 
 # Checks of PyTorch's own, which export has already made.
@@ -44,6 +51,30 @@ _OF_SHAPE = {
 _RANDOM = ("aten.bernoulli", "aten.native_dropout", "aten.dropout", "aten.rand", "aten.normal", "aten.multinomial", "aten.exponential")
 
 
+@dataclasses.dataclass(frozen=True)
+class TensorInfo:
+    """An input or output of the model."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportedModel:
+    """MLIR text, and the tensors behind the names in it."""
+
+    text: str
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    parameters: Mapping[str, torch.Tensor]
+    macs: Mapping[str, int] = dataclasses.field(default_factory=dict)  # multiply-accumulates of contractions, by the name that reports use
+    exported: torch.export.ExportedProgram | None = None  # whose nodes were written
+    names: Mapping[str, str] = dataclasses.field(default_factory=dict)  # of each node that computes something, the name that reports use
+    source: SourceLocation | None = None  # of forward, or of the caller
+    other_names: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)  # of tied parameters, by each of their names
+
+
 def import_model(model: torch.nn.Module | torch.export.ExportedProgram, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None, name: str = "forward") -> ImportedModel:
     """Write a model as an MLIR function called `name`.
 
@@ -51,35 +82,35 @@ def import_model(model: torch.nn.Module | torch.export.ExportedProgram, args: Se
     Returns: the text and the parameters that it names; they share memory with the model.
     Raises:  UnsupportedOpError for an operation, type or shape without a lowering; CompileError when PyTorch cannot export the model.
     """
+    exported, source = exported_model(model, args, kwargs)
+    imported = Importer(exported, name, source).run()
+    return dataclasses.replace(imported, other_names=_other_names(model)) if isinstance(model, torch.nn.Module) else imported
+
+
+def exported_model(
+    model: torch.nn.Module | torch.export.ExportedProgram, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None
+) -> tuple[torch.export.ExportedProgram, SourceLocation | None]:
+    """The graph that the importer walks, and where the model is defined or else the caller. Raises CompileError when PyTorch cannot export the model."""
     caller = locations.of_caller()
     if isinstance(model, torch.export.ExportedProgram):
-        return _import_exported(model, name, caller, set())
+        return _decomposed(model), caller
     if not isinstance(model, torch.nn.Module):
         raise CompileError(f"found a model of type {type(model).__name__}, expected a torch.nn.Module, an ExportedProgram or MLIR text")
     with absent.on_cpu(model) as without_values:
-        exported = _export(model, *absent.inputs_on_cpu(args, kwargs or {}), caller)
-        imported = _import_exported(exported, name, locations.of_forward(model) or caller, without_values)
-        return dataclasses.replace(imported, other_names=_other_names(model))
+        exported = _decomposed(_export(model, *absent.inputs_on_cpu(args, kwargs or {}), caller))
+        for kept in (exported.state_dict, exported.constants):
+            kept.update((name, tensor) for name, tensor in without_values.items() if name in kept)
+    return exported, locations.of_forward(model) or caller
 
 
-def _import_exported(exported: torch.export.ExportedProgram, name: str, source: SourceLocation | None, without_values: set[str]) -> ImportedModel:
+def _decomposed(exported: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
     table = torch.export.default_decompositions()
     for op in _NOT_DECOMPOSED:
         table.pop(op, None)
+    table.update(torch._decomp.get_decompositions(_DECOMPOSED))
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", FutureWarning)
-        exported = exported.run_decompositions(table)
-    return _Importer(exported, name, source, without_values).run()
-
-
-def _export(model: torch.nn.Module, args: Sequence[object], kwargs: Mapping[str, object], caller: SourceLocation | None) -> torch.export.ExportedProgram:
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore", FutureWarning)
-            return torch.export.export(model, tuple(args), dict(kwargs))
-    except Exception as error:  # export raises nearly any type
-        message = f"torch.export cannot trace the model: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
-        raise CompileError(Diagnostic("error", message, locations.of_exception(error) or caller)) from error
+        return exported.run_decompositions(table)
 
 
 def _other_names(model: torch.nn.Module) -> dict[str, list[str]]:
@@ -91,16 +122,38 @@ def _other_names(model: torch.nn.Module) -> dict[str, list[str]]:
     return {name: [other for other in same if other != name] for same in names.values() if len(same) > 1 for name in same}
 
 
-class _Importer:
-    def __init__(self, exported: torch.export.ExportedProgram, name: str, source: SourceLocation | None, without_values: set[str]):
+def _export(model: torch.nn.Module, args: Sequence[object], kwargs: Mapping[str, object], caller: SourceLocation | None) -> torch.export.ExportedProgram:
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.filterwarnings("ignore", message="The tensor attributes? .* assigned during export")  # recurrent layers of PyTorch's own
+            return torch.export.export(model, tuple(args), dict(kwargs))
+    except Exception as error:  # export raises nearly any type
+        message = f"torch.export cannot trace the model: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
+        raise CompileError(Diagnostic("error", message, locations.of_exception(error) or caller)) from error
+
+
+def nonzeros(data: torch.Tensor) -> int | None:
+    """How many elements of a matrix (or more) are not zero, if any is zero: pruned weights are found without being told."""
+    if data.dim() < 2 or data.is_meta:
+        return None
+    count = int(torch.count_nonzero(data))
+    return count if count < data.numel() else None
+
+
+class Importer:
+    """Walks the graph of `exported_model`. `taps` are nodes whose values become results too, each called by its node."""
+
+    def __init__(self, exported: torch.export.ExportedProgram, name: str, source: SourceLocation | None, taps: Sequence[str] = ()):
         self._exported = exported
+        self._taps = taps
         self._source = source
-        self._without_values = without_values
         self._writer = FunctionWriter(name)
         self._values: dict[torch.fx.Node, object] = {}
         self._inputs: list[TensorInfo] = []
         self._outputs: list[TensorInfo] = []
         self._parameters: dict[str, torch.Tensor] = {}
+        self._names: dict[str, str] = {}
 
     def run(self) -> ImportedModel:
         self._add_placeholders()
@@ -110,8 +163,8 @@ class _Importer:
             elif node.op not in ("placeholder", "output"):
                 raise self._refused(node, f"is a '{node.op}', expected a graph of ATen operations without submodules")
         text = self._finish()
-        values = {name: data for name, data in self._parameters.items() if name not in self._without_values}
-        return ImportedModel(text, tuple(self._inputs), tuple(self._outputs), values)
+        values = {name: data for name, data in self._parameters.items() if not data.is_meta}
+        return ImportedModel(text, tuple(self._inputs), tuple(self._outputs), values, self._writer.macs, self._exported, self._names, self._source)
 
     # Arguments
 
@@ -130,19 +183,19 @@ class _Importer:
                 self._values[node] = self._argument(node, node.name, "input")
                 self._inputs.append(TensorInfo(node.name, tuple(node.meta["val"].shape), node.meta["val"].dtype))
             elif is_weight and node.users:
-                self._values[node] = self._argument(node, spec.target, "parameter")
+                self._values[node] = self._argument(node, spec.target, "parameter", nonzeros(data))
                 self._parameters[spec.target] = data.detach()
-            elif node.users and spec.target in self._without_values:
+            elif node.users and data.is_meta:
                 reason = "is on the device meta and is no weight that a checkpoint could give, so that it has no values; make it on the device cpu"
                 raise UnsupportedOpError("buffer", f"buffer '{spec.target}' {reason}", self._source)
             elif node.users:
                 # Masks, positions and the like: part of the program, as they are part of no checkpoint or hold no weights.
                 self._values[node] = Tensor.of_constant(data.detach())
 
-    def _argument(self, node: torch.fx.Node, name: str, role: str) -> Tensor:
+    def _argument(self, node: torch.fx.Node, name: str, role: str, nonzeros: int | None = None) -> Tensor:
         self._writer.place(node.name, name, self._source)
         ((shape, dtype),) = self._results_of(node, f"{role} '{name}'")
-        return self._writer.argument(node.name, shape, dtype, name, role, self._source)
+        return self._writer.argument(node.name, shape, dtype, name, role, self._source, nonzeros)
 
     # Nodes
 
@@ -156,7 +209,8 @@ class _Importer:
         args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: self._values[n])
         results = self._results_of(node, f"'{op}' (node '{node.name}')")
         source = locations.of_node(node) or self._source
-        self._writer.place(node.name, "/".join(filter(None, [locations.module_path(node), node.name])), source)
+        label = "/".join(filter(None, [locations.module_path(node), node.name]))
+        self._writer.place(node.name, label, source)
         if op.startswith(_RANDOM):
             raise self._refused(node, "draws random numbers, which an inference program does not; call model.eval() before compiling")
         context = Context(self._writer, op, node.name, source, results)
@@ -174,6 +228,17 @@ class _Importer:
                 raise
             except WaferError as error:
                 raise self._refused(node, str(error)) from error
+            if self._is_new(node):
+                self._names[node.name] = label
+
+    def _is_new(self, node: torch.fx.Node) -> bool:
+        """Whether the node gives one tensor, and not one of its operands read in another way."""
+        value = self._values[node]
+        value = value[0] if isinstance(value, tuple) and value else value
+        if not isinstance(value, Tensor) or value.constant is not None:
+            return False
+        read = [self._values[operand] for operand in node.all_input_nodes]
+        return all(not isinstance(operand, Tensor) or operand.name != value.name for operand in read)
 
     def _item(self, node: torch.fx.Node) -> object:
         value = self._values[node.args[0]][node.args[1]]
@@ -215,8 +280,7 @@ class _Importer:
                 raise self._refused(node, f"has layout {tensor.layout}, expected a dense tensor", what)
             # What is never read, and what is folded, may have any type.
             if not types.is_supported(tensor.dtype) and self._is_computed(node):
-                known = ", ".join(str(dtype).removeprefix("torch.") for dtype in types.STORED)
-                raise self._refused(node, f"has elements of type {str(tensor.dtype).removeprefix('torch.')}, expected {known}; convert the model, e.g. with .float()", what)
+                raise self._refused(node, f"has elements of type {str(tensor.dtype).removeprefix('torch.')}, expected {types.names()}; convert the model, e.g. with .float()", what)
             results.append((tuple(tensor.shape), tensor.dtype))
         return tuple(results)
 
@@ -241,19 +305,24 @@ class _Importer:
 
     # Results
 
-    def _finish(self) -> str:
-        signature = self._exported.graph_signature
-        specs = signature.output_specs
-        for spec in specs:
-            if spec.kind != OutputKind.USER_OUTPUT:
+    def _check_outputs(self) -> None:
+        """No state may change while the model runs."""
+        for spec in self._exported.graph_signature.output_specs:
+            # An order of effects is what a token stands for; the operation that has the effect is refused where it stands.
+            if spec.kind not in (OutputKind.USER_OUTPUT, OutputKind.TOKEN):
                 raise UnsupportedOpError(
                     "output", f"the model changes '{spec.target}' while it runs ({spec.kind.name.lower()}), expected a model that only computes; call model.eval()", self._source
                 )
+
+    def _finish(self) -> str:
+        self._check_outputs()
         output = next(iter(self._exported.graph.find_nodes(op="output")))
+        kinds = [spec.kind for spec in self._exported.graph_signature.output_specs]
+        nodes = [node for kind, node in zip(kinds, output.args[0]) if kind == OutputKind.USER_OUTPUT]
         names = _output_names(self._exported.call_spec.out_spec)
         taken = {info.name for info in self._inputs} | set(self._parameters)
         results = []
-        for name, node in zip(names, output.args[0]):
+        for name, node in zip(names, nodes):
             if not isinstance(node, torch.fx.Node):
                 continue  # None and numbers are not results of a program
             value = self._values[node]
@@ -261,6 +330,10 @@ class _Importer:
             taken.add(name)
             results.append((name, value))
             self._outputs.append(TensorInfo(name, value.shape, value.dtype))
+        for node in self._exported.graph.nodes:
+            if node.name in self._taps:
+                value = self._values[node]
+                results.append((f"tap.{node.name}", value[0] if isinstance(value, tuple) else value))
         if not results:
             raise CompileError(Diagnostic("error", "the model returns no tensor, expected at least one", self._source))
         return self._writer.finish(results, self._source)

@@ -9,5 +9,7 @@ from wafer.frontends.aten import (  # noqa: F401
     normalization,
     pooling,
     reductions,
+    scatter,
     shapes,
+    sorting,
 )

@@ -36,13 +36,15 @@ def backend(graph: torch.fx.GraphModule, example_inputs: Sequence[object], *, op
             raise CompileError(f"found option '{name}' for the backend wafer, expected one of {', '.join(_OPTIONS)}, on_program")
     if mode is not None:
         raise CompileError(f"found mode '{mode}', which the backend wafer does not have; use options")
+    # Now: PyTorch forgets where inputs come from when this function has returned.
+    known = [(_name_of(node), _is_static(node)) for node in graph.graph.find_nodes(op="placeholder")]
     parts: dict[tuple, _Part] = {}
 
     def part(inputs: Sequence[object]) -> _Part:
         # A graph of symbolic shapes has a program for each shape that it meets.
         key = tuple((tuple(value.shape), value.dtype) if isinstance(value, torch.Tensor) else value for value in inputs)
         if key not in parts:
-            parts[key] = _Part(graph, inputs, options, on_program)
+            parts[key] = _Part(graph, known, inputs, options, on_program)
         return parts[key]
 
     if not any(map(_is_symbolic, example_inputs)):
@@ -63,16 +65,23 @@ class _Result:
     device: torch.device
 
 
+@dataclasses.dataclass
+class _Returned:
+    """What a graph returns, known once it has been exported. An object of its own, because torch.export puts attributes of modules back."""
+
+    results: list[object] = dataclasses.field(default_factory=list)
+
+
 class _Module(torch.nn.Module):
     """A captured graph with its parameters as its own again, under the names that they have in the model."""
 
-    def __init__(self, graph: torch.fx.GraphModule, inputs: Sequence[object], weights: Mapping[str, int], places: Mapping[str, int]):
+    def __init__(self, graph: torch.fx.GraphModule, inputs: Sequence[object], weights: Mapping[str, int], places: Mapping[str, int], returned: _Returned):
         super().__init__()
         self._graph = (graph,)  # in a tuple, because it is no submodule
         self._given = inputs
+        self._returned = returned
         self._places = places
         self._where: dict[int, tuple[torch.nn.Module, str]] = {}
-        self.results: list[object] = []
         for name, place in weights.items():
             *path, leaf = name.split(".")
             owner = self
@@ -88,27 +97,30 @@ class _Module(torch.nn.Module):
             values[place] = kept[leaf]
         for name, place in self._places.items():
             values[place] = inputs[name]
-        found = torch.fx.Interpreter(self._graph[0]).run(*values)
-        self.results = [_Result(value.dtype, value.device) if isinstance(value, torch.Tensor) else value for value in found]
+        with torch.fx.traceback.preserve_node_meta():  # and with it the user's lines
+            found = torch.fx.Interpreter(self._graph[0]).run(*values)
+        self._returned.results = [_Result(value.dtype, value.device) if isinstance(value, torch.Tensor) else value for value in found]
         return tuple(value for value in found if isinstance(value, torch.Tensor))
 
 
 class _Part:
-    """A captured graph at given shapes, as a program."""
+    """A captured graph at given shapes, as a program. `known`: of each input, its name and whether it is a tensor of the model."""
 
-    def __init__(self, graph: torch.fx.GraphModule, inputs: Sequence[object], options: Options, on_program: Callable[[Program], None]):
+    def __init__(
+        self, graph: torch.fx.GraphModule, known: Sequence[tuple[str, bool]], inputs: Sequence[object], options: Options, on_program: Callable[[Program], None]
+    ):
         self._weights: dict[str, int] = {}  # places among the inputs
         places: dict[str, int] = {}
-        for place, (node, value) in enumerate(zip(graph.graph.find_nodes(op="placeholder"), inputs, strict=True)):
+        for place, ((name, is_static), value) in enumerate(zip(known, inputs, strict=True)):
             if isinstance(value, torch.Tensor):
-                is_weight = _is_static(node) and value.is_floating_point()
-                name = _name_of(node) if is_weight else _name_of(node).replace(".", "_")
+                is_weight = is_static and value.is_floating_point()
+                name = name if is_weight else name.replace(".", "_")
                 (self._weights if is_weight else places)[unique(name, self._weights.keys() | places.keys())] = place
         self._places = list(places.values())
         self._seen = self._versions(inputs)
-        module = _Module(graph, inputs, self._weights, places).eval()
+        module = _Module(graph, inputs, self._weights, places, returned := _Returned()).eval()
         self._program = compile_program(module, (), kwargs={name: inputs[place] for name, place in places.items()}, **options)
-        self._results = module.results
+        self._results = returned.results
         on_program(self._program)
 
     def _versions(self, inputs: Sequence[object]) -> list[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import linecache
 import os
@@ -17,8 +18,13 @@ _MODELS = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "m
 _NOT_USER = tuple(os.path.dirname(os.path.abspath(path)) + os.sep for path in (torch.__file__, os.path.join(os.path.dirname(__file__), os.pardir, "__init__.py")))
 
 
+_JAX = re.compile(r"[/\\](site|dist)-packages[/\\]jax(lib)?[/\\]")
+
+
 def _is_user_file(file: str) -> bool:
     path = os.path.normpath(os.path.abspath(file))
+    if _JAX.search(path):
+        return False
     if path.startswith(os.path.normpath(_MODELS) + os.sep):
         return True  # the package's own model families are models like any other
     return not file.startswith("<") and not any(path.startswith(os.path.normpath(folder) + os.sep) for folder in _NOT_USER)
@@ -35,6 +41,14 @@ def location(file: str, line: int) -> SourceLocation:
 def of_node(node: torch.fx.Node) -> SourceLocation | None:
     """The innermost frame of the node's stack trace that is not PyTorch's; None if there is none."""
     return of_stack_trace(node.stack_trace or "")
+
+
+def of_frame(file: str, line: int, column: int) -> SourceLocation | None:
+    """A place that another framework noted; None if it is not in the user's code."""
+    if not _is_user_file(file):
+        return None
+    place = location(file, line)
+    return dataclasses.replace(place, column=column) if column else place
 
 
 def of_stack_trace(text: str) -> SourceLocation | None:
@@ -77,4 +91,5 @@ def of_forward(model: object) -> SourceLocation | None:
 def module_path(node: torch.fx.Node) -> str:
     """Name of the innermost module that the node is part of: "encoder.fc1", or "" for the model itself."""
     stack = node.meta.get("nn_module_stack")
-    return list(stack.values())[-1][0] if stack else ""
+    # torch.compile begins with the variable that holds the model: "L['self'].fc1".
+    return re.sub(r"^L\['\w+'\]\.?", "", list(stack.values())[-1][0]) if stack else ""

@@ -38,6 +38,12 @@ def is_torch(value: object) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
+def is_jax(value: object) -> bool:
+    """Whether it is a jax.Array; does not import jax."""
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(value, jax.Array)
+
+
 def pair_of(value: object, what: str) -> Pair:
     """A tensor or array in the exchange form. Raises RuntimeError that begins with `what` for an element type that has none."""
     if is_torch(value):
@@ -97,3 +103,11 @@ def torch_of(pair: Pair) -> torch.Tensor:
 
     name, array = pair
     return torch.from_numpy(array.view(numpy.int16)).view(torch.bfloat16) if name == "bf16" else torch.from_numpy(array)
+
+
+def jax_of(pair: Pair) -> object:
+    """As a jax.Array."""
+    import jax
+
+    name, array = pair
+    return jax.numpy.asarray(array.view(jax.numpy.bfloat16) if name == "bf16" else array)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ def compile(  # noqa: A001 - the name that users expect
     progress: bool | None = None,
     kwargs: Mapping[str, object] | None = None,
     weights: Weights | None = None,
+    weights_argnums: Sequence[int] | int = (),
     engine: str = "functional",
     threads: int = 1,
     decision_trace: str | os.PathLike | None = None,
@@ -37,12 +39,15 @@ def compile(  # noqa: A001 - the name that users expect
 ) -> Program:
     """Compile a model for a machine.
 
-    Args:    model: a torch.nn.Module in eval mode, a torch ExportedProgram, an ONNX model (its path or its proto), MLIR text, or the path of a .mlir file.
+    Args:    model: a torch.nn.Module in eval mode, a torch ExportedProgram, an ONNX model (its path or its proto), a function for JAX (under
+             jax.jit or not), MLIR text, or the path of a .mlir file.
              example_inputs: the inputs of forward, whose shapes and types the program will have; kwargs: those given by name. An ONNX model needs
              them only where its own input shapes are open.
              machine: a preset (see wafer.machines) or the path of a description. precision: of values on the wafer, "f16", "bf16" or "f32".
              weights: values for the model's parameters instead of its own: safetensors files, a Hugging Face checkpoint directory or tensors by
              name. The model may then be made on PyTorch's device "meta", so that its parameters take no memory.
+             weights_argnums: of a function, the places of the arguments whose float arrays are weights. Arguments are pytrees: their arrays are
+             weights and inputs by their path ("layers.0.w"), everything else in them is part of the program.
              name: of the program's entry, default "forward". progress: show steps; None: on a terminal.
              engine, threads: defaults of the program's calls.
              decision_trace: file for what the compiler chose and why, as JSON lines. ir_dump_dir: folder for the IR after each pass.
@@ -71,7 +76,7 @@ def compile(  # noqa: A001 - the name that users expect
             return Program(executable, engine=engine, threads=threads, mlir=text, other_names=other_names)
 
         step("importing the model")
-        text, imported = _mlir_of(model, example_inputs, kwargs, name)
+        text, imported = _mlir_of(model, example_inputs, kwargs, name, weights_argnums)
         other_names = imported.other_names if imported else {}
         program = compile_text(text)
         if imported is not None:
@@ -92,7 +97,14 @@ def supported_ops() -> list[str]:
     return registry.supported()
 
 
-def _mlir_of(model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str) -> tuple[str, ImportedModel | None]:
+def _mlir_of(
+    model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str, weights_argnums: Sequence[int] | int
+) -> tuple[str, ImportedModel | None]:
+    if _is_function(model):
+        imported = _import_jax(model, example_inputs, kwargs, name, weights_argnums)
+        return imported.text, imported
+    if weights_argnums != ():
+        raise CompileError(f"found weights_argnums for a model of type {type(model).__name__}, which knows its weights; it is for functions")
     model = getattr(model, "model_proto", model)  # what torch.onnx.export returns
     if _is_onnx(model):
         imported = _import_onnx(model, example_inputs, kwargs, name)
@@ -128,6 +140,29 @@ def _import_onnx(model: object, example_inputs: Sequence[object] | None, kwargs:
     if example_inputs is not None and not isinstance(example_inputs, (tuple, list)):
         example_inputs = (example_inputs,)
     return import_model(model, example_inputs or (), kwargs, name)
+
+
+def _is_function(model: object) -> bool:
+    """Whether it is meant for JAX: callable, and nothing of PyTorch."""
+    torch = sys.modules.get("torch")
+    return callable(model) and not (torch is not None and isinstance(model, (torch.nn.Module, torch.export.ExportedProgram)))
+
+
+def _import_jax(
+    function: object, args: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str, weights_argnums: Sequence[int] | int
+) -> ImportedModel:
+    try:
+        import jax  # noqa: F401
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise CompileError(f"found a function, which is for JAX, and {error.name} cannot be imported ({error}); install jax and torch, or give a torch.nn.Module") from error
+    from wafer.frontends.jax import import_function
+
+    if args is None and not kwargs:
+        raise CompileError("found no example arguments, expected those of the function: wafer.compile(f, (params, x), weights_argnums=0)")
+    if args is not None and not isinstance(args, (tuple, list)):
+        args = (args,)
+    return import_function(function, args or (), kwargs, name, weights_argnums)
 
 
 def _import_torch(model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str) -> ImportedModel:

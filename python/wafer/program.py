@@ -117,7 +117,7 @@ class Program:
 
         Args:    inputs in the model's order, or by name. engine, threads: for this call only.
         Returns: what the model returns: one array or tensor, a tuple for a sequence of them, else a dict by name. PyTorch tensors if an input
-                 was one, else NumPy arrays. int64 comes back as int32, bool as int8.
+                 was one, arrays of JAX if an input was one, else NumPy arrays. int64 comes back as int32, bool as int8.
         Raises:  RuntimeError when inputs or weights do not fit, TrapError when the program cannot go on.
         """
         given = self.named(args)
@@ -162,7 +162,8 @@ class Program:
             session = self._session(engine or self.engine, threads or self.threads, os.fspath(trace), memoryx_dram)
             results = session.run(self.entry, pairs)
             self._stats = Stats(session.stats())
-        back = arrays.torch_of if any(map(arrays.is_torch, inputs.values())) else arrays.array_of
+        kinds = ((arrays.is_torch, arrays.torch_of), (arrays.is_jax, arrays.jax_of))
+        back = next((convert for belongs, convert in kinds if any(map(belongs, inputs.values()))), arrays.array_of)
         return {info.name: back(results[info.name]) for info in self.outputs}
 
     def named(self, inputs: Mapping[str, object] | Sequence[object] | object) -> dict[str, object]:

@@ -89,7 +89,7 @@ def whole(overload: torch._ops.OpOverload, *args: object, **kwargs: object) -> o
         return _decomposed(emitter, overload, args, kwargs)
     kwargs = {key: value for key, value in kwargs.items() if key not in ("device", "layout", "pin_memory")}
     results = _results(emitter, overload, args, kwargs)
-    values = pytree.tree_map_only(torch.Tensor, _lowered, (args, kwargs))
+    values = pytree.tree_map_only(torch.Tensor, lowered, (args, kwargs))
     try:
         made = lower(emitter.context(results), *values[0], **values[1])
     except UnsupportedOpError:
@@ -107,11 +107,17 @@ def contract(equation: str, a: Any, b: Any) -> Any:
     labels, _, result = equation.partition("->")
     sizes = dict(zip("".join(labels.split(",")), (*a.shape, *b.shape)))
     context = emitter.context(((tuple(sizes[label] for label in result), a.dtype),))
-    return emitter.deferred(context.contract(equation, _lowered(a), _lowered(b)))
+    return emitter.deferred(context.contract(equation, lowered(a), lowered(b)))
 
 
-def _lowered(tensor: torch.Tensor) -> Tensor:
-    return tensor.value if isinstance(tensor, Deferred) else Tensor.of_constant(tensor.detach())
+def lowered(tensor: torch.Tensor) -> Tensor:
+    """The value in the IR. Of a constant that repeats, the IR holds what is repeated."""
+    if isinstance(tensor, Deferred):
+        return tensor.value
+    once = tensor.detach()
+    for d, (size, stride) in enumerate(zip(tensor.shape, tensor.stride())):
+        once = once.narrow(d, 0, 1) if size > 1 and stride == 0 else once
+    return Tensor.of_constant(once).expanded(tuple(tensor.shape))
 
 
 def _emitter_of(values: object) -> Emitter | None:

@@ -43,6 +43,11 @@ class FunctionWriter:
         self._label = label
         self._location = self._location_of(label, source)
 
+    @property
+    def written(self) -> int:
+        """How many lines the function has so far."""
+        return len(self._lines)
+
     def count_macs(self, count: int) -> None:
         """What is written now multiplies and adds `count` times, wherever it will run."""
         self.macs[self._label] = self.macs.get(self._label, 0) + count

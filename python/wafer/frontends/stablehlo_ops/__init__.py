@@ -1,0 +1,11 @@
+"""What operations of StableHLO compute, by kind; importing this package registers them."""
+
+from wafer.frontends.stablehlo_ops import (  # noqa: F401
+    contractions,
+    elementwise,
+    indexing,
+    reductions,
+    scatter,
+    shapes,
+    windows,
+)

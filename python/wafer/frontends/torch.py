@@ -18,6 +18,7 @@ from torch.utils import _pytree as pytree
 from wafer.errors import CompileError, Diagnostic, SourceLocation, UnsupportedOpError, WaferError
 from wafer.frontends import aten, locations, registry, types  # noqa: F401 - aten registers the lowerings
 from wafer.frontends.context import Context
+from wafer.frontends.random import RandomNumbers
 from wafer.frontends.tensor import Tensor
 from wafer.frontends.writer import FunctionWriter
 
@@ -53,6 +54,15 @@ class TensorInfo:
 
 
 @dataclasses.dataclass(frozen=True)
+class Placeholder:
+    """What a placeholder of a graph stands for: an "input" or "parameter" of the function, called `name`, or a "constant" of this value."""
+
+    role: str
+    name: str = ""
+    value: object = None
+
+
+@dataclasses.dataclass(frozen=True)
 class ImportedModel:
     """MLIR text, and the tensors behind the names in it."""
 
@@ -77,8 +87,21 @@ def import_model(model: torch.nn.Module | torch.export.ExportedProgram, args: Se
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", FutureWarning)
         exported = exported.run_decompositions(table)
-    source = locations.of_forward(model) if isinstance(model, torch.nn.Module) else None
-    return _Importer(exported, name, source or caller).run()
+    source = (locations.of_forward(model) if isinstance(model, torch.nn.Module) else None) or caller
+    return import_graph(exported.graph, _placeholders_of(exported), _results_of_model(exported, source), name, source)
+
+
+def import_graph(
+    graph: torch.fx.Graph, placeholders: Mapping[str, Placeholder], results: Sequence[tuple[str, torch.fx.Node]], name: str, source: SourceLocation | None, *, random: bool = False
+) -> ImportedModel:
+    """Write a graph of ATen operations as an MLIR function called `name`.
+
+    Args:    placeholders: by the name of their node. results: the nodes that the function returns, and their names.
+             source: what diagnostics name for nodes without a place of their own. random: the function takes an input "seed", two i32, and draws
+             its random numbers from it.
+    Raises:  UnsupportedOpError, CompileError.
+    """
+    return _Importer(graph, name, source).run(placeholders, results, random)
 
 
 def _export(model: torch.nn.Module, args: Sequence[object], kwargs: Mapping[str, object], caller: SourceLocation | None) -> torch.export.ExportedProgram:
@@ -93,48 +116,75 @@ def _export(model: torch.nn.Module, args: Sequence[object], kwargs: Mapping[str,
         raise CompileError(Diagnostic("error", message, locations.of_exception(error) or caller)) from error
 
 
+def _placeholders_of(exported: torch.export.ExportedProgram) -> dict[str, Placeholder]:
+    placeholders = {}
+    nodes = {node.name: node for node in exported.graph.find_nodes(op="placeholder")}
+    for spec in exported.graph_signature.input_specs:
+        if not isinstance(spec.arg, TensorArgument):
+            if hasattr(spec.arg, "name"):
+                placeholders[spec.arg.name] = Placeholder("constant", value=spec.arg.value if isinstance(spec.arg, ConstantArgument) else None)
+            continue
+        data = exported.state_dict.get(spec.target) if spec.target else None
+        if data is None and spec.target:
+            data = exported.constants.get(spec.target)
+        is_weight = spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.persistent is not False and data is not None and data.is_floating_point()
+        if spec.kind == InputKind.USER_INPUT:
+            placeholders[spec.arg.name] = Placeholder("input", spec.arg.name)
+        elif nodes[spec.arg.name].users:
+            # What is not a weight (masks, positions) is part of the program, as it is part of no checkpoint.
+            placeholders[spec.arg.name] = Placeholder("parameter", spec.target, data) if is_weight else Placeholder("constant", value=data)
+    return placeholders
+
+
+def _results_of_model(exported: torch.export.ExportedProgram, source: SourceLocation | None) -> list[tuple[str, torch.fx.Node]]:
+    for spec in exported.graph_signature.output_specs:
+        if spec.kind != OutputKind.USER_OUTPUT:
+            raise UnsupportedOpError(
+                "output", f"the model changes '{spec.target}' while it runs ({spec.kind.name.lower()}), expected a model that only computes; call model.eval()", source
+            )
+    output = next(iter(exported.graph.find_nodes(op="output")))
+    # None and numbers are not results of a program.
+    return [(name, node) for name, node in zip(_output_names(exported.call_spec.out_spec), output.args[0]) if isinstance(node, torch.fx.Node)]
+
+
 class _Importer:
-    def __init__(self, exported: torch.export.ExportedProgram, name: str, source: SourceLocation | None):
-        self._exported = exported
+    def __init__(self, graph: torch.fx.Graph, name: str, source: SourceLocation | None):
+        self._graph = graph
         self._source = source
         self._writer = FunctionWriter(name)
         self._values: dict[torch.fx.Node, object] = {}
         self._inputs: list[TensorInfo] = []
         self._outputs: list[TensorInfo] = []
         self._parameters: dict[str, torch.Tensor] = {}
+        self._random: RandomNumbers | None = None
 
-    def run(self) -> ImportedModel:
-        self._add_placeholders()
-        for node in self._exported.graph.nodes:
+    def run(self, placeholders: Mapping[str, Placeholder], results: Sequence[tuple[str, torch.fx.Node]], random: bool) -> ImportedModel:
+        for node in self._graph.find_nodes(op="placeholder"):
+            if node.name in placeholders:
+                self._add_placeholder(node, placeholders[node.name])
+        if random:
+            self._random = RandomNumbers(self._writer.argument("seed", (2,), torch.int32, "seed", "input", self._source))
+            self._inputs.append(TensorInfo("seed", (2,), torch.int32))
+        for node in self._graph.nodes:
             if node.op == "call_function":
                 self._import_node(node)
             elif node.op not in ("placeholder", "output"):
                 raise self._refused(node, f"is a '{node.op}', expected a graph of ATen operations without submodules")
-        text = self._finish()
+        text = self._finish(results)
         return ImportedModel(text, tuple(self._inputs), tuple(self._outputs), self._parameters)
 
     # Arguments
 
-    def _add_placeholders(self) -> None:
-        specs = {spec.arg.name: spec for spec in self._exported.graph_signature.input_specs if hasattr(spec.arg, "name")}
-        for node in self._exported.graph.find_nodes(op="placeholder"):
-            spec = specs[node.name]
-            if not isinstance(spec.arg, TensorArgument):
-                self._values[node] = spec.arg.value if isinstance(spec.arg, ConstantArgument) else None
-                continue
-            data = self._exported.state_dict.get(spec.target) if spec.target else None
-            if data is None and spec.target:
-                data = self._exported.constants.get(spec.target)
-            is_weight = spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.persistent is not False and data is not None and data.is_floating_point()
-            if spec.kind == InputKind.USER_INPUT:
-                self._values[node] = self._argument(node, node.name, "input")
-                self._inputs.append(TensorInfo(node.name, tuple(node.meta["val"].shape), node.meta["val"].dtype))
-            elif is_weight and node.users:
-                self._values[node] = self._argument(node, spec.target, "parameter")
-                self._parameters[spec.target] = data.detach()
-            elif node.users:
-                # Masks, positions and the like: part of the program, as they are part of no checkpoint or hold no weights.
-                self._values[node] = Tensor.of_constant(data.detach())
+    def _add_placeholder(self, node: torch.fx.Node, placeholder: Placeholder) -> None:
+        if placeholder.role == "input":
+            self._values[node] = self._argument(node, placeholder.name, "input")
+            self._inputs.append(TensorInfo(placeholder.name, tuple(node.meta["val"].shape), node.meta["val"].dtype))
+        elif placeholder.role == "parameter":
+            self._values[node] = self._argument(node, placeholder.name, "parameter")
+            self._parameters[placeholder.name] = placeholder.value.detach()
+        else:
+            value = placeholder.value
+            self._values[node] = Tensor.of_constant(value.detach()) if isinstance(value, torch.Tensor) else value
 
     def _argument(self, node: torch.fx.Node, name: str, role: str) -> Tensor:
         self._writer.place(node.name, name, self._source)
@@ -154,12 +204,12 @@ class _Importer:
         results = self._results_of(node, f"'{op}' (node '{node.name}')")
         source = locations.of_node(node) or self._source
         self._writer.place(node.name, "/".join(filter(None, [locations.module_path(node), node.name])), source)
-        if op.startswith(_RANDOM):
+        if op.startswith(_RANDOM) and self._random is None:
             raise self._refused(node, "draws random numbers, which an inference program does not; call model.eval() before compiling")
-        context = Context(self._writer, op, node.name, source, results)
+        context = Context(self._writer, op, node.name, source, results, _used_results(node), self._random)
         if op in _OF_SHAPE:
             self._values[node] = self._constant_of_shape(node, results[0])
-        elif isinstance(node.target, torch._ops.OpOverload) and _is_constant((args, kwargs)):
+        elif isinstance(node.target, torch._ops.OpOverload) and _is_constant((args, kwargs)) and not op.startswith(_RANDOM):
             self._values[node] = self._folded(node, args, kwargs)
         else:
             lower = registry.find(op)
@@ -238,21 +288,10 @@ class _Importer:
 
     # Results
 
-    def _finish(self) -> str:
-        signature = self._exported.graph_signature
-        specs = signature.output_specs
-        for spec in specs:
-            if spec.kind != OutputKind.USER_OUTPUT:
-                raise UnsupportedOpError(
-                    "output", f"the model changes '{spec.target}' while it runs ({spec.kind.name.lower()}), expected a model that only computes; call model.eval()", self._source
-                )
-        output = next(iter(self._exported.graph.find_nodes(op="output")))
-        names = _output_names(self._exported.call_spec.out_spec)
+    def _finish(self, wanted: Sequence[tuple[str, torch.fx.Node]]) -> str:
         taken = {info.name for info in self._inputs} | set(self._parameters)
         results = []
-        for name, node in zip(names, output.args[0]):
-            if not isinstance(node, torch.fx.Node):
-                continue  # None and numbers are not results of a program
+        for name, node in wanted:
             value = self._values[node]
             unique, count = name, 0
             while unique in taken:
@@ -264,6 +303,10 @@ class _Importer:
         if not results:
             raise CompileError(Diagnostic("error", "the model returns no tensor, expected at least one", self._source))
         return self._writer.finish(results, self._source)
+
+
+def _used_results(node: torch.fx.Node) -> frozenset[int]:
+    return frozenset(user.args[1] if user.target is operator.getitem else 0 for user in node.users if user.users or user.target is not operator.getitem)
 
 
 def _is_constant(values: object) -> bool:

@@ -376,9 +376,19 @@ def _same(ctx: Context, a: Tensor, **options: object) -> Tensor:
     return a
 
 
-@lowering("aten.dropout.default", "aten.native_dropout.default")
-def _no_dropout(ctx: Context, a: Tensor, p: float, train: bool) -> Tensor:
-    raise ctx.unsupported("draws random numbers; call model.eval() before compiling")
+@lowering("aten.native_dropout.default")
+def _dropout(ctx: Context, a: Tensor, p: float, train: bool | None) -> tuple[Tensor, Tensor]:
+    """The tensor with some elements zero and the others larger, and which were kept."""
+    if train is False or p == 0:
+        return a, Tensor.of_constant(torch.ones(a.shape, dtype=torch.bool))
+    kept = ctx.random.kept(ctx.writer, a.shape, 1 - p)
+    factor = 1 / (1 - p) if p < 1 else 0.0
+    return ctx.elementwise(lambda b, x, keep: b.mul(b.mul(x, keep), b.like(factor, x)), a, kept), kept
+
+
+@lowering("aten.bernoulli.p")
+def _bernoulli(ctx: Context, a: Tensor, p: float = 0.5, generator: object = None) -> Tensor:
+    return ctx.converted(ctx.random.kept(ctx.writer, a.shape, p), ctx.dtype)
 
 
 @lowering("aten.fill.Scalar")

@@ -7,9 +7,13 @@
     program.save_weights("m.safetensors")
     program = wafer.load("m.wexe", weights="m.safetensors")
 
+    step = wafer.train_step(model, loss_fn, wafer.optim.AdamW(lr=3e-4), (x, target), machine="small")
+    loss = step(x, target)             # one training step; step.save("ckpt/"), step.load("ckpt/"), model.load_state_dict(step.state_dict())
+
 `import wafer` imports neither torch nor the compiled module; each is imported when it is first needed.
 """
 
+from wafer import optim
 from wafer.compiler import compile, machines, supported_ops  # noqa: A004
 from wafer.errors import (
     CompileError,
@@ -28,6 +32,15 @@ from wafer.stats import Stats
 
 __version__ = "0.1.0"
 
+
+def __getattr__(name: str):
+    if name in ("train_step", "TrainStep"):  # they need torch
+        from wafer.training import step
+
+        return getattr(step, name)
+    raise AttributeError(f"module 'wafer' has no attribute '{name}'")
+
+
 __all__ = [
     "CompileError",
     "CompileWarning",
@@ -38,11 +51,14 @@ __all__ = [
     "RuntimeError",
     "SourceLocation",
     "Stats",
+    "TrainStep",
     "TrapError",
     "UnsupportedOpError",
     "WaferError",
     "compile",
     "load",
     "machines",
+    "optim",
     "supported_ops",
+    "train_step",
 ]

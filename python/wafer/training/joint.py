@@ -136,11 +136,19 @@ def _joint_graph(exported: torch.export.ExportedProgram, parameters: int, loss_i
     mode = next(value.fake_mode for value in values if hasattr(value, "fake_mode"))
     with mode:
         scale = torch.empty((), dtype=values[0].dtype)
-    # Functional first, so that what autograd adds up in place is seen as what it is.
     with mode, traceback.preserve_node_meta(), torch.enable_grad():
         graph = make_fx(joint, decomposition_table=table, tracing_mode="real", _allow_non_fake_inputs=True)(*values, scale)
+        if any(_changes_in_place(node) for node in graph.graph.nodes):
+            # Some backward formulas do.
+            again = torch.func.functionalize(torch.fx.Interpreter(graph).run, remove="mutations")
+            with torch.no_grad():
+                graph = make_fx(again, decomposition_table=table, tracing_mode="real", _allow_non_fake_inputs=True)(*values, scale)
     graph.graph.eliminate_dead_code()
     return graph
+
+
+def _changes_in_place(node: torch.fx.Node) -> bool:
+    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
 
 
 def _import(

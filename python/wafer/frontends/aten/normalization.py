@@ -104,9 +104,9 @@ def _batch_norm(
 @lowering("aten._native_batch_norm_legit.no_stats")
 def _batch_norm_of_batch(
     ctx: Context, a: Tensor, weight: Tensor | None, bias: Tensor | None, training: bool, momentum: float, eps: float
-) -> tuple[Tensor, None, None]:
-    _, spread, centred = reductions.variance(ctx, a, [d for d in range(a.rank) if d != 1], correction=0)
-    return _scaled_channels(ctx, centred, spread, weight, bias, eps), None, None
+) -> tuple[Tensor, Tensor, Tensor]:
+    average, spread, centred = reductions.variance(ctx, a, [d for d in range(a.rank) if d != 1], correction=0)
+    return _scaled_channels(ctx, centred, spread, weight, bias, eps), average, _inverse_deviation(ctx, spread, eps)
 
 
 def _scaled_channels(ctx: Context, centred: Tensor, spread: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:

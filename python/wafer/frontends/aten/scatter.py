@@ -127,3 +127,15 @@ def _index_put(ctx: Context, a: Tensor, given: Sequence[Tensor | None], values: 
         return [_wrapped(b, read(spread[d], chosen_at), a.shape[d]) if d in indexed else next(rest) for d in range(a.rank)]
 
     return scattered(ctx, a, values.expanded(shape), places, list(spread.values()), accumulate)
+
+
+@lowering("aten.diagonal_scatter.default")
+def _diagonal_scatter(ctx: Context, a: Tensor, part: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    dim1, dim2 = dim1 % a.rank, dim2 % a.rank
+
+    def places(b: Body, loops: list[Scalar], read) -> list[Scalar]:
+        along = {dim: b.add(loops[-1], b.const(max(shift, 0), "index")) for dim, shift in ((dim1, -offset), (dim2, offset))}
+        rest = iter(loops[:-1])
+        return [along[d] if d in along else next(rest) for d in range(a.rank)]
+
+    return scattered(ctx, a, part, places, [], add=False)

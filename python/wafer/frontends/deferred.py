@@ -24,6 +24,9 @@ Any = torch.Tensor  # plain or Deferred
 # Operations whose result depends on the shape of their tensor only: PyTorch computes it.
 _OF_SHAPE = ("aten.full_like", "aten.zeros_like", "aten.ones_like", "aten.empty_like", "aten.new_full", "aten.new_zeros", "aten.new_ones", "aten.new_empty")
 
+# What decompositions call an operation that has a lowering under another name.
+_SAME = {torch.ops.prims.where.default: torch.where}
+
 
 class Emitter:
     """Writes what Deferred tensors stand for. `op`, `node` and `source` say in errors whose work it is."""
@@ -80,6 +83,8 @@ def whole(overload: torch._ops.OpOverload, *args: object, **kwargs: object) -> o
     emitter = _emitter_of((args, kwargs))
     if emitter is None:
         return overload(*args, **kwargs)
+    if overload in _SAME:
+        return _SAME[overload](*args, **kwargs)
     name = str(overload)
     if name.startswith(_OF_SHAPE):
         plain = pytree.tree_map_only(Deferred, lambda t: torch.empty(t.shape, dtype=t.dtype), (args, kwargs))
@@ -138,7 +143,7 @@ def _decompositions() -> Mapping[torch._ops.OpOverload, Callable[..., object]]:
 
 
 def _decomposed(emitter: Emitter, overload: torch._ops.OpOverload, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
-    decomposition = _decompositions().get(overload)
+    decomposition = _decompositions().get(overload) or torch._decomp.decomposition_table.get(overload)
     if decomposition is not None:
         return decomposition(*args, **kwargs)
     result = overload.decompose(*args, **kwargs)

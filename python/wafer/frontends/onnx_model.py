@@ -104,10 +104,21 @@ def _checked(model: onnx.ModelProto, what: str) -> onnx.ModelProto:
         return model
     if version is None:
         raise CompileError(f"{what}: names no opset of the standard operators, expected one from {OLDEST_OPSET} to {newest}")
+    if version < OLDEST_OPSET and all(_is_as_later(node, version) for node in model.graph.node):
+        return model
     if not OLDEST_OPSET <= version <= newest:
         way = "export it again with a newer opset, or convert it: onnx.version_converter.convert_version(model, 18)" if version < OLDEST_OPSET else "export it again, e.g. with opset_version=20"
         raise CompileError(f"{what}: found opset {version}, expected one from {OLDEST_OPSET} to {newest}; {way}")
     return model
+
+
+def _is_as_later(node: onnx.NodeProto, version: int) -> bool:
+    """Whether an operator of an old opset is still that of the oldest one that is supported."""
+    try:
+        then, later = (onnx.defs.get_schema(node.op_type, v, "") for v in (version, OLDEST_OPSET))
+    except onnx.defs.SchemaError:
+        return False
+    return then.since_version == later.since_version
 
 
 def opset(model: onnx.ModelProto | onnx.FunctionProto) -> int | None:

@@ -154,6 +154,17 @@ def _places(node: Node, x: Any, whole: Any, best: Any, kernel: list[int], stride
     return result + channels
 
 
+@operator("MaxUnpool")
+def _max_unpool(node: Node, x: Any, places: Any, shape: Any | None = None) -> Any:
+    kernel = node.attribute("kernel_shape")
+    strides, given = window(node, kernel)[0], node.attribute("pads", [0] * 2 * len(kernel))
+    sizes = [(n - 1) * s + k - l - h for n, s, k, l, h in zip(x.shape[2:], strides, kernel, given, given[len(kernel) :])]
+    whole = torch.zeros(math.prod(x.shape[:2]) * math.prod(sizes), dtype=x.dtype)
+    result = torch.scatter(whole, 0, places.reshape(-1).to(torch.int64), x.reshape(-1)).reshape(*x.shape[:2], *sizes)
+    wanted = sizes if shape is None else node.numbers(shape, "output_shape")[2:]
+    return padded(result, [0] * len(sizes), [want - size for want, size in zip(wanted, sizes)])
+
+
 def _sums(x: Any, kernel: list[int], strides: list[int], dilations: list[int]) -> Any:
     """The sum of each window. Windows with holes are summed tap by tap."""
     if all(d == 1 for d in dilations) and len(kernel) <= 3:

@@ -64,7 +64,14 @@ def changed(case, inputs: dict[str, object], constants: set[str]) -> onnx.ModelP
     results = {output.name for output in model.graph.output}
     for value in kept:
         array = inputs.get(value.name)
-        if not isinstance(array, numpy.ndarray) or array.dtype != numpy.float32 or not array.ndim or not array.size or not numpy.isfinite(array).all() or value.name in results:
+        if (
+            not isinstance(array, numpy.ndarray)
+            or array.dtype != numpy.float32
+            or not array.ndim
+            or not array.size
+            or not numpy.isfinite(array).all()
+            or value.name in results
+        ):
             continue
         for node in model.graph.node:
             renamed = [value.name + PRODUCT if read == value.name else read for read in node.input]
@@ -167,7 +174,10 @@ def main() -> int:
     for place in PLACES:
         ops = [op for op in whole if max(passed[op], key=passed[op].count) == place]
         print(f"  mostly {place}: {len(ops)}")
-    print("not in all cases:", ", ".join(f"{op} {len(passed.get(op, []))}/{len(passed.get(op, [])) + len(failed[op])}" for op in operators if op in failed) or "none")
+    print(
+        "not in all cases:",
+        ", ".join(f"{op} {len(passed.get(op, []))}/{len(passed.get(op, [])) + len(failed[op])}" for op in operators if op in failed) or "none",
+    )
     return 0
 
 

@@ -16,7 +16,9 @@ aten = torch.ops.aten
 
 
 @operator("Attention")
-def _attention(node: Node, q: Any, k: Any, v: Any, mask: Any | None = None, past_key: Any | None = None, past_value: Any | None = None, lengths: Any | None = None) -> object:
+def _attention(
+    node: Node, q: Any, k: Any, v: Any, mask: Any | None = None, past_key: Any | None = None, past_value: Any | None = None, lengths: Any | None = None
+) -> object:
     flat = q.dim() == 3
     if flat:
         heads, key_heads = node.attribute("q_num_heads"), node.attribute("kv_num_heads")
@@ -33,15 +35,18 @@ def _attention(node: Node, q: Any, k: Any, v: Any, mask: Any | None = None, past
     else:
         groups = heads // k.shape[1]
         grouped = q.reshape(batch, k.shape[1], groups, length, size)
-        scores = deferred.contract("bgntd,bgsd->bgnts", grouped, k).reshape(batch, heads, length, keys) * scale
+        scores = deferred.contract("bgntd,bgsd->bgnts", grouped, k, torch.float32).reshape(batch, heads, length, keys) * scale
         stages = [scores]
         stages.append(torch.tanh(scores / cap) * cap if cap else scores)
         stages.append(stages[1] if mask is None else _masked(stages[1], mask))
-        probabilities = torch.softmax(stages[2].to(torch.float32), -1).to(q.dtype)
+        probabilities = torch.softmax(stages[2], -1)
         if mask is not None:
-            probabilities = torch.where(torch.isnan(probabilities), torch.zeros((), dtype=q.dtype), probabilities)
-        scores = [*stages, probabilities][node.attribute("qk_matmul_output_mode", 0)]
-        result = deferred.contract("bgnts,bgsv->bgntv", probabilities.reshape(batch, k.shape[1], groups, length, keys), v).reshape(batch, heads, length, v.shape[3])
+            probabilities = torch.where(torch.isnan(probabilities), torch.zeros(()), probabilities)
+        probabilities = probabilities.to(q.dtype)
+        scores = [*stages, probabilities][node.attribute("qk_matmul_output_mode", 0)].to(q.dtype)
+        result = deferred.contract("bgnts,bgsv->bgntv", probabilities.reshape(batch, k.shape[1], groups, length, keys), v).reshape(
+            batch, heads, length, v.shape[3]
+        )
     if flat:
         result = result.permute(0, 2, 1, 3).reshape(batch, length, -1)
     outputs = (result, k, v, scores)

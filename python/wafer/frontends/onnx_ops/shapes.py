@@ -265,6 +265,6 @@ def _of_data_dependent_shape(node: Node, *inputs: Any) -> Any:
     known = [deferred.known(value) if value is not None else None for value in inputs]
     if node.op == "NonZero" and known[0] is not None:
         return torch.stack(torch.nonzero(known[0], as_tuple=True))
-    raise node.refused("gives a result whose shape depends on data, expected static shapes; use Where or TopK in its place, or make what it reads an initializer")
-
-
+    raise node.refused(
+        "gives a result whose shape depends on data, expected static shapes; use Where or TopK in its place, or make what it reads an initializer"
+    )

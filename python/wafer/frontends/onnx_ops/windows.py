@@ -75,7 +75,9 @@ def _conv_transpose(node: Node, x: Any, weight: Any, bias: Any | None = None) ->
         high = [h + size + extra - want - l - h for size, extra, want, l, h in zip(full, added, wanted[-count:], low, high)]
     else:
         low, high = pads(node, x.shape[2:], kernel, strides, dilations)
-    result = deferred.whole(aten.convolution.default, x, weight, bias if not any(added) else None, strides, [0] * count, dilations, True, [0] * count, node.attribute("group", 1))
+    result = deferred.whole(
+        aten.convolution.default, x, weight, bias if not any(added) else None, strides, [0] * count, dilations, True, [0] * count, node.attribute("group", 1)
+    )
     result = padded(result, [-count for count in low], [extra - count for extra, count in zip(added, high)])
     if bias is not None and any(added):
         result = result + bias.reshape(-1, *[1] * count)
@@ -85,7 +87,9 @@ def _conv_transpose(node: Node, x: Any, weight: Any, bias: Any | None = None) ->
 # Pooling
 
 
-def _out_sizes(node: Node, sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], low: Sequence[int], high: Sequence[int]) -> list[int]:
+def _out_sizes(
+    node: Node, sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], low: Sequence[int], high: Sequence[int]
+) -> list[int]:
     """Windows along each dimension; with ceil_mode the last may end outside, if it begins inside."""
     result = []
     for n, k, s, d, l, h in zip(sizes, kernel, strides, dilations, low, high):

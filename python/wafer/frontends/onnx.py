@@ -15,9 +15,8 @@ import onnx
 import torch
 
 from wafer.errors import CompileError, CompileWarning, UnsupportedOpError, WaferError
-from wafer.frontends import onnx_functions, onnx_model, types
+from wafer.frontends import onnx_functions, onnx_model, onnx_ops, types  # noqa: F401 - onnx_ops registers the operators
 from wafer.frontends.deferred import Any, Deferred, Emitter
-from wafer.frontends import onnx_ops  # noqa: F401 - registers the operators
 from wafer.frontends.onnx_ops import registry
 from wafer.frontends.onnx_ops.node import Node
 from wafer.frontends.tensor import Tensor
@@ -95,21 +94,26 @@ class _Importer:
             raise CompileError(f"{self._what}: input '{value.name}' is a {value.type.WhichOneof('value') or 'value without a type'}, expected a tensor")
         declared = value.type.tensor_type
         if declared.elem_type not in onnx_model.DTYPES:
-            raise CompileError(f"{self._what}: input '{value.name}' has elements of type {onnx_model.type_name(declared.elem_type)}, expected {', '.join(map(onnx_model.type_name, onnx_model.DTYPES))}")
+            raise CompileError(
+                f"{self._what}: input '{value.name}' has elements of type {onnx_model.type_name(declared.elem_type)}, expected {onnx_model.type_names()}"
+            )
         self._note_double(value.name, declared.elem_type)
         sizes = [dim.dim_value if dim.HasField("dim_value") else None for dim in declared.shape.dim]
         if shape is None:
             for dim, size in zip(declared.shape.dim, sizes):
                 if size is None:
                     raise CompileError(
-                        f"{self._what}: dimension '{dim.dim_param or '?'}' of input '{value.name}' has no fixed size; give example inputs of the wanted sizes: wafer.compile(model, (x,)) or kwargs={{'{value.name}': x}}"
+                        f"{self._what}: dimension '{dim.dim_param or '?'}' of input '{value.name}' has no fixed size; "
+                        f"give example inputs of the wanted sizes: wafer.compile(model, (x,)) or kwargs={{'{value.name}': x}}"
                     )
             if not declared.HasField("shape"):
                 raise CompileError(f"{self._what}: input '{value.name}' has no shape; give example inputs of the wanted sizes: wafer.compile(model, (x,))")
             return TensorInfo(value.name, tuple(sizes), onnx_model.DTYPES[declared.elem_type])
         if declared.HasField("shape") and (len(shape) != len(sizes) or any(size not in (None, found) for size, found in zip(sizes, shape))):
             wanted = [dim.dim_param or "?" if size is None else size for dim, size in zip(declared.shape.dim, sizes)]
-            raise CompileError(f"{self._what}: the example of input '{value.name}' has shape {list(shape)}, and the model expects [{', '.join(map(str, wanted))}]")
+            raise CompileError(
+                f"{self._what}: the example of input '{value.name}' has shape {list(shape)}, and the model expects [{', '.join(map(str, wanted))}]"
+            )
         return TensorInfo(value.name, shape, onnx_model.DTYPES[declared.elem_type])
 
     def _note_double(self, name: str, element: int) -> None:
@@ -209,7 +213,10 @@ class _Importer:
             raise error if isinstance(error, CompileError) else node.refused(str(error)) from error
         except (TypeError, ValueError, IndexError, KeyError, AttributeError, RuntimeError, NotImplementedError) as error:
             given = ", ".join(f"{str(v.dtype).removeprefix('torch.')}{list(v.shape)}" if isinstance(v, torch.Tensor) else type(v).__name__ for v in node.inputs)
-            raise node.refused(f"cannot be computed from ({given}): {str(error).splitlines()[0] if str(error) else type(error).__name__}; see whether onnx.checker accepts the model") from error
+            raise node.refused(
+                f"cannot be computed from ({given}): {str(error).splitlines()[0] if str(error) else type(error).__name__}; "
+                f"see whether onnx.checker accepts the model"
+            ) from error
 
     def _run_function(self, function: onnx.FunctionProto, node: Node, versions: Mapping[str, int]) -> tuple[Any, ...]:
         inner: dict[str, Any] = dict(zip(function.input, node.inputs))
@@ -233,7 +240,10 @@ class _Importer:
 
     def _unknown(self, node: Node) -> UnsupportedOpError:
         if node.proto.domain not in registry.STANDARD and not any(name.startswith(node.proto.domain + ".") for name in registry.supported()):
-            return node.refused(f"is of the domain '{node.proto.domain}', which is not known; export the model with standard operators, or with the operator as a function of the model")
+            return node.refused(
+                f"is of the domain '{node.proto.domain}', which is not known; "
+                f"export the model with standard operators, or with the operator as a function of the model"
+            )
         near = registry.nearest(node.proto.op_type)
         known = f"nearest supported operators: {', '.join(near)}" if near else f"{len(registry.supported())} operators are supported"
         return node.refused(f"has no lowering; {known}")

@@ -103,7 +103,7 @@ def _cast(node: Node, x: Any) -> Any:
 
 def cast(node: Node, x: Any, element: int) -> Any:
     if element not in onnx_model.DTYPES:
-        raise node.refused(f"converts to {onnx_model.type_name(element)}, expected {', '.join(map(onnx_model.type_name, onnx_model.DTYPES))}")
+        raise node.refused(f"converts to {onnx_model.type_name(element)}, expected {onnx_model.type_names()}")
     unsigned = onnx_model.UNSIGNED.get(element)
     if unsigned and x.dtype != torch.bool:
         # What does not fit wraps around, as in C.

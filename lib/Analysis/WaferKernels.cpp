@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
+#include "mlir/Transforms/RegionUtils.h"
 #include "llvm/ADT/STLExtras.h"
 
 using namespace mlir;
@@ -336,21 +337,31 @@ bool WaferKernels::findOperands(linalg::LinalgOp op, ArrayRef<unsigned> order, B
       if (!cut || !llvm::equal(*dims, ArrayRef(all).drop_front(*cut)) || type.getNumElements() != block.features || view->offset != 0)
         return describe("is a parameter that is not one number per feature");
       found.use = OperandUse::PerFeature;
-      found.parameter = view->parameter;
+      found.streamed = view->parameter;
     } else if (llvm::equal(*dims, all)) {
       found.use = OperandUse::Full;
     } else if (cut && llvm::equal(*dims, ArrayRef(all).take_front(*cut))) {
       found.use = OperandUse::PerToken;
     } else if (cut && dims->size() < all.size() && llvm::equal(*dims, ArrayRef(all).take_back(dims->size())) && dims->size() >= all.size() - *cut) {
       found.use = OperandUse::Repeated;
+      // One number per feature is streamed where it is a factor or a term.
+      if (dims->size() == all.size() - *cut)
+        found.streamed = originOf(value);
     } else {
       return describe("is repeated along inner dimensions or has another order of dimensions");
     }
     kernel.operands.push_back(found);
   }
-  for (auto [argument, operand] : llvm::zip(op.getBlock()->getArguments(), kernel.operands))
+  for (auto [argument, operand] : llvm::zip(op.getBlock()->getArguments(), kernel.operands)) {
     if (operand.use == OperandUse::PerFeature && !checkPerFeature(argument, kernel.operands, reason))
       return false;
+    std::string why;
+    if (operand.use == OperandUse::Repeated && operand.streamed) {
+      operand.use = OperandUse::PerFeature;
+      if (!checkPerFeature(argument, kernel.operands, why))
+        operand.use = OperandUse::Repeated;
+    }
+  }
   if (llvm::none_of(kernel.operands, [](const KernelOperand &operand) { return operand.isActivation(); }))
     return reason = "it reads no activation", false;
   return true;
@@ -427,7 +438,25 @@ std::optional<WaferKernel> WaferKernels::findReshape(Operation *op, std::string 
   return kernel;
 }
 
+bool WaferKernels::comesFromParameters(Value value) const {
+  value = graph::throughLayers(value);
+  if (auto argument = dyn_cast<BlockArgument>(value))
+    return graph::isParameter(argument);
+  // Asked in program order, so the operands' answers are known and the recursion is shallow.
+  auto known = fromParameters_.find(value);
+  if (known != fromParameters_.end())
+    return known->second;
+  // A body may read a tensor of the function by index, without an operand for it.
+  llvm::SetVector<Value> read;
+  getUsedValuesDefinedAbove(value.getDefiningOp()->getRegions(), read);
+  read.insert_range(value.getDefiningOp()->getOperands());
+  bool answer = llvm::all_of(read, [&](Value operand) { return comesFromParameters(operand); });
+  return fromParameters_[value] = answer;
+}
+
 std::optional<WaferKernel> WaferKernels::find(Operation *op, std::string &reason) const {
+  if (comesFromParameters(op->getResult(0)))
+    return reason = "it does not depend on an input", std::nullopt;
   if (isa<tensor::CollapseShapeOp, tensor::ExpandShapeOp>(op))
     return findReshape(op, reason);
   auto linalgOp = dyn_cast<linalg::LinalgOp>(op);

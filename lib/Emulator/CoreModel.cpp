@@ -63,7 +63,15 @@ bool conflict(const Operation &earlier, const Trigger &later) {
 }
 
 CoreModel::CoreModel(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y)
-    : x(x), y(y), image(image), sram(program.machine().sramBytes), accumulator(program.machine().accumulatorBytes), program_(program) {}
+    : CoreModel(program, image, x, y, {}) {
+  const Machine &machine = program.machine();
+  owned_.reset(new uint8_t[size_t(machine.sramBytes) + machine.accumulatorBytes]());
+  memory.sram = owned_.get();
+  memory.accumulator = owned_.get() + machine.sramBytes;
+}
+
+CoreModel::CoreModel(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, CoreMemory memory)
+    : x(x), y(y), image(image), memory(memory), program_(program) {}
 
 std::string CoreModel::name() const { return "core (" + std::to_string(x) + ", " + std::to_string(y) + ")"; }
 
@@ -123,7 +131,7 @@ void CoreModel::control(const Instruction &insn, uint16_t pc) {
 void CoreModel::checkMemory(const Descriptor &descriptor, const Footprint &footprint, unsigned reg, uint16_t pc) const {
   if (!isMemory(descriptor) || footprint.low == footprint.high)
     return;
-  int64_t low = footprint.acc ? 0 : image.dataStart, high = static_cast<int64_t>(footprint.acc ? accumulator.size() : sram.size());
+  int64_t low = footprint.acc ? 0 : image.dataStart, high = footprint.acc ? program_.machine().accumulatorBytes : program_.machine().sramBytes;
   if (footprint.low < low || footprint.high > high)
     trap("desc_c1", pc,
          "d" + std::to_string(reg) + " reaches " + text(footprint) + ", but data lies in " + std::to_string(low) + ".." +
@@ -170,10 +178,19 @@ void CoreModel::checkRoutes(const Operation &op) const {
 }
 
 Operation CoreModel::issue(const Instruction &insn, uint16_t pc) {
+  const uint8_t registers[3] = {insn.src0, insn.src1, insn.src2};
+  Descriptor sources[3];
+  const Descriptor &dst = use(insn.dst, pc);
+  for (unsigned i = 0; i < numSources(insn.opcode); ++i)
+    sources[i] = use(registers[i], pc);
+  return issue(insn, pc, dst, sources);
+}
+
+Operation CoreModel::issue(const Instruction &insn, uint16_t pc, const Descriptor &dst, const Descriptor *sources) {
   Operation op;
   op.insn = insn;
   op.pc = pc;
-  op.dst = use(insn.dst, pc);
+  op.dst = dst;
   op.sources = numSources(insn.opcode);
   const uint8_t sourceRegisters[3] = {insn.src0, insn.src1, insn.src2};
   op.elements = op.dst.elements();
@@ -189,7 +206,7 @@ Operation CoreModel::issue(const Instruction &insn, uint16_t pc) {
   if (op.dst.kind == wexe::DescKind::FabOut && op.elements != 0)
     op.outputColour = op.dst.colour;
   for (unsigned i = 0; i < op.sources; ++i)
-    op.src[i] = use(sourceRegisters[i], pc);
+    op.src[i] = sources[i];
   for (unsigned i = 0; i < op.sources; ++i) {
     const Descriptor &source = op.src[i];
     if (source.kind == wexe::DescKind::Const)
@@ -222,7 +239,7 @@ uint32_t CoreModel::element(Operation &op, uint32_t fabricBits) {
     } else if (source.kind == wexe::DescKind::FabIn) {
       bits = fabricBits;
     } else {
-      uint8_t *at = memory(source.kind) + op.srcWalk[i].address();
+      uint8_t *at = memory.at(source.kind, op.srcWalk[i].address());
       bits = loadBits(at, byteSize(stored));
       op.srcWalk[i].next();
       if (i == 1 && op.insn.clear1)
@@ -233,22 +250,31 @@ uint32_t CoreModel::element(Operation &op, uint32_t fabricBits) {
   ElementType target = elementType(op.dst.type);
   uint32_t bits = bitsFromNumber(target, convert(compute(op.insn.opcode, type, operands[0], operands[1], operands[2]), type, target));
   if (isMemory(op.dst)) {
-    std::memcpy(memory(op.dst.kind) + op.dstWalk.address(), &bits, byteSize(target));
+    std::memcpy(memory.at(op.dst.kind, op.dstWalk.address()), &bits, byteSize(target));
     op.dstWalk.next();
   }
   ++op.done;
   return bits;
 }
 
+void CoreModel::trapNoDataTask() const {
+  trapAt("task_c2", name(), "a data wavelet arrived on " + program_.colourName(image.commandColour) + ", but no data task is bound");
+}
+
 Trigger CoreModel::boundTrigger() {
   if (dataTask < 0)
-    trapAt("task_c2", name(), "a data wavelet arrived on " + program_.colourName(image.commandColour) + ", but no data task is bound");
+    trapNoDataTask();
   uint16_t pc = static_cast<uint16_t>(dataTask);
+  const Instruction &insn = at(pc);
+  return trigger(insn, pc, use(insn.dst, pc), use(insn.src0, pc));
+}
+
+Trigger CoreModel::trigger(const Instruction &insn, uint16_t pc, const Descriptor &dst, const Descriptor &rows) {
   Trigger trigger;
-  trigger.insn = at(pc);
+  trigger.insn = insn;
   trigger.pc = pc;
-  trigger.dst = use(trigger.insn.dst, pc);
-  trigger.rows = use(trigger.insn.src0, pc);
+  trigger.dst = dst;
+  trigger.rows = rows;
   if (!isMemory(trigger.dst) || !isMemory(trigger.rows))
     trap("desc_c3", pc,
          "d" + std::to_string(isMemory(trigger.dst) ? trigger.insn.src0 : trigger.insn.dst) + " is not memory, which a trigger works on");
@@ -270,6 +296,12 @@ Trigger CoreModel::boundTrigger() {
 
 Trigger CoreModel::arrive(uint32_t payload) {
   Trigger trigger = boundTrigger();
+  addValues(trigger, payload, implicitIndex);
+  return trigger;
+}
+
+void CoreModel::addValues(Trigger &trigger, uint32_t payload, uint32_t &implicit) const {
+  trigger.values = 0;
   uint32_t rows = trigger.rows.extent[0];
   ElementType type = trigger.insn.type;
   auto add = [&](uint32_t index, float value) {
@@ -284,16 +316,15 @@ Trigger CoreModel::arrive(uint32_t payload) {
     add(payload >> 16, half(payload));
     break;
   case Opcode::Fmacp:
-    add(implicitIndex, half(payload));
-    if (implicitIndex + 1 < rows)
-      add(implicitIndex + 1, half(payload >> 16));
-    implicitIndex += 2;
+    add(implicit, half(payload));
+    if (implicit + 1 < rows)
+      add(implicit + 1, half(payload >> 16));
+    implicit += 2;
     break;
   default:
-    add(implicitIndex++, floatOf(payload));
+    add(implicit++, floatOf(payload));
     break;
   }
-  return trigger;
 }
 
 void CoreModel::fmac(const Trigger &trigger, unsigned which, uint64_t from, uint64_t to) {
@@ -305,8 +336,8 @@ void CoreModel::fmac(const Trigger &trigger, unsigned which, uint64_t from, uint
   for (uint64_t j = 0; j < to; ++j, source.next(), target.next()) {
     if (j < from)
       continue;
-    float x = numberFromBits(rowType, loadBits(memory(row.kind) + source.address(), byteSize(rowType))).f;
-    uint8_t *at = memory(trigger.dst.kind) + target.address();
+    float x = numberFromBits(rowType, loadBits(memory.at(row.kind, source.address()), byteSize(rowType))).f;
+    uint8_t *at = memory.at(trigger.dst.kind, target.address());
     float sum = numberFromBits(dstType, loadBits(at, byteSize(dstType))).f;
     uint32_t bits = bitsFromNumber(dstType, {canonicalNaN(std::fma(trigger.value[which], x, sum)), 0});
     std::memcpy(at, &bits, byteSize(dstType));

@@ -14,6 +14,7 @@ namespace {
 constexpr size_t mostReadyPieces = 4;
 /// Rows that lie together are read row by row, so small pieces do. Rows that lie across the tensor (a transposed weight) are picked out of
 /// whole passes over it, one per piece, so pieces are as large as may be.
+constexpr uint64_t mostBytesAtOnce = uint64_t(1) << 18;
 constexpr uint64_t pieceBytesAlong = uint64_t(1) << 20;
 constexpr uint64_t pieceBytesAcross = uint64_t(1) << 24;
 constexpr uint64_t mostRowsPerPiece = uint64_t(1) << 14;
@@ -73,7 +74,14 @@ RowStream::RowStream(TensorStore &store, std::vector<RowPlan> plans, uint64_t ba
       throw RuntimeError("the DRAM tier of " + std::to_string(budget) + " bytes cannot hold a row of " +
                          (plan.weight ? plan.weight : plan.bias)->describe() + ", which has " + std::to_string(plan.rowBytes()) +
                          " bytes, and a window of " + std::to_string(windowBytes_) + " bytes; use a larger one");
-  if (!plans_.empty())
+  uint64_t bytes = 0;
+  for (const RowPlan &plan : plans_)
+    bytes += plan.rows * plan.rowBytes();
+  // A thread for a few rows costs more than they do.
+  readsAtOnce_ = bytes <= mostBytesAtOnce / std::max<uint64_t>(1, batches_ * repeats_) && bytes * batches_ * repeats_ + windowBytes_ <= budget;
+  if (readsAtOnce_)
+    readAhead();
+  else
     thread_ = std::thread([this] { readAhead(); });
 }
 
@@ -168,7 +176,7 @@ void RowStream::fill(Piece &piece, Window &window) const {
 
 bool RowStream::push(Piece piece) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return stopping_ || ready_.size() < mostReadyPieces; });
+  changed_.wait(lock, [&] { return stopping_ || readsAtOnce_ || ready_.size() < mostReadyPieces; });
   if (stopping_)
     return false;
   ready_.push_back(std::move(piece));

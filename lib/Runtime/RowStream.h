@@ -90,6 +90,7 @@ private:
   const std::vector<RowPlan> plans_;
   const uint64_t batches_, repeats_;
   uint64_t windowBytes_ = 0;
+  bool readsAtOnce_ = false; ///< all pieces are read by the constructor, without a thread
   DramTier::Lease windowLease_;
 
   std::mutex mutex_;

@@ -340,7 +340,8 @@ OwningOpRef<ModuleOp> ProgramReader::run() {
   for (const auto &tensor : source_.tensors) {
     SmallVector<int64_t> shape(tensor->shape.begin(), tensor->shape.end());
     wfr::TensorOp::create(builder_, unknown_, builder_.getStringAttr(tensor->name), stream::RoleAttr::get(context(), static_cast<stream::Role>(tensor->role)),
-                          TypeAttr::get(RankedTensorType::get(shape, type(tensor->type))));
+                          TypeAttr::get(RankedTensorType::get(shape, type(tensor->type))),
+                          tensor->dense_nonzeros ? i64(static_cast<int64_t>(tensor->dense_nonzeros)) : IntegerAttr());
   }
   for (const auto &function : source_.functions)
     if (failed(readFunction(*function)))

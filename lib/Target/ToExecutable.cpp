@@ -130,6 +130,7 @@ LogicalResult ProgramWriter::writeTensors() {
     target->role = static_cast<wexe::Role>(op.getRole());
     target->type = *element;
     target->shape.assign(type.getShape().begin(), type.getShape().end());
+    target->dense_nonzeros = op.getNonzeros().value_or(0);
     tensors_.add(op.getSymName());
     target_.tensors.push_back(std::move(target));
   }

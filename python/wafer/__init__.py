@@ -9,11 +9,16 @@
 
     step = wafer.train_step(model, loss_fn, wafer.optim.AdamW(lr=3e-4), (x, target), machine="small")
     loss = step(x, target)             # one training step; step.save("ckpt/"), step.load("ckpt/"), model.load_state_dict(step.state_dict())
+    wafer.check(model, (x,))           # what would run where, and what not at all
+    wafer.compare(program, x)          # the first operation whose numbers leave PyTorch's
+    program.run(x, taps=["fc1"])       # intermediate tensors by name
 
 `import wafer` imports neither torch nor the compiled module; each is imported when it is first needed.
 """
 
 from wafer import optim
+from wafer.checking import check
+from wafer.comparison import compare
 from wafer.compiler import compile, machines, supported_ops  # noqa: A004
 from wafer.errors import (
     CompileError,
@@ -55,6 +60,8 @@ __all__ = [
     "TrapError",
     "UnsupportedOpError",
     "WaferError",
+    "check",
+    "compare",
     "compile",
     "load",
     "machines",

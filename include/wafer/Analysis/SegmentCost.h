@@ -39,7 +39,8 @@ private:
   struct Kernel {
     enum Kind { Send, Receive, Contract, Scale, Map, Reduce } kind;
     int64_t in = 0, out = 0;                ///< features
-    int64_t elementBytes = 4;               ///< of what is sent, received or contracted
+    int64_t elementBytes = 4;               ///< of what is sent or received
+    WireCost wire;                          ///< of a contraction
     int64_t operations = 0, functions = 0;  ///< of a map
     int64_t temporaries = 0;                ///< of a map, alive at once
   };

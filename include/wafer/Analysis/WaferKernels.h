@@ -57,14 +57,14 @@ enum class OperandUse {
   Full,       ///< one element per token and feature
   PerToken,   ///< one element per token
   Repeated,   ///< one element per feature and trailing token dimension, the same for all leading ones
-  PerFeature, ///< one element per feature, a parameter
+  PerFeature, ///< one element per feature, streamed: a parameter, or a value that MemoryX holds
   Constant    ///< the same scalar everywhere
 };
 
 struct KernelOperand {
   OperandUse use;
   mlir::Value value;              ///< of the operation, inside its layer
-  mlir::BlockArgument parameter;  ///< PerFeature: the function's argument
+  mlir::Value streamed;           ///< PerFeature: the parameter or value, seen through layers
   mlir::TypedAttr constant;       ///< Constant
 
   bool isActivation() const { return use == OperandUse::Full || use == OperandUse::PerToken || use == OperandUse::Repeated; }
@@ -106,6 +106,10 @@ private:
   llvm::SmallVector<BlockShape> possibleBlocks(mlir::linalg::LinalgOp op, llvm::ArrayRef<unsigned> loops) const;
   bool findOperands(mlir::linalg::LinalgOp op, llvm::ArrayRef<unsigned> order, BlockShape block, WaferKernel &kernel, std::string &reason) const;
 
+  /// Whether no input of the function reaches the value.
+  bool comesFromParameters(mlir::Value value) const;
+
+  mutable llvm::DenseMap<mlir::Value, bool> fromParameters_;
   /// Keyed by the value outside of layers.
   llvm::DenseMap<mlir::Value, BlockShape> blocks_;
 };

@@ -95,7 +95,8 @@ std::vector<uint8_t> writeExecutable(const wexe::ProgramT &program);
 wexe::ProgramT readExecutable(const uint8_t *data, size_t size);
 /// The same for the file `path`, which begins every message.
 wexe::ProgramT readExecutableFile(const std::string &path);
-/// Writes to a temporary file beside `path`, then renames: there is never a partial file. Throws ExecutableError.
+/// Writes to a temporary file beside `path`, then renames: there is never a partial file. Symbolic links stay and are followed; a device or a
+/// pipe is written to. SIGINT, SIGTERM and SIGHUP wait until it is done. Throws ExecutableError.
 void writeFileAtomically(const std::string &path, const void *data, size_t size);
 
 /// Everything in a program as text that assembleProgram reads back to the same bytes. (lib/Executable/Text)

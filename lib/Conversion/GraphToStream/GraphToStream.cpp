@@ -129,11 +129,13 @@ void ProgramBuilder::findCrossings() {
   for (const Run &run : runs_) {
     for (const PlannedSegment &segment : run.plan.segments()) {
       for (const PlannedKernel &planned : segment.kernels) {
-        for (Value read : planned.reads()) {
-          auto defined = definedIn.find(originOf(read));
-          if (defined != definedIn.end() && defined->second != &segment)
-            crossing_.insert(defined->first);
-        }
+        auto cross = [&](ArrayRef<Value> values) {
+          for (Value value : values)
+            if (auto defined = definedIn.find(value); defined != definedIn.end() && defined->second != &segment)
+              crossing_.insert(value);
+        };
+        cross(planned.activations());
+        cross(planned.streamed());
         definedIn[planned.op->getResult(0)] = &segment;
       }
     }
@@ -171,7 +173,10 @@ LogicalResult ProgramBuilder::declareArguments() {
     if (failed(checkOutside(argument.getLoc(), name, argument.getType(), function_.getSymName(), named_)))
       return failure();
     stream::Role role = graph::isParameter(argument) ? stream::Role::Weight : stream::Role::Input;
-    held_[argument] = declare(argument.getLoc(), name, role, cast<RankedTensorType>(argument.getType()));
+    stream::TensorOp tensor = declare(argument.getLoc(), name, role, cast<RankedTensorType>(argument.getType()));
+    if (auto nonzeros = function_.getArgAttrOfType<IntegerAttr>(argument.getArgNumber(), graph::nonzerosAttr))
+      tensor.setNonzerosAttr(nonzeros);
+    held_[argument] = tensor;
   }
   return success();
 }

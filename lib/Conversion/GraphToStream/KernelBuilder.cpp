@@ -108,10 +108,10 @@ Value KernelBuilder::valueOf(Value value, BlockShape block) {
   return known;
 }
 
-/// The map for `scalar`, cut where a per-feature parameter is added or multiplied: that is done by a scale, to which the parameter is streamed.
+/// The map for `scalar`, cut where one number per feature is added or multiplied: that is done by a scale, to which they are streamed.
 Value KernelBuilder::emitPointwise(linalg::LinalgOp op, const WaferKernel &kernel, BlockShape block, Value scalar, Type element) {
   BodyMaps maps(builder_, op.getLoc(), op);
-  llvm::DenseMap<Value, BlockArgument> parameters;
+  llvm::DenseMap<Value, Value> streamed;
   for (auto [argument, operand] : llvm::zip(op.getBlock()->getArguments(), kernel.operands)) {
     switch (operand.use) {
     case OperandUse::Full:
@@ -122,7 +122,7 @@ Value KernelBuilder::emitPointwise(linalg::LinalgOp op, const WaferKernel &kerne
       maps.define(argument, valueOf(operand.value, {block.tokens, 1}));
       break;
     case OperandUse::PerFeature:
-      parameters[argument] = operand.parameter;
+      streamed[argument] = operand.streamed;
       break;
     case OperandUse::Constant:
       maps.defineConstant(argument, operand.constant);
@@ -131,13 +131,13 @@ Value KernelBuilder::emitPointwise(linalg::LinalgOp op, const WaferKernel &kerne
   }
   for (Operation &nested : op.getBlock()->without_terminator()) {
     for (unsigned i = 0; i < nested.getNumOperands(); ++i) {
-      BlockArgument parameter = parameters.lookup(nested.getOperand(i));
-      if (!parameter)
+      Value vector = streamed.lookup(nested.getOperand(i));
+      if (!vector)
         continue;
       Value other = nested.getOperand(1 - i);
       RankedTensorType type = typeOf(block, nested.getResult(0).getType());
       bool product = isa<arith::MulFOp>(nested);
-      FlatSymbolRefAttr name = nameOf(parameter);
+      FlatSymbolRefAttr name = nameOf(vector);
       maps.define(nested.getResult(0),
                   stream::ScaleOp::create(builder_, op.getLoc(), type, maps.compute(other, type), product ? name : FlatSymbolRefAttr(),
                                           product ? FlatSymbolRefAttr() : name, stream::WireFormatAttr()));

@@ -6,15 +6,23 @@ using namespace mlir;
 
 namespace wafer {
 
-llvm::SmallVector<Value> PlannedKernel::reads() const {
+llvm::SmallVector<Value> PlannedKernel::activations() const {
   llvm::SmallVector<Value> values;
   if (kernel.source)
-    values.push_back(kernel.source);
+    values.push_back(originOf(kernel.source));
+  for (const KernelOperand &operand : kernel.operands)
+    if (operand.isActivation())
+      values.push_back(originOf(operand.value));
+  return values;
+}
+
+llvm::SmallVector<Value> PlannedKernel::streamed() const {
+  llvm::SmallVector<Value> values;
   if (kernel.weight)
     values.push_back(kernel.weight);
   for (const KernelOperand &operand : kernel.operands)
-    if (operand.isActivation())
-      values.push_back(operand.value);
+    if (operand.use == OperandUse::PerFeature)
+      values.push_back(operand.streamed);
   return values;
 }
 
@@ -23,11 +31,13 @@ void SegmentPlan::add(Operation *op, const WaferKernel &kernel) {
     return;
   PlannedKernel planned = {op, kernel};
   size_t earliest = 0;
-  for (Value value : planned.reads()) {
-    auto defined = segmentOf_.find(originOf(value));
-    if (defined != segmentOf_.end())
-      earliest = std::max(earliest, defined->second + (value == kernel.weight));
-  }
+  auto comesAfter = [&](ArrayRef<Value> values, size_t distance) {
+    for (Value value : values)
+      if (auto defined = segmentOf_.find(value); defined != segmentOf_.end())
+        earliest = std::max(earliest, defined->second + distance);
+  };
+  comesAfter(planned.activations(), 0);
+  comesAfter(planned.streamed(), 1);
   bool contracts = kernel.kind == KernelKind::Contract;
   auto takes = [&](const PlannedSegment &segment) {
     return segment.tokens == kernel.block.tokens && (!contracts || !segment.contracts || segment.batches == kernel.batches());

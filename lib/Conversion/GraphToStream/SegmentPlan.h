@@ -19,8 +19,9 @@ struct PlannedKernel {
   mlir::Operation *op;
   WaferKernel kernel;
 
-  /// Tensors that the kernel reads as activations, and the one that it streams.
-  llvm::SmallVector<mlir::Value> reads() const;
+  /// Origins of what the kernel reads on the wafer, and of what MemoryX streams to it.
+  llvm::SmallVector<mlir::Value> activations() const;
+  llvm::SmallVector<mlir::Value> streamed() const;
 };
 
 struct PlannedSegment {

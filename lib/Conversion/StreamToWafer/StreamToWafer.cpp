@@ -173,6 +173,7 @@ void ProgramLowering::startImage(Location loc) {
   auto image = wfr::ImageOp::create(builder, loc, loads_ == 0 ? "wafer.core" : ("wafer.core_" + Twine(loads_)).str(), channels::command, loads_);
   image.getBody().emplaceBlock();
   image_ = std::make_unique<ImageBuilder>(image);
+  step_ = 0;
 }
 
 void ProgramLowering::writeChannels() {
@@ -194,7 +195,7 @@ LogicalResult ProgramLowering::run() {
   target_ = wfr::ProgramOp::create(builder, source_.getLoc(), source_.getSymNameAttr(), source_.getMachineAttr());
   OpBuilder inside = OpBuilder::atBlockBegin(&target_.getBody().emplaceBlock());
   for (auto tensor : source_.getOps<stream::TensorOp>())
-    wfr::TensorOp::create(inside, tensor.getLoc(), tensor.getSymNameAttr(), tensor.getRoleAttr(), tensor.getTypeAttr());
+    wfr::TensorOp::create(inside, tensor.getLoc(), tensor.getSymNameAttr(), tensor.getRoleAttr(), tensor.getTypeAttr(), tensor.getNonzerosAttr());
   for (auto function : source_.getOps<func::FuncOp>())
     inside.clone(*function);
   entry_ = wfr::EntryOp::create(inside, source_.getLoc(), source_.getSymName(), tensorsOf(source_, stream::Role::Input),

@@ -32,6 +32,13 @@ _NOT_DECOMPOSED = (
     torch.ops.aten.scaled_dot_product_attention.default,
 )
 
+# PyTorch keeps these whole unless asked.
+_DECOMPOSED = tuple(
+    getattr(getattr(torch.ops.aten, f"upsample_{kind}"), overload)
+    for kind in ("nearest1d", "nearest2d", "nearest3d", "linear1d", "bilinear2d", "trilinear3d", "bicubic2d")
+    for overload in ("vec", "default")
+)
+
 # Checks of PyTorch's own, which export has already made.
 _NO_EFFECT = {"aten._assert_tensor_metadata.default", "aten._assert_scalar.default", "aten._assert_async.msg", "aten.sym_constrain_range_for_size.default"}
 
@@ -60,6 +67,7 @@ class Placeholder:
     role: str
     name: str = ""
     value: object = None
+    trained: bool = False  # a parameter whose zeros of today say nothing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +78,10 @@ class ImportedModel:
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     parameters: Mapping[str, torch.Tensor]
+    macs: Mapping[str, int] = dataclasses.field(default_factory=dict)  # multiply-accumulates of contractions, by the name that reports use
+    exported: torch.export.ExportedProgram | None = None  # whose nodes were written
+    names: Mapping[str, str] = dataclasses.field(default_factory=dict)  # of each node that computes something, the name that reports use
+    source: SourceLocation | None = None  # of forward, or of the caller
 
 
 def import_model(model: torch.nn.Module | torch.export.ExportedProgram, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None, name: str = "forward") -> ImportedModel:
@@ -79,29 +91,32 @@ def import_model(model: torch.nn.Module | torch.export.ExportedProgram, args: Se
     Returns: the text and the parameters that it names; they share memory with the model.
     Raises:  UnsupportedOpError for an operation, type or shape without a lowering; CompileError when PyTorch cannot export the model.
     """
+    exported, source = exported_model(model, args, kwargs)
+    return import_exported(exported, name, source)
+
+
+def import_exported(exported: torch.export.ExportedProgram, name: str, source: SourceLocation | None, taps: Sequence[str] = ()) -> ImportedModel:
+    """Write what `exported_model` gave. `taps` are nodes whose values become results too, each called by its node."""
+    imported = Importer(exported.graph, name, source).run(placeholders_of(exported), results_of_model(exported), taps)
+    check_outputs(exported, source)
+    return dataclasses.replace(imported, exported=exported)
+
+
+def exported_model(
+    model: torch.nn.Module | torch.export.ExportedProgram, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None
+) -> tuple[torch.export.ExportedProgram, SourceLocation | None]:
+    """The graph that the importer walks, and where the model is defined or else the caller. Raises CompileError when PyTorch cannot export the model."""
     caller = locations.of_caller()
     exported = model if isinstance(model, torch.export.ExportedProgram) else _export(model, args, kwargs or {}, caller)
     table = torch.export.default_decompositions()
     for op in _NOT_DECOMPOSED:
         table.pop(op, None)
+    table.update(torch._decomp.get_decompositions(_DECOMPOSED))
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", FutureWarning)
         exported = exported.run_decompositions(table)
-    source = (locations.of_forward(model) if isinstance(model, torch.nn.Module) else None) or caller
-    return import_graph(exported.graph, _placeholders_of(exported), _results_of_model(exported, source), name, source)
-
-
-def import_graph(
-    graph: torch.fx.Graph, placeholders: Mapping[str, Placeholder], results: Sequence[tuple[str, torch.fx.Node]], name: str, source: SourceLocation | None, *, random: bool = False
-) -> ImportedModel:
-    """Write a graph of ATen operations as an MLIR function called `name`.
-
-    Args:    placeholders: by the name of their node. results: the nodes that the function returns, and their names.
-             source: what diagnostics name for nodes without a place of their own. random: the function takes an input "seed", two i32, and draws
-             its random numbers from it.
-    Raises:  UnsupportedOpError, CompileError.
-    """
-    return _Importer(graph, name, source).run(placeholders, results, random)
+    source = locations.of_forward(model) if isinstance(model, torch.nn.Module) else None
+    return exported, source or caller
 
 
 def _export(model: torch.nn.Module, args: Sequence[object], kwargs: Mapping[str, object], caller: SourceLocation | None) -> torch.export.ExportedProgram:
@@ -110,19 +125,30 @@ def _export(model: torch.nn.Module, args: Sequence[object], kwargs: Mapping[str,
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore", FutureWarning)
+            warnings.filterwarnings("ignore", message="The tensor attributes? .* assigned during export")  # recurrent layers of PyTorch's own
             return torch.export.export(model, tuple(args), dict(kwargs))
     except Exception as error:  # export raises nearly any type
         message = f"torch.export cannot trace the model: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
         raise CompileError(Diagnostic("error", message, locations.of_exception(error) or caller)) from error
 
 
-def _placeholders_of(exported: torch.export.ExportedProgram) -> dict[str, Placeholder]:
+def nonzeros(data: torch.Tensor) -> int | None:
+    """How many elements of a matrix (or more) are not zero, if any is zero: pruned weights are found without being told."""
+    if data.dim() < 2 or data.is_meta:
+        return None
+    count = int(torch.count_nonzero(data))
+    return count if count < data.numel() else None
+
+
+def placeholders_of(exported: torch.export.ExportedProgram) -> dict[str, Placeholder]:
+    """What a model's arguments and tensors are, by the names of their nodes."""
     placeholders = {}
     nodes = {node.name: node for node in exported.graph.find_nodes(op="placeholder")}
     for spec in exported.graph_signature.input_specs:
+        if not hasattr(spec.arg, "name"):
+            continue
         if not isinstance(spec.arg, TensorArgument):
-            if hasattr(spec.arg, "name"):
-                placeholders[spec.arg.name] = Placeholder("constant", value=spec.arg.value if isinstance(spec.arg, ConstantArgument) else None)
+            placeholders[spec.arg.name] = Placeholder("constant", value=spec.arg.value if isinstance(spec.arg, ConstantArgument) else None)
             continue
         data = exported.state_dict.get(spec.target) if spec.target else None
         if data is None and spec.target:
@@ -131,23 +157,31 @@ def _placeholders_of(exported: torch.export.ExportedProgram) -> dict[str, Placeh
         if spec.kind == InputKind.USER_INPUT:
             placeholders[spec.arg.name] = Placeholder("input", spec.arg.name)
         elif nodes[spec.arg.name].users:
-            # What is not a weight (masks, positions) is part of the program, as it is part of no checkpoint.
+            # Masks, positions and the like are part of the program, as they are part of no checkpoint or hold no weights.
             placeholders[spec.arg.name] = Placeholder("parameter", spec.target, data) if is_weight else Placeholder("constant", value=data)
     return placeholders
 
 
-def _results_of_model(exported: torch.export.ExportedProgram, source: SourceLocation | None) -> list[tuple[str, torch.fx.Node]]:
+def results_of_model(exported: torch.export.ExportedProgram) -> list[tuple[str, torch.fx.Node]]:
+    """Names and nodes of what the model returns. None and numbers are not results of a program."""
+    output = next(iter(exported.graph.find_nodes(op="output")))
+    nodes = [node for spec, node in zip(exported.graph_signature.output_specs, output.args[0]) if spec.kind == OutputKind.USER_OUTPUT]
+    return [(name, node) for name, node in zip(_output_names(exported.call_spec.out_spec), nodes) if isinstance(node, torch.fx.Node)]
+
+
+def check_outputs(exported: torch.export.ExportedProgram, source: SourceLocation | None) -> None:
+    """No state may change while the model runs. Raises UnsupportedOpError."""
     for spec in exported.graph_signature.output_specs:
-        if spec.kind != OutputKind.USER_OUTPUT:
+        # An order of effects is what a token stands for; the operation that has the effect is refused where it stands.
+        if spec.kind not in (OutputKind.USER_OUTPUT, OutputKind.TOKEN):
             raise UnsupportedOpError(
                 "output", f"the model changes '{spec.target}' while it runs ({spec.kind.name.lower()}), expected a model that only computes; call model.eval()", source
             )
-    output = next(iter(exported.graph.find_nodes(op="output")))
-    # None and numbers are not results of a program.
-    return [(name, node) for name, node in zip(_output_names(exported.call_spec.out_spec), output.args[0]) if isinstance(node, torch.fx.Node)]
 
 
-class _Importer:
+class Importer:
+    """Walks a graph of ATen operations and writes it as an MLIR function called `name`. `source` is named for nodes without a place of their own."""
+
     def __init__(self, graph: torch.fx.Graph, name: str, source: SourceLocation | None):
         self._graph = graph
         self._source = source
@@ -156,9 +190,11 @@ class _Importer:
         self._inputs: list[TensorInfo] = []
         self._outputs: list[TensorInfo] = []
         self._parameters: dict[str, torch.Tensor] = {}
+        self._names: dict[str, str] = {}
         self._random: RandomNumbers | None = None
 
-    def run(self, placeholders: Mapping[str, Placeholder], results: Sequence[tuple[str, torch.fx.Node]], random: bool) -> ImportedModel:
+    def run(self, placeholders: Mapping[str, Placeholder], results: Sequence[tuple[str, torch.fx.Node]], taps: Sequence[str] = (), *, random: bool = False) -> ImportedModel:
+        """`placeholders`: by the name of their node. `random`: the function takes an input "seed", two i32, and draws its random numbers from it."""
         for node in self._graph.find_nodes(op="placeholder"):
             if node.name in placeholders:
                 self._add_placeholder(node, placeholders[node.name])
@@ -170,26 +206,26 @@ class _Importer:
                 self._import_node(node)
             elif node.op not in ("placeholder", "output"):
                 raise self._refused(node, f"is a '{node.op}', expected a graph of ATen operations without submodules")
-        text = self._finish(results)
-        return ImportedModel(text, tuple(self._inputs), tuple(self._outputs), self._parameters)
+        text = self._finish(results, taps)
+        return ImportedModel(text, tuple(self._inputs), tuple(self._outputs), self._parameters, self._writer.macs, None, self._names, self._source)
 
     # Arguments
 
     def _add_placeholder(self, node: torch.fx.Node, placeholder: Placeholder) -> None:
+        name, value = placeholder.name, placeholder.value
         if placeholder.role == "input":
-            self._values[node] = self._argument(node, placeholder.name, "input")
-            self._inputs.append(TensorInfo(placeholder.name, tuple(node.meta["val"].shape), node.meta["val"].dtype))
+            self._values[node] = self._argument(node, name, "input")
+            self._inputs.append(TensorInfo(name, tuple(node.meta["val"].shape), node.meta["val"].dtype))
         elif placeholder.role == "parameter":
-            self._values[node] = self._argument(node, placeholder.name, "parameter")
-            self._parameters[placeholder.name] = placeholder.value.detach()
+            self._values[node] = self._argument(node, name, "parameter", None if placeholder.trained else nonzeros(value))
+            self._parameters[name] = value.detach()
         else:
-            value = placeholder.value
             self._values[node] = Tensor.of_constant(value.detach()) if isinstance(value, torch.Tensor) else value
 
-    def _argument(self, node: torch.fx.Node, name: str, role: str) -> Tensor:
+    def _argument(self, node: torch.fx.Node, name: str, role: str, nonzeros: int | None = None) -> Tensor:
         self._writer.place(node.name, name, self._source)
         ((shape, dtype),) = self._results_of(node, f"{role} '{name}'")
-        return self._writer.argument(node.name, shape, dtype, name, role, self._source)
+        return self._writer.argument(node.name, shape, dtype, name, role, self._source, nonzeros)
 
     # Nodes
 
@@ -203,7 +239,8 @@ class _Importer:
         args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: self._values[n])
         results = self._results_of(node, f"'{op}' (node '{node.name}')")
         source = locations.of_node(node) or self._source
-        self._writer.place(node.name, "/".join(filter(None, [locations.module_path(node), node.name])), source)
+        label = "/".join(filter(None, [locations.module_path(node), node.name]))
+        self._writer.place(node.name, label, source)
         if op.startswith(_RANDOM) and self._random is None:
             raise self._refused(node, "draws random numbers, which an inference program does not; call model.eval() before compiling")
         context = Context(self._writer, op, node.name, source, results, _used_results(node), self._random)
@@ -221,6 +258,17 @@ class _Importer:
                 raise
             except WaferError as error:
                 raise self._refused(node, str(error)) from error
+            if self._is_new(node):
+                self._names[node.name] = label
+
+    def _is_new(self, node: torch.fx.Node) -> bool:
+        """Whether the node gives one tensor, and not one of its operands read in another way."""
+        value = self._values[node]
+        value = value[0] if isinstance(value, tuple) and value else value
+        if not isinstance(value, Tensor) or value.constant is not None:
+            return False
+        read = [self._values[operand] for operand in node.all_input_nodes]
+        return all(not isinstance(operand, Tensor) or operand.name != value.name for operand in read)
 
     def _item(self, node: torch.fx.Node) -> object:
         value = self._values[node.args[0]][node.args[1]]
@@ -262,8 +310,7 @@ class _Importer:
                 raise self._refused(node, f"has layout {tensor.layout}, expected a dense tensor", what)
             # What is never read, and what is folded, may have any type.
             if not types.is_supported(tensor.dtype) and self._is_computed(node):
-                known = ", ".join(str(dtype).removeprefix("torch.") for dtype in types.STORED)
-                raise self._refused(node, f"has elements of type {str(tensor.dtype).removeprefix('torch.')}, expected {known}; convert the model, e.g. with .float()", what)
+                raise self._refused(node, f"has elements of type {str(tensor.dtype).removeprefix('torch.')}, expected {types.names()}; convert the model, e.g. with .float()", what)
             results.append((tuple(tensor.shape), tensor.dtype))
         return tuple(results)
 
@@ -288,7 +335,7 @@ class _Importer:
 
     # Results
 
-    def _finish(self, wanted: Sequence[tuple[str, torch.fx.Node]]) -> str:
+    def _finish(self, wanted: Sequence[tuple[str, torch.fx.Node]], taps: Sequence[str]) -> str:
         taken = {info.name for info in self._inputs} | set(self._parameters)
         results = []
         for name, node in wanted:
@@ -300,6 +347,10 @@ class _Importer:
             taken.add(unique)
             results.append((unique, value))
             self._outputs.append(TensorInfo(unique, value.shape, value.dtype))
+        for node in self._graph.nodes:
+            if node.name in taps:
+                value = self._values[node]
+                results.append((f"tap.{node.name}", value[0] if isinstance(value, tuple) else value))
         if not results:
             raise CompileError(Diagnostic("error", "the model returns no tensor, expected at least one", self._source))
         return self._writer.finish(results, self._source)

@@ -29,16 +29,23 @@ class FunctionWriter:
         self._lines: list[str] = []
         self._arguments: list[str] = []
         self._scalars = 0
+        self._label = name
         self._location = "loc(unknown)"
         self._locations: dict[str, str] = {}
         self._constants: dict[int, tuple[Tensor, str]] = {}
+        self.macs: dict[str, int] = {}
 
     # Names and locations
 
     def place(self, hint: str, label: str, source: SourceLocation | None) -> None:
         """What follows computes `hint` and comes from `source`; reports call it `label`."""
         self._hint = hint
+        self._label = label
         self._location = self._location_of(label, source)
+
+    def count_macs(self, count: int) -> None:
+        """What is written now multiplies and adds `count` times, wherever it will run."""
+        self.macs[self._label] = self.macs.get(self._label, 0) + count
 
     def _location_of(self, label: str, source: SourceLocation | None) -> str:
         file = f"{json.dumps(source.file, ensure_ascii=False)}:{source.line}:{source.column}" if source else "unknown"
@@ -63,9 +70,11 @@ class FunctionWriter:
 
     # Arguments, results, the whole
 
-    def argument(self, hint: str, shape: tuple[int, ...], dtype: torch.dtype, graph_name: str, role: str, source: SourceLocation | None) -> Tensor:
+    def argument(self, hint: str, shape: tuple[int, ...], dtype: torch.dtype, graph_name: str, role: str, source: SourceLocation | None, nonzeros: int | None = None) -> Tensor:
+        """`nonzeros`: elements of a parameter that are not zero, when some are."""
         tensor = Tensor.of(self._fresh(hint), shape, dtype)
-        attributes = f"{{graph.name = {json.dumps(graph_name, ensure_ascii=False)}, graph.role = {json.dumps(role)}}}"
+        sparse = "" if nonzeros is None else f", graph.nonzeros = {nonzeros} : i64"
+        attributes = f"{{graph.name = {json.dumps(graph_name, ensure_ascii=False)}, graph.role = {json.dumps(role)}{sparse}}}"
         self._arguments.append(f"{tensor.name}: {tensor.type} {attributes} {self._location_of(graph_name, source)}")
         return tensor
 
@@ -234,6 +243,15 @@ class FunctionWriter:
                 value.dtype,
             )
         return value
+
+    def without_units(self, tensor: Tensor) -> Tensor:
+        """The same tensor, without dimensions of its SSA value that are always read at 0: kernels are recognised by maps whose results are loops."""
+        if None not in tensor.dims:
+            return tensor
+        tensor = self.read(tensor)
+        kept = [i for i, d in enumerate(tensor.dims) if d is not None]
+        value = self.reshape(Tensor.of(tensor.name, tensor.stored, tensor.dtype), tuple(tensor.stored[i] for i in kept))
+        return Tensor(value.name, value.stored, tensor.shape, tuple(tensor.dims[i] for i in kept), tensor.dtype, tensor.constant)
 
     def pad(self, tensor: Tensor, low: Sequence[int], high: Sequence[int], value: float | int, shape: tuple[int, ...]) -> Tensor:
         """`tensor`, which is plain, with `value` around it."""

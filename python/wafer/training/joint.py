@@ -21,7 +21,7 @@ from torch.utils import _pytree as pytree
 
 from wafer.errors import CompileError, Diagnostic, SourceLocation
 from wafer.frontends import locations
-from wafer.frontends.torch import ImportedModel, Placeholder, import_graph
+from wafer.frontends.torch import ImportedModel, Importer, Placeholder
 
 _KEPT_WHOLE = (torch.ops.aten.silu.default, torch.ops.aten.softplus.default, torch.ops.aten.hardswish.default)
 
@@ -172,7 +172,7 @@ def _import(
             continue
         if kind == InputKind.PARAMETER:
             name = parameters[int(target.rpartition(".")[2])]
-            placeholders[node.name] = Placeholder("parameter", name, exported.state_dict[target])
+            placeholders[node.name] = Placeholder("parameter", name, exported.state_dict[target], trained=True)
             continue
         data = exported.state_dict.get(target)
         data = exported.constants.get(target) if data is None else data
@@ -190,5 +190,5 @@ def _import(
     names_of_changed = [buffers[int(target.removeprefix("buffer"))] for target in changed]
     results += [(new_value_of(name), values[i]) for name, i in zip(names_of_changed, changed.values())]
     random = any(str(node.target).startswith(("aten.native_dropout", "aten.bernoulli")) for node in graph.graph.nodes)
-    imported = import_graph(graph.graph, placeholders, results, "gradients", source, random=random)
+    imported = Importer(graph.graph, "gradients", source).run(placeholders, results, random=random)
     return Gradients(imported, tuple(arguments), tuple(parameters), tuple(names_of_changed), spec)

@@ -1,5 +1,5 @@
 // RUN: wafer-opt %s -split-input-file -verify-diagnostics
-// What the verifiers check, in this order: grid and layout attributes, program_c1, tensor_c1, segment_c1 to segment_c5, call_c1, send_c1, send_c2, receive_c1,
+// What the verifiers check, in this order: grid and layout attributes, program_c1, tensor_c1, tensor_c2, segment_c1 to segment_c5, call_c1, send_c1, send_c2, receive_c1,
 // receive_c2, contract_c1 to contract_c5, scale_c1 to scale_c3, map_c1 to map_c3, reduce_c1.
 
 // expected-error @+1 {{found rows = 0, expected at least 1}}
@@ -342,6 +342,18 @@ stream.program @map_c2_yield machine "odd" {
 
 // -----
 
+stream.program @map_without_body machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf32>
+    // expected-error @+1 {{expects a non-empty block}}
+    %y = stream.map %x : (tensor<3x5xf32>) -> tensor<3x5xf32> {
+    }
+  }
+}
+
+// -----
+
 stream.program @map_c3 machine "odd" {
   stream.tensor @x <input> : tensor<3x5xf32>
   stream.segment {
@@ -392,4 +404,11 @@ stream.program @blocks_are_two_dimensional machine "odd" {
     // expected-error @+1 {{must be two-dimensional tensor of static shape, tokens x features}}
     %x = stream.send @x : tensor<15xf32>
   }
+}
+
+// -----
+
+stream.program @tensor_c2 machine "odd" {
+  // expected-error @+1 {{tensor_c2: found 7 nonzeros, expected 0 to 6}}
+  stream.tensor @w <weight> : tensor<2x3xf32> nonzeros 7
 }

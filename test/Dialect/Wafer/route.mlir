@@ -164,6 +164,31 @@ wafer.program @one_column machine "odd" {
 
 // -----
 
+// The second load has no chain: a route that nobody sends on would be refused when the program is loaded.
+// CHECK-LABEL: wafer.program @chain_in_first_load_only
+// CHECK-DAG: wafer.route @east_0 at
+// CHECK-DAG: wafer.route @east_1 at
+// CHECK-DAG: wafer.route @command load 1 at
+// CHECK-NOT: wafer.route @east_{{.}} load 1
+wafer.program @chain_in_first_load_only machine "odd" {
+  wafer.channel @command <column_multicast> weight
+  wafer.channel @east <chain_east>
+  wafer.image @core command @command {
+    wafer.descriptor @from_west <receive> f32 on @east extents [1, 1, 1, 2]
+    wafer.descriptor @to_east <send> f32 on @east extents [1, 1, 1, 2]
+  }
+  wafer.image @core_1 command @command load 1 {
+  }
+  wafer.entry @forward [] -> [] {
+    wafer.phase <x0 = 0, y0 = 0, columns = 3, rows = 2, groups = 1, token_block = 2, tokens = 4, micro_batches = 1> command @command {
+    }
+    wafer.phase <x0 = 0, y0 = 0, columns = 3, rows = 2, groups = 1, token_block = 2, tokens = 4, micro_batches = 1> command @command load 1 {
+    }
+  }
+}
+
+// -----
+
 // A program that runs in MemoryX alone has nothing to route.
 // CHECK-LABEL: wafer.program @no_phase
 // CHECK-NEXT: wafer.entry

@@ -34,10 +34,14 @@ def Stream_TensorOp : Stream_Op<"tensor", [Symbol, HasParent<"ProgramOp">]> {
   let summary = "a tensor that MemoryX holds";
   let description = [{
     `stream.tensor @fc1.weight <weight> : tensor<64x64xf32>`. Type and shape are those of the outside (safetensors, the caller's arrays).
-    (tensor_c1) The type is a ranked tensor with static shape and no encoding.
+    `nonzeros` says how many elements are not zero, when that is known.
+    (tensor_c1) The type is a ranked tensor with static shape and no encoding. (tensor_c2) There are no more nonzeros than elements.
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, Stream_RoleAttr:$role, TypeAttrOf<AnyRankedTensor>:$type);
-  let assemblyFormat = "$sym_name $role `:` $type attr-dict";
+  let arguments = (ins SymbolNameAttr:$sym_name, Stream_RoleAttr:$role, TypeAttrOf<AnyRankedTensor>:$type, OptionalAttr<I64Attr>:$nonzeros);
+  let assemblyFormat = "$sym_name $role `:` $type (`nonzeros` $nonzeros^)? attr-dict";
+  let builders = [OpBuilder<(ins "::mlir::StringAttr":$name, "RoleAttr":$role, "::mlir::TypeAttr":$type), [{
+    build($_builder, $_state, name, role, type, ::mlir::IntegerAttr());
+  }]>];
   let hasVerifier = 1;
 }
 
@@ -127,7 +131,7 @@ def Stream_ScaleOp : Stream_Kernel<"scale", [Pure]> {
   let hasVerifier = 1;
 }
 
-def Stream_MapOp : Stream_Kernel<"map", [Pure, SingleBlockImplicitTerminator<"YieldOp">, IsolatedFromAbove]> {
+def Stream_MapOp : Stream_Kernel<"map", [Pure, SingleBlock, IsolatedFromAbove]> {
   let summary = "pointwise work, local to each core";
   let description = [{
     ```mlir
@@ -154,7 +158,6 @@ def Stream_YieldOp : Stream_Op<"yield", [Pure, Terminator, HasParent<"MapOp">]> 
   let summary = "result of a map body";
   let arguments = (ins AnyType:$value);
   let assemblyFormat = "$value attr-dict `:` type($value)";
-  let builders = [OpBuilder<(ins), [{ llvm_unreachable("stream.yield needs a value"); }]>];
 }
 
 def Stream_ReduceOp : Stream_Kernel<"reduce", [Pure]> {

@@ -19,6 +19,9 @@ LogicalResult TensorOp::verify() {
   auto type = cast<RankedTensorType>(getType());
   if (!type.hasStaticShape() || type.getEncoding())
     return emitOpError() << "tensor_c1: found type " << type << ", expected a static shape without encoding";
+  // tensor_c2
+  if (getNonzeros() && (static_cast<int64_t>(*getNonzeros()) < 0 || static_cast<int64_t>(*getNonzeros()) > type.getNumElements()))
+    return emitOpError() << "tensor_c2: found " << static_cast<int64_t>(*getNonzeros()) << " nonzeros, expected 0 to " << type.getNumElements();
   return success();
 }
 

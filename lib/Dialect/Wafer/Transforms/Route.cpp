@@ -55,7 +55,7 @@ public:
   Router(ProgramOp program, int64_t load, GridAttr grid, const Machine &machine)
       : program_(program), load_(load), grid_(grid), machine_(machine), builder_(program.getContext()) {}
 
-  void run();
+  void run(const std::map<int64_t, llvm::StringSet<>> &usedBy);
   unsigned regions = 0, routes = 0;
 
 private:
@@ -346,24 +346,32 @@ void Router::renameUses() {
   });
 }
 
-void Router::run() {
-  llvm::StringSet<> here, elsewhere;
-  for (auto image : program_.getOps<ImageOp>()) {
-    llvm::StringSet<> &used = static_cast<int64_t>(image.getLoad()) == load_ ? here : elsewhere;
-    used.insert(image.getCommand());
-    for (auto descriptor : image.getOps<DescriptorOp>())
-      if (descriptor.getOn())
-        used.insert(*descriptor.getOn());
-  }
+void Router::run(const std::map<int64_t, llvm::StringSet<>> &usedBy) {
+  auto uses = [](const llvm::StringSet<> &names, ChannelOp channel) { return names.contains(channel.getSymName()); };
   builder_.setInsertionPointToEnd(&program_.getBody().front());
   for (auto channel : program_.getOps<ChannelOp>()) {
     channels_[channel.getSymName()] = channel;
-    if (here.contains(channel.getSymName()) || !elsewhere.contains(channel.getSymName()))
+    bool used = llvm::any_of(usedBy, [&](const auto &load) { return uses(load.second, channel); });
+    auto here = usedBy.find(load_);
+    if (!used || (here != usedBy.end() && uses(here->second, channel)))
       layRoutes(channel);
   }
   for (ImageOp image : images())
     makeRegions(image);
   renameUses();
+}
+
+/// The channels that the images of each load use. To be asked before descriptors name colors instead.
+std::map<int64_t, llvm::StringSet<>> channelsByLoad(ProgramOp program) {
+  std::map<int64_t, llvm::StringSet<>> usedBy;
+  for (auto image : program.getOps<ImageOp>()) {
+    llvm::StringSet<> &used = usedBy[image.getLoad()];
+    used.insert(image.getCommand());
+    for (auto descriptor : image.getOps<DescriptorOp>())
+      if (descriptor.getOn())
+        used.insert(*descriptor.getOn());
+  }
+  return usedBy;
 }
 
 /// Names of channels are channels: a program that was written by hand may name anything.
@@ -406,13 +414,14 @@ public:
         return signalPassFailure();
       }
     }
+    std::map<int64_t, llvm::StringSet<>> usedBy = channelsByLoad(program);
     OpBuilder builder(channels.front());
     for (ChannelOp channel : channels)
       for (int64_t which = 0; which < (alternates(channel.getKind()) ? 2 : 1); ++which)
         ColorOp::create(builder, channel.getLoc(), colorName(channel, which), IntegerAttr(), channel.getWeight());
     for (auto &[load, phase] : phaseOf) {
       Router router(program, load, phase.getGrid(), *machine);
-      router.run();
+      router.run(usedBy);
       regionsMade += router.regions;
       routesMade += router.routes;
     }

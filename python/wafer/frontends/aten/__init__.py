@@ -11,5 +11,7 @@ from wafer.frontends.aten import (  # noqa: F401
     pooling,
     reductions,
     scatter,
+    scatter_loops,
     shapes,
+    sorting,
 )

@@ -10,7 +10,7 @@ from wafer.frontends import types
 from wafer.frontends.aten import reductions
 from wafer.frontends.aten.indexing import fetched
 from wafer.frontends.aten.pooling import window_sizes
-from wafer.frontends.aten.scatter import scattered
+from wafer.frontends.aten.scatter_loops import scattered
 from wafer.frontends.aten.shapes import inserted, padded
 from wafer.frontends.body import Body, Scalar
 from wafer.frontends.context import Context

@@ -117,7 +117,8 @@ _function("aten.rsqrt.default", _math("rsqrt"))
 _function("aten.sin.default", _math("sin"))
 _function("aten.cos.default", _math("cos"))
 _function("aten.tan.default", _math("tan"))
-_function("aten.atan.default", _math("atan"))
+for _name in ("asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh"):
+    _function(f"aten.{_name}.default", _math(_name))
 _function("aten.tanh.default", _math("tanh"))
 _function("aten.erf.default", _math("erf"))
 _function("aten.sigmoid.default", sigmoid)
@@ -350,6 +351,8 @@ _logical("aten.logical_not.default", lambda b, x: b.logical_not(x))
 for _name, _op in (("and", "arith.andi"), ("or", "arith.ori"), ("xor", "arith.xori")):
     for _overload in ("Tensor", "Scalar"):
         _exact(f"aten.bitwise_{_name}.{_overload}", lambda b, x, y, op=_op: b.apply(op, x, y))
+_exact("aten.bitwise_left_shift.Tensor", lambda b, x, y: b.apply("arith.shli", x, y))
+_exact("aten.bitwise_right_shift.Tensor", lambda b, x, y: b.apply("arith.shrsi", x, y))
 _exact("aten.bitwise_not.default", lambda b, x: b.logical_not(x) if x.type == "i1" else b.apply("arith.xori", x, b.like(-1, x)))
 
 

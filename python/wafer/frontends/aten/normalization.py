@@ -97,8 +97,14 @@ def _per_channel(parameter: Tensor | None, rank: int) -> Tensor | None:
 def _batch_norm(
     ctx: Context, a: Tensor, weight: Tensor | None, bias: Tensor | None, average: Tensor, spread: Tensor, momentum: float, eps: float
 ) -> tuple[Tensor, None, None]:
-    centred = ctx.elementwise(lambda b, x, m: b.sub(x, m), a, _per_channel(average, a.rank), dtype=torch.float32)
-    return _scaled_channels(ctx, centred, spread, weight, bias, eps), None, None
+    # One factor and one term per channel, which can be streamed to the wafer; they are computed from parameters alone.
+    scale = _inverse_deviation(ctx, spread, eps)
+    if weight is not None:
+        scale = ctx.elementwise(lambda b, r, w: b.mul(r, w), scale, weight, dtype=torch.float32)
+    shift = ctx.elementwise(lambda b, m, s: b.neg(b.mul(m, s)), average, scale, dtype=torch.float32)
+    if bias is not None:
+        shift = ctx.elementwise(lambda b, x, y: b.add(x, y), shift, bias, dtype=torch.float32)
+    return _affine(ctx, a, _per_channel(scale, a.rank), _per_channel(shift, a.rank), ctx.dtype), None, None
 
 
 @lowering("aten._native_batch_norm_legit.no_stats")

@@ -1,4 +1,5 @@
-"""Operations that write elements at computed indices. They run in MemoryX, element after element in row-major order, so that sums have one order."""
+"""Operations that write elements at computed indices. Each element of the result looks through all that are written and takes those meant for it, in
+their order: the last one stays, sums are added one after another."""
 
 from __future__ import annotations
 
@@ -7,135 +8,145 @@ from collections.abc import Callable, Sequence
 import torch
 
 from wafer.frontends import types
+from wafer.frontends.aten.indexing import wrapped
+from wafer.frontends.aten.scatter_loops import scattered
 from wafer.frontends.body import Body, Scalar
-from wafer.frontends.context import Context
+from wafer.frontends.context import Context, Operand
 from wafer.frontends.registry import lowering
 from wafer.frontends.tensor import Tensor, broadcast_shapes
 
-# Indices into the tensor that is written, from the loops' indices and a function that reads a tensor at indices.
-Places = Callable[[Body, list[Scalar], Callable[[Tensor, list[Scalar]], Scalar]], list[Scalar]]
+Combine = Callable[[Body, Scalar, Scalar], Scalar]  # of what is there and what is written
 
 
-def scattered(ctx: Context, into: Tensor, updates: Tensor, places: Places, reads: Sequence[Tensor], add: bool) -> Tensor:
-    """`into`, where each element of `updates` is written or added at its place. `reads`: what `places` reads."""
-    if 0 in updates.shape or 0 in into.shape:
-        return into
-    updates = ctx.writer.plain(updates)
-    plain = {id(tensor): ctx.writer.plain(tensor) for tensor in reads}
-    wide = types.computed(types.widened(into.dtype))
-
-    def body(b: Body, loops: list[Scalar], current: str) -> str:
-        def extract(name: str, tensor: Tensor, indices: list[Scalar]) -> Scalar:
-            return b.emit(f"tensor.extract {name}[{', '.join(index.name for index in indices)}] : {tensor.type}", tensor.element)
-
-        def read(tensor: Tensor, indices: list[Scalar]) -> Scalar:
-            return extract(plain[id(tensor)].name, plain[id(tensor)], indices)
-
-        place = places(b, loops, read)
-        value = b.cast(extract(updates.name, updates, loops), wide)
-        if add:
-            value = b.add(b.cast(extract(current, into_plain, place), wide), value)
-        value = b.cast(value, into_plain.element)
-        return b.emit(f"tensor.insert {value.name} into {current}[{', '.join(index.name for index in place)}] : {into_plain.type}", into_plain.type).name
-
-    into_plain = ctx.writer.plain(into)
-    if not updates.shape:
-        # One element: a loop of one iteration.
-        updates = ctx.writer.reshape(updates, (1,))
-        inner = places
-        places = lambda b, loops, read: inner(b, [], read)  # noqa: E731
-        return ctx.writer.loop_nest(into_plain, (1,), body)
-    return ctx.writer.loop_nest(into_plain, updates.shape, body)
+def _replace(b: Body, old: Scalar, new: Scalar) -> Scalar:
+    return new
 
 
-def _wrapped(b: Body, index: Scalar, size: int) -> Scalar:
-    """An index as PyTorch means it: negative ones count from the end."""
-    end = b.add(index, b.like(size, index))
-    return b.cast(b.select(b.compare("lt", index, b.like(0, index)), end, index), "index")
+def _add(b: Body, old: Scalar, new: Scalar) -> Scalar:
+    return b.add(old, new)
 
 
-def _along(ctx: Context, a: Tensor, dim: int, index: Tensor, updates: Tensor, add: bool) -> Tensor:
-    dim %= max(a.rank, 1)
-
-    def places(b: Body, loops: list[Scalar], read) -> list[Scalar]:
-        chosen = b.cast(read(index, loops), "index")
-        return [chosen if d == dim else loop for d, loop in enumerate(loops)]
-
-    # Only the part of the updates that has an index counts.
-    updates = ctx.writer.extract_slice(updates, [0] * updates.rank, index.shape, [1] * updates.rank) if updates.shape != index.shape else updates
-    return scattered(ctx, a, updates, places, [index], add)
+_REDUCTIONS: dict[str, Combine] = {
+    "sum": _add,
+    "add": _add,
+    "prod": lambda b, old, new: b.mul(old, new),
+    "multiply": lambda b, old, new: b.mul(old, new),
+    "amax": lambda b, old, new: b.maximum(old, new),
+    "amin": lambda b, old, new: b.minimum(old, new),
+}
 
 
-@lowering("aten.scatter.value")
-def _scatter_value(ctx: Context, a: Tensor, dim: int, index: Tensor, value: float | int) -> Tensor:
-    if index.rank and index.shape[dim % index.rank] == 1:
-        # One place per line, as in the gradient of cross entropy: a comparison of each element with it, without loops.
-        dim %= index.rank
-        sizes = [index.shape[d] == a.shape[d] for d in range(a.rank) if d != dim]
-        if all(sizes):
-            loops = [f"d{d}" for d in range(a.rank)]
-
-            def body(b: Body, chosen: Scalar, x: Scalar) -> Scalar:
-                here = b.compare("eq", chosen, b.cast(b.index(dim), "i32"))
-                return b.select(here, b.const(value, a.element), x)
-
-            return ctx.writer.generic([(index.expanded(a.shape), loops), (a, loops)], "p" * a.rank, a.shape, a.dtype, body)
-    updates = Tensor.of_constant(torch.full(index.shape, value, dtype=a.dtype))
-    return _along(ctx, a, dim, index, updates, add=False)
+def _as_tensor(ctx: Context, value: Operand, dtype: torch.dtype) -> Tensor:
+    return ctx.converted(value, dtype) if isinstance(value, Tensor) else Tensor.of_constant(torch.tensor(value, dtype=dtype))
 
 
-@lowering("aten.scatter.src")
-def _scatter(ctx: Context, a: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
-    return _along(ctx, a, dim, index, source, add=False)
+def _is_at(b: Body, index: Scalar, size: int, loop: int) -> Scalar:
+    """Whether an index, negative ones counted from the end, is the iteration of a loop."""
+    wrapped = b.select(b.compare("lt", index, b.like(0, index)), b.add(index, b.like(size, index)), index)
+    return b.compare("eq", wrapped, b.cast(b.index(loop), "i32"))
 
 
-@lowering("aten.scatter_add.default")
-def _scatter_add(ctx: Context, a: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
-    return _along(ctx, a, dim, index, source, add=True)
+def _written(ctx: Context, a: Tensor, indices: dict[int, tuple[Tensor, Sequence[str]]], values: tuple[Tensor, Sequence[str]], loops: int, combine: Combine) -> Tensor:
+    """`a` with `values` combined in where all `indices`, by dimension of `a`, point; `loops` are added to those of the result and run over what is written."""
+    dims = list(indices)
+    # 16-bit sums are kept in f32 and rounded once.
+    wide = types.widened(a.dtype) if combine is not _replace else a.dtype
+    element = types.computed(wide)
+
+    def body(b: Body, *scalars: Scalar) -> Scalar:
+        *chosen, value, old = scalars
+        here = b.const(True, "i1")
+        for d, index in zip(dims, chosen):
+            here = b.apply("arith.andi", here, _is_at(b, index, a.shape[d], d))
+        old, value = (b.cast(b.cast(scalar, types.computed(a.dtype)), element) for scalar in (old, value))
+        return b.select(here, combine(b, old, value), old)
+
+    result = ctx.writer.generic(
+        [*indices.values(), values], "p" * a.rank + "r" * loops, a.shape, wide, body, init=ctx.converted(a, wide), results=[f"d{d}" for d in range(a.rank)]
+    )
+    return ctx.converted(result, a.dtype)
 
 
-@lowering("aten.index_add.default")
-def _index_add(ctx: Context, a: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
-    dim %= a.rank
-    if alpha != 1:
-        source = ctx.elementwise(lambda b, x: b.mul(x, b.like(alpha, x)), source)
-
-    def places(b: Body, loops: list[Scalar], read) -> list[Scalar]:
-        return [b.cast(read(index, [loop] if index.rank else []), "index") if d == dim else loop for d, loop in enumerate(loops)]
-
-    return scattered(ctx, a, source, places, [index], add=True)
+def _readable(ctx: Context, tensor: Tensor, needed: Sequence[int]) -> Tensor:
+    """The tensor with each of the `needed` dimensions in its map, so that loops over them have a size."""
+    return tensor if all(d in tensor.dims for d in needed) else ctx.writer.plain(tensor)
 
 
 @lowering("aten.index_put.default", "aten._unsafe_index_put.default")
 def _index_put(ctx: Context, a: Tensor, given: Sequence[Tensor | None], values: Tensor, accumulate: bool = False) -> Tensor:
-    """NumPy's rules, as for aten.index.Tensor."""
-    if any(index is not None and index.dtype == torch.bool for index in given):
-        raise ctx.unsupported("writes where a bool tensor is true; use torch.where")
     indexed = {d: index for d, index in enumerate(given) if index is not None}
+    if any(index.dtype == torch.bool for index in indexed.values()):
+        return _masked_put(ctx, a, indexed, values)
     common = broadcast_shapes(*(index.shape for index in indexed.values()))
     dims = sorted(indexed)
     adjacent = dims == list(range(dims[0], dims[-1] + 1))
-    first = dims[0] if adjacent else 0
-    others = [d for d in range(a.rank) if d not in indexed]
-    sizes = [a.shape[d] for d in others]
-    shape = tuple(sizes[:first]) + common + tuple(sizes[first:]) if adjacent else common + tuple(sizes)
+    written = [f"d{a.rank + i}" for i in range(len(common))]
+    kept = [d for d in range(a.rank) if d not in indexed]
+    front = [d for d in kept if d < dims[0]] if adjacent else []
+    loops = [f"d{d}" for d in front] + written + [f"d{d}" for d in kept if d not in front]
+    shape = tuple(a.shape[d] for d in front) + common + tuple(a.shape[d] for d in kept if d not in front)
+    if accumulate:
+        return _added(ctx, a, indexed, _as_tensor(ctx, values, a.dtype).expanded(shape), common, len(front))
+    values = _readable(ctx, _as_tensor(ctx, values, a.dtype).expanded(shape), range(len(front), len(front) + len(common)))
+    return _written(ctx, a, {d: (index.expanded(common), written) for d, index in indexed.items()}, (values, loops), len(common), _replace)
+
+
+def _added(ctx: Context, a: Tensor, indexed: dict[int, Tensor], values: Tensor, common: tuple[int, ...], first: int) -> Tensor:
+    """The gradient of reading by index, for example of an embedding; loops `first`, ... run over the indices."""
     spread = {d: index.expanded(common) for d, index in indexed.items()}
 
     def places(b: Body, loops: list[Scalar], read) -> list[Scalar]:
         chosen_at = loops[first : first + len(common)]
         rest = iter(loops[:first] + loops[first + len(common) :])
-        return [_wrapped(b, read(spread[d], chosen_at), a.shape[d]) if d in indexed else next(rest) for d in range(a.rank)]
+        return [wrapped(b, read(spread[d], chosen_at), a.shape[d]) if d in spread else next(rest) for d in range(a.rank)]
 
-    return scattered(ctx, a, values.expanded(shape), places, list(spread.values()), accumulate)
+    return scattered(ctx, a, values, places, list(spread.values()), add=True)
 
 
-@lowering("aten.diagonal_scatter.default")
-def _diagonal_scatter(ctx: Context, a: Tensor, part: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    dim1, dim2 = dim1 % a.rank, dim2 % a.rank
+def _masked_put(ctx: Context, a: Tensor, indexed: dict[int, Tensor], values: Tensor) -> Tensor:
+    """a[mask] = one value is a choice, element by element."""
+    (first, mask), *more = indexed.items()
+    if more or first or values.shape not in ((), (1,)):
+        raise ctx.unsupported("writes where a bool tensor says, expected one value and one mask over the first dimensions; use torch.where")
+    mask = mask.with_units(mask.shape + (1,) * (a.rank - mask.rank))
+    return ctx.elementwise(lambda b, here, new, old: b.select(here, b.cast(new, old.type), old), mask, values, a, compute="own")
 
-    def places(b: Body, loops: list[Scalar], read) -> list[Scalar]:
-        along = {dim: b.add(loops[-1], b.const(max(shift, 0), "index")) for dim, shift in ((dim1, -offset), (dim2, offset))}
-        rest = iter(loops[:-1])
-        return [along[d] if d in along else next(rest) for d in range(a.rank)]
 
-    return scattered(ctx, a, part, places, [], add=False)
+def _scattered(ctx: Context, a: Tensor, dim: int, index: Tensor, values: Operand, combine: Combine) -> Tensor:
+    """result[..., index[i], ...] = values[i] for each element i of `index`, whose other dimensions are no longer than those of `a`."""
+    if a.rank == 0:
+        return _written(ctx, a, {}, (_as_tensor(ctx, values, a.dtype).with_units(()), []), 0, combine)
+    dim %= a.rank
+    values = _as_tensor(ctx, values, a.dtype)
+    if values.rank == index.rank and values.shape != index.shape:
+        values = ctx.writer.extract_slice(values, [0] * index.rank, index.shape, [1] * index.rank)
+    part = tuple(a.shape[d] if d == dim else size for d, size in enumerate(index.shape))
+    target = a
+    if part != a.shape:
+        target = ctx.writer.extract_slice(ctx.writer.plain(a), [0] * a.rank, part, [1] * a.rank)
+    loops = [f"d{a.rank}" if d == dim else f"d{d}" for d in range(a.rank)]
+    index = _readable(ctx, index, [dim])
+    result = _written(ctx, target, {dim: (index, loops)}, (values.expanded(index.shape), loops), 1, combine)
+    if part == a.shape:
+        return result
+    whole, offsets = ctx.writer.plain(a), [0] * a.rank
+    return ctx.writer.emit(
+        f"tensor.insert_slice {result.name} into {whole.name}{offsets} {list(part)} {[1] * a.rank} : {result.type} into {whole.type}", a.shape, a.dtype
+    )
+
+
+@lowering("aten.scatter.src", "aten.scatter.value")
+def _scatter(ctx: Context, a: Tensor, dim: int, index: Tensor, values: Operand) -> Tensor:
+    return _scattered(ctx, a, dim, index, values, _replace)
+
+
+@lowering("aten.scatter_add.default")
+def _scatter_add(ctx: Context, a: Tensor, dim: int, index: Tensor, values: Tensor) -> Tensor:
+    return _scattered(ctx, a, dim, index, values, _add)
+
+
+@lowering("aten.scatter_reduce.two", "aten.scatter.reduce", "aten.scatter.value_reduce")
+def _scatter_reduce(ctx: Context, a: Tensor, dim: int, index: Tensor, values: Operand, reduce: str, *, include_self: bool = True) -> Tensor:
+    if reduce not in _REDUCTIONS or not include_self:
+        raise ctx.unsupported(f"has reduce='{reduce}' and include_self={include_self}, expected {', '.join(_REDUCTIONS)} with include_self=True")
+    return _scattered(ctx, a, dim, index, values, _REDUCTIONS[reduce])

@@ -27,6 +27,21 @@ def NormalizeContractions : Pass<"graph-normalize-contractions", "::mlir::func::
   let statistics = [Statistic<"normalized", "contractions rewritten", "Contractions rewritten">];
 }
 
+def SinkTransposes : Pass<"graph-sink-transposes", "::mlir::func::FuncOp"> {
+  let summary = "Do elementwise work before transposes instead of after them";
+  let description = [{
+    A contraction on the wafer gives tokens x features; when the model wants another order, such as channels first, a transpose follows, which MemoryX does. Elementwise operations after the transpose (bias, normalisation, activation)
+    are moved before it, where they run on the wafer without leaving it: every operand of full shape must be transposed in the same way; vectors and scalars are read in the new order. Two transposes become one or none, and an
+    operation that only gathers reads through a transpose. Numbers do not change.
+
+    Before:   %t = linalg.transpose %conv [0, 3, 1, 2]   %r = relu(%t + %bias[c])
+    After:    %r = relu(%conv + %bias[c])   %t = linalg.transpose %r [0, 3, 1, 2]
+
+    Example: test/Dialect/Graph/sink-transposes.mlir
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
+}
+
 def FormLayers : Pass<"graph-form-layers", "::mlir::func::FuncOp"> {
   let summary = "Group a function's operations into layers";
   let description = [{

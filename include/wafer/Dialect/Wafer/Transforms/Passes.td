@@ -5,6 +5,21 @@
 
 include "mlir/Pass/PassBase.td"
 
+def MergeLoads : Pass<"wafer-merge-loads", "::wafer::wfr::ProgramOp"> {
+  let summary = "Give phases whose code is the same one load";
+  let description = [{
+    Layers that repeat have the same code, whatever weights they stream; only MemoryX's schedule tells them apart. Phases whose images differ in names and source lines alone, on grids of one shape, get one load: the first
+    image stays, steps name its tasks, the others are erased. So neither the executable nor its verification grows with the number of equal layers. Requires one image per load and no routes yet; other programs are left alone.
+    Source lines of the merged code are those of the first layer.
+
+    Before:   wafer.image @core { fc1 }  wafer.image @core_1 load 1 { fc2, the same }  wafer.phase ... load 0  wafer.phase ... load 1
+    After:    wafer.image @core { fc1 }  wafer.phase ... load 0  wafer.phase ... load 0
+
+    Example: test/Dialect/Wafer/merge-loads.mlir
+  }];
+  let statistics = [Statistic<"loadsMerged", "loads merged", "Loads that an earlier one stands for">];
+}
+
 def PlaceWafer : Pass<"wafer-place", "::wafer::wfr::ProgramOp"> {
   let summary = "Give the program's grid a place on the machine";
   let description = [{

@@ -20,9 +20,11 @@ def _one(function, *tensors):
     return function, tensors or (X,)
 
 
-UNARY = {name: _one(getattr(torch, name)) for name in "abs atan cos erf exp exp2 expm1 neg relu sigmoid sin square tan tanh".split()}
+UNARY = {name: _one(getattr(torch, name)) for name in "abs asinh atan cos cosh erf exp exp2 expm1 neg relu sigmoid sin sinh square tan tanh".split()}
 UNARY |= {name: _one(getattr(torch, name), POSITIVE) for name in "log log10 log1p log2 reciprocal rsqrt sqrt".split()}
+UNARY |= {name: _one(getattr(torch, name), X.tanh() * 0.9) for name in "acos asin atanh".split()}
 UNARY |= {
+    "acosh": _one(torch.acosh, POSITIVE + 1),
     "clamp": _one(lambda x: x.clamp(-0.5, 0.7)),
     "clamp.Tensor": _one(lambda x: torch.clamp(x, min=Y - 1)),
     "elu": _one(F.elu),
@@ -142,6 +144,9 @@ SHAPES = {
     "scatter.src": _one(lambda x, y: x.scatter(1, Y.argsort(1), y), X, Y),
     "scatter.value": _one(lambda x: x.scatter(1, COLUMNS, 2.0)),
     "scatter_add": _one(lambda x, y: x.scatter_add(1, COLUMNS, y), X, Y),
+    "scatter_reduce": _one(lambda x, y: x.scatter_reduce(1, COLUMNS, y, "sum"), X, Y),
+    "sort": _one(lambda x: x.sort(1).values),
+    "topk": _one(lambda x: x.topk(3, 1).values),
     "index_add": _one(lambda x, y: x.index_add(1, IDS[0], y[:, :3], alpha=0.5), X, Y),
     "index_put": _one(lambda x, y: x.index_put((IDS[0] % 3, IDS[1]), y[0, :3], accumulate=True), X, Y),
 }
@@ -161,7 +166,7 @@ CASES = {"unary": UNARY, "binary": BINARY, "products": PRODUCTS, "reductions": R
 
 # Derivative zero or none: comparisons, whole numbers, places.
 NOT_DIFFERENTIABLE = set(
-    "all any argmax argmin bitwise_and bitwise_not bitwise_or bitwise_xor ceil eq floor floor_divide ge gt isfinite isinf isnan le logical_and logical_not logical_or "
+    "all any argmax argmin bitwise_and bitwise_left_shift bitwise_right_shift bitwise_not bitwise_or bitwise_xor ceil eq floor floor_divide ge gt isfinite isinf isnan le logical_and logical_not logical_or "
     "logical_xor lt ne one_hot round sign trunc bernoulli copy".split()
 )
 # Other forms of an operation that has a case: what export, decomposition or autograd makes of it, or makes it of.

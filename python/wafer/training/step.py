@@ -72,9 +72,9 @@ def train_step(
         raise CompileError(f"found reduction '{reduction}', expected 'mean' or 'sum'")
     if not isinstance(optimizer, Rule):
         raise CompileError(f"found an optimizer of type {type(optimizer).__name__}, expected a rule such as wafer.optim.AdamW(lr=3e-4)")
-    for name, parameter in model.named_parameters():
-        if parameter.dtype != torch.float32:
-            raise CompileError(f"parameter '{name}' is {str(parameter.dtype).removeprefix('torch.')}, expected float32; use model.float(), and precision= for the wafer")
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            raise CompileError(f"'{name}' is {str(tensor.dtype).removeprefix('torch.')}, expected float32; use model.float(), and precision= for the wafer")
     batch = _batch_of(example)
     shards = default_shards(batch) if shards is None else shards
     if shards < 1 or batch % shards:
@@ -186,7 +186,8 @@ class TrainStep:
         for name in self._gradients.buffers:
             found, old = sums[new_value_of(name)], buffers[name]
             # Statistics of shards are averaged; all shards count alike.
-            buffers[name] = (found / numpy.float32(self._shards)).reshape(old.shape) if old.dtype == numpy.float32 else (found // self._shards).astype(old.dtype).reshape(old.shape)
+            mean = found / numpy.float32(self._shards) if old.dtype == numpy.float32 else found // self._shards
+            buffers[name] = numpy.asarray(mean, dtype=old.dtype).reshape(old.shape)
         return dataclasses.replace(
             state, parameters={**state.parameters, **parameters}, optimizer=optimizer, buffers=buffers, updates=state.updates + 1, calls=state.calls + 1
         )

@@ -2,7 +2,7 @@
 """Train a character-level GPT on the emulated wafer and print its loss beside PyTorch's from the same start.
 
     PYTHONPATH=build/python python examples/train_gpt.py [--layers 2] [--width 64] [--heads 4] [--context 32] [--batch 8] [--steps 50]
-                                                         [--machine small] [--precision f32|f16|bf16] [--systems 1]
+                                                         [--machine small] [--precision f32|f16|bf16] [--systems 1] [--threads 1]
 
 The text is the reference manual that Python carries for help("topics"), 465 kB of English. `--layers 4 --width 144 --heads 4 --context 64` makes a
 model of a million parameters.
@@ -59,7 +59,7 @@ def loss_of(logits, target):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Train a character-level GPT on the emulated wafer.")
-    for name, default in (("layers", 2), ("width", 64), ("heads", 4), ("context", 32), ("batch", 8), ("steps", 50), ("systems", 1)):
+    for name, default in (("layers", 2), ("width", 64), ("heads", 4), ("context", 32), ("batch", 8), ("steps", 50), ("systems", 1), ("threads", 1)):
         parser.add_argument(f"--{name}", type=int, default=default, help="(default: %(default)s)")
     parser.add_argument("--shards", type=int, default=None, help="parts that a batch is cut into (default: the largest divisor that is at most 8)")
     parser.add_argument("--machine", default="small", help="a preset or the path of a machine description (default: %(default)s)")
@@ -85,7 +85,7 @@ def main() -> int:
     start = time.perf_counter()
     step = wafer.train_step(
         model(), loss_of, wafer.optim.AdamW(lr=arguments.lr), batch(0),
-        machine=arguments.machine, precision=arguments.precision, systems=arguments.systems, shards=arguments.shards,
+        machine=arguments.machine, precision=arguments.precision, systems=arguments.systems, shards=arguments.shards, threads=arguments.threads,
     )  # fmt: skip
     on_wafer = sum(op.placement == "wafer" for op in step.program.ops)
     print(f"{sum(p.numel() for p in reference.parameters())} parameters, {len(text)} characters of {len(alphabet)} kinds")

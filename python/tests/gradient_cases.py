@@ -74,10 +74,13 @@ PRODUCTS = {
     "addmm": _one(lambda c, a, b: torch.addmm(c, a, b, beta=0.5, alpha=2), random(5), random(3, 7), random(7, 5)),
     "baddbmm": _one(torch.baddbmm, random(2, 3, 5), random(2, 3, 7), random(2, 7, 5)),
     "matmul": _one(torch.matmul, random(2, 1, 3, 7), random(4, 7, 5)),
-    "scaled_dot_product_attention": _one(lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True), *(random(2, 3, 5, 4, seed=s) for s in range(3))),
-    "scaled_dot_product_attention.gqa": _one(
-        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True), random(1, 4, 5, 4), random(1, 2, 5, 4), random(1, 2, 5, 4, seed=1)
+    "scaled_dot_product_attention": _one(
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True), *(random(2, 3, 5, 4, seed=s) for s in range(3))
     ),
+    "scaled_dot_product_attention.gqa": _one(
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True),
+        random(1, 4, 5, 4), random(1, 2, 5, 4), random(1, 2, 5, 4, seed=1),
+    ),  # fmt: skip
 }
 
 REDUCTIONS = {
@@ -166,13 +169,18 @@ CASES = {"unary": UNARY, "binary": BINARY, "products": PRODUCTS, "reductions": R
 
 # Derivative zero or none: comparisons, whole numbers, places.
 NOT_DIFFERENTIABLE = set(
-    "all any argmax argmin bitwise_and bitwise_left_shift bitwise_right_shift bitwise_not bitwise_or bitwise_xor ceil eq floor floor_divide ge gt isfinite isinf isnan le logical_and logical_not logical_or "
-    "logical_xor lt ne one_hot round sign trunc bernoulli copy".split()
+    (
+        "all any argmax argmin bitwise_and bitwise_left_shift bitwise_right_shift bitwise_not bitwise_or bitwise_xor ceil eq floor floor_divide ge gt "
+        "isfinite isinf isnan le logical_and logical_not logical_or logical_xor lt ne one_hot round sign trunc bernoulli copy"
+    ).split()
 )
 # Other forms of an operation that has a case: what export, decomposition or autograd makes of it, or makes it of.
 SAME_AS_ANOTHER = set(
-    "_adaptive_avg_pool2d_backward _safe_softmax _unsafe_index _unsafe_index_put _unsafe_view alias avg_pool2d_backward contiguous convolution_backward detach diagonal_copy diagonal_scatter "
-    "lift_fresh_copy log_softmax max_pool2d_with_indices_backward softmax to native_dropout".split()
+    (
+        "_adaptive_avg_pool2d_backward _safe_softmax _unsafe_index _unsafe_index_put _unsafe_view alias avg_pool2d_backward contiguous "
+        "convolution_backward detach diagonal_copy diagonal_scatter lift_fresh_copy log_softmax max_pool2d_with_indices_backward softmax to "
+        "native_dropout"
+    ).split()
 )
 # Forward only: the backward pass of three-dimensional pooling has no lowering.
 NO_GRADIENT_YET = {"avg_pool3d", "max_pool3d_with_indices"}

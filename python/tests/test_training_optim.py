@@ -12,7 +12,10 @@ from wafer.training.update import Updater
 SHAPES = {"weight": (3, 5), "bias": (7,), "long": (1031,)}
 RULES = {
     "sgd": (optim.SGD(lr=0.1), lambda p: torch.optim.SGD(p, lr=0.1)),
-    "momentum": (optim.SGD(lr=0.1, momentum=0.9, dampening=0.1, weight_decay=0.01), lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, dampening=0.1, weight_decay=0.01)),
+    "momentum": (
+        optim.SGD(lr=0.1, momentum=0.9, dampening=0.1, weight_decay=0.01),
+        lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, dampening=0.1, weight_decay=0.01),
+    ),
     "nesterov": (optim.SGD(lr=0.1, momentum=0.9, nesterov=True), lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True)),
     "adam": (optim.Adam(lr=0.01), lambda p: torch.optim.Adam(p, lr=0.01)),
     "adam_decay": (optim.Adam(lr=0.01, weight_decay=0.1, beta1=0.8), lambda p: torch.optim.Adam(p, lr=0.01, weight_decay=0.1, betas=(0.8, 0.999))),

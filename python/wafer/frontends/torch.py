@@ -193,7 +193,9 @@ class Importer:
         self._names: dict[str, str] = {}
         self._random: RandomNumbers | None = None
 
-    def run(self, placeholders: Mapping[str, Placeholder], results: Sequence[tuple[str, torch.fx.Node]], taps: Sequence[str] = (), *, random: bool = False) -> ImportedModel:
+    def run(
+        self, placeholders: Mapping[str, Placeholder], results: Sequence[tuple[str, torch.fx.Node]], taps: Sequence[str] = (), *, random: bool = False
+    ) -> ImportedModel:
         """`placeholders`: by the name of their node. `random`: the function takes an input "seed", two i32, and draws its random numbers from it."""
         for node in self._graph.find_nodes(op="placeholder"):
             if node.name in placeholders:

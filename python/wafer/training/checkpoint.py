@@ -60,7 +60,10 @@ def write(directory: Path, model: Arrays, optimizer: Arrays, description: Mappin
 
 
 def read(directory: Path) -> tuple[dict[str, numpy.ndarray], dict[str, numpy.ndarray], dict]:
-    """Model, optimizer and description of the newest good checkpoint; a damaged one is passed over with a warning. Raises RuntimeError if there is none."""
+    """Model, optimizer and description of the newest good checkpoint; a damaged one is passed over with a warning.
+
+    Raises: RuntimeError if there is none.
+    """
     directory = pathlib.Path(directory)
     problems = []
     for folder in reversed(_checkpoints(directory)):
@@ -72,7 +75,8 @@ def read(directory: Path) -> tuple[dict[str, numpy.ndarray], dict[str, numpy.nda
         for problem in problems:
             warnings.warn(f"passed over a damaged checkpoint in {directory}: {problem}", RuntimeWarning, stacklevel=3)
         return found
-    raise RuntimeError(f"found no good checkpoint in {directory}, expected a folder {_PREFIX}NUMBER that step.save made{': ' + '; '.join(problems) if problems else ''}")
+    found = ": " + "; ".join(problems) if problems else ""
+    raise RuntimeError(f"found no good checkpoint in {directory}, expected a folder {_PREFIX}NUMBER that step.save made{found}")
 
 
 def _read(folder: pathlib.Path) -> tuple[dict[str, numpy.ndarray], dict[str, numpy.ndarray], dict]:
@@ -82,9 +86,9 @@ def _read(folder: pathlib.Path) -> tuple[dict[str, numpy.ndarray], dict[str, num
     for file in _FILES:
         if _checksum(folder / file) != description["sha256"][file]:
             raise ValueError(f"{file} has another SHA-256 than {_DESCRIPTION} says")
+    model, optimizer = (_native.module().read_safetensors(os.fspath(folder / file)) for file in _FILES)
     # Copied, since the files may go before the arrays do.
-    model, optimizer = ({name: arrays.array_of(pair).copy() for name, pair in _native.module().read_safetensors(os.fspath(folder / file)).items()} for file in _FILES)
-    return model, optimizer, description
+    return *({name: arrays.array_of(pair).copy() for name, pair in tensors.items()} for tensors in (model, optimizer)), description
 
 
 def _checkpoints(directory: pathlib.Path) -> list[pathlib.Path]:

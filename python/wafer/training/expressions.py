@@ -187,9 +187,10 @@ class _Emitter:
         self._writer = FunctionWriter("update")
         self._dtype = torch.float32
         read = set(trace.read)
-        self._tensors = {
-            id(symbol): self._writer.argument(name, (count,), torch.float32, name, "parameter", None) for name, symbol in zip(trace.names, trace.elements) if name in read
-        }
+        self._tensors = {}
+        for name, symbol in zip(trace.names, trace.elements):
+            if name in read:
+                self._tensors[id(symbol)] = self._writer.argument(name, (count,), torch.float32, name, "parameter", None)
         self._numbers = self._writer.argument("numbers", (max(len(trace.numbers), 1),), torch.float32, "numbers", "parameter", None)
 
     def run(self, names: Sequence[str]) -> str:

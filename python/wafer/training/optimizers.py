@@ -42,7 +42,10 @@ def AdamW(parameter, gradient, exp_avg=0.0, exp_avg_sq=0.0, *, lr=1e-3, beta1=0.
 
 
 @rule
-def RMSprop(parameter, gradient, square_avg=0.0, momentum_buffer=0.0, grad_avg=0.0, *, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False):
+def RMSprop(
+    parameter, gradient, square_avg=0.0, momentum_buffer=0.0, grad_avg=0.0,
+    *, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False,
+):  # fmt: skip
     """Hinton's lecture 6e; centered: Graves, 2013."""
     if weight_decay:
         gradient = gradient + weight_decay * parameter

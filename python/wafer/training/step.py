@@ -145,9 +145,11 @@ class TrainStep:
         Raises: RuntimeError for a batch of another shape than the example's, for instance the last one of a data set; TrapError. Nothing changes then.
         """
         if _batch_of(batch) != self._batch:
-            raise RuntimeError(f"found a batch of {_batch_of(batch)}, expected {self._batch} as in the example; drop or fill up the last batch of a data set (drop_last=True)")
-        if pytree.tree_structure(tuple(batch)) != self._gradients.spec:
-            raise RuntimeError(f"found a batch of the form {pytree.tree_structure(tuple(batch))}, expected {self._gradients.spec} as in the example")
+            hint = "drop or fill up the last batch of a data set (drop_last=True)"
+            raise RuntimeError(f"found a batch of {_batch_of(batch)}, expected {self._batch} as in the example; {hint}")
+        form = pytree.tree_structure(tuple(batch))
+        if form != self._gradients.spec:
+            raise RuntimeError(f"found a batch of the form {form}, expected {self._gradients.spec} as in the example")
         state = self._state
         weights = {name: ("f32", array) for name, array in {**state.parameters, **state.buffers}.items() if array.dtype == numpy.float32}
         sums = self._systems.sum(lambda shard, system: self._compute(state, weights, batch, shard, system))
@@ -220,7 +222,8 @@ class TrainStep:
         for name, initial in self._initial.items():
             found = model.get(name)
             if found is None or found.shape != tuple(initial.shape):
-                raise RuntimeError(f"the checkpoint has {'no tensor' if found is None else f'shape {list(found.shape)} for'} '{name}', expected shape {list(initial.shape)}")
+                what = "no tensor" if found is None else f"shape {list(found.shape)} for"
+                raise RuntimeError(f"the checkpoint has {what} '{name}', expected shape {list(initial.shape)}")
         state: dict[str, dict[str, numpy.ndarray]] = {}
         for key, array in optimizer.items():
             name, _, own = key.rpartition("/")
@@ -251,8 +254,10 @@ def _batch_of(example: Sequence[object]) -> int:
     if not isinstance(example, (tuple, list)) or len(example) < 2:
         raise RuntimeError("found no pair of inputs and target, expected (x, target)")
     sizes = {leaf.shape[0] for leaf in pytree.tree_leaves(tuple(example)) if isinstance(leaf, torch.Tensor) and leaf.dim()}
-    if len(sizes) != 1:
-        raise RuntimeError(f"found tensors with first dimensions {sorted(sizes)}, expected one size, that of the batch" if sizes else "found no tensor in the batch, expected PyTorch tensors")
+    if not sizes:
+        raise RuntimeError("found no tensor in the batch, expected PyTorch tensors")
+    if len(sizes) > 1:
+        raise RuntimeError(f"found tensors with first dimensions {sorted(sizes)}, expected one size, that of the batch")
     return sizes.pop()
 
 

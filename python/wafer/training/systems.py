@@ -66,7 +66,8 @@ class LocalSystems:
 
     def __init__(self, systems: int, shards: int):
         if not 1 <= systems <= shards:
-            raise RuntimeError(f"found systems={systems} for {shards} shards of a batch, expected from 1 to {shards}; give shards=... that is larger and divides the batch")
+            hint = "give shards=... that is larger and divides the batch"
+            raise RuntimeError(f"found systems={systems} for {shards} shards of a batch, expected from 1 to {shards}; {hint}")
         self._systems, self._shards = systems, shards
         self._threads = concurrent.futures.ThreadPoolExecutor(systems, "wafer-system") if systems > 1 else None
 

@@ -12,6 +12,8 @@ from wafer.arrays import Pair
 from wafer.training.programs import Sessions
 from wafer.training.rules import Rule
 
+Arrays = Mapping[str, numpy.ndarray]
+
 _ROW = 1024  # squares that are added in f32; sums of rows are added in double precision
 
 
@@ -25,7 +27,7 @@ class Updater:
         self._squares: dict[int, Sessions] = {}
 
     def apply(
-        self, parameters: Mapping[str, numpy.ndarray], gradients: Mapping[str, numpy.ndarray], state: Mapping[str, Mapping[str, numpy.ndarray]], step: int, scale: float
+        self, parameters: Arrays, gradients: Arrays, state: Mapping[str, Arrays], step: int, scale: float
     ) -> tuple[dict[str, numpy.ndarray], dict[str, dict[str, numpy.ndarray]]]:
         """New parameters and new state; what was given stays as it is. Gradients are multiplied by `scale` first. Steps count from 0."""
         trace = self.rule.trace(step, scale)
@@ -50,7 +52,7 @@ class Updater:
             new_state[name] = own_state | {result.removeprefix("new "): array for result, array in changed.items()}
         return new_parameters, new_state
 
-    def norm(self, gradients: Mapping[str, numpy.ndarray]) -> float:
+    def norm(self, gradients: Arrays) -> float:
         """Of all gradients as one vector; infinite or NaN if one of them is."""
         sums = []
         for gradient in gradients.values():

@@ -3,6 +3,7 @@
 from wafer.frontends.aten import (  # noqa: F401
     attention,
     backward,
+    choices,
     contractions,
     convolution,
     elementwise,

@@ -32,7 +32,9 @@ def _spread(ctx: Context, a: Tensor, stride: Sequence[int]) -> Tensor:
     return a
 
 
-def _against_window(ctx: Context, gradient: Tensor, sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]) -> Tensor:
+def _against_window(
+    ctx: Context, gradient: Tensor, sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]
+) -> Tensor:
     """The gradient laid out so that pixel i got a share from element i + (kernel - 1 - k) * dilation for each k of the window."""
     gradient = _spread(ctx, gradient, stride)
     lead = gradient.rank - len(kernel)
@@ -134,7 +136,9 @@ def _max_pool2d_backward(ctx: Context, gradient: Tensor, a: Tensor, kernel, stri
     return ctx.writer.reshape(scattered(ctx, zeros, ctx.writer.reshape(gradient, flat_shape), places, [places_of], add=True), a.shape)
 
 
-def _avg_pool_backward(ctx: Context, gradient: Tensor, a: Tensor, kernel, stride, padding, ceil_mode: bool, count_include_pad: bool, divisor: int | None) -> Tensor:
+def _avg_pool_backward(
+    ctx: Context, gradient: Tensor, a: Tensor, kernel, stride, padding, ceil_mode: bool, count_include_pad: bool, divisor: int | None
+) -> Tensor:
     spatial = len(kernel)
     numbers = window_sizes(ctx, a.shape[-spatial:], gradient.shape[-spatial:], kernel, stride, padding, ceil_mode, count_include_pad, divisor)
     gradient = ctx.elementwise(lambda b, x, n: b.div(x, n), gradient, numbers, dtype=gradient.dtype)
@@ -152,7 +156,9 @@ def _avg_pool_backward(ctx: Context, gradient: Tensor, a: Tensor, kernel, stride
 
 
 @lowering("aten.avg_pool2d_backward.default")
-def _avg_pool2d_backward(ctx: Context, gradient: Tensor, a: Tensor, kernel, stride, padding, ceil_mode: bool, count_include_pad: bool, divisor: int | None) -> Tensor:
+def _avg_pool2d_backward(
+    ctx: Context, gradient: Tensor, a: Tensor, kernel, stride, padding, ceil_mode: bool, count_include_pad: bool, divisor: int | None
+) -> Tensor:
     kernel, padding = _per_dimension(kernel, 2), _per_dimension(padding, 2)
     return _avg_pool_backward(ctx, gradient, a, kernel, _per_dimension(stride, 2) if stride else kernel, padding, ceil_mode, count_include_pad, divisor)
 

@@ -50,7 +50,9 @@ def _list(values: Sequence[int] | int, count: int) -> list[int]:
     return values * count if len(values) == 1 else values
 
 
-def _places_of_maxima(ctx: Context, a: Tensor, best: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]) -> Tensor:
+def _places_of_maxima(
+    ctx: Context, a: Tensor, best: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]
+) -> Tensor:
     """For each window the first element that is its maximum, or NaN: its number among the elements of the spatial dimensions."""
     spatial = len(kernel)
     lead = a.rank - spatial
@@ -82,7 +84,9 @@ def _places_of_maxima(ctx: Context, a: Tensor, best: Tensor, kernel: Sequence[in
     return ctx.writer.generic(inputs, "p" * a.rank + "r" * spatial, best.shape, torch.int64, body, init=types.INT32_MAX)
 
 
-def _max_pool(ctx: Context, spatial: int, a: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]) -> tuple[Tensor, Tensor | None]:
+def _max_pool(
+    ctx: Context, spatial: int, a: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]
+) -> tuple[Tensor, Tensor | None]:
     kernel, padding, dilation = (_list(values, spatial) for values in (kernel, padding, dilation))
     stride = _list(stride, spatial) if stride else kernel
     best = _pooled(ctx, a, kernel, stride, padding, dilation, reductions.lowest(a.dtype), lambda b, x, total: b.maximum(x, total), a.dtype)

@@ -18,7 +18,7 @@ RULES = {
     ),
     "nesterov": (optim.SGD(lr=0.1, momentum=0.9, nesterov=True), lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True)),
     "adam": (optim.Adam(lr=0.01), lambda p: torch.optim.Adam(p, lr=0.01)),
-    "adam_decay": (optim.Adam(lr=0.01, weight_decay=0.1, beta1=0.8), lambda p: torch.optim.Adam(p, lr=0.01, weight_decay=0.1, betas=(0.8, 0.999))),
+    "adam_decay": (optim.Adam(lr=0.01, weight_decay=0.1, beta1=0.8, eps=0.1), lambda p: torch.optim.Adam(p, lr=0.01, weight_decay=0.1, betas=(0.8, 0.999), eps=0.1)),
     "adamw": (optim.AdamW(lr=0.01, weight_decay=0.1), lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1)),
     "rmsprop": (optim.RMSprop(), torch.optim.RMSprop),
     "rmsprop_centered": (optim.RMSprop(momentum=0.9, centered=True), lambda p: torch.optim.RMSprop(p, momentum=0.9, centered=True)),

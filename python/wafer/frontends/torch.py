@@ -18,6 +18,7 @@ from torch.utils import _pytree as pytree
 from wafer.errors import CompileError, Diagnostic, SourceLocation, UnsupportedOpError, WaferError
 from wafer.frontends import aten, locations, registry, types  # noqa: F401 - aten registers the lowerings
 from wafer.frontends.context import Context
+from wafer.frontends.random import RandomNumbers
 from wafer.frontends.tensor import Tensor
 from wafer.frontends.writer import FunctionWriter
 
@@ -57,6 +58,15 @@ class TensorInfo:
     name: str
     shape: tuple[int, ...]
     dtype: torch.dtype
+
+
+@dataclasses.dataclass(frozen=True)
+class Placeholder:
+    """What a placeholder of a graph stands for: an "input" or "parameter" of the function, called `name`, or a "constant" of this value."""
+
+    role: str
+    name: str = ""
+    value: object = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +111,19 @@ def exported_model(
     return exported, source or caller
 
 
+def import_graph(
+    graph: torch.fx.Graph, placeholders: Mapping[str, Placeholder], results: Sequence[tuple[str, torch.fx.Node]], name: str, source: SourceLocation | None, *, random: bool = False
+) -> ImportedModel:
+    """Write a graph of ATen operations as an MLIR function called `name`.
+
+    Args:    placeholders: by the name of their node. results: the nodes that the function returns, and their names.
+             source: what diagnostics name for nodes without a place of their own. random: the function takes an input "seed", two i32, and draws
+             its random numbers from it.
+    Raises:  UnsupportedOpError, CompileError.
+    """
+    return _NamedGraphImporter(graph, placeholders, results, name, source, random).run()
+
+
 def _export(model: torch.nn.Module, args: Sequence[object], kwargs: Mapping[str, object], caller: SourceLocation | None) -> torch.export.ExportedProgram:
     if not isinstance(model, torch.nn.Module):
         raise CompileError(f"found a model of type {type(model).__name__}, expected a torch.nn.Module, an ExportedProgram or MLIR text")
@@ -122,11 +145,13 @@ def nonzeros(data: torch.Tensor) -> int | None:
     return count if count < data.numel() else None
 
 
-class Importer:
-    """Walks the graph of `exported_model`. `taps` are nodes whose values become results too, each called by its node."""
+class GraphImporter:
+    """Walks a graph of ATen operations. What its placeholders stand for and what it returns, subclasses say. `taps` are nodes whose values become results too,
+    each called by its node."""
 
-    def __init__(self, exported: torch.export.ExportedProgram, name: str, source: SourceLocation | None, taps: Sequence[str] = ()):
-        self._exported = exported
+    def __init__(self, graph: torch.fx.Graph, name: str, source: SourceLocation | None, taps: Sequence[str] = ()):
+        self._graph = graph
+        self._exported: torch.export.ExportedProgram | None = None
         self._taps = taps
         self._source = source
         self._writer = FunctionWriter(name)
@@ -135,10 +160,17 @@ class Importer:
         self._outputs: list[TensorInfo] = []
         self._parameters: dict[str, torch.Tensor] = {}
         self._names: dict[str, str] = {}
+        self._random: RandomNumbers | None = None
+
+    def _add_placeholders(self) -> None:
+        raise NotImplementedError
+
+    def _named_results(self) -> list[tuple[str, object]]:
+        raise NotImplementedError
 
     def run(self) -> ImportedModel:
         self._add_placeholders()
-        for node in self._exported.graph.nodes:
+        for node in self._graph.nodes:
             if node.op == "call_function":
                 self._import_node(node)
             elif node.op not in ("placeholder", "output"):
@@ -147,27 +179,6 @@ class Importer:
         return ImportedModel(text, tuple(self._inputs), tuple(self._outputs), self._parameters, self._writer.macs, self._exported, self._names, self._source)
 
     # Arguments
-
-    def _add_placeholders(self) -> None:
-        specs = {spec.arg.name: spec for spec in self._exported.graph_signature.input_specs if hasattr(spec.arg, "name")}
-        for node in self._exported.graph.find_nodes(op="placeholder"):
-            spec = specs[node.name]
-            if not isinstance(spec.arg, TensorArgument):
-                self._values[node] = spec.arg.value if isinstance(spec.arg, ConstantArgument) else None
-                continue
-            data = self._exported.state_dict.get(spec.target) if spec.target else None
-            if data is None and spec.target:
-                data = self._exported.constants.get(spec.target)
-            is_weight = spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.persistent is not False and data is not None and data.is_floating_point()
-            if spec.kind == InputKind.USER_INPUT:
-                self._values[node] = self._argument(node, node.name, "input")
-                self._inputs.append(TensorInfo(node.name, tuple(node.meta["val"].shape), node.meta["val"].dtype))
-            elif is_weight and node.users:
-                self._values[node] = self._argument(node, spec.target, "parameter", nonzeros(data))
-                self._parameters[spec.target] = data.detach()
-            elif node.users:
-                # Masks, positions and the like: part of the program, as they are part of no checkpoint or hold no weights.
-                self._values[node] = Tensor.of_constant(data.detach())
 
     def _argument(self, node: torch.fx.Node, name: str, role: str, nonzeros: int | None = None) -> Tensor:
         self._writer.place(node.name, name, self._source)
@@ -188,12 +199,12 @@ class Importer:
         source = locations.of_node(node) or self._source
         label = "/".join(filter(None, [locations.module_path(node), node.name]))
         self._writer.place(node.name, label, source)
-        if op.startswith(_RANDOM):
+        if op.startswith(_RANDOM) and self._random is None:
             raise self._refused(node, "draws random numbers, which an inference program does not; call model.eval() before compiling")
-        context = Context(self._writer, op, node.name, source, results)
+        context = Context(self._writer, op, node.name, source, results, _used_results(node), self._random)
         if op in _OF_SHAPE:
             self._values[node] = self._constant_of_shape(node, results[0])
-        elif isinstance(node.target, torch._ops.OpOverload) and _is_constant((args, kwargs)):
+        elif isinstance(node.target, torch._ops.OpOverload) and _is_constant((args, kwargs)) and not op.startswith(_RANDOM):
             self._values[node] = self._folded(node, args, kwargs)
         else:
             lower = registry.find(op)
@@ -282,24 +293,10 @@ class Importer:
 
     # Results
 
-    def _check_outputs(self) -> None:
-        """No state may change while the model runs."""
-        for spec in self._exported.graph_signature.output_specs:
-            # An order of effects is what a token stands for; the operation that has the effect is refused where it stands.
-            if spec.kind not in (OutputKind.USER_OUTPUT, OutputKind.TOKEN):
-                raise UnsupportedOpError(
-                    "output", f"the model changes '{spec.target}' while it runs ({spec.kind.name.lower()}), expected a model that only computes; call model.eval()", self._source
-                )
-
     def _finish(self) -> str:
-        self._check_outputs()
-        output = next(iter(self._exported.graph.find_nodes(op="output")))
-        kinds = [spec.kind for spec in self._exported.graph_signature.output_specs]
-        nodes = [node for kind, node in zip(kinds, output.args[0]) if kind == OutputKind.USER_OUTPUT]
-        names = _output_names(self._exported.call_spec.out_spec)
         taken = {info.name for info in self._inputs} | set(self._parameters)
         results = []
-        for name, node in zip(names, nodes):
+        for name, node in self._named_results():
             if not isinstance(node, torch.fx.Node):
                 continue  # None and numbers are not results of a program
             value = self._values[node]
@@ -310,13 +307,96 @@ class Importer:
             taken.add(unique)
             results.append((unique, value))
             self._outputs.append(TensorInfo(unique, value.shape, value.dtype))
-        for node in self._exported.graph.nodes:
+        for node in self._graph.nodes:
             if node.name in self._taps:
                 value = self._values[node]
                 results.append((f"tap.{node.name}", value[0] if isinstance(value, tuple) else value))
         if not results:
             raise CompileError(Diagnostic("error", "the model returns no tensor, expected at least one", self._source))
         return self._writer.finish(results, self._source)
+
+
+class Importer(GraphImporter):
+    """Walks the graph of `exported_model`."""
+
+    def __init__(self, exported: torch.export.ExportedProgram, name: str, source: SourceLocation | None, taps: Sequence[str] = ()):
+        super().__init__(exported.graph, name, source, taps)
+        self._exported = exported
+
+    def _add_placeholders(self) -> None:
+        specs = {spec.arg.name: spec for spec in self._exported.graph_signature.input_specs if hasattr(spec.arg, "name")}
+        for node in self._exported.graph.find_nodes(op="placeholder"):
+            spec = specs[node.name]
+            if not isinstance(spec.arg, TensorArgument):
+                self._values[node] = spec.arg.value if isinstance(spec.arg, ConstantArgument) else None
+                continue
+            data = self._exported.state_dict.get(spec.target) if spec.target else None
+            if data is None and spec.target:
+                data = self._exported.constants.get(spec.target)
+            is_weight = spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.persistent is not False and data is not None and data.is_floating_point()
+            if spec.kind == InputKind.USER_INPUT:
+                self._values[node] = self._argument(node, node.name, "input")
+                self._inputs.append(TensorInfo(node.name, tuple(node.meta["val"].shape), node.meta["val"].dtype))
+            elif is_weight and node.users:
+                self._values[node] = self._argument(node, spec.target, "parameter", nonzeros(data))
+                self._parameters[spec.target] = data.detach()
+            elif node.users:
+                # Masks, positions and the like: part of the program, as they are part of no checkpoint or hold no weights.
+                self._values[node] = Tensor.of_constant(data.detach())
+
+    def _check_outputs(self) -> None:
+        """No state may change while the model runs."""
+        for spec in self._exported.graph_signature.output_specs:
+            # An order of effects is what a token stands for; the operation that has the effect is refused where it stands.
+            if spec.kind not in (OutputKind.USER_OUTPUT, OutputKind.TOKEN):
+                raise UnsupportedOpError(
+                    "output", f"the model changes '{spec.target}' while it runs ({spec.kind.name.lower()}), expected a model that only computes; call model.eval()", self._source
+                )
+
+    def _named_results(self) -> list[tuple[str, object]]:
+        self._check_outputs()
+        output = next(iter(self._graph.find_nodes(op="output")))
+        kinds = [spec.kind for spec in self._exported.graph_signature.output_specs]
+        nodes = [node for kind, node in zip(kinds, output.args[0]) if kind == OutputKind.USER_OUTPUT]
+        return list(zip(_output_names(self._exported.call_spec.out_spec), nodes))
+
+
+class _NamedGraphImporter(GraphImporter):
+    """Walks a graph whose placeholders and results the caller names."""
+
+    def __init__(
+        self, graph: torch.fx.Graph, placeholders: Mapping[str, Placeholder], results: Sequence[tuple[str, torch.fx.Node]], name: str, source: SourceLocation | None, random: bool
+    ):
+        super().__init__(graph, name, source)
+        self._placeholders = placeholders
+        self._results = results
+        self._draws = random
+
+    def _add_placeholders(self) -> None:
+        for node in self._graph.find_nodes(op="placeholder"):
+            if node.name in self._placeholders:
+                self._add_placeholder(node, self._placeholders[node.name])
+        if self._draws:
+            self._random = RandomNumbers(self._writer.argument("seed", (2,), torch.int32, "seed", "input", self._source))
+            self._inputs.append(TensorInfo("seed", (2,), torch.int32))
+
+    def _add_placeholder(self, node: torch.fx.Node, placeholder: Placeholder) -> None:
+        if placeholder.role == "input":
+            self._values[node] = self._argument(node, placeholder.name, "input")
+            self._inputs.append(TensorInfo(placeholder.name, tuple(node.meta["val"].shape), node.meta["val"].dtype))
+        elif placeholder.role == "parameter":
+            self._values[node] = self._argument(node, placeholder.name, "parameter")
+            self._parameters[placeholder.name] = placeholder.value.detach()
+        else:
+            value = placeholder.value
+            self._values[node] = Tensor.of_constant(value.detach()) if isinstance(value, torch.Tensor) else value
+
+    def _named_results(self) -> list[tuple[str, object]]:
+        return list(self._results)
+
+
+def _used_results(node: torch.fx.Node) -> frozenset[int]:
+    return frozenset(user.args[1] if user.target is operator.getitem else 0 for user in node.users if user.users or user.target is not operator.getitem)
 
 
 def _is_constant(values: object) -> bool:

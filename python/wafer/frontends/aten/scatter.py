@@ -125,7 +125,7 @@ def _scatter(ctx: Context, a: Tensor, dim: int, index: Tensor, values: Operand) 
 
 
 @lowering("aten.scatter_add.default")
-def _scatter_add(ctx: Context, a: Tensor, dim: int, index: Tensor, values: Tensor) -> Tensor:
+def scatter_add(ctx: Context, a: Tensor, dim: int, index: Tensor, values: Tensor) -> Tensor:
     return _scattered(ctx, a, dim, index, values, _add)
 
 
@@ -134,3 +134,10 @@ def _scatter_reduce(ctx: Context, a: Tensor, dim: int, index: Tensor, values: Op
     if reduce not in _REDUCTIONS or not include_self:
         raise ctx.unsupported(f"has reduce='{reduce}' and include_self={include_self}, expected {', '.join(_REDUCTIONS)} with include_self=True")
     return _scattered(ctx, a, dim, index, values, _REDUCTIONS[reduce])
+
+
+@lowering("aten.index_add.default")
+def _index_add(ctx: Context, a: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
+    if alpha != 1:
+        source = ctx.elementwise(lambda b, x: b.mul(x, b.like(alpha, x)), source)
+    return _index_put(ctx, a, [None] * (dim % a.rank) + [index if index.rank else index.with_units((1,))], source, True)

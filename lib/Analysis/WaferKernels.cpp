@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
+#include "mlir/Transforms/RegionUtils.h"
 #include "llvm/ADT/STLExtras.h"
 
 using namespace mlir;
@@ -445,7 +446,11 @@ bool WaferKernels::comesFromParameters(Value value) const {
   auto known = fromParameters_.find(value);
   if (known != fromParameters_.end())
     return known->second;
-  bool answer = llvm::all_of(value.getDefiningOp()->getOperands(), [&](Value operand) { return comesFromParameters(operand); });
+  // A body may read a tensor of the function by index, without an operand for it.
+  llvm::SetVector<Value> read;
+  getUsedValuesDefinedAbove(value.getDefiningOp()->getRegions(), read);
+  read.insert_range(value.getDefiningOp()->getOperands());
+  bool answer = llvm::all_of(read, [&](Value operand) { return comesFromParameters(operand); });
   return fromParameters_[value] = answer;
 }
 

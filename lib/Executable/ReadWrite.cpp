@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <memory>
 
 #include <fcntl.h>
@@ -146,17 +147,26 @@ wexe::ProgramT readExecutableFile(const std::string &path) {
 
 namespace {
 
-/// Signals that end a process wait while this lives, so that no temporary file outlives the process.
+/// Signals that end a process wait while this lives, so that no temporary file outlives the process. SIGXFSZ, for a file beyond the limit on
+/// sizes, is dropped: the write's own error says it.
 class SignalsDeferred {
 public:
   SignalsDeferred() {
     sigset_t deferred;
     sigemptyset(&deferred);
-    for (int signal : {SIGINT, SIGTERM, SIGHUP})
+    for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGXFSZ})
       sigaddset(&deferred, signal);
     pthread_sigmask(SIG_BLOCK, &deferred, &previous_);
   }
-  ~SignalsDeferred() { pthread_sigmask(SIG_SETMASK, &previous_, nullptr); }
+  ~SignalsDeferred() {
+    sigset_t dropped;
+    sigemptyset(&dropped);
+    sigaddset(&dropped, SIGXFSZ);
+    const timespec noTime = {0, 0};
+    if (!sigismember(&previous_, SIGXFSZ))
+      sigtimedwait(&dropped, nullptr, &noTime);
+    pthread_sigmask(SIG_SETMASK, &previous_, nullptr);
+  }
   SignalsDeferred(const SignalsDeferred &) = delete;
   SignalsDeferred &operator=(const SignalsDeferred &) = delete;
 

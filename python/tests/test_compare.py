@@ -74,6 +74,11 @@ def test_unknown_tap_names_close_ones(program, x):
         program.run(x, taps=["heat"])
 
 
+def test_more_inputs_than_the_model_has_are_refused(program, x):
+    with pytest.raises(wafer.RuntimeError, match="found 2 inputs, expected 1: x"):
+        program.run((x, x))
+
+
 def test_program_of_a_file_has_no_taps(program, x, tmp_path):
     program.save(tmp_path / "m.wexe")
     loaded = wafer.load(tmp_path / "m.wexe", weights=program.source.model.parameters)
@@ -135,6 +140,20 @@ def test_tolerance_follows_the_precision(model, x):
     comparison = wafer.compare(wafer.compile(model, (x,), precision="f16"), {"x": x.numpy()}, show=False)
     assert comparison.ok and comparison.tolerance == 2e-3
     assert comparison.worst.error > 1e-5
+
+
+def test_share_of_macs_counts_contractions_that_fell_to_memoryx(x):
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(7, 5)
+
+        def forward(self, x):
+            return self.fc(x) @ torch.full((5, 3), 0.5)  # a product with one number everywhere has no kernel
+
+    program = wafer.compile(Mixed(), (x,))
+    assert program.source.model.macs == {"fc/linear": 3 * 7 * 5, "matmul": 3 * 5 * 3}
+    assert program.wafer_share == pytest.approx(105 / 150)
 
 
 # Check

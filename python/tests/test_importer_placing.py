@@ -23,7 +23,11 @@ X = random(3, 5, 7)
 TIES = torch.tensor([[2.0, -1.0, 2.0, 0.0, -1.0], [0.0, 0.0, 0.0, 0.0, 0.0]])
 
 
-@pytest.mark.parametrize("settings", [dict(stride=2), dict(stride=2, padding=1, output_padding=1), dict(stride=3, padding=2, dilation=2), dict(stride=2, groups=2, bias=False)], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [dict(stride=2), dict(stride=2, padding=1, output_padding=1), dict(stride=3, padding=2, dilation=2), dict(stride=2, groups=2, bias=False)],
+    ids=str,
+)
 def test_transposed_convolution(check, settings):
     torch.manual_seed(0)
     kernel = 2 if settings == dict(stride=2) else 3

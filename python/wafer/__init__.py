@@ -7,6 +7,10 @@
     program.save_weights("m.safetensors")
     program = wafer.load("m.wexe", weights="m.safetensors")
 
+    wafer.check(model, (x,))           # what would run where, and what not at all
+    wafer.compare(program, x)          # the first operation whose numbers leave PyTorch's
+    program.run(x, taps=["fc1"])       # intermediate tensors by name
+
 `import wafer` imports neither torch nor the compiled module; each is imported when it is first needed.
 """
 

@@ -36,7 +36,12 @@ class Check:
 
 
 def check(
-    model: object, inputs: Sequence[object] | None = None, *, machine: str | os.PathLike = "small", precision: str = "f16", kwargs: Mapping[str, object] | None = None
+    model: object,
+    inputs: Sequence[object] | None = None,
+    *,
+    machine: str | os.PathLike = "small",
+    precision: str = "f16",
+    kwargs: Mapping[str, object] | None = None,
 ) -> Check:
     """Say what of a model would run on the wafer, what in MemoryX, and what not at all, with reasons and source lines.
 

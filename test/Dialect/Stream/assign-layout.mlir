@@ -98,3 +98,43 @@ stream.program @own_shapes machine "odd" {
     stream.receive %v, @u : tensor<2x3xf32>
   }
 }
+
+// -----
+
+// Three values of 20 KB at a time do not fit into 48 KB: the segment is cut, and what the later kernels read comes from MemoryX.
+// CHECK-LABEL: stream.program @cut
+// CHECK: stream.tensor @[[B:spilled_[0-9]+]] <intermediate>
+// CHECK: stream.tensor @[[A:spilled_[0-9]+]] <intermediate>
+// CHECK: stream.segment
+// CHECK: stream.scale
+// CHECK: stream.scale
+// CHECK: stream.receive %{{.*}}, @[[A]]
+// CHECK: stream.receive %{{.*}}, @[[B]]
+// CHECK: stream.segment
+// CHECK-DAG: stream.send @[[A]]
+// CHECK-DAG: stream.send @[[B]]
+// CHECK: stream.map
+// CHECK: stream.send @x
+// CHECK: stream.map
+// CHECK: stream.receive %{{.*}}, @y
+stream.program @cut machine "tiny" {
+  stream.tensor @x <input> : tensor<1x20000xf32>
+  stream.tensor @w <weight> : tensor<20000xf32>
+  stream.tensor @y <output> : tensor<1x20000xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<1x20000xf32>
+    %a = stream.scale %x gamma @w wire <dense32> : tensor<1x20000xf32> -> tensor<1x20000xf32>
+    %b = stream.scale %a gamma @w wire <dense32> : tensor<1x20000xf32> -> tensor<1x20000xf32>
+    %c = stream.map %b, %a : (tensor<1x20000xf32>, tensor<1x20000xf32>) -> tensor<1x20000xf32> {
+    ^bb0(%p: f32, %q: f32):
+      %s = arith.addf %p, %q : f32
+      stream.yield %s : f32
+    }
+    %d = stream.map %c, %x : (tensor<1x20000xf32>, tensor<1x20000xf32>) -> tensor<1x20000xf32> {
+    ^bb0(%p: f32, %q: f32):
+      %s = arith.mulf %p, %q : f32
+      stream.yield %s : f32
+    }
+    stream.receive %d, @y : tensor<1x20000xf32>
+  }
+}

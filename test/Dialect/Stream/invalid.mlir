@@ -342,6 +342,18 @@ stream.program @map_c2_yield machine "odd" {
 
 // -----
 
+stream.program @map_without_body machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf32>
+    // expected-error @+1 {{expects a non-empty block}}
+    %y = stream.map %x : (tensor<3x5xf32>) -> tensor<3x5xf32> {
+    }
+  }
+}
+
+// -----
+
 stream.program @map_c3 machine "odd" {
   stream.tensor @x <input> : tensor<3x5xf32>
   stream.segment {

@@ -131,7 +131,7 @@ def Stream_ScaleOp : Stream_Kernel<"scale", [Pure]> {
   let hasVerifier = 1;
 }
 
-def Stream_MapOp : Stream_Kernel<"map", [Pure, SingleBlockImplicitTerminator<"YieldOp">, IsolatedFromAbove]> {
+def Stream_MapOp : Stream_Kernel<"map", [Pure, SingleBlock, IsolatedFromAbove]> {
   let summary = "pointwise work, local to each core";
   let description = [{
     ```mlir
@@ -158,7 +158,6 @@ def Stream_YieldOp : Stream_Op<"yield", [Pure, Terminator, HasParent<"MapOp">]> 
   let summary = "result of a map body";
   let arguments = (ins AnyType:$value);
   let assemblyFormat = "$value attr-dict `:` type($value)";
-  let builders = [OpBuilder<(ins), [{ llvm_unreachable("stream.yield needs a value"); }]>];
 }
 
 def Stream_ReduceOp : Stream_Kernel<"reduce", [Pure]> {

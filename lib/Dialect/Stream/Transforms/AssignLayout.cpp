@@ -2,6 +2,8 @@
 
 #include "wafer/Dialect/Stream/Transforms/Passes.h"
 
+#include "SplitSegment.h"
+
 #include "wafer/Analysis/SegmentCost.h"
 
 #include "mlir/IR/Builders.h"
@@ -9,6 +11,7 @@
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/raw_ostream.h"
 
+#include <deque>
 #include <set>
 
 using namespace mlir;
@@ -39,7 +42,7 @@ struct AssignLayout : impl::AssignLayoutBase<AssignLayout> {
 
   void runOnOperation() override;
   LogicalResult openTrace(std::unique_ptr<llvm::raw_fd_ostream> &file);
-  std::optional<Candidate> choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile);
+  Candidate choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile);
   Candidate evaluate(const SegmentModel &model, const GridShape &grid, int64_t codeBytes) const;
   void failToFit(SegmentOp segment, const SegmentModel &model, const Candidate &smallest);
   void trace(llvm::raw_ostream &out, const Candidate &candidate, bool chosen);
@@ -112,7 +115,8 @@ Candidate AssignLayout::evaluate(const SegmentModel &model, const GridShape &gri
   return candidate;
 }
 
-std::optional<Candidate> AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile) {
+/// The cheapest candidate that fits; if none does, the smallest.
+Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile) {
   int64_t codeBytes = estimateCodeBytes(segment);
   std::optional<Candidate> best, smallest;
   for (int64_t groups : steppedUpTo(machine.width)) {
@@ -145,11 +149,9 @@ std::optional<Candidate> AssignLayout::choose(SegmentOp segment, const SegmentMo
       }
     }
   }
-  if (!best)
-    failToFit(segment, model, *smallest);
-  else if (traceFile)
+  if (best && traceFile)
     trace(*traceFile, *best, /*chosen=*/true);
-  return best;
+  return best ? *best : *smallest;
 }
 
 void AssignLayout::failToFit(SegmentOp segment, const SegmentModel &model, const Candidate &smallest) {
@@ -234,13 +236,25 @@ void AssignLayout::runOnOperation() {
   if (failed(openTrace(traceFile)))
     return signalPassFailure();
   segmentNumber = 0;
-  for (SegmentOp segment : segments) {
+  for (std::deque<SegmentOp> queue(segments.begin(), segments.end()); !queue.empty();) {
+    SegmentOp segment = queue.front();
     Copies copies(segment);
-    std::optional<Candidate> best = choose(segment, SegmentModel(segment), traceFile.get());
-    if (!best)
-      return signalPassFailure();
-    applyLayout(segment, best->grid, copies);
+    SegmentModel model(segment);
+    Candidate best = choose(segment, model, traceFile.get());
+    if (!best.fits) {
+      // Too many values at a time: half of the kernels first, what crosses waits in MemoryX.
+      SegmentOp second = splitSegment(segment);
+      if (!second) {
+        failToFit(segment, model, best);
+        return signalPassFailure();
+      }
+      queue.insert(queue.begin() + 1, second);
+      ++segmentsSplit;
+      continue;
+    }
+    applyLayout(segment, best.grid, copies);
     ++segmentNumber;
+    queue.pop_front();
   }
 }
 

@@ -27,6 +27,7 @@ import wafer
 WAFER, MEMORYX, FOLDED = "on the wafer alone", "in MemoryX, or in part", "at import"
 PLACES = (WAFER, MEMORYX, FOLDED)
 INTEGERS = (onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL)
+PRODUCT = "_product"
 NOT_NUMBERS = {"StringConcat", "StringNormalizer", "StringSplit", "RegexFullMatch", "TfIdfVectorizer", "LabelEncoder", "ImageDecoder"}
 RANDOM = {"Bernoulli", "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial"}
 
@@ -46,43 +47,53 @@ def known_when_compiled(model: onnx.ModelProto, error: Exception) -> str | None:
     found = re.search(r"takes its [A-Za-z_ ]+( '([^']+)')? from data", str(error))
     if not found:
         return None
-    names = [value.name for value in model.graph.input]
+    asked = (found[2] or "").removesuffix(PRODUCT)
     # What a function inside of a model reads has another name: the first input of a few integers.
     few = [v.name for v in model.graph.input if v.type.tensor_type.elem_type in INTEGERS and len(v.type.tensor_type.shape.dim) <= 1]
-    return found[2] if found[2] in names else next(iter(few), None)
+    return asked if asked in [value.name for value in model.graph.input] else next(iter(few), None)
 
 
-def behind_products(model: onnx.ModelProto, inputs: dict[str, numpy.ndarray]) -> None:
-    """Puts a product with the identity between each input of finite real numbers and what reads it."""
-    for name, array in inputs.items():
-        if array.dtype != numpy.float32 or not array.ndim or not array.size or not numpy.isfinite(array).all() or any(o.name == name for o in model.graph.output):
-            continue
-        identity = onnx.numpy_helper.from_array(numpy.eye(array.shape[-1], dtype=numpy.float32), f"{name}_identity")
-        for node in model.graph.node:
-            renamed = [f"{name}_product" if read == name else read for read in node.input]
-            del node.input[:]
-            node.input.extend(renamed)
-        model.graph.initializer.append(identity)
-        model.graph.node.insert(0, onnx.helper.make_node("MatMul", [name, identity.name], [f"{name}_product"]))
-
-
-def compiled(case, inputs: dict[str, object]):
-    """The program, and the inputs that are left to it."""
+def changed(case, inputs: dict[str, object], constants: set[str]) -> onnx.ModelProto:
+    """The case's model with some inputs as initializers, and a product with the identity between the others, if of finite real numbers, and what reads them."""
     model = onnx.ModelProto()
     model.CopyFrom(case.model)
-    inputs = dict(inputs)
-    behind_products(model, inputs)
+    kept = [value for value in case.model.graph.input if value.name not in constants]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(inputs[name], name) for name in sorted(constants))
+    results = {output.name for output in model.graph.output}
+    for value in kept:
+        array = inputs.get(value.name)
+        if (
+            not isinstance(array, numpy.ndarray)
+            or array.dtype != numpy.float32
+            or not array.ndim
+            or not array.size
+            or not numpy.isfinite(array).all()
+            or value.name in results
+        ):
+            continue
+        for node in model.graph.node:
+            renamed = [value.name + PRODUCT if read == value.name else read for read in node.input]
+            del node.input[:]
+            node.input.extend(renamed)
+        identity = onnx.numpy_helper.from_array(numpy.eye(array.shape[-1], dtype=numpy.float32), f"{value.name}_identity")
+        model.graph.initializer.append(identity)
+        model.graph.node.insert(0, onnx.helper.make_node("MatMul", [value.name, identity.name], [value.name + PRODUCT]))
+    return model
+
+
+def compiled(case, inputs: dict[str, object]) -> wafer.Program:
+    constants: set[str] = set()
     while True:
         try:
-            return wafer.compile(model, machine="small", precision="f32", kwargs=inputs), inputs
+            left = {name: array for name, array in inputs.items() if name not in constants and not isinstance(array, list)}
+            return wafer.compile(changed(case, inputs, constants), machine="small", precision="f32", kwargs=left)
         except wafer.CompileError as error:
-            name = known_when_compiled(model, error)
-            if name is None or name not in inputs:
+            name = known_when_compiled(case.model, error)
+            if name is None or name in constants:
                 raise
-            model.graph.initializer.append(onnx.numpy_helper.from_array(numpy.asarray(inputs.pop(name)), name))
-            kept = [value for value in model.graph.input if value.name != name]
-            del model.graph.input[:]
-            model.graph.input.extend(kept)
+            constants.add(name)
 
 
 def place_of(program: wafer.Program) -> str:
@@ -91,7 +102,10 @@ def place_of(program: wafer.Program) -> str:
     return WAFER if {op.placement for op in program.ops} == {"wafer"} else MEMORYX
 
 
-def as_array(value: object) -> numpy.ndarray:
+def as_array(value: object) -> object:
+    """A tensor of a case; sequences stay lists."""
+    if isinstance(value, list) or value is None:
+        return value
     return onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else numpy.asarray(value)
 
 
@@ -110,9 +124,9 @@ def outcome(case) -> tuple[bool, str]:
     for inputs, outputs in case.data_sets:
         named = {value.name: as_array(array) for value, array in zip(model.graph.input, inputs)}
         try:
-            program, left = compiled(case, named)
+            program = compiled(case, named)
             # What the machine has no type for goes in as what it is computed with.
-            left = {info.name: numpy.asarray(left[info.name]).astype(DTYPES.get(info.dtype, left[info.name].dtype)) for info in program.inputs}
+            left = {info.name: named[info.name].astype(DTYPES.get(info.dtype, named[info.name].dtype)) for info in program.inputs}
             results = program.run(left)
         except wafer.WaferError as error:
             return False, str(error).splitlines()[0]
@@ -160,7 +174,10 @@ def main() -> int:
     for place in PLACES:
         ops = [op for op in whole if max(passed[op], key=passed[op].count) == place]
         print(f"  mostly {place}: {len(ops)}")
-    print("not in all cases:", ", ".join(f"{op} {len(passed.get(op, []))}/{len(passed.get(op, [])) + len(failed[op])}" for op in operators if op in failed) or "none")
+    print(
+        "not in all cases:",
+        ", ".join(f"{op} {len(passed.get(op, []))}/{len(passed.get(op, [])) + len(failed[op])}" for op in operators if op in failed) or "none",
+    )
     return 0
 
 

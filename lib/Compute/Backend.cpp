@@ -14,6 +14,7 @@
 #include "llvm/Support/TargetSelect.h"
 
 #include <algorithm>
+#include <map>
 #include <mutex>
 
 using namespace mlir;
@@ -169,9 +170,28 @@ std::vector<Tensor> CompiledFunction::call(const std::vector<Tensor> &inputs) {
   return outputs;
 }
 
+/// Several sessions of a program have the same functions; each is compiled once, and kept while one of them has it.
+class SharedFunction final : public Callable {
+public:
+  explicit SharedFunction(std::shared_ptr<Callable> function) : function_(std::move(function)) {}
+  std::vector<Tensor> call(const std::vector<Tensor> &inputs) override { return function_->call(inputs); }
+
+private:
+  std::shared_ptr<Callable> function_;
+};
+
 class JitBackend final : public ComputeBackend {
 public:
   std::unique_ptr<Callable> compile(const std::string &mlirText, const std::string &functionName) override;
+
+private:
+  /// A function that is, was or will be compiled. Whoever needs it waits for the one who compiles it.
+  struct Known {
+    std::mutex mutex;
+    std::weak_ptr<Callable> function;
+  };
+  std::mutex mutex_; ///< of known_
+  std::map<std::pair<std::string, std::string>, std::shared_ptr<Known>> known_;
 };
 
 void initializeTarget() {
@@ -188,7 +208,7 @@ template <typename T> T valueOrThrow(llvm::Expected<T> value, const std::string 
   return std::move(*value);
 }
 
-std::unique_ptr<Callable> JitBackend::compile(const std::string &mlirText, const std::string &functionName) {
+std::unique_ptr<Callable> compileFunction(const std::string &mlirText, const std::string &functionName) {
   initializeTarget();
   DialectRegistry registry;
   registerComputeDialects(registry);
@@ -235,6 +255,27 @@ std::unique_ptr<Callable> JitBackend::compile(const std::string &mlirText, const
   auto entry = valueOrThrow(engine->lookupPacked(std::string("_mlir_ciface_") + entryName), functionName);
   return std::make_unique<CompiledFunction>(functionName, std::move(inputs), std::move(outputs), std::move(*sites), std::move(engine),
                                             entry);
+}
+
+std::unique_ptr<Callable> JitBackend::compile(const std::string &mlirText, const std::string &functionName) {
+  std::shared_ptr<Known> known;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    // Nobody else holds an entry whose function is gone.
+    for (auto entry = known_.begin(); entry != known_.end();)
+      entry = entry->second.use_count() == 1 && entry->second->function.expired() ? known_.erase(entry) : std::next(entry);
+    std::shared_ptr<Known> &place = known_[{mlirText, functionName}];
+    if (!place)
+      place = std::make_shared<Known>();
+    known = place;
+  }
+  std::lock_guard<std::mutex> lock(known->mutex);
+  std::shared_ptr<Callable> function = known->function.lock();
+  if (!function) {
+    function = compileFunction(mlirText, functionName);
+    known->function = function;
+  }
+  return std::make_unique<SharedFunction>(std::move(function));
 }
 
 } // namespace

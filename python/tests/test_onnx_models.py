@@ -12,7 +12,7 @@ import torch
 import wafer
 import wafer.models
 
-FAMILIES = ["mlp", "resnet", "unet", "gpt2", "llama", "bert", "vit", "lstm"]
+FAMILIES = ["mlp", "resnet", "gpt2", "llama", "bert", "vit", "lstm"]
 
 
 def exported(model, inputs):

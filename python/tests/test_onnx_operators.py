@@ -35,7 +35,11 @@ def many(cases, inputs, initializers=None, **options):
 
 
 def test_functions_of_one_number():
-    signed = "Abs Neg Sign Ceil Floor Round Exp Erf Sin Cos Atan Sinh Cosh Tanh Asinh Relu Sigmoid Softplus HardSwish Mish Softsign Identity Elu Selu Celu HardSigmoid".split()
+    signed = """
+        Abs Neg Sign Ceil Floor Round Exp Erf Sin Cos Atan Sinh
+        Cosh Tanh Asinh Relu Sigmoid Softplus HardSwish Mish
+        Softsign Identity Elu Selu Celu HardSigmoid
+    """.split()
     many([(op, ["x"], {}) for op in signed], {"x": X}, opset=18)
     many([(op, ["x"], {}) for op in ("Sqrt", "Log", "Reciprocal")], {"x": POSITIVE})
     many([(op, ["x"], {}) for op in ("Asin", "Acos", "Atanh", "Tan")], {"x": UNIT})
@@ -44,7 +48,8 @@ def test_functions_of_one_number():
 
 def test_activations_with_settings():
     cases = [
-        ("LeakyRelu", {"alpha": 0.2}), ("ThresholdedRelu", {"alpha": 0.5}), ("Elu", {"alpha": 0.5}), ("Selu", {"alpha": 1.5, "gamma": 1.2}), ("Celu", {"alpha": 2.0}),
+        ("LeakyRelu", {"alpha": 0.2}), ("ThresholdedRelu", {"alpha": 0.5}), ("Elu", {"alpha": 0.5}), ("Celu", {"alpha": 2.0}),
+        ("Selu", {"alpha": 1.5, "gamma": 1.2}),
         ("HardSigmoid", {"alpha": 0.3, "beta": 0.4}), ("Shrink", {"lambd": 0.7, "bias": 0.2}), ("Gelu", {}), ("Gelu", {"approximate": "tanh"}),
     ]  # fmt: skip
     many([(op, ["x"], attributes) for op, attributes in cases], {"x": X})
@@ -60,7 +65,10 @@ def test_arithmetic_broadcasts():
 
 def test_arithmetic_of_integers():
     inputs = {"x": COUNTS, "y": numpy.array([2, 3, -3, 4, 5], dtype=numpy.int64)}
-    many([("Add", ["x", "y"], {}), ("Mul", ["x", "y"], {}), ("Div", ["x", "y"], {}), ("Mod", ["x", "y"], {}), ("Mod", ["x", "y"], {"fmod": 1})], {k: numpy.abs(v) for k, v in inputs.items()})
+    many(
+        [("Add", ["x", "y"], {}), ("Mul", ["x", "y"], {}), ("Div", ["x", "y"], {}), ("Mod", ["x", "y"], {}), ("Mod", ["x", "y"], {"fmod": 1})],
+        {k: numpy.abs(v) for k, v in inputs.items()},
+    )
     check(node("Mod", "x", "m"), {"x": COUNTS, "m": inputs["y"]})
 
 
@@ -70,6 +78,15 @@ def test_comparisons_and_logic():
     a, b = X > 0, X > 1
     many([(op, ["a", "b"], {}) for op in ("And", "Or", "Xor")] + [("Not", ["a"], {})], {"a": a, "b": b})
     many([(op, ["x", "y"], {}) for op in ("BitwiseAnd", "BitwiseOr", "BitwiseXor")] + [("BitwiseNot", ["x"], {})], {"x": COUNTS, "y": COUNTS + 3})
+
+
+def test_shifts():
+    counts = numpy.array([0, 1, 3, 40, -1], dtype=numpy.int32)
+    inputs = {"x": COUNTS.astype(numpy.int32), "n": counts}
+    program = wafer.compile(model([node("BitShift", "x", "n", direction="RIGHT")], inputs), precision="f32")
+    # NumPy shifts by 40 or -1 bits as its compiler likes; ONNX says that only the sign is left.
+    wanted = numpy.where((counts >= 0) & (counts < 32), inputs["x"] >> (counts & 31), numpy.where(inputs["x"] < 0, -1, 0))
+    numpy.testing.assert_array_equal(program.run(inputs)["y"], wanted)
 
 
 def test_choices_and_bounds():
@@ -93,8 +110,19 @@ def test_reductions():
 
 
 def test_places_of_extremes():
-    many([("ArgMax", ["x"], {"axis": 1}), ("ArgMin", ["x"], {"axis": -1, "keepdims": 0}), ("ArgMax", ["x"], {"axis": 2, "select_last_index": 1})], {"x": X.round()})
-    many([("Hardmax", ["x"], {"axis": 1}), ("CumSum", ["x", "axis"], {}), ("CumSum", ["x", "axis"], {"reverse": 1, "exclusive": 1})], {"x": X}, {"axis": numpy.int64(1)})
+    many(
+        [("ArgMax", ["x"], {"axis": 1}), ("ArgMin", ["x"], {"axis": -1, "keepdims": 0}), ("ArgMax", ["x"], {"axis": 2, "select_last_index": 1})],
+        {"x": X.round()},
+    )
+    many(
+        [("Hardmax", ["x"], {"axis": 1}), ("CumSum", ["x", "axis"], {}), ("CumSum", ["x", "axis"], {"reverse": 1, "exclusive": 1})],
+        {"x": X},
+        {"axis": numpy.int64(1)},
+    )
+
+
+def test_largest_and_smallest():
+    many([("TopK", ["x", "k"], {"axis": 1}), ("TopK", ["x", "k"], {"largest": 0})], {"x": X}, {"k": integers(3)})
 
 
 def test_products():
@@ -109,7 +137,13 @@ def test_products():
 
 @pytest.mark.parametrize(
     "weight, attributes",
-    [((5, 4, 3, 3), {}), ((5, 4, 3, 2), {"strides": [2, 1], "pads": [1, 0, 2, 1]}), ((8, 1, 3, 3), {"group": 4, "dilations": [2, 1]}), ((5, 4, 3, 3), {"auto_pad": "SAME_UPPER", "strides": [2, 2]}), ((5, 4, 2, 2), {"auto_pad": "SAME_LOWER"})],
+    [
+        ((5, 4, 3, 3), {}),
+        ((5, 4, 3, 2), {"strides": [2, 1], "pads": [1, 0, 2, 1]}),
+        ((8, 1, 3, 3), {"group": 4, "dilations": [2, 1]}),
+        ((5, 4, 3, 3), {"auto_pad": "SAME_UPPER", "strides": [2, 2]}),
+        ((5, 4, 2, 2), {"auto_pad": "SAME_LOWER"}),
+    ],
 )  # fmt: skip
 def test_convolution(weight, attributes):
     check(node("Conv", "x", "w", "b", **attributes), {"x": IMAGE}, {"w": random(*weight, seed=1), "b": random(weight[0], seed=2)})
@@ -119,10 +153,17 @@ def test_convolution_of_a_line():
     check(node("Conv", "x", "w", pads=[1, 2]), {"x": random(2, 3, 9)}, {"w": random(4, 3, 4, seed=1)})
 
 
+@pytest.mark.parametrize("attributes", [{}, {"strides": [2, 3], "pads": [1, 0, 1, 1]}, {"dilations": [1, 2]}, {"strides": [2, 2], "output_padding": [1, 0]}])
+def test_transposed_convolution(attributes):
+    check(node("ConvTranspose", "x", "w", "b", **attributes), {"x": IMAGE}, {"w": random(4, 3, 3, 2, seed=1), "b": random(3, seed=2)}, tolerance=1e-4)
+
+
 def test_pooling():
     cases = [
-        ("MaxPool", {"kernel_shape": [2, 2]}), ("MaxPool", {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 1]}), ("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}),
-        ("AveragePool", {"kernel_shape": [2, 2]}), ("AveragePool", {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}), ("AveragePool", {"kernel_shape": [3, 3], "pads": [1, 0, 1, 2], "count_include_pad": 1}),
+        ("MaxPool", {"kernel_shape": [2, 2]}), ("MaxPool", {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 1]}),
+        ("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}), ("AveragePool", {"kernel_shape": [2, 2]}),
+        ("AveragePool", {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}),
+        ("AveragePool", {"kernel_shape": [3, 3], "pads": [1, 0, 1, 2], "count_include_pad": 1}),
         ("LpPool", {"kernel_shape": [2, 2], "p": 2}), ("GlobalAveragePool", {}), ("GlobalMaxPool", {}),
     ]  # fmt: skip
     many([(op, ["x"], attributes) for op, attributes in cases], {"x": IMAGE})
@@ -140,7 +181,16 @@ def test_normalisations():
     last = {"scale": random(7), "bias": random(7, seed=1)}
     check(node("LayerNormalization", "x", "scale", "bias"), {"x": X}, last)
     check(node("RMSNormalization", "x", "scale"), {"x": X}, {"scale": random(7)}, opset=23)
-    many([("LpNormalization", ["x"], {"p": 1}), ("LpNormalization", ["x"], {"axis": 0}), ("Softmax", ["x"], {}), ("Softmax", ["x"], {"axis": 1}), ("LogSoftmax", ["x"], {})], {"x": X})
+    many(
+        [
+            ("LpNormalization", ["x"], {"axis": 1}),
+            ("LpNormalization", ["x"], {"axis": 0}),
+            ("Softmax", ["x"], {}),
+            ("Softmax", ["x"], {"axis": 1}),
+            ("LogSoftmax", ["x"], {}),
+        ],
+        {"x": X},
+    )
 
 
 def test_softmax_of_old_opsets_takes_dimensions_together():
@@ -153,8 +203,9 @@ def test_softmax_of_old_opsets_takes_dimensions_together():
 def test_shapes():
     constants = {"shape": integers(0, -1), "one": integers(1), "big": integers(2, 3, 5, 7), "times": integers(2, 1, 3), "axes": integers(0, 2)}
     cases = [
-        ("Reshape", ["x", "shape"], {}), ("Flatten", ["x"], {"axis": 2}), ("Transpose", ["x"], {}), ("Transpose", ["x"], {"perm": [1, 0, 2]}), ("Unsqueeze", ["x", "axes"], {}),
-        ("Expand", ["x", "big"], {}), ("Tile", ["x", "times"], {}), ("Concat", ["x", "x"], {"axis": 1}), ("Trilu", ["x"], {"upper": 0}), ("Trilu", ["x", "one"], {}),
+        ("Reshape", ["x", "shape"], {}), ("Flatten", ["x"], {"axis": 2}), ("Transpose", ["x"], {}), ("Transpose", ["x"], {"perm": [1, 0, 2]}),
+        ("Unsqueeze", ["x", "axes"], {}), ("Expand", ["x", "big"], {}), ("Tile", ["x", "times"], {}), ("Concat", ["x", "x"], {"axis": 1}),
+        ("Trilu", ["x"], {"upper": 0}), ("Trilu", ["x", "one"], {}),
     ]  # fmt: skip
     many(cases, {"x": X}, constants)
     check(node("Squeeze", "x", "axes"), {"x": X[None, :, None]}, {"axes": integers(0, 2)})
@@ -181,6 +232,14 @@ def test_reads_by_index():
     check(node("GatherElements", "x", "i", axis=1), {"x": X, "i": numpy.stack([index] * 3)[:, :, [0, 1, 0, 1, 1, 0, 0]]})
     check(node("GatherND", "x", "i"), {"x": X, "i": index})
     check(node("OneHot", "i", "depth", "values", axis=1), {"i": index}, {"depth": numpy.int64(3), "values": numpy.array([0.5, 2], dtype=numpy.float32)})
+
+
+@pytest.mark.parametrize("reduction", ["none", "add", "max"])
+def test_writes_by_index(reduction):
+    rows = integers(2, 0).reshape(2, 1)
+    check(node("ScatterND", "x", "i", "u", reduction=reduction), {"x": X, "i": rows, "u": random(2, 5, 7, seed=1)})
+    columns = integers(3, 0, -1, 1, 2).reshape(1, 5, 1).repeat(3, 0).repeat(7, 2)
+    check(node("ScatterElements", "x", "i", "u", axis=1, reduction=reduction), {"x": X, "i": columns, "u": random(3, 5, 7, seed=1)})
 
 
 @pytest.mark.parametrize("mode", ["asymmetric", "half_pixel", "align_corners"])
@@ -259,8 +318,16 @@ def test_choice_by_a_condition_of_data():
 
 def test_loop_is_unrolled():
     floats = lambda name: onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [3])  # noqa: E731
-    step, going, going_on = (onnx.helper.make_tensor_value_info(name, kind, []) for name, kind in (("i", onnx.TensorProto.INT64), ("c", onnx.TensorProto.BOOL), ("d", onnx.TensorProto.BOOL)))
-    body = onnx.helper.make_graph([node("Identity", "c", outputs=("d",)), node("Add", "s", "x", outputs=("t",)), node("Neg", "t", outputs=("u",))], "body", [step, going, floats("s")], [going_on, floats("t"), floats("u")])
+    step, going, going_on = (
+        onnx.helper.make_tensor_value_info(name, kind, [])
+        for name, kind in (("i", onnx.TensorProto.INT64), ("c", onnx.TensorProto.BOOL), ("d", onnx.TensorProto.BOOL))
+    )
+    body = onnx.helper.make_graph(
+        [node("Identity", "c", outputs=("d",)), node("Add", "s", "x", outputs=("t",)), node("Neg", "t", outputs=("u",))],
+        "body",
+        [step, going, floats("s")],
+        [going_on, floats("t"), floats("u")],
+    )
     check(node("Loop", "n", "go", "x", outputs=("y", "all"), body=body), {"x": random(3)}, {"n": numpy.int64(3), "go": numpy.array(True)}, outputs=("y", "all"))
 
 
@@ -268,6 +335,10 @@ def test_function_of_the_model_is_expanded():
     proto = model([onnx.helper.make_node("Scaled", ["x"], ["y"], domain="own", factor=3.0)], {"x": X})
     factor = onnx.helper.make_node("Constant", [], ["f"])
     factor.attribute.add(name="value_float", ref_attr_name="factor", type=onnx.AttributeProto.FLOAT)
-    proto.functions.append(onnx.helper.make_function("own", "Scaled", ["a"], ["b"], [factor, node("Mul", "a", "f", outputs=("b",))], [onnx.helper.make_opsetid("", 20)], ["factor"]))
+    proto.functions.append(
+        onnx.helper.make_function(
+            "own", "Scaled", ["a"], ["b"], [factor, node("Mul", "a", "f", outputs=("b",))], [onnx.helper.make_opsetid("", 20)], ["factor"]
+        )
+    )
     proto.opset_import.append(onnx.helper.make_opsetid("own", 1))
     numpy.testing.assert_allclose(wafer.compile(proto, precision="f32").run({"x": X})["y"], X * 3, rtol=1e-6)

@@ -7,6 +7,8 @@
     program.save_weights("m.safetensors")
     program = wafer.load("m.wexe", weights="m.safetensors")     # or a Hugging Face checkpoint directory
 
+    step = wafer.train_step(model, loss_fn, wafer.optim.AdamW(lr=3e-4), (x, target), machine="small")
+    loss = step(x, target)             # one training step; step.save("ckpt/"), step.load("ckpt/"), model.load_state_dict(step.state_dict())
     wafer.check(model, (x,))           # what would run where, and what not at all
     wafer.compare(program, x)          # the first operation whose numbers leave PyTorch's
     program.run(x, taps=["fc1"])       # intermediate tensors by name
@@ -14,6 +16,7 @@
 `import wafer` imports neither torch nor the compiled module; each is imported when it is first needed.
 """
 
+from wafer import optim
 from wafer.checking import check
 from wafer.comparison import compare
 from wafer.compiler import compile, machines, supported_ops  # noqa: A004
@@ -34,6 +37,15 @@ from wafer.stats import Stats
 
 __version__ = "0.1.0"
 
+
+def __getattr__(name: str):
+    if name in ("train_step", "TrainStep"):  # they need torch
+        from wafer.training import step
+
+        return getattr(step, name)
+    raise AttributeError(f"module 'wafer' has no attribute '{name}'")
+
+
 __all__ = [
     "CompileError",
     "CompileWarning",
@@ -44,6 +56,7 @@ __all__ = [
     "RuntimeError",
     "SourceLocation",
     "Stats",
+    "TrainStep",
     "TrapError",
     "UnsupportedOpError",
     "WaferError",
@@ -52,5 +65,7 @@ __all__ = [
     "compile",
     "load",
     "machines",
+    "optim",
     "supported_ops",
+    "train_step",
 ]

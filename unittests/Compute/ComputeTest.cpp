@@ -291,6 +291,26 @@ TEST(ComputeTest, ReadsTensorsThatAreNotAligned) {
   EXPECT_EQ(runFloats(text, {Tensor::borrow(DType::F32, {2}, bytes.data() + 1, 8)}), (std::vector<float>{2, 4}));
 }
 
+// Sessions of one program have the same functions: the code is shared, calls are not, and it lives as long as one of them.
+TEST(ComputeTest, SharesFunctionsOfTheSameText) {
+  const char *text = R"(
+    func.func @f(%a: tensor<2xf32>) -> tensor<2xf32> {
+      %b = arith.addf %a, %a : tensor<2xf32>
+      return %b : tensor<2xf32>
+    })";
+  auto backend = createComputeBackend();
+  auto first = backend->compile(text, "f"), second = backend->compile(text, "f");
+  std::vector<Tensor> ofFirst = first->call({floats({2}, {1, 2})});
+  first.reset();
+  EXPECT_EQ(valuesOf<float>(second->call({floats({2}, {3, 4})}).at(0)), (std::vector<float>{6, 8}));
+  EXPECT_EQ(valuesOf<float>(ofFirst.at(0)), (std::vector<float>{2, 4}));
+  second.reset();
+  EXPECT_EQ(valuesOf<float>(backend->compile(text, "f")->call({floats({2}, {5, 6})}).at(0)), (std::vector<float>{10, 12}));
+  // What was refused once is refused again.
+  for (int i = 0; i < 2; ++i)
+    expectRefused([&] { backend->compile("func.func @g() { return }", "f"); }, {"has no function '@f'"});
+}
+
 TEST(ComputeTest, ChecksWhatItIsGiven) {
   auto function = createComputeBackend()->compile(gather, "f");
   expectRefused([&] { function->call({table}); }, {"1 tensors", "expected 2"});

@@ -14,6 +14,7 @@ import torch
 from wafer.errors import SourceLocation, UnsupportedOpError
 from wafer.frontends import types
 from wafer.frontends.body import Body, Scalar
+from wafer.frontends.random import RandomNumbers
 from wafer.frontends.tensor import Tensor, broadcast_shapes
 from wafer.frontends.writer import FunctionWriter
 
@@ -29,6 +30,8 @@ class Context:
     node: str
     source: SourceLocation | None
     results: tuple[tuple[tuple[int, ...], torch.dtype], ...]  # shape and type of each result, as PyTorch knows them
+    used: frozenset[int] = frozenset((0,))  # numbers of the results that something reads
+    random: RandomNumbers | None = None  # where random numbers come from; None: the program has none
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -25,6 +25,14 @@ Any = torch.Tensor  # plain or Deferred
 _OF_SHAPE = ("aten.full_like", "aten.zeros_like", "aten.ones_like", "aten.empty_like", "aten.new_full", "aten.new_zeros", "aten.new_ones", "aten.new_empty")
 
 
+def _where(condition: Any, a: Any | float, b: Any | float) -> Any:
+    return torch.where(condition, *(value if isinstance(value, torch.Tensor) else torch.tensor(value) for value in (a, b)))
+
+
+# What decompositions call an operation that has a lowering under another name.
+_SAME = {torch.ops.prims.where.default: _where, torch.ops.aten.where.Scalar: _where}
+
+
 class Emitter:
     """Writes what Deferred tensors stand for. `op`, `node` and `source` say in errors whose work it is."""
 
@@ -80,6 +88,8 @@ def whole(overload: torch._ops.OpOverload, *args: object, **kwargs: object) -> o
     emitter = _emitter_of((args, kwargs))
     if emitter is None:
         return overload(*args, **kwargs)
+    if overload in _SAME:
+        return _SAME[overload](*args, **kwargs)
     name = str(overload)
     if name.startswith(_OF_SHAPE):
         plain = pytree.tree_map_only(Deferred, lambda t: torch.empty(t.shape, dtype=t.dtype), (args, kwargs))
@@ -99,14 +109,15 @@ def whole(overload: torch._ops.OpOverload, *args: object, **kwargs: object) -> o
     return pytree.tree_map_only(Tensor, emitter.deferred, made, is_leaf=lambda v: isinstance(v, Tensor))
 
 
-def contract(equation: str, a: Any, b: Any) -> Any:
+def contract(equation: str, a: Any, b: Any, dtype: torch.dtype | None = None) -> Any:
     """An einsum of two tensors as one contraction, operands read in place. Each label is in an operand at most once."""
+    dtype = dtype or a.dtype
     emitter = _emitter_of((a, b))
     if emitter is None:
-        return torch.einsum(equation, a, b)
+        return torch.einsum(equation, a.to(dtype), b.to(dtype))
     labels, _, result = equation.partition("->")
     sizes = dict(zip("".join(labels.split(",")), (*a.shape, *b.shape)))
-    context = emitter.context(((tuple(sizes[label] for label in result), a.dtype),))
+    context = emitter.context(((tuple(sizes[label] for label in result), dtype),))
     return emitter.deferred(context.contract(equation, lowered(a), lowered(b)))
 
 
@@ -144,7 +155,7 @@ def _decompositions() -> Mapping[torch._ops.OpOverload, Callable[..., object]]:
 
 
 def _decomposed(emitter: Emitter, overload: torch._ops.OpOverload, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
-    decomposition = _decompositions().get(overload)
+    decomposition = _decompositions().get(overload) or torch._decomp.decomposition_table.get(overload)
     if decomposition is not None:
         return decomposition(*args, **kwargs)
     result = overload.decompose(*args, **kwargs)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import torch
 
 from wafer.errors import UnsupportedOpError, WaferError
 from wafer.frontends import types
-from wafer.frontends.torch import ImportedModel, Importer, exported_model
+from wafer.frontends.torch import ImportedModel, Importer, check_outputs, exported_model, placeholders_of, results_of_model
 
 
 class _LenientImporter(Importer):
@@ -36,12 +37,6 @@ class _LenientImporter(Importer):
             self._replace(node, role)
             return self._values[node]
 
-    def _check_outputs(self) -> None:
-        try:
-            super()._check_outputs()
-        except UnsupportedOpError as error:
-            self.refused.append(error)
-
     def _replace(self, node: torch.fx.Node, role: str) -> None:
         self._replaced.add(node)
         value = node.meta.get("val")
@@ -60,5 +55,10 @@ def import_what_can_be(
 ) -> tuple[ImportedModel, list[UnsupportedOpError]]:
     """The text of what can be imported, and an error for each operation that cannot. Raises CompileError when PyTorch cannot export the model."""
     exported, source = exported_model(model, args, kwargs)
-    importer = _LenientImporter(exported, "forward", source)
-    return importer.run(), importer.refused
+    importer = _LenientImporter(exported.graph, "forward", source)
+    imported = importer.run(placeholders_of(exported), results_of_model(exported))
+    try:
+        check_outputs(exported, source)
+    except UnsupportedOpError as error:
+        importer.refused.append(error)
+    return dataclasses.replace(imported, exported=exported), importer.refused

@@ -6,6 +6,7 @@ depend on inputs or parameters is computed here. A model without fixed sizes tak
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -15,9 +16,8 @@ import onnx
 import torch
 
 from wafer.errors import CompileError, CompileWarning, UnsupportedOpError, WaferError
-from wafer.frontends import onnx_functions, onnx_model, types
+from wafer.frontends import onnx_functions, onnx_model, onnx_ops, types  # noqa: F401 - onnx_ops registers the operators
 from wafer.frontends.deferred import Any, Deferred, Emitter
-from wafer.frontends import onnx_ops  # noqa: F401 - registers the operators
 from wafer.frontends.onnx_ops import registry
 from wafer.frontends.onnx_ops.node import Node
 from wafer.frontends.tensor import Tensor
@@ -39,13 +39,18 @@ def import_model(
     Raises:  UnsupportedOpError for an operator, type or shape that has no meaning here; CompileError for what is no ONNX model.
     """
     model, folder, what = onnx_model.read(source)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        return _Importer(model, folder, what, name).run(args, kwargs or {})
+    args, kwargs = [numpy.shape(value) for value in args], {key: numpy.shape(value) for key, value in (kwargs or {}).items()}
+
+    def run(taps: Sequence[str] = ()) -> ImportedModel:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            return _Importer(model, folder, what, name, taps).run(args, kwargs)
+
+    return dataclasses.replace(run(), tapped=lambda taps: run(taps).text)
 
 
 class _Importer:
-    def __init__(self, model: onnx.ModelProto, folder: os.PathLike | None, what: str, name: str):
+    def __init__(self, model: onnx.ModelProto, folder: os.PathLike | None, what: str, name: str, taps: Sequence[str] = ()):
         self._graph, self._folder, self._what = model.graph, folder, what
         self._versions = {imported.domain: imported.version for imported in model.opset_import}
         self._versions[""] = onnx_model.opset(model) or onnx.defs.onnx_opset_version()
@@ -54,8 +59,9 @@ class _Importer:
         self._emitter = Emitter(self._writer)
         self._parameters: dict[str, torch.Tensor] = {}
         self._doubles: list[str] = []
+        self._taps = taps
 
-    def run(self, args: Sequence[object], kwargs: Mapping[str, object]) -> ImportedModel:
+    def run(self, args: Sequence[tuple[int, ...]], kwargs: Mapping[str, tuple[int, ...]]) -> ImportedModel:
         if self._graph.sparse_initializer:
             raise CompileError(f"{self._what}: has sparse initializers, expected dense ones; convert them with onnx.helper and numpy")
         initializers = {proto.name for proto in self._graph.initializer}
@@ -72,14 +78,16 @@ class _Importer:
         outputs = self._outputs(values)
         if self._doubles:
             shown = ", ".join(f"'{name}'" for name in self._doubles[:3]) + (" ..." if len(self._doubles) > 3 else "")
-            warnings.warn(f"{self._what}: {shown} of type DOUBLE: computed with as f32", CompileWarning, stacklevel=4)
+            warnings.warn(f"{self._what}: {shown} of type DOUBLE: computed with as f32", CompileWarning, stacklevel=7)
         self._writer.place("result", self._graph.name, None)
-        text = self._writer.finish([(info.name, value) for info, value in outputs], None)
-        return ImportedModel(text, tuple(inputs), tuple(info for info, _ in outputs), self._parameters, self._writer.macs)
+        tapped = [(f"tap.{name}", values[name].value) for name in self._taps]
+        text = self._writer.finish([(info.name, value) for info, value in outputs] + tapped, None)
+        names = {name: onnx_model.label_of(proto) for proto in self._graph.node for name in proto.output if _is_computed(values.get(name))}
+        return ImportedModel(text, tuple(inputs), tuple(info for info, _ in outputs), self._parameters, self._writer.macs, names=names)
 
     # Inputs and outputs
 
-    def _given(self, names: Sequence[str], args: Sequence[object], kwargs: Mapping[str, object]) -> Mapping[str, tuple[int, ...]]:
+    def _given(self, names: Sequence[str], args: Sequence[tuple[int, ...]], kwargs: Mapping[str, tuple[int, ...]]) -> Mapping[str, tuple[int, ...]]:
         """Shapes of example inputs by name."""
         listed = ", ".join(f"'{name}'" for name in names) or "none"
         if len(args) > len(names):
@@ -88,28 +96,33 @@ class _Importer:
         for name in given:
             if name not in names:
                 raise CompileError(f"{self._what}: found an example input '{name}', and the model's inputs are {listed}")
-        return {name: tuple(numpy.shape(value)) for name, value in given.items()}
+        return given
 
     def _input_info(self, value: onnx.ValueInfoProto, shape: tuple[int, ...] | None) -> TensorInfo:
         if not value.type.HasField("tensor_type"):
             raise CompileError(f"{self._what}: input '{value.name}' is a {value.type.WhichOneof('value') or 'value without a type'}, expected a tensor")
         declared = value.type.tensor_type
         if declared.elem_type not in onnx_model.DTYPES:
-            raise CompileError(f"{self._what}: input '{value.name}' has elements of type {onnx_model.type_name(declared.elem_type)}, expected {', '.join(map(onnx_model.type_name, onnx_model.DTYPES))}")
+            raise CompileError(
+                f"{self._what}: input '{value.name}' has elements of type {onnx_model.type_name(declared.elem_type)}, expected {onnx_model.type_names()}"
+            )
         self._note_double(value.name, declared.elem_type)
         sizes = [dim.dim_value if dim.HasField("dim_value") else None for dim in declared.shape.dim]
         if shape is None:
             for dim, size in zip(declared.shape.dim, sizes):
                 if size is None:
                     raise CompileError(
-                        f"{self._what}: dimension '{dim.dim_param or '?'}' of input '{value.name}' has no fixed size; give example inputs of the wanted sizes: wafer.compile(model, (x,)) or kwargs={{'{value.name}': x}}"
+                        f"{self._what}: dimension '{dim.dim_param or '?'}' of input '{value.name}' has no fixed size; "
+                        f"give example inputs of the wanted sizes: wafer.compile(model, (x,)) or kwargs={{'{value.name}': x}}"
                     )
             if not declared.HasField("shape"):
                 raise CompileError(f"{self._what}: input '{value.name}' has no shape; give example inputs of the wanted sizes: wafer.compile(model, (x,))")
             return TensorInfo(value.name, tuple(sizes), onnx_model.DTYPES[declared.elem_type])
         if declared.HasField("shape") and (len(shape) != len(sizes) or any(size not in (None, found) for size, found in zip(sizes, shape))):
             wanted = [dim.dim_param or "?" if size is None else size for dim, size in zip(declared.shape.dim, sizes)]
-            raise CompileError(f"{self._what}: the example of input '{value.name}' has shape {list(shape)}, and the model expects [{', '.join(map(str, wanted))}]")
+            raise CompileError(
+                f"{self._what}: the example of input '{value.name}' has shape {list(shape)}, and the model expects [{', '.join(map(str, wanted))}]"
+            )
         return TensorInfo(value.name, shape, onnx_model.DTYPES[declared.elem_type])
 
     def _note_double(self, name: str, element: int) -> None:
@@ -209,7 +222,10 @@ class _Importer:
             raise error if isinstance(error, CompileError) else node.refused(str(error)) from error
         except (TypeError, ValueError, IndexError, KeyError, AttributeError, RuntimeError, NotImplementedError) as error:
             given = ", ".join(f"{str(v.dtype).removeprefix('torch.')}{list(v.shape)}" if isinstance(v, torch.Tensor) else type(v).__name__ for v in node.inputs)
-            raise node.refused(f"cannot be computed from ({given}): {str(error).splitlines()[0] if str(error) else type(error).__name__}; see whether onnx.checker accepts the model") from error
+            raise node.refused(
+                f"cannot be computed from ({given}): {str(error).splitlines()[0] if str(error) else type(error).__name__}; "
+                f"see whether onnx.checker accepts the model"
+            ) from error
 
     def _run_function(self, function: onnx.FunctionProto, node: Node, versions: Mapping[str, int]) -> tuple[Any, ...]:
         inner: dict[str, Any] = dict(zip(function.input, node.inputs))
@@ -233,7 +249,14 @@ class _Importer:
 
     def _unknown(self, node: Node) -> UnsupportedOpError:
         if node.proto.domain not in registry.STANDARD and not any(name.startswith(node.proto.domain + ".") for name in registry.supported()):
-            return node.refused(f"is of the domain '{node.proto.domain}', which is not known; export the model with standard operators, or with the operator as a function of the model")
+            return node.refused(
+                f"is of the domain '{node.proto.domain}', which is not known; "
+                f"export the model with standard operators, or with the operator as a function of the model"
+            )
         near = registry.nearest(node.proto.op_type)
         known = f"nearest supported operators: {', '.join(near)}" if near else f"{len(registry.supported())} operators are supported"
         return node.refused(f"has no lowering; {known}")
+
+
+def _is_computed(value: Any) -> bool:
+    return isinstance(value, Deferred) and value.known is None

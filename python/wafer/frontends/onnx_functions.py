@@ -11,6 +11,7 @@ from onnx import AttributeProto
 from wafer.frontends import onnx_model
 from wafer.frontends.onnx_ops.node import Node
 
+
 def of_schema(node: Node) -> onnx.FunctionProto | None:
     """The function by which the standard defines the node's operator, if it does."""
     try:
@@ -31,7 +32,9 @@ def of_schema(node: Node) -> onnx.FunctionProto | None:
 
 def _for_these_inputs(schema: onnx.defs.OpSchema, node: Node) -> bytes:
     described = [_type(value) for value in node.inputs]
-    return schema.get_context_dependent_function_with_opset_version(node.version, node.proto.SerializeToString(), [kind.SerializeToString() for kind in described])
+    return schema.get_context_dependent_function_with_opset_version(
+        node.version, node.proto.SerializeToString(), [kind.SerializeToString() for kind in described]
+    )
 
 
 def _type(value: object) -> onnx.TypeProto:

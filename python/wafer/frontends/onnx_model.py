@@ -55,7 +55,9 @@ UNSIGNED = {TensorProto.UINT4: 15, TensorProto.UINT8: 2**8 - 1, TensorProto.UINT
 NARROW = {*UNSIGNED, TensorProto.INT4}
 
 # The numbers that quantised types hold.
-RANGES = {TensorProto.INT8: (-128, 127), TensorProto.INT16: (-(2**15), 2**15 - 1), TensorProto.INT4: (-8, 7)} | {element: (0, most) for element, most in UNSIGNED.items()}
+RANGES = {TensorProto.INT8: (-128, 127), TensorProto.INT16: (-(2**15), 2**15 - 1), TensorProto.INT4: (-8, 7)} | {
+    element: (0, most) for element, most in UNSIGNED.items()
+}
 
 _WIDENED = {torch.float64: torch.float32, torch.uint8: torch.int16, torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64}
 
@@ -76,8 +78,13 @@ def noted(tensor: torch.Tensor, element: int) -> torch.Tensor:
 
 
 def type_name(element: int) -> str:
-    """"FLOAT" for an element type's number."""
+    """ "FLOAT" for an element type's number."""
     return TensorProto.DataType.Name(element) if element in TensorProto.DataType.values() else f"number {element}"
+
+
+def type_names() -> str:
+    """The types that have a form here, for messages."""
+    return ", ".join(type_name(element) for element in DTYPES)
 
 
 def read(source: str | os.PathLike | onnx.ModelProto) -> tuple[onnx.ModelProto, pathlib.Path | None, str]:
@@ -104,10 +111,25 @@ def _checked(model: onnx.ModelProto, what: str) -> onnx.ModelProto:
         return model
     if version is None:
         raise CompileError(f"{what}: names no opset of the standard operators, expected one from {OLDEST_OPSET} to {newest}")
+    if version < OLDEST_OPSET and all(_is_as_later(node, version) for node in model.graph.node):
+        return model
     if not OLDEST_OPSET <= version <= newest:
-        way = "export it again with a newer opset, or convert it: onnx.version_converter.convert_version(model, 18)" if version < OLDEST_OPSET else "export it again, e.g. with opset_version=20"
+        way = (
+            "export it again with a newer opset, or convert it: onnx.version_converter.convert_version(model, 18)"
+            if version < OLDEST_OPSET
+            else "export it again, e.g. with opset_version=20"
+        )
         raise CompileError(f"{what}: found opset {version}, expected one from {OLDEST_OPSET} to {newest}; {way}")
     return model
+
+
+def _is_as_later(node: onnx.NodeProto, version: int) -> bool:
+    """Whether an operator of an old opset is still that of the oldest one that is supported."""
+    try:
+        then, later = (onnx.defs.get_schema(node.op_type, v, "") for v in (version, OLDEST_OPSET))
+    except onnx.defs.SchemaError:
+        return False
+    return then.since_version == later.since_version
 
 
 def opset(model: onnx.ModelProto | onnx.FunctionProto) -> int | None:
@@ -119,8 +141,7 @@ def opset(model: onnx.ModelProto | onnx.FunctionProto) -> int | None:
 def tensor(proto: TensorProto, folder: pathlib.Path | None, what: str) -> torch.Tensor:
     """The elements of a tensor. Raises CompileError for types without a form here, and for data that is missing."""
     if proto.data_type not in DTYPES:
-        known = ", ".join(type_name(element) for element in DTYPES)
-        raise CompileError(f"{what}: tensor '{proto.name}' has elements of type {type_name(proto.data_type)}, expected {known}")
+        raise CompileError(f"{what}: tensor '{proto.name}' has elements of type {type_name(proto.data_type)}, expected {type_names()}")
     if proto.data_location == TensorProto.EXTERNAL:
         array = _external(proto, folder, what)
     else:
@@ -149,7 +170,10 @@ def _external(proto: TensorProto, folder: pathlib.Path | None, what: str) -> num
     entries = {entry.key: entry.value for entry in proto.external_data}
     location = entries.get("location", "")
     if folder is None:
-        raise CompileError(f"{what}: tensor '{proto.name}' lies in the file '{location}', whose folder is not known; give the path of the model's file instead of the proto, or load it with onnx.load")
+        raise CompileError(
+            f"{what}: tensor '{proto.name}' lies in the file '{location}', whose folder is not known; "
+            f"give the path of the model's file instead of the proto, or load it with onnx.load"
+        )
     path = folder / location
     if not location or os.path.isabs(location) or not path.resolve().is_relative_to(folder.resolve()):
         raise CompileError(f"{what}: tensor '{proto.name}' lies in the file '{location}', expected a path inside of the model's folder")
@@ -161,10 +185,15 @@ def _external(proto: TensorProto, folder: pathlib.Path | None, what: str) -> num
     try:
         size = path.stat().st_size
         if length != count * dtype.itemsize or offset + length > size:
-            raise CompileError(f"{what}: tensor '{proto.name}' takes bytes {offset} to {offset + length} of '{path}', which has {size}, for {count} elements of {dtype.itemsize} bytes")
+            raise CompileError(
+                f"{what}: tensor '{proto.name}' takes bytes {offset} to {offset + length} of '{path}', which has {size}, "
+                f"for {count} elements of {dtype.itemsize} bytes"
+            )
         return numpy.memmap(path, dtype, "r", offset, tuple(proto.dims)) if count else numpy.zeros(tuple(proto.dims), dtype)
     except OSError as error:
-        raise CompileError(f"{what}: tensor '{proto.name}' lies in the file '{path}', which cannot be read: {error.strerror}; put it beside the model") from error
+        raise CompileError(
+            f"{what}: tensor '{proto.name}' lies in the file '{path}', which cannot be read: {error.strerror}; put it beside the model"
+        ) from error
 
 
 # Where a node comes from

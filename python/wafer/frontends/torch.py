@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind, TensorArgument
@@ -19,6 +19,7 @@ from wafer.errors import CompileError, Diagnostic, SourceLocation, UnsupportedOp
 from wafer.frontends import absent, aten, locations, registry, types  # noqa: F401 - aten registers the lowerings
 from wafer.frontends.context import Context
 from wafer.frontends.names import unique
+from wafer.frontends.random import RandomNumbers
 from wafer.frontends.tensor import Tensor
 from wafer.frontends.writer import FunctionWriter
 
@@ -61,6 +62,16 @@ class TensorInfo:
 
 
 @dataclasses.dataclass(frozen=True)
+class Placeholder:
+    """What a placeholder of a graph stands for: an "input" or "parameter" of the function, called `name`, or a "constant" of this value."""
+
+    role: str
+    name: str = ""
+    value: object = None
+    trained: bool = False  # a parameter whose zeros of today say nothing
+
+
+@dataclasses.dataclass(frozen=True)
 class ImportedModel:
     """MLIR text, and the tensors behind the names in it."""
 
@@ -72,6 +83,7 @@ class ImportedModel:
     exported: torch.export.ExportedProgram | None = None  # whose nodes were written
     names: Mapping[str, str] = dataclasses.field(default_factory=dict)  # of each node that computes something, the name that reports use
     source: SourceLocation | None = None  # of forward, or of the caller
+    tapped: Callable[[Sequence[str]], str] | None = None  # text with the values of some `names` as results "tap.NAME"; None: by `exported`
     other_names: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)  # of tied parameters, by each of their names
 
 
@@ -83,8 +95,15 @@ def import_model(model: torch.nn.Module | torch.export.ExportedProgram, args: Se
     Raises:  UnsupportedOpError for an operation, type or shape without a lowering; CompileError when PyTorch cannot export the model.
     """
     exported, source = exported_model(model, args, kwargs)
-    imported = Importer(exported, name, source).run()
+    imported = import_exported(exported, name, source)
     return dataclasses.replace(imported, other_names=_other_names(model)) if isinstance(model, torch.nn.Module) else imported
+
+
+def import_exported(exported: torch.export.ExportedProgram, name: str, source: SourceLocation | None, taps: Sequence[str] = ()) -> ImportedModel:
+    """Write what `exported_model` gave. `taps` are nodes whose values become results too, each called by its node."""
+    imported = Importer(exported.graph, name, source).run(placeholders_of(exported), results_of_model(exported), taps)
+    check_outputs(exported, source)
+    return dataclasses.replace(imported, exported=exported)
 
 
 def exported_model(
@@ -141,12 +160,50 @@ def nonzeros(data: torch.Tensor) -> int | None:
     return count if count < data.numel() else None
 
 
-class Importer:
-    """Walks the graph of `exported_model`. `taps` are nodes whose values become results too, each called by its node."""
+def placeholders_of(exported: torch.export.ExportedProgram) -> dict[str, Placeholder]:
+    """What a model's arguments and tensors are, by the names of their nodes."""
+    placeholders = {}
+    nodes = {node.name: node for node in exported.graph.find_nodes(op="placeholder")}
+    for spec in exported.graph_signature.input_specs:
+        if not hasattr(spec.arg, "name"):
+            continue
+        if not isinstance(spec.arg, TensorArgument):
+            placeholders[spec.arg.name] = Placeholder("constant", value=spec.arg.value if isinstance(spec.arg, ConstantArgument) else None)
+            continue
+        data = exported.state_dict.get(spec.target) if spec.target else None
+        if data is None and spec.target:
+            data = exported.constants.get(spec.target)
+        is_weight = spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.persistent is not False and data is not None and data.is_floating_point()
+        if spec.kind == InputKind.USER_INPUT:
+            placeholders[spec.arg.name] = Placeholder("input", spec.arg.name)
+        elif nodes[spec.arg.name].users:
+            # Masks, positions and the like are part of the program, as they are part of no checkpoint or hold no weights.
+            placeholders[spec.arg.name] = Placeholder("parameter", spec.target, data) if is_weight else Placeholder("constant", spec.target, data)
+    return placeholders
 
-    def __init__(self, exported: torch.export.ExportedProgram, name: str, source: SourceLocation | None, taps: Sequence[str] = ()):
-        self._exported = exported
-        self._taps = taps
+
+def results_of_model(exported: torch.export.ExportedProgram) -> list[tuple[str, torch.fx.Node]]:
+    """Names and nodes of what the model returns. None and numbers are not results of a program."""
+    output = next(iter(exported.graph.find_nodes(op="output")))
+    nodes = [node for spec, node in zip(exported.graph_signature.output_specs, output.args[0]) if spec.kind == OutputKind.USER_OUTPUT]
+    return [(name, node) for name, node in zip(_output_names(exported.call_spec.out_spec), nodes) if isinstance(node, torch.fx.Node)]
+
+
+def check_outputs(exported: torch.export.ExportedProgram, source: SourceLocation | None) -> None:
+    """No state may change while the model runs. Raises UnsupportedOpError."""
+    for spec in exported.graph_signature.output_specs:
+        # An order of effects is what a token stands for; the operation that has the effect is refused where it stands.
+        if spec.kind not in (OutputKind.USER_OUTPUT, OutputKind.TOKEN):
+            raise UnsupportedOpError(
+                "output", f"the model changes '{spec.target}' while it runs ({spec.kind.name.lower()}), expected a model that only computes; call model.eval()", source
+            )
+
+
+class Importer:
+    """Walks a graph of ATen operations and writes it as an MLIR function called `name`. `source` is named for nodes without a place of their own."""
+
+    def __init__(self, graph: torch.fx.Graph, name: str, source: SourceLocation | None):
+        self._graph = graph
         self._source = source
         self._writer = FunctionWriter(name)
         self._values: dict[torch.fx.Node, object] = {}
@@ -154,43 +211,42 @@ class Importer:
         self._outputs: list[TensorInfo] = []
         self._parameters: dict[str, torch.Tensor] = {}
         self._names: dict[str, str] = {}
+        self._random: RandomNumbers | None = None
 
-    def run(self) -> ImportedModel:
-        self._add_placeholders()
-        for node in self._exported.graph.nodes:
+    def run(
+        self, placeholders: Mapping[str, Placeholder], results: Sequence[tuple[str, torch.fx.Node]], taps: Sequence[str] = (), *, random: bool = False
+    ) -> ImportedModel:
+        """`placeholders`: by the name of their node. `random`: the function takes an input "seed", two i32, and draws its random numbers from it."""
+        for node in self._graph.find_nodes(op="placeholder"):
+            if node.name in placeholders:
+                self._add_placeholder(node, placeholders[node.name])
+        if random:
+            self._random = RandomNumbers(self._writer.argument("seed", (2,), torch.int32, "seed", "input", self._source))
+            self._inputs.append(TensorInfo("seed", (2,), torch.int32))
+        for node in self._graph.nodes:
             if node.op == "call_function":
                 self._import_node(node)
             elif node.op not in ("placeholder", "output"):
                 raise self._refused(node, f"is a '{node.op}', expected a graph of ATen operations without submodules")
-        text = self._finish()
+        text = self._finish(results, taps)
         values = {name: data for name, data in self._parameters.items() if not data.is_meta}
-        return ImportedModel(text, tuple(self._inputs), tuple(self._outputs), values, self._writer.macs, self._exported, self._names, self._source)
+        return ImportedModel(text, tuple(self._inputs), tuple(self._outputs), values, self._writer.macs, None, self._names, self._source)
 
     # Arguments
 
-    def _add_placeholders(self) -> None:
-        specs = {spec.arg.name: spec for spec in self._exported.graph_signature.input_specs if hasattr(spec.arg, "name")}
-        for node in self._exported.graph.find_nodes(op="placeholder"):
-            spec = specs[node.name]
-            if not isinstance(spec.arg, TensorArgument):
-                self._values[node] = spec.arg.value if isinstance(spec.arg, ConstantArgument) else None
-                continue
-            data = self._exported.state_dict.get(spec.target) if spec.target else None
-            if data is None and spec.target:
-                data = self._exported.constants.get(spec.target)
-            is_weight = spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.persistent is not False and data is not None and data.is_floating_point()
-            if spec.kind == InputKind.USER_INPUT:
-                self._values[node] = self._argument(node, node.name, "input")
-                self._inputs.append(TensorInfo(node.name, tuple(node.meta["val"].shape), node.meta["val"].dtype))
-            elif is_weight and node.users:
-                self._values[node] = self._argument(node, spec.target, "parameter", nonzeros(data))
-                self._parameters[spec.target] = data.detach()
-            elif node.users and data.is_meta:
-                reason = "is on the device meta and is no weight that a checkpoint could give, so that it has no values; make it on the device cpu"
-                raise UnsupportedOpError("buffer", f"buffer '{spec.target}' {reason}", self._source)
-            elif node.users:
-                # Masks, positions and the like: part of the program, as they are part of no checkpoint or hold no weights.
-                self._values[node] = Tensor.of_constant(data.detach())
+    def _add_placeholder(self, node: torch.fx.Node, placeholder: Placeholder) -> None:
+        name, value = placeholder.name, placeholder.value
+        if placeholder.role == "input":
+            self._values[node] = self._argument(node, name, "input")
+            self._inputs.append(TensorInfo(name, tuple(node.meta["val"].shape), node.meta["val"].dtype))
+        elif placeholder.role == "parameter":
+            self._values[node] = self._argument(node, name, "parameter", None if placeholder.trained else nonzeros(value))
+            self._parameters[name] = value.detach()
+        elif isinstance(value, torch.Tensor) and value.is_meta:
+            reason = "is on the device meta and is no weight that a checkpoint could give, so that it has no values; make it on the device cpu"
+            raise UnsupportedOpError("buffer", f"buffer '{name}' {reason}", self._source)
+        else:
+            self._values[node] = Tensor.of_constant(value.detach()) if isinstance(value, torch.Tensor) else value
 
     def _argument(self, node: torch.fx.Node, name: str, role: str, nonzeros: int | None = None) -> Tensor:
         self._writer.place(node.name, name, self._source)
@@ -211,12 +267,12 @@ class Importer:
         source = locations.of_node(node) or self._source
         label = "/".join(filter(None, [locations.module_path(node), node.name]))
         self._writer.place(node.name, label, source)
-        if op.startswith(_RANDOM):
+        if op.startswith(_RANDOM) and self._random is None:
             raise self._refused(node, "draws random numbers, which an inference program does not; call model.eval() before compiling")
-        context = Context(self._writer, op, node.name, source, results)
+        context = Context(self._writer, op, node.name, source, results, _used_results(node), self._random)
         if op in _OF_SHAPE:
             self._values[node] = self._constant_of_shape(node, results[0])
-        elif isinstance(node.target, torch._ops.OpOverload) and _is_constant((args, kwargs)):
+        elif isinstance(node.target, torch._ops.OpOverload) and _is_constant((args, kwargs)) and not op.startswith(_RANDOM):
             self._values[node] = self._folded(node, args, kwargs)
         else:
             lower = registry.find(op)
@@ -305,38 +361,26 @@ class Importer:
 
     # Results
 
-    def _check_outputs(self) -> None:
-        """No state may change while the model runs."""
-        for spec in self._exported.graph_signature.output_specs:
-            # An order of effects is what a token stands for; the operation that has the effect is refused where it stands.
-            if spec.kind not in (OutputKind.USER_OUTPUT, OutputKind.TOKEN):
-                raise UnsupportedOpError(
-                    "output", f"the model changes '{spec.target}' while it runs ({spec.kind.name.lower()}), expected a model that only computes; call model.eval()", self._source
-                )
-
-    def _finish(self) -> str:
-        self._check_outputs()
-        output = next(iter(self._exported.graph.find_nodes(op="output")))
-        kinds = [spec.kind for spec in self._exported.graph_signature.output_specs]
-        nodes = [node for kind, node in zip(kinds, output.args[0]) if kind == OutputKind.USER_OUTPUT]
-        names = _output_names(self._exported.call_spec.out_spec)
+    def _finish(self, wanted: Sequence[tuple[str, torch.fx.Node]], taps: Sequence[str]) -> str:
         taken = {info.name for info in self._inputs} | set(self._parameters)
         results = []
-        for name, node in zip(names, nodes):
-            if not isinstance(node, torch.fx.Node):
-                continue  # None and numbers are not results of a program
+        for name, node in wanted:
             value = self._values[node]
             name = unique(name, taken)
             taken.add(name)
             results.append((name, value))
             self._outputs.append(TensorInfo(name, value.shape, value.dtype))
-        for node in self._exported.graph.nodes:
-            if node.name in self._taps:
+        for node in self._graph.nodes:
+            if node.name in taps:
                 value = self._values[node]
                 results.append((f"tap.{node.name}", value[0] if isinstance(value, tuple) else value))
         if not results:
             raise CompileError(Diagnostic("error", "the model returns no tensor, expected at least one", self._source))
         return self._writer.finish(results, self._source)
+
+
+def _used_results(node: torch.fx.Node) -> frozenset[int]:
+    return frozenset(user.args[1] if user.target is operator.getitem else 0 for user in node.users if user.users or user.target is not operator.getitem)
 
 
 def _is_constant(values: object) -> bool:

@@ -173,6 +173,30 @@ class FunctionWriter:
         self._lines.append(f"    }} -> {result.type} {self._location}")
         return result
 
+    def loop_nest(self, into: Tensor, sizes: Sequence[int], body: Callable[[Body, list[Scalar], str], str]) -> Tensor:
+        """Loops over `sizes`, one inside the other, that change a copy of `into` element by element.
+
+        `body` gets a Body, the loops' indices and the name of the tensor so far, and gives the name of the tensor after it, of the same type.
+        """
+        start = self.plain(into)
+        zero, one = self._fresh(self._hint), self._fresh(self._hint)
+        self._lines += [f"    {name} = arith.constant {value} : index {self._location}" for name, value in ((zero, 0), (one, 1))]
+        ends = [self._fresh(self._hint) for _ in sizes]
+        self._lines += [f"    {name} = arith.constant {size} : index {self._location}" for name, size in zip(ends, sizes)]
+        results = [self._fresh(self._hint) for _ in sizes]
+        carried = [start.name] + [self._fresh(self._hint) for _ in sizes]
+        indices = [Scalar(self._fresh_scalar(), "index") for _ in sizes]
+        for result, end, index, before, inside in zip(results, ends, indices, carried, carried[1:]):
+            self._lines.append(f"    {result} = scf.for {index.name} = {zero} to {end} step {one} iter_args({inside} = {before}) -> ({start.type}) {{")
+        writer = Body(self._fresh_scalar, self._location)
+        value = body(writer, indices, carried[-1])
+        self._lines.extend(writer.lines)
+        for result in reversed(results):
+            self._lines.append(f"      scf.yield {value} : {start.type} {self._location}")
+            self._lines.append(f"    }} {self._location}")
+            value = result
+        return Tensor.of(results[0], start.shape, start.dtype)
+
     # Shapes
 
     def plain(self, tensor: Tensor) -> Tensor:

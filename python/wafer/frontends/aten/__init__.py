@@ -2,6 +2,8 @@
 
 from wafer.frontends.aten import (  # noqa: F401
     attention,
+    backward,
+    choices,
     contractions,
     convolution,
     elementwise,
@@ -10,6 +12,7 @@ from wafer.frontends.aten import (  # noqa: F401
     pooling,
     reductions,
     scatter,
+    scatter_loops,
     shapes,
     sorting,
 )

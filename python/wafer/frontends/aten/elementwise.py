@@ -20,20 +20,20 @@ def _float_dtype(*operands: Operand) -> torch.dtype:
     return dtype if dtype.is_floating_point else torch.float32
 
 
-def _register(overload: str, body: Callable[..., Scalar], compute: Callable[..., object] | None) -> None:
+def register(overload: str, body: Callable[..., Scalar], compute: Callable[..., object] | None) -> None:
     @lowering(overload)
     def lower(ctx: Context, *operands: Operand) -> Tensor:
         return ctx.elementwise(body, *operands, compute=compute(*operands) if compute else None)
 
 
-def _exact(overload: str, body: Callable[..., Scalar]) -> None:
+def exact(overload: str, body: Callable[..., Scalar]) -> None:
     """A result that needs no rounding, or just one: computed in the type of the operands."""
-    _register(overload, body, common_dtype)
+    register(overload, body, common_dtype)
 
 
 def _function(overload: str, body: Callable[..., Scalar]) -> None:
     """A function of real numbers."""
-    _register(overload, body, _float_dtype)
+    register(overload, body, _float_dtype)
 
 
 def _math(name: str) -> Callable[[Body, Scalar], Scalar]:
@@ -83,26 +83,22 @@ def _remainder(b: Body, x: Scalar, y: Scalar) -> Scalar:
     return b.select(b.apply("arith.andi", b.compare("ne", rest, zero), differs), b.add(rest, y), rest)
 
 
-def _is_finite(b: Body, x: Scalar) -> Scalar:
-    return b.compare("lt", b.abs(x), b.like(math.inf, x)) if x.is_float else b.const(True, "i1")
-
-
 def _is_infinite(b: Body, x: Scalar) -> Scalar:
     return b.compare("eq", b.abs(x), b.like(math.inf, x)) if x.is_float else b.const(False, "i1")
 
 
-_exact("aten.relu.default", _relu)
-_exact("aten.neg.default", lambda b, x: b.neg(x))
-_exact("aten.abs.default", lambda b, x: b.abs(x))
-_exact("aten.sign.default", _sign)
-_exact("aten.floor.default", _floor)
-_exact("aten.ceil.default", _ceil)
-_exact("aten.round.default", _round)
-_exact("aten.trunc.default", _trunc)
-_exact("aten.minimum.default", lambda b, x, y: b.minimum(x, y))
-_exact("aten.maximum.default", lambda b, x, y: b.maximum(x, y))
-_exact("aten.isnan.default", lambda b, x: b.is_nan(x) if x.is_float else b.const(False, "i1"))
-_exact("aten.isinf.default", _is_infinite)
+exact("aten.relu.default", _relu)
+exact("aten.neg.default", lambda b, x: b.neg(x))
+exact("aten.abs.default", lambda b, x: b.abs(x))
+exact("aten.sign.default", _sign)
+exact("aten.floor.default", _floor)
+exact("aten.ceil.default", _ceil)
+exact("aten.round.default", _round)
+exact("aten.trunc.default", _trunc)
+exact("aten.minimum.default", lambda b, x, y: b.minimum(x, y))
+exact("aten.maximum.default", lambda b, x, y: b.maximum(x, y))
+exact("aten.isnan.default", lambda b, x: b.is_nan(x) if x.is_float else b.const(False, "i1"))
+exact("aten.isinf.default", _is_infinite)
 
 _function("aten.exp.default", _math("exp"))
 _function("aten.expm1.default", _math("expm1"))
@@ -322,50 +318,6 @@ def _clamp(ctx: Context, a: Tensor, low: Operand | None = None, high: Operand | 
     return ctx.elementwise(body, a, *bounds)
 
 
-# Comparisons and choices
-
-for _predicate in ("eq", "ne", "lt", "le", "gt", "ge"):
-    for _overload in ("Tensor", "Scalar"):
-        _exact(f"aten.{_predicate}.{_overload}", lambda b, x, y, predicate=_predicate: b.compare(predicate, x, y))
-
-
-def _logical(overload: str, body: Callable[..., Scalar]) -> None:
-    _register(overload, body, lambda *operands: torch.bool)
-
-
-_logical("aten.logical_and.default", lambda b, x, y: b.apply("arith.andi", x, y))
-_logical("aten.logical_or.default", lambda b, x, y: b.apply("arith.ori", x, y))
-_logical("aten.logical_xor.default", lambda b, x, y: b.apply("arith.xori", x, y))
-_logical("aten.logical_not.default", lambda b, x: b.logical_not(x))
-
-for _name, _op in (("and", "arith.andi"), ("or", "arith.ori"), ("xor", "arith.xori")):
-    for _overload in ("Tensor", "Scalar"):
-        _exact(f"aten.bitwise_{_name}.{_overload}", lambda b, x, y, op=_op: b.apply(op, x, y))
-_exact("aten.bitwise_left_shift.Tensor", lambda b, x, y: b.apply("arith.shli", x, y))
-_exact("aten.bitwise_right_shift.Tensor", lambda b, x, y: b.apply("arith.shrsi", x, y))
-_exact("aten.bitwise_not.default", lambda b, x: b.logical_not(x) if x.type == "i1" else b.apply("arith.xori", x, b.like(-1, x)))
-
-
-@lowering("aten.isfinite.default")
-def _isfinite(ctx: Context, a: Tensor) -> Tensor:
-    return ctx.elementwise(_is_finite, a, compute=a.dtype)
-
-
-@lowering("aten.where.self", "aten.where.ScalarOther", "aten.where.ScalarSelf")
-def _where(ctx: Context, condition: Tensor, a: Operand, b: Operand) -> Tensor:
-    wanted = types.computed(ctx.dtype)
-    return ctx.elementwise(
-        lambda w, c, x, y: w.select(w.cast(c, "i1"), w.cast(x, wanted), w.cast(y, wanted)),
-        *(operand if isinstance(operand, Tensor) else Tensor.of_constant(torch.tensor(operand, dtype=ctx.dtype)) for operand in (condition, a, b)),
-        compute="own",
-    )
-
-
-@lowering("aten.masked_fill.Scalar", "aten.masked_fill.Tensor")
-def _masked_fill(ctx: Context, a: Tensor, mask: Tensor, value: Operand) -> Tensor:
-    return _where(ctx, mask, value, a)
-
-
 # Conversions and copies
 
 
@@ -379,9 +331,19 @@ def _same(ctx: Context, a: Tensor, **options: object) -> Tensor:
     return a
 
 
-@lowering("aten.dropout.default", "aten.native_dropout.default")
-def _no_dropout(ctx: Context, a: Tensor, p: float, train: bool) -> Tensor:
-    raise ctx.unsupported("draws random numbers; call model.eval() before compiling")
+@lowering("aten.native_dropout.default")
+def _dropout(ctx: Context, a: Tensor, p: float, train: bool | None) -> tuple[Tensor, Tensor]:
+    """The tensor with some elements zero and the others larger, and which were kept."""
+    if train is False or p == 0:
+        return a, Tensor.of_constant(torch.ones(a.shape, dtype=torch.bool))
+    kept = ctx.random.kept(ctx.writer, a.shape, 1 - p)
+    factor = 1 / (1 - p) if p < 1 else 0.0
+    return ctx.elementwise(lambda b, x, keep: b.mul(b.mul(x, keep), b.like(factor, x)), a, kept), kept
+
+
+@lowering("aten.bernoulli.p")
+def _bernoulli(ctx: Context, a: Tensor, p: float = 0.5, generator: object = None) -> Tensor:
+    return ctx.converted(ctx.random.kept(ctx.writer, a.shape, p), ctx.dtype)
 
 
 @lowering("aten.fill.Scalar")

@@ -28,7 +28,7 @@ def fetched(ctx: Context, table: Tensor, shape: tuple[int, ...], indices: Indice
     return ctx.writer.generic(list(read), "p" * len(shape), shape, table.dtype, body)
 
 
-def _wrapped(b: Body, index: Scalar, size: int) -> Scalar:
+def wrapped(b: Body, index: Scalar, size: int) -> Scalar:
     """An index as PyTorch means it: negative ones count from the end."""
     end = b.add(index, b.like(size, index))
     return b.cast(b.select(b.compare("lt", index, b.like(0, index)), end, index), "index")
@@ -88,7 +88,7 @@ def _index(ctx: Context, a: Tensor, given: Sequence[Tensor | None]) -> Tensor:
 
     def indices(b: Body, loops: list[Scalar], *chosen: Scalar) -> list[Scalar]:
         remaining = iter(chosen)
-        return [_wrapped(b, next(remaining), a.shape[d]) if d in indexed else loops[loop_of(d)] for d in range(a.rank)]
+        return [wrapped(b, next(remaining), a.shape[d]) if d in indexed else loops[loop_of(d)] for d in range(a.rank)]
 
     read = [(index.expanded(common), _loops(first, len(common))) for index in indexed.values()]
     return fetched(ctx, a, ctx.shape, indices, *read)

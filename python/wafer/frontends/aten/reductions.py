@@ -205,9 +205,8 @@ def _argmin(ctx: Context, a: Tensor, dim: int | None = None, keepdim: bool = Fal
     return _place(ctx, a, dim, keepdim, highest(a.dtype), _MIN)
 
 
-@lowering("aten.cumsum.default")
-def _cumsum(ctx: Context, a: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
-    """Each element as a sum of its own: more work than a scan, but one plain reduction."""
+def _scanned(ctx: Context, a: Tensor, dim: int, init: float | int, combine: Callable[..., Scalar]) -> Tensor:
+    """Each element as a reduction of its own: more work than a scan, but one plain reduction."""
     if a.rank == 0:
         return ctx.converted(a, ctx.dtype)
     dim %= a.rank
@@ -217,10 +216,20 @@ def _cumsum(ctx: Context, a: Tensor, dim: int, *, dtype: torch.dtype | None = No
     element = types.computed(wide)
     source = [f"d{a.rank}" if d == dim else f"d{d}" for d in range(a.rank)]
 
-    def body(b: Body, x: Scalar, sum_so_far: Scalar) -> Scalar:
+    def body(b: Body, x: Scalar, so_far: Scalar) -> Scalar:
         x = b.cast(b.cast(x, types.computed(a.dtype)), element)
         later = b.emit(f"arith.cmpi ugt, {b.index(a.rank).name}, {b.index(dim).name} : index", "i1")
-        return b.select(later, sum_so_far, b.add(sum_so_far, x))
+        return b.select(later, so_far, combine(b, x, so_far))
 
-    result = ctx.writer.generic([(a, source)], "p" * a.rank + "r", a.shape, wide, body, init=0, results=[f"d{d}" for d in range(a.rank)])
+    result = ctx.writer.generic([(a, source)], "p" * a.rank + "r", a.shape, wide, body, init=init, results=[f"d{d}" for d in range(a.rank)])
     return ctx.converted(result, ctx.dtype)
+
+
+@lowering("aten.cumsum.default")
+def _cumsum(ctx: Context, a: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
+    return _scanned(ctx, a, dim, 0, _ADD)
+
+
+@lowering("aten.cumprod.default")
+def _cumprod(ctx: Context, a: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
+    return _scanned(ctx, a, dim, 1, lambda b, x, so_far: b.mul(so_far, x))

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 import torch
 
 from wafer.frontends import types
+from wafer.frontends.aten.indexing import wrapped
+from wafer.frontends.aten.scatter_loops import scattered
 from wafer.frontends.body import Body, Scalar
 from wafer.frontends.context import Context, Operand
 from wafer.frontends.registry import lowering
@@ -83,8 +85,22 @@ def _index_put(ctx: Context, a: Tensor, given: Sequence[Tensor | None], values: 
     front = [d for d in kept if d < dims[0]] if adjacent else []
     loops = [f"d{d}" for d in front] + written + [f"d{d}" for d in kept if d not in front]
     shape = tuple(a.shape[d] for d in front) + common + tuple(a.shape[d] for d in kept if d not in front)
+    if accumulate:
+        return _added(ctx, a, indexed, _as_tensor(ctx, values, a.dtype).expanded(shape), common, len(front))
     values = _readable(ctx, _as_tensor(ctx, values, a.dtype).expanded(shape), range(len(front), len(front) + len(common)))
-    return _written(ctx, a, {d: (index.expanded(common), written) for d, index in indexed.items()}, (values, loops), len(common), _add if accumulate else _replace)
+    return _written(ctx, a, {d: (index.expanded(common), written) for d, index in indexed.items()}, (values, loops), len(common), _replace)
+
+
+def _added(ctx: Context, a: Tensor, indexed: dict[int, Tensor], values: Tensor, common: tuple[int, ...], first: int) -> Tensor:
+    """The gradient of reading by index, for example of an embedding; loops `first`, ... run over the indices."""
+    spread = {d: index.expanded(common) for d, index in indexed.items()}
+
+    def places(b: Body, loops: list[Scalar], read) -> list[Scalar]:
+        chosen_at = loops[first : first + len(common)]
+        rest = iter(loops[:first] + loops[first + len(common) :])
+        return [wrapped(b, read(spread[d], chosen_at), a.shape[d]) if d in spread else next(rest) for d in range(a.rank)]
+
+    return scattered(ctx, a, values, places, list(spread.values()), add=True)
 
 
 def _masked_put(ctx: Context, a: Tensor, indexed: dict[int, Tensor], values: Tensor) -> Tensor:

@@ -16,7 +16,9 @@ aten = torch.ops.aten
 
 
 @operator("Attention")
-def _attention(node: Node, q: Any, k: Any, v: Any, mask: Any | None = None, past_key: Any | None = None, past_value: Any | None = None, lengths: Any | None = None) -> object:
+def _attention(
+    node: Node, q: Any, k: Any, v: Any, mask: Any | None = None, past_key: Any | None = None, past_value: Any | None = None, lengths: Any | None = None
+) -> object:
     flat = q.dim() == 3
     if flat:
         heads, key_heads = node.attribute("q_num_heads"), node.attribute("kv_num_heads")
@@ -27,25 +29,36 @@ def _attention(node: Node, q: Any, k: Any, v: Any, mask: Any | None = None, past
     keys = k.shape[2]
     scale, cap = node.attribute("scale", 1 / math.sqrt(size)), node.attribute("softcap", 0.0)
     mask = _whole_mask(node, q, keys, mask, past_key, lengths)
-    if not cap and not node.wants(3) and (mask is None or mask.dtype != torch.bool or isinstance(mask, deferred.Deferred) or bool(mask.any(-1).all())):
+    if not cap and not node.wants(3) and _is_simple(mask):
         result = deferred.whole(aten.scaled_dot_product_attention.default, q, k, v, mask, 0.0, False, scale=scale, enable_gqa=heads != k.shape[1])
         scores = None
     else:
         groups = heads // k.shape[1]
         grouped = q.reshape(batch, k.shape[1], groups, length, size)
-        scores = deferred.contract("bgntd,bgsd->bgnts", grouped, k).reshape(batch, heads, length, keys) * scale
+        scores = deferred.contract("bgntd,bgsd->bgnts", grouped, k, torch.float32).reshape(batch, heads, length, keys) * scale
         stages = [scores]
         stages.append(torch.tanh(scores / cap) * cap if cap else scores)
         stages.append(stages[1] if mask is None else _masked(stages[1], mask))
-        probabilities = torch.softmax(stages[2].to(torch.float32), -1).to(q.dtype)
-        if mask is not None and mask.dtype == torch.bool:
-            probabilities = torch.where(torch.isnan(probabilities), torch.zeros((), dtype=q.dtype), probabilities)
-        scores = [*stages, probabilities][node.attribute("qk_matmul_output_mode", 0)]
-        result = deferred.contract("bgnts,bgsv->bgntv", probabilities.reshape(batch, k.shape[1], groups, length, keys), v).reshape(batch, heads, length, v.shape[3])
+        probabilities = torch.softmax(stages[2], -1)
+        if mask is not None:
+            probabilities = torch.where(torch.isnan(probabilities), torch.zeros(()), probabilities)
+        probabilities = probabilities.to(q.dtype)
+        scores = [*stages, probabilities][node.attribute("qk_matmul_output_mode", 0)].to(q.dtype)
+        result = deferred.contract("bgnts,bgsv->bgntv", probabilities.reshape(batch, k.shape[1], groups, length, keys), v).reshape(
+            batch, heads, length, v.shape[3]
+        )
     if flat:
         result = result.permute(0, 2, 1, 3).reshape(batch, length, -1)
     outputs = (result, k, v, scores)
     return outputs[: max(i + 1 for i in range(4) if i == 0 or node.wants(i))]
+
+
+def _is_simple(mask: Any | None) -> bool:
+    """Whether PyTorch's attention does with a mask what ONNX asks for: a query that sees no key gets zeros."""
+    if mask is None or isinstance(mask, deferred.Deferred):
+        return mask is None or mask.dtype == torch.bool
+    seen = mask if mask.dtype == torch.bool else torch.isfinite(mask)
+    return bool(seen.any(-1).all())
 
 
 def _whole_mask(node: Node, q: Any, keys: int, mask: Any | None, past: Any | None, lengths: Any | None) -> Any | None:

@@ -66,3 +66,32 @@ def _det(node: Node, x: Any) -> Any:
         term = x[..., 0, column] * _det(node, minor)
         result = term if result is None else result + term if column % 2 == 0 else result - term
     return result
+
+
+@operator("DFT")
+def _dft(node: Node, x: Any, length: Any | None = None, axis: Any | None = None) -> Any:
+    """As products with cosines and sines; a complex number is a last dimension of two."""
+    place = node.attribute("axis", -2 if node.version >= 20 else 1) if axis is None else node.numbers(axis, "axis")[0]
+    place, inverse, half = place % x.dim(), node.attribute("inverse", 0), node.attribute("onesided", 0)
+    size = x.shape[place]
+    count = node.numbers(length, "dft_length")[0] if length is not None else 2 * (size - 1) if inverse and half else size
+    used = min(size, count // 2 + 1 if inverse and half else count)
+    x = torch.narrow(x, place, 0, used)
+    real, imaginary = torch.select(x, -1, 0), torch.select(x, -1, 1) if x.shape[-1] == 2 else None
+    rows, columns = torch.arange(count // 2 + 1 if half and not inverse else count), torch.arange(used)
+    angles = 2 * torch.pi * (rows.unsqueeze(1) * columns % count).to(torch.float64) / count
+    cosine, sine = torch.cos(angles), torch.sin(angles) * (1 if inverse else -1)
+    if inverse:
+        # Of a half, all elements but the first and the middle one stand for two.
+        twice = torch.where((columns > 0) & (2 * columns != count), 2, 1) if half else torch.ones(())
+        cosine, sine = cosine * twice / count, sine * twice / count
+    labels = "abcdefgh"[: real.dim()]
+    equation = f"{labels},z{labels[place]}->{labels.replace(labels[place], 'z')}"
+
+    def turned(part: Any, by: torch.Tensor) -> Any:
+        return deferred.contract(equation, part, by.to(x.dtype))
+
+    if imaginary is None:
+        return torch.stack([turned(real, cosine), turned(real, sine)], -1)
+    a = turned(real, cosine) - turned(imaginary, sine)
+    return a.unsqueeze(-1) if inverse and half else torch.stack([a, turned(real, sine) + turned(imaginary, cosine)], -1)

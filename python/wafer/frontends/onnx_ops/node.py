@@ -52,7 +52,13 @@ class Node:
             return self.tensor_of(value)
         if isinstance(value, onnx.GraphProto):
             return value
-        return list(value) if attribute.type in (attribute.INTS, attribute.FLOATS) else [v.decode() for v in value] if attribute.type == attribute.STRINGS else value
+        return (
+            list(value)
+            if attribute.type in (attribute.INTS, attribute.FLOATS)
+            else [v.decode() for v in value]
+            if attribute.type == attribute.STRINGS
+            else value
+        )
 
     def constant(self, value: Any, what: str) -> torch.Tensor:
         """The elements of an input that must be known when the model is compiled."""

@@ -38,7 +38,9 @@ def _log_softmax(node: Node, x: Any) -> Any:
 def _layer_norm(node: Node, x: Any, scale: Any, bias: Any | None = None) -> object:
     axis, eps = node.attribute("axis", -1) % x.dim(), node.attribute("epsilon", 1e-5)
     shape = list(x.shape[axis:])
-    result, average, inverse = deferred.whole(aten.native_layer_norm.default, x, shape, _of_shape(scale, shape), None if bias is None else _of_shape(bias, shape), eps)
+    result, average, inverse = deferred.whole(
+        aten.native_layer_norm.default, x, shape, _of_shape(scale, shape), None if bias is None else _of_shape(bias, shape), eps
+    )
     return (result, average, inverse) if node.wants(1) or node.wants(2) else result
 
 
@@ -92,7 +94,9 @@ def _batch_norm_of_batch(node: Node, x: Any, scale: Any, bias: Any, average: Any
 @operator("InstanceNormalization")
 def _instance_norm(node: Node, x: Any, scale: Any, bias: Any) -> Any:
     channels = x.shape[1]
-    return deferred.whole(aten.native_group_norm.default, x, scale, bias, x.shape[0], channels, math.prod(x.shape[2:]), channels, node.attribute("epsilon", 1e-5))[0]
+    return deferred.whole(
+        aten.native_group_norm.default, x, scale, bias, x.shape[0], channels, math.prod(x.shape[2:]), channels, node.attribute("epsilon", 1e-5)
+    )[0]
 
 
 @operator("GroupNormalization")
@@ -101,7 +105,9 @@ def _group_norm(node: Node, x: Any, scale: Any, bias: Any) -> Any:
     if node.version < 21 and groups != channels:
         # One number per group at first, later one per channel.
         scale, bias = (p.unsqueeze(1).expand(groups, channels // groups).reshape(channels) for p in (scale, bias))
-    return deferred.whole(aten.native_group_norm.default, x, scale, bias, x.shape[0], channels, math.prod(x.shape[2:]), groups, node.attribute("epsilon", 1e-5))[0]
+    return deferred.whole(
+        aten.native_group_norm.default, x, scale, bias, x.shape[0], channels, math.prod(x.shape[2:]), groups, node.attribute("epsilon", 1e-5)
+    )[0]
 
 
 @operator("MeanVarianceNormalization")

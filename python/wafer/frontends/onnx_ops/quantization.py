@@ -12,6 +12,7 @@ from wafer.frontends.onnx_ops.node import Node
 from wafer.frontends.onnx_ops.registry import operator
 from wafer.frontends.onnx_ops.windows import convolution
 
+
 def _per_axis(node: Node, x: Any, parameter: Any | None) -> Any | None:
     """A scale or zero point so that it broadcasts: one number, one per place along `axis`, or one per block."""
     if parameter is None or parameter.numel() == 1:
@@ -100,9 +101,7 @@ def _conv_integer(node: Node, x: Any, weight: Any, x_zero: Any | None = None, w_
 
 
 @operator("QLinearConv")
-def _qlinear_conv(
-    node: Node, x: Any, x_scale: Any, x_zero: Any, weight: Any, w_scale: Any, w_zero: Any, scale: Any, zero: Any, bias: Any | None = None
-) -> Any:
+def _qlinear_conv(node: Node, x: Any, x_scale: Any, x_zero: Any, weight: Any, w_scale: Any, w_zero: Any, scale: Any, zero: Any, bias: Any | None = None) -> Any:
     product = convolution(node, _centred(x, x_zero), _centred(weight, _per_channel(w_zero, weight.dim())), None if bias is None else bias.to(torch.float32))
     factor = x_scale * (w_scale if w_scale.numel() == 1 else w_scale.reshape(-1, *[1] * (weight.dim() - 2)))
     return quantized(product * factor, scale, zero, _range(node, onnx_model.element_of(zero)), zero.dtype)

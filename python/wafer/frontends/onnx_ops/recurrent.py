@@ -43,7 +43,9 @@ def _activations(node: Node, default: Sequence[str], directions: int) -> list[li
 Step = Callable[[Any, list[Any]], list[Any]]  # of the step's input products and the states; the first state is the output
 
 
-def _run(node: Node, x: Any, lengths: Any | None, states: Sequence[Any | None], make_step: Callable[[int], tuple[Callable[[Any], Any], Step]], hidden: int) -> list[Any]:
+def _run(
+    node: Node, x: Any, lengths: Any | None, states: Sequence[Any | None], make_step: Callable[[int], tuple[Callable[[Any], Any], Step]], hidden: int
+) -> list[Any]:
     """All outputs [time, directions, batch, hidden], then the last of each state [directions, batch, hidden].
 
     `make_step` gives for a direction what is computed of all inputs at once, and the step.
@@ -152,7 +154,15 @@ def _gru(node: Node, x: Any, w: Any, r: Any, bias: Any | None = None, lengths: A
 
 @operator("LSTM")
 def _lstm(
-    node: Node, x: Any, w: Any, r: Any, bias: Any | None = None, lengths: Any | None = None, initial: Any | None = None, cell: Any | None = None, peephole: Any | None = None
+    node: Node,
+    x: Any,
+    w: Any,
+    r: Any,
+    bias: Any | None = None,
+    lengths: Any | None = None,
+    initial: Any | None = None,
+    cell: Any | None = None,
+    peephole: Any | None = None,
 ) -> tuple[Any, ...]:
     functions, hidden = _activations(node, ["Sigmoid", "Tanh", "Tanh"], _directions(node)), r.shape[-1]
     if node.attribute("input_forget", 0):

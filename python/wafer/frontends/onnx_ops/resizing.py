@@ -1,8 +1,10 @@
-"""Resizing of images: weights and places are known at import time, so that nearest is a gather and all else a contraction per dimension."""
+"""Resizing of images: weights and places are known at import time, so that nearest is a gather and all else a contraction per dimension. Sampling at
+places that data gives is a gather of neighbours."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 
 from wafer.frontends import deferred
 from wafer.frontends.deferred import Any
@@ -60,7 +62,7 @@ def _matrix(node: Node, places: torch.Tensor, size: int, scale: float) -> torch.
     taps = first.unsqueeze(1) + torch.arange(last + 1)
     distance = (taps - places.unsqueeze(1)) * stretch
     weights = _cubic(distance, node.attribute("cubic_coeff_a", -0.75)) if cubic else (1 - distance.abs()).clamp(min=0)
-    if node.attribute("exclude_outside", 0) or antialias:
+    if node.attribute("exclude_outside", 0):
         weights = torch.where((taps >= 0) & (taps < size), weights, torch.zeros_like(weights))
     if antialias or node.attribute("exclude_outside", 0):
         weights = weights / weights.sum(1, keepdim=True)
@@ -109,6 +111,13 @@ def _resize(node: Node, x: Any, roi: Any | None = None, scales: Any | None = Non
     if outside is not None and bool(outside.any()):
         x = torch.where(outside, torch.full((), node.attribute("extrapolation_value", 0.0), dtype=x.dtype), x)
     return x
+
+
+@operator("GridSample")
+def _grid_sample(node: Node, x: Any, grid: Any) -> Any:
+    modes = {"linear": "bilinear", "cubic": "bicubic"}
+    mode = node.attribute("mode", "linear" if node.version >= 20 else "bilinear")
+    return F.grid_sample(x, grid, modes.get(mode, mode), node.attribute("padding_mode", "zeros"), bool(node.attribute("align_corners", 0)))
 
 
 def _repeated(x: Any, d: int, index: torch.Tensor, factor: float) -> Any:

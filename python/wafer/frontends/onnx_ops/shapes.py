@@ -253,15 +253,18 @@ def _random(node: Node, *unused: Any) -> Any:
     raise node.refused("draws random numbers, which a program for inference does not; export the model in eval mode, or give the numbers as an input")
 
 
-@operator("NonZero", "Unique", "Compress", "NonMaxSuppression")
+@operator("Compress")
+def _compress(node: Node, x: Any, condition: Any) -> Any:
+    places = torch.nonzero(node.constant(condition, "condition").flatten(), as_tuple=True)[0]
+    axis = node.attribute("axis")
+    return torch.index_select(x.reshape(-1) if axis is None else x, 0 if axis is None else axis, places)
+
+
+@operator("NonZero", "Unique", "NonMaxSuppression")
 def _of_data_dependent_shape(node: Node, *inputs: Any) -> Any:
     known = [deferred.known(value) if value is not None else None for value in inputs]
     if node.op == "NonZero" and known[0] is not None:
         return torch.stack(torch.nonzero(known[0], as_tuple=True))
-    if node.op == "Compress" and known[1] is not None:
-        places = torch.nonzero(known[1].flatten(), as_tuple=True)[0]
-        axis = node.attribute("axis")
-        return torch.index_select(inputs[0].reshape(-1) if axis is None else inputs[0], 0 if axis is None else axis, places)
-    raise node.refused("gives a result whose shape depends on data, expected static shapes; use Where or TopK in its place, or make what it reads an initializer")
-
-
+    raise node.refused(
+        "gives a result whose shape depends on data, expected static shapes; use Where or TopK in its place, or make what it reads an initializer"
+    )

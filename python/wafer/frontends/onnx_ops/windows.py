@@ -75,7 +75,9 @@ def _conv_transpose(node: Node, x: Any, weight: Any, bias: Any | None = None) ->
         high = [h + size + extra - want - l - h for size, extra, want, l, h in zip(full, added, wanted[-count:], low, high)]
     else:
         low, high = pads(node, x.shape[2:], kernel, strides, dilations)
-    result = deferred.whole(aten.convolution.default, x, weight, bias if not any(added) else None, strides, [0] * count, dilations, True, [0] * count, node.attribute("group", 1))
+    result = deferred.whole(
+        aten.convolution.default, x, weight, bias if not any(added) else None, strides, [0] * count, dilations, True, [0] * count, node.attribute("group", 1)
+    )
     result = padded(result, [-count for count in low], [extra - count for extra, count in zip(added, high)])
     if bias is not None and any(added):
         result = result + bias.reshape(-1, *[1] * count)
@@ -85,7 +87,9 @@ def _conv_transpose(node: Node, x: Any, weight: Any, bias: Any | None = None) ->
 # Pooling
 
 
-def _out_sizes(node: Node, sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], low: Sequence[int], high: Sequence[int]) -> list[int]:
+def _out_sizes(
+    node: Node, sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], low: Sequence[int], high: Sequence[int]
+) -> list[int]:
     """Windows along each dimension; with ceil_mode the last may end outside, if it begins inside."""
     result = []
     for n, k, s, d, l, h in zip(sizes, kernel, strides, dilations, low, high):
@@ -152,6 +156,17 @@ def _places(node: Node, x: Any, whole: Any, best: Any, kernel: list[int], stride
         result = numbers if result is None else torch.minimum(result, numbers)
     channels = math.prod(sizes) * torch.arange(math.prod(x.shape[:2])).reshape(*x.shape[:2], *[1] * count)
     return result + channels
+
+
+@operator("MaxUnpool")
+def _max_unpool(node: Node, x: Any, places: Any, shape: Any | None = None) -> Any:
+    kernel = node.attribute("kernel_shape")
+    strides, given = window(node, kernel)[0], node.attribute("pads", [0] * 2 * len(kernel))
+    sizes = [(n - 1) * s + k - l - h for n, s, k, l, h in zip(x.shape[2:], strides, kernel, given, given[len(kernel) :])]
+    whole = torch.zeros(math.prod(x.shape[:2]) * math.prod(sizes), dtype=x.dtype)
+    result = torch.scatter(whole, 0, places.reshape(-1).to(torch.int64), x.reshape(-1)).reshape(*x.shape[:2], *sizes)
+    wanted = sizes if shape is None else node.numbers(shape, "output_shape")[2:]
+    return padded(result, [0] * len(sizes), [want - size for want, size in zip(wanted, sizes)])
 
 
 def _sums(x: Any, kernel: list[int], strides: list[int], dilations: list[int]) -> Any:

@@ -154,17 +154,20 @@ void CoreModel::checkSource(const Operation &op, unsigned which, unsigned reg) c
                ", but the destination's is " + std::to_string(op.dst.extent[d]));
 }
 
+bool CoreModel::receives(unsigned colour) const { return program_.routeAt(x, y, colour).tx & (1u << static_cast<unsigned>(wexe::Dir::Ramp)); }
+
+bool CoreModel::sends(unsigned colour) const {
+  RouteEntry entry = program_.routeAt(x, y, colour);
+  return entry.tx != 0 && entry.rx == wexe::Dir::Ramp;
+}
+
 /// The loader proves this for operands that it can tell; a register may hold one of several templates.
 void CoreModel::checkRoutes(const Operation &op) const {
-  constexpr unsigned ramp = 1u << static_cast<unsigned>(wexe::Dir::Ramp);
-  if (op.inputColour >= 0 && !(program_.routeAt(x, y, op.inputColour).tx & ramp))
+  if (op.inputColour >= 0 && !receives(op.inputColour))
     trap("route_c7", op.pc,
          "receives on " + program_.colourName(op.inputColour) +
              ", which the router does not deliver to RAMP; add a route with RAMP in tx there");
-  if (op.outputColour < 0)
-    return;
-  RouteEntry entry = program_.routeAt(x, y, op.outputColour);
-  if (entry.tx == 0 || entry.rx != wexe::Dir::Ramp)
+  if (op.outputColour >= 0 && !sends(op.outputColour))
     trap("route_c7", op.pc,
          "sends on " + program_.colourName(op.outputColour) + ", which the router does not take from RAMP; add a route with rx RAMP there");
 }

@@ -103,6 +103,16 @@ public:
   /// Work on the elements [from, to) of value `which` of a trigger.
   void fmac(const Trigger &trigger, unsigned which, uint64_t from, uint64_t to);
 
+  /// What register `reg` holds; null before a ldd into it.
+  const Descriptor *descriptorIn(unsigned reg) const { return loaded_[reg] ? &registers_[reg] : nullptr; }
+  void copyRegister(const CoreModel &from, unsigned reg) {
+    registers_[reg] = from.registers_[reg];
+    loaded_[reg] = from.loaded_[reg];
+  }
+  /// Whether the router delivers the colour to the core, and takes it from the core.
+  bool receives(unsigned colour) const;
+  bool sends(unsigned colour) const;
+
   uint8_t *memory(wexe::DescKind kind) { return kind == wexe::DescKind::Acc ? accumulator.data() : sram.data(); }
   void noteUse(const Footprint &footprint) {
     if (!footprint.acc && footprint.high > static_cast<int64_t>(sramHighWater))

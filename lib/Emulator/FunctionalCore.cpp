@@ -11,35 +11,12 @@ namespace wafer {
 
 namespace {
 
-/// Whether the elements lie one behind the other.
-bool isContiguous(const Descriptor &descriptor) {
-  int64_t expected = 1;
-  for (int d = 3; d >= 0; --d) {
-    if (descriptor.extent[d] != 1 && descriptor.stride[d] != expected)
-      return false;
-    expected *= descriptor.extent[d];
-  }
-  return true;
-}
-
 bool isHalfOrFloat(const Descriptor &descriptor) { return descriptor.type == wexe::ElemType::F32 || descriptor.type == wexe::ElemType::F16; }
 
 bool samePlace(const Descriptor &a, const Descriptor &b) { return a.kind == b.kind && a.type == b.type && a.base == b.base; }
 
-/// Whether it makes no difference that many elements are read before the first is written: what is written (the destination, and src1 under clear1) lies
-/// apart from each source or exactly on it.
-bool mayReadAhead(const Operation &op) {
-  auto harmless = [&](const Footprint &written, const Descriptor &at, unsigned source) {
-    return !written.overlaps(op.reads[source]) || samePlace(at, op.src[source]);
-  };
-  for (unsigned i = 0; i < op.sources; ++i)
-    if (isMemory(op.src[i]) && !(harmless(op.writes[0], op.dst, i) && harmless(op.writes[1], op.src[1], i)))
-      return false;
-  return true;
-}
-
-/// Operations that fastRun knows: f32 arithmetic on contiguous f32 or f16 memory, f32 fabric and constants.
-bool isFast(const Operation &op) {
+/// Operations that arithmeticRun knows: f32 arithmetic on contiguous f32 or f16 memory, f32 fabric and constants.
+bool isFastArithmetic(const Operation &op) {
   if (op.insn.type != ElementType::F32)
     return false;
   switch (op.insn.opcode) {
@@ -63,27 +40,68 @@ bool isFast(const Operation &op) {
   return fast && mayReadAhead(op);
 }
 
-constexpr size_t chunk = 256;
-
-template <typename Function> void apply(float *result, const float *a, const float *b, size_t n, Function function) {
-  for (size_t j = 0; j < n; ++j)
-    result[j] = canonicalNaN(function(a[j], b[j]));
+/// Moves that change no element but for a signalling NaN, from the fabric or to it.
+bool isPlainMove(const Operation &op) {
+  auto fits = [&](const Descriptor &descriptor) {
+    return elementType(descriptor.type) == op.insn.type && (isFabric(descriptor) || (isMemory(descriptor) && isContiguous(descriptor)));
+  };
+  return op.insn.opcode == Opcode::Mov && fits(op.dst) && fits(op.src[0]) && (isFabric(op.dst) || isFabric(op.src[0]));
 }
+
+/// Whether what comes in goes out as it is.
+bool isRelay(const Operation &op) { return isPlainMove(op) && isFabric(op.dst) && isFabric(op.src[0]) && byteSize(op.insn.type) == 4; }
+
+/// Passing through a 16-bit float type makes a signalling NaN quiet.
+void quiet16(ElementType type, uint8_t *data, size_t n) {
+  if (type != ElementType::F16 && type != ElementType::BF16)
+    return;
+  const uint16_t infinity = type == ElementType::F16 ? 0x7c00 : 0x7f80, quietBit = type == ElementType::F16 ? 0x200 : 0x40;
+  for (size_t j = 0; j < n; ++j) {
+    uint16_t half;
+    std::memcpy(&half, data + 2 * j, sizeof half);
+    half |= (half & 0x7fff) > infinity ? quietBit : 0;
+    std::memcpy(data + 2 * j, &half, sizeof half);
+  }
+}
+
+constexpr size_t chunk = 256;
 
 float maximumOf(float a, float b) { return compute(Opcode::Max, ElementType::F32, {a, 0}, {b, 0}, {}).f; }
 
 } // namespace
 
+bool isContiguous(const Descriptor &descriptor) {
+  int64_t expected = 1;
+  for (int d = 3; d >= 0; --d) {
+    if (descriptor.extent[d] != 1 && descriptor.stride[d] != expected)
+      return false;
+    expected *= descriptor.extent[d];
+  }
+  return true;
+}
+
+/// What is written (the destination, and src1 under clear1) must lie
+/// apart from each source or exactly on it.
+bool mayReadAhead(const Operation &op) {
+  auto harmless = [&](const Footprint &written, const Descriptor &at, unsigned source) {
+    return !written.overlaps(op.reads[source]) || samePlace(at, op.src[source]);
+  };
+  for (unsigned i = 0; i < op.sources; ++i)
+    if (isMemory(op.src[i]) && !(harmless(op.writes[0], op.dst, i) && harmless(op.writes[1], op.src[1], i)))
+      return false;
+  return true;
+}
+
 FunctionalCore::FunctionalCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, uint32_t number)
-    : model(program, image, x, y), in(program.machine().colours), number_(number) {}
+    : model(program, image, x, y), in(program.machine().colours), number(number) {}
 
 bool FunctionalCore::quiet() const {
-  if (!pending_.empty() || operation_ || task_ >= 0 || !commands.empty())
-    return false;
-  return std::all_of(in.begin(), in.end(), [](const WordQueue &queue) { return queue.size() == 0; });
+  return isIdle() && std::all_of(in.begin(), in.end(), [](const WordQueue &queue) { return queue.size() == 0; });
 }
 
 bool FunctionalCore::conflictsWithPending(const Operation &op, size_t older) const {
+  if (earlier && earlier->isInTheWay(place, op))
+    return true;
   for (size_t i = 0; i < older; ++i)
     if (conflict(pending_[i], op))
       return true;
@@ -91,7 +109,7 @@ bool FunctionalCore::conflictsWithPending(const Operation &op, size_t older) con
 }
 
 /// Works on `n` elements whose fabric input, if any, begins at `words` (f32: one element a word).
-void FunctionalCore::fastRun(Operation &op, size_t n, const uint32_t *words) {
+void FunctionalCore::arithmeticRun(Operation &op, size_t n, const uint32_t *words) {
   float buffers[2][chunk], result[chunk];
   for (size_t begin = 0; begin < n; begin += chunk) {
     size_t count = std::min(chunk, n - begin);
@@ -117,16 +135,17 @@ void FunctionalCore::fastRun(Operation &op, size_t n, const uint32_t *words) {
     const float *a = operands[0], *b = operands[1];
     switch (op.insn.opcode) {
     case Opcode::Add:
-      apply(result, a, b, count, [](float x, float y) { return x + y; });
+      arithmetic(Arithmetic::Add, a, b, result, count);
       break;
     case Opcode::Sub:
-      apply(result, a, b, count, [](float x, float y) { return x - y; });
+      arithmetic(Arithmetic::Sub, a, b, result, count);
       break;
     case Opcode::Mul:
-      apply(result, a, b, count, [](float x, float y) { return x * y; });
+      arithmetic(Arithmetic::Mul, a, b, result, count);
       break;
     case Opcode::Max:
-      apply(result, a, b, count, maximumOf);
+      for (size_t j = 0; j < count; ++j)
+        result[j] = maximumOf(a[j], b[j]);
       break;
     default:
       std::memcpy(result, a, count * sizeof(float));
@@ -147,8 +166,25 @@ void FunctionalCore::fastRun(Operation &op, size_t n, const uint32_t *words) {
   op.done += n;
 }
 
+/// Copies `n` elements, whole wavelets of them but for the last.
+void FunctionalCore::moveRun(Operation &op, size_t n, const uint32_t *words) {
+  const unsigned size = byteSize(op.insn.type);
+  auto place = [&](const Descriptor &descriptor) { return model.memory(descriptor.kind) + descriptor.base + op.done * size; };
+  const uint8_t *from = words ? reinterpret_cast<const uint8_t *>(words) : place(op.src[0]);
+  uint8_t *to;
+  if (isFabric(op.dst)) {
+    outgoing_.assign((n * size + 3) / 4, 0);
+    to = reinterpret_cast<uint8_t *>(outgoing_.data());
+  } else {
+    to = place(op.dst);
+  }
+  std::memcpy(to, from, n * size);
+  quiet16(op.insn.type, to, n);
+  op.done += n;
+}
+
 /// Works on `n` elements one by one.
-void FunctionalCore::slowRun(Operation &op, size_t n, const uint32_t *words, size_t) {
+void FunctionalCore::slowRun(Operation &op, size_t n, const uint32_t *words) {
   int source = op.fabricSource();
   bool pairsIn = source >= 0 && elementsPerWavelet(op.src[source].type) == 2;
   bool pairsOut = op.dst.kind == wexe::DescKind::FabOut && elementsPerWavelet(op.dst.type) == 2;
@@ -180,29 +216,46 @@ void FunctionalCore::slowRun(Operation &op, size_t n, const uint32_t *words, siz
   }
 }
 
+void FunctionalCore::work(Operation &op, size_t n, const uint32_t *words) {
+  outgoing_.clear();
+  if (isPlainMove(op))
+    moveRun(op, n, words);
+  else if (isFastArithmetic(op))
+    arithmeticRun(op, n, words);
+  else
+    slowRun(op, n, words);
+}
+
+void FunctionalCore::runLocal(Operation op, EngineStats &stats) {
+  stats.elementOps += op.elements;
+  if (op.elements != 0)
+    work(op, op.elements, nullptr);
+}
+
 /// Works on as many elements as there is input for. Returns whether any were.
 bool FunctionalCore::progress(Operation &op, WordSink &sink, EngineStats &stats) {
-  size_t n = op.elements - op.done, words = 0;
-  WordQueue *queue = nullptr;
-  if (int source = op.fabricSource(); source >= 0) {
-    queue = &in[op.src[source].colour];
-    unsigned per = elementsPerWavelet(op.src[source].type);
-    n = std::min<size_t>(n, op.hasPendingIn + queue->size() * per);
-    words = (n - std::min<size_t>(n, op.hasPendingIn) + per - 1) / per;
+  const size_t before = op.done;
+  WordQueue *queue = op.inputColour >= 0 ? &in[op.inputColour] : nullptr;
+  const unsigned perWord = queue ? elementsPerWavelet(op.src[op.fabricSource()].type) : 1;
+  while (!op.finished() && (!queue || queue->size() != 0)) {
+    size_t n = op.elements - op.done, words = 0;
+    if (queue) {
+      words = std::min(queue->frontSize(), (n + perWord - 1) / perWord);
+      n = std::min(n, words * perWord);
+    }
+    if (isRelay(op)) {
+      op.done += n;
+      sink.send(number, op.dst.colour, queue->frontWords(words));
+    } else {
+      work(op, n, queue ? queue->front() : nullptr);
+      if (!outgoing_.empty())
+        sink.send(number, op.dst.colour, Words::of(std::move(outgoing_)));
+    }
+    if (queue)
+      queue->pop(words);
   }
-  if (n == 0)
-    return false;
-  outgoing_.clear();
-  stats.elementOps += n;
-  if (isFast(op))
-    fastRun(op, n, queue ? queue->data() : nullptr);
-  else
-    slowRun(op, n, queue ? queue->data() : nullptr, words);
-  if (queue)
-    queue->pop(words);
-  if (!outgoing_.empty())
-    sink.send(number_, op.dst.colour, outgoing_.data(), outgoing_.size());
-  return true;
+  stats.elementOps += op.done - before;
+  return op.done != before;
 }
 
 bool FunctionalCore::runPending(WordSink &sink, EngineStats &stats) {
@@ -221,9 +274,11 @@ bool FunctionalCore::runPending(WordSink &sink, EngineStats &stats) {
   return did;
 }
 
-/// All data wavelets of a burst, as one micro-kernel where the descriptors allow it. False when an earlier operation is in the way.
-bool FunctionalCore::runWeights(const CommandBurst &burst, EngineStats &stats) {
+/// All data wavelets of the command, as one micro-kernel where the descriptors allow it. False when an earlier operation is in the way.
+bool FunctionalCore::runWeights(EngineStats &stats) {
   Trigger bound = model.boundTrigger();
+  if (earlier && earlier->isInTheWay(place, bound))
+    return false;
   for (const Operation &op : pending_)
     if (conflict(op, bound))
       return false;
@@ -234,8 +289,8 @@ bool FunctionalCore::runWeights(const CommandBurst &burst, EngineStats &stats) {
               !bound.writes.overlaps(bound.reads);
   const int64_t rowBytes = int64_t(bound.rows.stride[0]) * byteSize(elementType(bound.rows.type));
   weights_.clear();
-  for (; burstAt_ < burst.data.size(); ++burstAt_) {
-    Trigger trigger = model.arrive(burst.data[burstAt_]);
+  for (size_t i = 0; i < command_->data.count; ++i) {
+    Trigger trigger = model.arrive(command_->data.data.get()[i]);
     stats.instructions += 2;
     stats.macs += trigger.values * elements;
     for (unsigned v = 0; v < trigger.values; ++v) {
@@ -282,17 +337,13 @@ bool FunctionalCore::runMain(WordSink &sink, EngineStats &stats) {
   }
   if (task_ >= 0)
     return runTask(stats);
-  if (commands.empty())
+  if (!command_)
     return false;
-  const CommandBurst &burst = *commands.front();
-  if (burstAt_ < burst.data.size()) {
-    if (!runWeights(burst, stats))
-      return false;
-  }
-  if (burst.hasControl)
-    task_ = model.startControlTask(burst.control);
-  burstAt_ = 0;
-  commands.pop_front();
+  if (command_->data.count != 0 && !runWeights(stats))
+    return false;
+  if (command_->hasControl)
+    task_ = model.startControlTask(command_->control);
+  command_.reset();
   return true;
 }
 

@@ -10,78 +10,67 @@
 
 #include "CoreModel.h"
 #include "FunctionalKernels.h"
+#include "FunctionalWords.h"
 #include "WaitReport.h"
 
-#include <deque>
 #include <memory>
+#include <optional>
 
 namespace wafer {
 
-/// Words in order; taken from the front.
-class WordQueue {
+/// Operations that come before everything a core does by itself: those of its batch that still wait (FunctionalBatch.h).
+class EarlierOperations {
 public:
-  size_t size() const { return words_.size() - head_; }
-  const uint32_t *data() const { return words_.data() + head_; }
-  void push(const uint32_t *words, size_t count) { words_.insert(words_.end(), words, words + count); }
-  void pop(size_t count) {
-    head_ += count;
-    if (head_ == words_.size()) {
-      words_.clear();
-      head_ = 0;
-    } else if (head_ > 4096 && head_ > words_.size() / 2) {
-      words_.erase(words_.begin(), words_.begin() + static_cast<long>(head_));
-      head_ = 0;
-    }
-  }
-
-private:
-  std::vector<uint32_t> words_;
-  size_t head_ = 0;
+  virtual ~EarlierOperations() = default;
+  virtual bool isInTheWay(uint32_t place, const Operation &op) const = 0;
+  virtual bool isInTheWay(uint32_t place, const Trigger &trigger) const = 0;
 };
 
-/// Data wavelets, then at most one control wavelet, shared by all cores that receive them.
-struct CommandBurst {
-  std::vector<uint32_t> data;
-  bool hasControl = false;
-  uint32_t control = 0;
-};
-
-/// Where a core's words go.
-class WordSink {
-public:
-  virtual ~WordSink() = default;
-  virtual void send(uint32_t core, unsigned colour, const uint32_t *words, size_t count) = 0;
-};
+/// Whether the elements lie one behind the other.
+bool isContiguous(const Descriptor &descriptor);
+/// Whether it makes no difference that many elements are read before the first is written.
+bool mayReadAhead(const Operation &op);
 
 class FunctionalCore {
 public:
   FunctionalCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, uint32_t number);
 
-  /// Goes on until input is missing. Counts into `stats`.
+  /// Goes on until input or a command is missing. Counts into `stats`.
   void run(WordSink &sink, EngineStats &stats);
+  /// Whether nothing is at work: the core takes a command.
+  bool isIdle() const { return !command_ && task_ < 0 && !operation_ && pending_.empty(); }
+  /// Whether the core is idle and has no words left.
   bool quiet() const;
+  /// The next command. The core is idle.
+  void take(Command command) { command_ = std::move(command); }
+  /// Goes on with the instruction at `pc`. The core is idle.
+  void resume(uint16_t pc) { task_ = pc; }
+  /// An operation on memory only, from its first element to its last.
+  void runLocal(Operation op, EngineStats &stats);
   Waiter waiter(const LoadedProgram &program) const;
 
   CoreModel model;
   std::vector<WordQueue> in; ///< by colour
-  std::deque<std::shared_ptr<const CommandBurst>> commands;
+  const uint32_t number;
+  const EarlierOperations *earlier = nullptr;
+  uint32_t place = 0; ///< in the batch
 
 private:
   bool conflictsWithPending(const Operation &op, size_t older) const;
   bool runPending(WordSink &sink, EngineStats &stats);
   bool runMain(WordSink &sink, EngineStats &stats);
-  bool runCommand(WordSink &sink, EngineStats &stats);
   bool runTask(EngineStats &stats);
-  bool runWeights(const CommandBurst &burst, EngineStats &stats);
+  bool runWeights(EngineStats &stats);
   bool progress(Operation &op, WordSink &sink, EngineStats &stats);
-  void fastRun(Operation &op, size_t n, const uint32_t *words);
-  void slowRun(Operation &op, size_t n, const uint32_t *words, size_t wordCount);
+  void work(Operation &op, size_t n, const uint32_t *words);
+  void arithmeticRun(Operation &op, size_t n, const uint32_t *words);
+  void moveRun(Operation &op, size_t n, const uint32_t *words);
+  void slowRun(Operation &op, size_t n, const uint32_t *words);
 
-  const uint32_t number_;
-  std::deque<Operation> pending_; ///< asynchronous operations, oldest first
+  std::vector<Operation> pending_; ///< asynchronous operations, oldest first
   std::unique_ptr<Operation> operation_;
+  std::optional<Command> command_;
   int task_ = -1; ///< pc of the next instruction, -1: none
-  size_t burstAt_ = 0;
   std::vector<RowWeight> weights_;
   std::vector<uint32_t> outgoing_;
 };

@@ -1,247 +1,308 @@
 //===- FunctionalEngine.cpp - the fast engine on bursts ----------------------===//
 //
-// A program is a network of sequential processes joined by FIFO channels (Kahn), so cores may run in any order, each until it lacks input. Routes are resolved to
-// receivers once. With one thread, words go straight into the receiver's queue; with several, ready cores run in rounds and what they send is delivered between
-// rounds. Either way the results are the same.
+// A program is a network of sequential processes joined by first-in first-out channels, so its results do not depend on when a process runs. MemoryX is read
+// ahead a packet at a time; the wafer is cut into domains, groups of rows that mostly send to each other, which the threads run until each lacks input. What
+// leaves a domain is delivered when all are done. The results are the same for any number of threads.
 //
 //===----------------------------------------------------------------------===//
 
-#include "FunctionalCore.h"
+#include "FunctionalRouting.h"
+#include "Ports.h"
 
 #include <atomic>
+#include <deque>
 #include <exception>
+#include <functional>
 #include <thread>
 
 namespace wafer {
 
 namespace {
 
-/// Bursts that are read ahead when no core can go on: enough to amortise a round, few enough to bound memory.
-constexpr unsigned burstsPerFeed = 256;
+/// What is read ahead at a time: enough output rows to be multiplied at once, few enough to bound memory.
+constexpr size_t burstsPerColumn = 64, wordsPerPacket = size_t(1) << 18;
 
-struct Target {
-  std::vector<uint32_t> cores;
-  std::vector<uint16_t> ports;
+/// Bursts of MemoryX; their words lie one after another.
+struct Packet {
+  struct Part {
+    Burst burst; ///< without its data
+    size_t first, count;
+  };
+  std::vector<uint32_t> words;
+  std::vector<Part> parts;
 };
 
-class FunctionalEngine final : public Engine, private WordSink {
+/// A group of rows, run by one thread at a time.
+class Domain final : public BatchSink {
+public:
+  Domain(FunctionalRouting &routing, std::vector<std::unique_ptr<FunctionalBatch>> &batches, unsigned number)
+      : routing_(routing), batches_(batches), number_(number) {}
+
+  void send(uint32_t core, unsigned colour, Words words) override {
+    const FunctionalRouting::Target &target = routing_.targetOf(core, colour);
+    for (uint32_t receiver : target.cores) {
+      const CorePlace &place = routing_.placeOf(receiver);
+      if (routing_.domainOf(place.batch) == number_)
+        receive(place, colour, words);
+      else
+        outbox.push_back({receiver, colour, words});
+    }
+    for (uint16_t port : target.ports)
+      leaving.push_back({port, colour, words});
+  }
+
+  void sendAll(uint32_t batch, unsigned colour, ValueRef value, size_t elements) override {
+    if (int32_t peer = routing_.peerOf(batch, colour); peer >= 0) {
+      batches_[peer]->receiveAll(colour, std::move(value), elements);
+      wake(static_cast<uint32_t>(peer));
+      return;
+    }
+    const std::vector<uint32_t> &cores = routing_.batches()[batch];
+    std::vector<uint32_t> words(elements * cores.size());
+    std::memcpy(words.data(), value.data(), words.size() * sizeof(uint32_t));
+    const Words all = Words::of(std::move(words));
+    for (size_t i = 0; i < cores.size(); ++i)
+      send(cores[i], colour, all.part(i * elements, elements));
+  }
+
+  void receive(const CorePlace &place, unsigned colour, const Words &words) {
+    batches_[place.batch]->receive(place.place, colour, words);
+    wake(place.batch);
+  }
+
+  void wake(uint32_t batch) {
+    if (isReady_.size() < batches_.size())
+      isReady_.resize(batches_.size());
+    if (isReady_[batch])
+      return;
+    isReady_[batch] = 1;
+    ready_.push_back(batch);
+  }
+
+  bool hasWork() const { return !ready_.empty(); }
+
+  void run() {
+    try {
+      while (!ready_.empty()) {
+        const uint32_t batch = ready_.front();
+        ready_.pop_front();
+        isReady_[batch] = 0;
+        batches_[batch]->run(*this, counts);
+      }
+    } catch (...) {
+      error = std::current_exception();
+    }
+  }
+
+  struct Message {
+    uint32_t to; ///< core, or port
+    unsigned colour;
+    Words words;
+  };
+  std::vector<Message> outbox, leaving;
+  EngineStats counts;
+  std::exception_ptr error;
+  ValuePool pool;
+
+private:
+  FunctionalRouting &routing_;
+  std::vector<std::unique_ptr<FunctionalBatch>> &batches_;
+  const unsigned number_;
+  std::deque<uint32_t> ready_;
+  std::vector<char> isReady_; ///< by batch
+};
+
+class FunctionalEngine final : public Engine {
 public:
   FunctionalEngine(const LoadedProgram &program, const EngineOptions &options);
   std::string_view name() const override { return "functional"; }
   EngineStats run(Ingress &in, Egress &out) override;
 
 private:
-  /// What cores sent in a round, per thread.
-  class Outbox final : public WordSink {
-  public:
-    void send(uint32_t core, unsigned colour, const uint32_t *words, size_t count) override {
-      messages_.push_back({core, colour, words_.size(), count});
-      words_.insert(words_.end(), words, words + count);
-    }
-    void deliverTo(FunctionalEngine &engine) {
-      for (const Message &message : messages_)
-        engine.send(message.core, message.colour, words_.data() + message.first, message.count);
-      messages_.clear();
-      words_.clear();
-    }
-
-  private:
-    struct Message {
-      uint32_t core;
-      unsigned colour;
-      size_t first, count;
-    };
-    std::vector<Message> messages_;
-    std::vector<uint32_t> words_;
-  };
-
-  void send(uint32_t core, unsigned colour, const uint32_t *words, size_t count) override;
-  void deliver(const Target &target, unsigned colour, const uint32_t *words, size_t count);
-  void wake(uint32_t core);
-  bool feed(Ingress &in);
-  void runReady();
-  void runRound();
-  const Target &targetOf(uint32_t core, unsigned colour);
-  const Target &targetOfPort(uint16_t port, unsigned colour);
+  bool read(Ingress &in);
+  void feed();
+  bool runDomains(const std::function<void()> &alongside);
+  bool runAhead();
+  void collect(Egress &out);
+  void checkComplete();
 
   const LoadedProgram &program_;
-  unsigned threads_;
+  const unsigned threads_;
   std::vector<ImageModel> images_;
-  std::vector<FunctionalCore> cores_;
-  std::vector<int32_t> coreAt_;
-  std::vector<std::vector<std::unique_ptr<Target>>> targets_, portTargets_; ///< by core or port, then colour; made when first used
-  std::deque<uint32_t> ready_;
-  std::vector<char> isReady_;
-  Egress *egress_ = nullptr;
+  FunctionalRouting routing_;
+  std::vector<std::unique_ptr<FunctionalCore>> cores_;
+  std::vector<std::unique_ptr<Domain>> domains_; // before the batches, whose values are theirs
+  std::vector<std::unique_ptr<FunctionalBatch>> batches_;
+  Burst burst_; ///< keeps its room
+  std::vector<std::shared_ptr<Packet>> packets_;
+  std::shared_ptr<const Packet> next_; ///< read, not fed
+  bool more_ = false;
   EngineStats stats_;
 };
 
 FunctionalEngine::FunctionalEngine(const LoadedProgram &program, const EngineOptions &options)
-    : program_(program), threads_(std::max(1u, options.threads)), images_(imageModels(program)) {
-  const Machine &machine = program.machine();
-  coreAt_.assign(size_t(machine.width) * machine.height, -1);
-  for (uint32_t y = 0; y < machine.height; ++y)
-    for (uint32_t x = 0; x < machine.width; ++x)
-      if (int region = program.regionAt(x, y); region >= 0) {
-        uint32_t number = static_cast<uint32_t>(cores_.size());
-        coreAt_[size_t(y) * machine.width + x] = static_cast<int32_t>(number);
-        cores_.emplace_back(program, images_[program.program().regions[region]->image], static_cast<uint16_t>(x), static_cast<uint16_t>(y), number);
-      }
-  targets_.resize(cores_.size());
-  portTargets_.resize(machine.width);
-  isReady_.resize(cores_.size());
-}
-
-const Target &FunctionalEngine::targetOf(uint32_t core, unsigned colour) {
-  auto &byColour = targets_[core];
-  byColour.resize(program_.machine().colours);
-  if (!byColour[colour]) {
-    Receivers receivers = receiversOf(program_, cores_[core].model.x, cores_[core].model.y, colour);
-    auto target = std::make_unique<Target>();
-    for (auto [x, y] : receivers.cores)
-      target->cores.push_back(static_cast<uint32_t>(coreAt_[size_t(y) * program_.machine().width + x]));
-    target->ports = receivers.ports;
-    byColour[colour] = std::move(target);
+    : program_(program), threads_(std::max(1u, options.threads)), images_(imageModels(program)), routing_(program) {
+  for (uint32_t core = 0; core < routing_.cores(); ++core) {
+    const auto [x, y] = routing_.at(core);
+    cores_.push_back(std::make_unique<FunctionalCore>(program, images_[program.program().regions[program.regionAt(x, y)]->image], x, y, core));
   }
-  return *byColour[colour];
-}
-
-const Target &FunctionalEngine::targetOfPort(uint16_t port, unsigned colour) {
-  auto &byColour = portTargets_[port];
-  byColour.resize(program_.machine().colours);
-  if (!byColour[colour]) {
-    Receivers receivers = receiversOfPort(program_, port, colour);
-    auto target = std::make_unique<Target>();
-    for (auto [x, y] : receivers.cores)
-      target->cores.push_back(static_cast<uint32_t>(coreAt_[size_t(y) * program_.machine().width + x]));
-    target->ports = receivers.ports;
-    byColour[colour] = std::move(target);
-  }
-  return *byColour[colour];
-}
-
-void FunctionalEngine::wake(uint32_t core) {
-  if (isReady_[core])
-    return;
-  isReady_[core] = 1;
-  ready_.push_back(core);
-}
-
-void FunctionalEngine::deliver(const Target &target, unsigned colour, const uint32_t *words, size_t count) {
-  for (uint32_t core : target.cores) {
-    FunctionalCore &receiver = cores_[core];
-    if (colour == receiver.model.image.commandColour) {
-      auto burst = std::make_shared<CommandBurst>();
-      burst->data.assign(words, words + count);
-      receiver.commands.push_back(std::move(burst));
-    } else {
-      receiver.in[colour].push(words, count);
-    }
-    wake(core);
-  }
-  for (uint16_t port : target.ports) {
-    egress_->deliver(port, static_cast<uint8_t>(colour), words, count);
-    stats_.waveletsOut += count;
+  for (unsigned domain = 0; domain < routing_.domains(); ++domain)
+    domains_.push_back(std::make_unique<Domain>(routing_, batches_, domain));
+  for (uint32_t batch = 0; batch < routing_.batches().size(); ++batch) {
+    std::vector<FunctionalCore *> cores;
+    for (uint32_t core : routing_.batches()[batch])
+      cores.push_back(cores_[core].get());
+    batches_.push_back(std::make_unique<FunctionalBatch>(program, std::move(cores), domains_[routing_.domainOf(batch)]->pool, batch));
   }
 }
 
-void FunctionalEngine::send(uint32_t core, unsigned colour, const uint32_t *words, size_t count) { deliver(targetOf(core, colour), colour, words, count); }
+/// Takes a packet from MemoryX. Sets `more_` to whether there is one.
+bool FunctionalEngine::read(Ingress &in) {
+  std::shared_ptr<Packet> packet;
+  for (const auto &old : packets_)
+    if (old.use_count() == 1)
+      packet = old;
+  if (!packet) {
+    packet = std::make_shared<Packet>();
+    packets_.push_back(packet);
+  }
+  packet->words.clear();
+  packet->parts.clear();
+  const size_t most = burstsPerColumn * program_.machine().width;
+  while (packet->parts.size() < most && packet->words.size() < wordsPerPacket && in.next(burst_)) {
+    const size_t first = packet->words.size();
+    packet->words.insert(packet->words.end(), burst_.data.begin(), burst_.data.end());
+    packet->parts.push_back({{burst_.colour, burst_.firstPort, burst_.portStep, burst_.portCount, {}, burst_.control}, first, burst_.data.size()});
+    // Where the colour is no command colour, the control wavelet is a word like the others.
+    if (burst_.control)
+      packet->words.push_back(*burst_.control);
+  }
+  more_ = !packet->parts.empty();
+  next_ = more_ ? std::move(packet) : nullptr;
+  return more_;
+}
 
-/// Takes bursts from MemoryX. Returns false when there are none left.
-bool FunctionalEngine::feed(Ingress &in) {
-  for (unsigned i = 0; i < burstsPerFeed; ++i) {
-    Burst burst;
-    if (!in.next(burst))
-      return false;
-    stats_.waveletsIn += burst.data.size() + burst.control.has_value();
-    auto shared = std::make_shared<CommandBurst>();
-    shared->data = std::move(burst.data);
-    shared->hasControl = burst.control.has_value();
-    shared->control = burst.control.value_or(0);
-    for (unsigned p = 0; p < burst.portCount; ++p) {
-      const Target &target = targetOfPort(static_cast<uint16_t>(burst.firstPort + p * burst.portStep), burst.colour);
-      bool commands = !target.cores.empty() && cores_[target.cores.front()].model.image.commandColour == burst.colour;
-      if (!commands) {
-        std::vector<uint32_t> words = shared->data;
-        if (shared->hasControl)
-          words.push_back(shared->control);
-        deliver(target, burst.colour, words.data(), words.size());
-        continue;
+/// Sends the packet to the cores.
+void FunctionalEngine::feed() {
+  const std::shared_ptr<const Packet> packet = std::move(next_);
+  next_.reset();
+  for (const Packet::Part &part : packet->parts) {
+    const Burst &burst = part.burst;
+    const bool hasControl = burst.control.has_value();
+    stats_.waveletsIn += part.count + hasControl;
+    const Words words{std::shared_ptr<const uint32_t>(packet, packet->words.data() + part.first), part.count + hasControl};
+    for (unsigned i = 0; i < burst.portCount; ++i) {
+      const FunctionalRouting::Target &target = routing_.targetOfPort(static_cast<uint16_t>(portOf(burst, i)), burst.colour);
+      for (uint32_t batch : target.commandedBatches) {
+        batches_[batch]->command({words.part(0, part.count), hasControl, burst.control.value_or(0)});
+        domains_[routing_.domainOf(batch)]->wake(batch);
       }
       for (uint32_t core : target.cores) {
-        cores_[core].commands.push_back(shared);
-        wake(core);
+        const CorePlace &place = routing_.placeOf(core);
+        domains_[routing_.domainOf(place.batch)]->receive(place, burst.colour, words);
       }
     }
   }
+}
+
+/// Runs the domains that have work, and `alongside` on a thread if there is more than one. Returns whether any had.
+bool FunctionalEngine::runDomains(const std::function<void()> &alongside) {
+  std::vector<Domain *> working;
+  for (const auto &domain : domains_)
+    if (domain->hasWork())
+      working.push_back(domain.get());
+  if (working.empty())
+    return false;
+  const unsigned workers = static_cast<unsigned>(std::min<size_t>(threads_, working.size()));
+  std::atomic<size_t> next{0};
+  auto work = [&] {
+    for (size_t i = next++; i < working.size(); i = next++)
+      working[i]->run();
+  };
+  std::exception_ptr error;
+  std::vector<std::thread> pool;
+  for (unsigned worker = 1; worker < workers; ++worker)
+    pool.emplace_back(work);
+  if (workers > 1)
+    try {
+      alongside();
+    } catch (...) {
+      error = std::current_exception();
+    }
+  work();
+  for (std::thread &thread : pool)
+    thread.join();
+  for (const Domain *domain : working)
+    if (domain->error)
+      std::rethrow_exception(domain->error);
+  if (error)
+    std::rethrow_exception(error);
   return true;
 }
 
-void FunctionalEngine::runReady() {
-  while (!ready_.empty()) {
-    uint32_t core = ready_.front();
-    ready_.pop_front();
-    isReady_[core] = 0;
-    cores_[core].run(*this, stats_);
+/// Delivers what left its domain or the wafer.
+void FunctionalEngine::collect(Egress &out) {
+  for (const auto &domain : domains_) {
+    for (const Domain::Message &message : domain->leaving) {
+      out.deliver(static_cast<uint16_t>(message.to), static_cast<uint8_t>(message.colour), message.words.data.get(), message.words.count);
+      stats_.waveletsOut += message.words.count;
+    }
+    domain->leaving.clear();
+    for (const Domain::Message &message : domain->outbox) {
+      const CorePlace &place = routing_.placeOf(message.to);
+      domains_[routing_.domainOf(place.batch)]->receive(place, message.colour, message.words);
+    }
+    domain->outbox.clear();
   }
 }
 
-/// All ready cores, spread over the threads; what they send arrives when all are done.
-void FunctionalEngine::runRound() {
-  std::vector<uint32_t> round(ready_.begin(), ready_.end());
-  ready_.clear();
-  for (uint32_t core : round)
-    isReady_[core] = 0;
-  unsigned workers = static_cast<unsigned>(std::min<size_t>(threads_, round.size()));
-  std::vector<Outbox> outboxes(workers);
-  std::vector<EngineStats> counts(workers);
-  std::vector<std::exception_ptr> errors(workers);
-  auto work = [&](unsigned worker) {
-    try {
-      // Contiguous parts: the outboxes, taken in order, hold the messages in the order of the cores.
-      for (size_t i = round.size() * worker / workers, end = round.size() * (worker + 1) / workers; i < end; ++i)
-        cores_[round[i]].run(outboxes[worker], counts[worker]);
-    } catch (...) {
-      errors[worker] = std::current_exception();
+bool FunctionalEngine::runAhead() {
+  bool did = false;
+  for (uint32_t batch = 0; batch < batches_.size(); ++batch)
+    if (batches_[batch]->runAhead()) {
+      domains_[routing_.domainOf(batch)]->wake(batch);
+      did = true;
     }
-  };
-  std::vector<std::thread> pool;
-  for (unsigned worker = 1; worker < workers; ++worker)
-    pool.emplace_back(work, worker);
-  work(0);
-  for (std::thread &thread : pool)
-    thread.join();
-  for (const std::exception_ptr &error : errors)
-    if (error)
-      std::rethrow_exception(error);
-  for (unsigned worker = 0; worker < workers; ++worker) {
-    stats_.instructions += counts[worker].instructions;
-    stats_.macs += counts[worker].macs;
-    stats_.elementOps += counts[worker].elementOps;
-    outboxes[worker].deliverTo(*this);
-  }
+  return did;
+}
+
+void FunctionalEngine::checkComplete() {
+  std::vector<Waiter> waiters;
+  for (const auto &batch : batches_)
+    if (!batch->quiet())
+      batch->addWaiters(program_, waiters);
+  for (const auto &core : cores_)
+    stats_.sramHighWater = std::max(stats_.sramHighWater, core->model.sramHighWater);
+  if (!waiters.empty())
+    reportNoProgress(waiters, "after all that MemoryX sends");
 }
 
 EngineStats FunctionalEngine::run(Ingress &in, Egress &out) {
-  egress_ = &out;
   stats_ = EngineStats();
   stats_.cores = cores_.size();
-  for (bool more = true; more || !ready_.empty();) {
-    if (ready_.empty())
-      more = feed(in);
-    else if (threads_ == 1)
-      runReady();
-    else
-      runRound();
+  more_ = true;
+  next_.reset();
+  auto readNext = [&] {
+    if (more_ && !next_)
+      read(in);
+  };
+  for (;;) {
+    while (runDomains(readNext))
+      collect(out);
+    if (runAhead())
+      continue;
+    readNext();
+    if (!next_)
+      break;
+    feed();
   }
-  std::vector<Waiter> waiters;
-  for (const FunctionalCore &core : cores_) {
-    if (!core.quiet())
-      waiters.push_back(core.waiter(program_));
-    stats_.sramHighWater = std::max(stats_.sramHighWater, core.model.sramHighWater);
+  for (const auto &domain : domains_) {
+    stats_.instructions += domain->counts.instructions;
+    stats_.macs += domain->counts.macs;
+    stats_.elementOps += domain->counts.elementOps;
+    domain->counts = EngineStats();
   }
-  if (!waiters.empty())
-    reportNoProgress(waiters, "after all that MemoryX sends");
+  checkComplete();
   return stats_;
 }
 

@@ -10,6 +10,7 @@ if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
   # A precompiled header with the time of its making in it is another one in each clone, and ccache finds nothing.
   target_compile_options(wafer-options INTERFACE "SHELL:-Xclang -fno-pch-timestamp")
 endif()
+# LLVM's allocators poison memory in instrumented code and hand it out in Debian's libraries, which are not: tests run with allow_user_poisoning=0.
 if(WAFER_SANITIZE)
   target_compile_options(wafer-options INTERFACE -fsanitize=${WAFER_SANITIZE} -fno-omit-frame-pointer -fno-sanitize=vptr -fno-sanitize-recover=undefined)
   target_link_options(wafer-options INTERFACE -fsanitize=${WAFER_SANITIZE})

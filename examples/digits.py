@@ -31,6 +31,13 @@ class Classifier(nn.Module):
         return self.fc2(torch.relu(self.fc1(x)))
 
 
+def data() -> list[torch.Tensor]:
+    """Images to train with, held-out ones, and the labels of both."""
+    digits = load_digits()
+    images = (digits.data / 16).astype("float32")
+    return [torch.from_numpy(part) for part in train_test_split(images, digits.target, test_size=360, random_state=0)]
+
+
 def train(x: torch.Tensor, target: torch.Tensor) -> Classifier:
     torch.manual_seed(0)
     model = Classifier()
@@ -51,9 +58,7 @@ def main() -> int:
     parser.add_argument("--out", type=pathlib.Path, help="folder to keep the model, the program, the weights and the inputs in")
     arguments = parser.parse_args()
 
-    digits = load_digits()
-    images = (digits.data / 16).astype("float32")
-    x_train, x, y_train, y = (torch.from_numpy(part) for part in train_test_split(images, digits.target, test_size=360, random_state=0))
+    x_train, x, y_train, y = data()
     model = train(x_train, y_train)
     with torch.no_grad():
         expected = model(x)

@@ -4,6 +4,13 @@
 //
 //===----------------------------------------------------------------------===//
 
+// A pass's statistic has another layout in builds with assertions, and Debian's MLIR, which makes them, is built without: take that layout in ours too.
+#ifndef NDEBUG
+#define NDEBUG
+#include "llvm/ADT/Statistic.h"
+#undef NDEBUG
+#endif
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"

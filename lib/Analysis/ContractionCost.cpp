@@ -7,6 +7,7 @@
 #include "wafer/Analysis/ContractionCost.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace wafer {
 
@@ -25,24 +26,24 @@ static double taskCycles(const Machine &machine, int64_t descriptors) {
 /// From one core to its neighbour: out of the core, over the link, into the core.
 static double neighbourCycles(const Machine &machine) { return 2.0 * machine.rampCycles + machine.hopCycles; }
 
-RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t inFeatures, bool wide) {
-  int64_t t = grid.tokenBlock, perCore = ceilDiv(inFeatures, grid.columns), perWavelet = wide ? 1 : 2;
+RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t inFeatures, const WireCost &wire) {
+  int64_t t = grid.tokenBlock, perCore = ceilDiv(static_cast<int64_t>(std::ceil(inFeatures * wire.density)), grid.columns), perWavelet = wire.perWavelet;
   int64_t wavelets = ceilDiv(perCore, perWavelet);
-  uint32_t lanes = wide ? machine.fmacAccLanes.bits32 : machine.fmacAccLanes.bits16;
+  uint32_t lanes = wire.wide ? machine.fmacAccLanes.bits32 : machine.fmacAccLanes.bits16;
   RowCost cost;
   cost.issue = wavelets * machine.triggerCycles + perCore * ceilDiv(t, lanes) + taskCycles(machine, 0) + machine.scalarCycles +
                vectorCycles(machine, t, machine.vectorLanes.bits32);
   cost.link = std::max<double>(t, wavelets + 1);
   // The last busy column may be shorter; its command comes all the same.
-  int64_t full = inFeatures / perCore, rest = inFeatures % perCore;
+  int64_t sent = static_cast<int64_t>(std::ceil(inFeatures * wire.density)), full = perCore ? sent / perCore : 0, rest = perCore ? sent % perCore : 0;
   cost.ingest = double(full * wavelets + ceilDiv(rest, perWavelet) + grid.columns) / machine.ingestWaveletsPerCycle;
   return cost;
 }
 
-double contractionCycles(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, bool wide) {
+double contractionCycles(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, const WireCost &wire) {
   constexpr int64_t descriptors = 12;
   double fill = grid.columns * (neighbourCycles(machine) + machine.vectorSetupCycles) + grid.rows * machine.hopCycles;
-  return taskCycles(machine, descriptors) + fill + outFeatures * contractionRow(machine, grid, inFeatures, wide).cycles();
+  return taskCycles(machine, descriptors) + fill + outFeatures * contractionRow(machine, grid, inFeatures, wire).cycles();
 }
 
 double scaleCycles(const Machine &machine, const GridShape &grid, int64_t features) {

@@ -14,7 +14,7 @@ using namespace mlir;
 
 namespace wafer {
 
-static SmallVector<int64_t> rowMajorStrides(ArrayRef<int64_t> shape) {
+SmallVector<int64_t> rowMajorStrides(ArrayRef<int64_t> shape) {
   SmallVector<int64_t> strides(shape.size());
   int64_t stride = 1;
   for (int64_t d = shape.size() - 1; d >= 0; --d) {
@@ -101,8 +101,11 @@ TypedAttr constantScalar(Value value) {
 }
 
 bool isFree(Operation *op) {
-  if (op->hasTrait<OpTrait::ConstantLike>() || isa<tensor::EmptyOp>(op))
+  if (isa<tensor::EmptyOp>(op))
     return true;
+  // Numbers that differ from element to element are a tensor that MemoryX holds.
+  if (op->hasTrait<OpTrait::ConstantLike>())
+    return constantScalar(op->getResult(0)) || !stream::isStorageType(getElementTypeOrSelf(op->getResult(0).getType()));
   if (op->getNumResults() != 1)
     return false;
   return (isa<linalg::FillOp>(op) && constantScalar(op->getResult(0))) || viewOfParameter(op->getResult(0)).has_value();

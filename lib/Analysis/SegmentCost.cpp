@@ -30,6 +30,17 @@ bool isCheap(Operation *op) {
   return op->hasTrait<OpTrait::ConstantLike>() || isa<arith::ExtFOp, arith::TruncFOp, arith::UIToFPOp, stream::YieldOp>(op);
 }
 
+WireCost wireOf(stream::ContractOp contract) {
+  WireCost wire;
+  wire.wide = contract.getInput().getType().getElementType().isF32();
+  stream::WireFormat format = contract.getWire().value_or(wire.wide ? stream::WireFormat::Dense32 : stream::WireFormat::Packed16);
+  wire.perWavelet = format == stream::WireFormat::Packed16 ? 2 : 1;
+  auto weight = contract->getParentOfType<stream::ProgramOp>().lookupSymbol<stream::TensorOp>(contract.getWeightAttr().getAttr());
+  if (format == stream::WireFormat::Indexed16 && weight && weight.getNonzeros())
+    wire.density = double(*weight.getNonzeros()) / std::max<int64_t>(1, cast<RankedTensorType>(weight.getType()).getNumElements());
+  return wire;
+}
+
 bool isFunction(Operation *op) {
   return isa<math::ExpOp, math::LogOp, math::TanhOp, math::ErfOp, math::SqrtOp, math::RsqrtOp, math::SinOp, math::CosOp>(op);
 }
@@ -87,7 +98,7 @@ void SegmentModel::readBuffers(stream::SegmentOp segment) {
   }
 }
 
-SegmentModel::SegmentModel(stream::SegmentOp segment) {
+SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatches()) {
   std::set<int64_t> features;
   auto typeOf = [](Value value) { return cast<RankedTensorType>(value.getType()); };
   auto featuresOf = [&](Value value) { return stream::numFeatures(typeOf(value)); };
@@ -106,7 +117,7 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) {
         .Case([&](stream::ContractOp contract) {
           kernel.kind = Kernel::Contract;
           kernel.in = featuresOf(contract.getInput());
-          kernel.elementBytes = elementBytesOf(contract.getInput().getType());
+          kernel.wire = wireOf(contract);
         })
         .Case([&](stream::ScaleOp) { kernel.kind = Kernel::Scale; })
         .Case([&](stream::MapOp map) {
@@ -136,7 +147,6 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
   double longest = 0;
   int64_t step = 0;
   for (const Kernel &kernel : kernels_) {
-    bool wide = kernel.elementBytes == 4;
     int64_t temporaries = 0;
     switch (kernel.kind) {
     case Kernel::Send:
@@ -146,12 +156,12 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
       cost.cycles += transferCycles(machine, grid, blockOf(kernel.in), kernel.elementBytes, /*in=*/false);
       break;
     case Kernel::Contract: {
-      double cycles = contractionCycles(machine, grid, kernel.in, kernel.out, wide);
+      double cycles = contractionCycles(machine, grid, kernel.in, kernel.out, kernel.wire);
       cost.cycles += cycles;
       cost.contractions += cycles;
       if (cycles > longest) {
         longest = cycles;
-        cost.binds = contractionRow(machine, grid, kernel.in, wide).binds();
+        cost.binds = contractionRow(machine, grid, kernel.in, kernel.wire).binds();
       }
       break;
     }
@@ -183,10 +193,10 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
   return cost;
 }
 
-int64_t estimateCodeBytes(stream::ProgramOp program) {
+int64_t estimateCodeBytes(stream::SegmentOp segment) {
   // Shared by all kernels: data tasks, the tasks that pass sums on, their descriptors.
   int64_t instructions = 12, descriptors = 12;
-  program.walk([&](Operation *op) {
+  segment.walk([&](Operation *op) {
     llvm::TypeSwitch<Operation *>(op)
         .Case<stream::SendOp, stream::ReceiveOp>([&](auto) { instructions += 7, descriptors += 4; })
         .Case([&](stream::ContractOp) { instructions += 24, descriptors += 3; })

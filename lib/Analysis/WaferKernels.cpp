@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
+#include "mlir/Transforms/RegionUtils.h"
 #include "llvm/ADT/STLExtras.h"
 
 using namespace mlir;
@@ -95,8 +96,7 @@ bool checkBody(Block *body, std::string &reason) {
 /// Whether `value` depends on a block argument whose operand is no parameter and no constant.
 bool readsActivation(Value value, ArrayRef<KernelOperand> operands) {
   if (auto argument = dyn_cast<BlockArgument>(value)) {
-    OperandUse use = operands[argument.getArgNumber()].use;
-    return use == OperandUse::Full || use == OperandUse::PerToken;
+    return operands[argument.getArgNumber()].isActivation();
   }
   return llvm::any_of(value.getDefiningOp()->getOperands(),
                       [&](Value operand) { return operand.getParentBlock() == value.getParentBlock() && readsActivation(operand, operands); });
@@ -135,10 +135,6 @@ bool isMultiplyAdd(Block *body) {
   return (a == body->getArgument(0) && b == body->getArgument(1)) || (a == body->getArgument(1) && b == body->getArgument(0));
 }
 
-bool isContraction(linalg::LinalgOp op) {
-  return op.getNumReductionLoops() > 0 && op.getNumDpsInputs() == 2 && op.getNumDpsInits() == 1 && isMultiplyAdd(op.getBlock());
-}
-
 std::optional<stream::Combiner> combinerOf(Operation *op) {
   if (isa<arith::AddFOp>(op))
     return stream::Combiner::Add;
@@ -159,6 +155,17 @@ bool isNeutral(TypedAttr value, stream::Combiner combiner) {
 
 } // namespace
 
+bool isContraction(linalg::LinalgOp op) {
+  return op.getNumReductionLoops() > 0 && op.getNumDpsInputs() == 2 && op.getNumDpsInits() == 1 && isMultiplyAdd(op.getBlock());
+}
+
+int64_t WaferKernel::batches() const {
+  int64_t product = 1;
+  for (int64_t size : batchSizes)
+    product *= size;
+  return product;
+}
+
 BlockShape flatten(RankedTensorType type) {
   int64_t features = type.getRank() == 0 ? 1 : type.getShape().back();
   return {features == 0 ? 0 : type.getNumElements() / features, features};
@@ -176,85 +183,133 @@ bool isElementwiseOrReduction(Operation *op) {
   return linalgOp && !isContraction(linalgOp);
 }
 
+Value originOf(Value value) {
+  while (true) {
+    value = graph::throughLayers(value);
+    Operation *op = value.getDefiningOp();
+    auto layer = op ? dyn_cast<graph::LayerOp>(op->getParentOp()) : graph::LayerOp();
+    if (!isa_and_present<tensor::CollapseShapeOp, tensor::ExpandShapeOp>(op) || !layer || !layer.isOn(graph::Placement::Wafer))
+      return value;
+    value = op->getOperand(0);
+  }
+}
+
 BlockShape WaferKernels::blockOf(Value value) const {
-  value = graph::throughLayers(value);
+  value = originOf(value);
   auto known = blocks_.find(value);
   return known != blocks_.end() ? known->second : flatten(cast<RankedTensorType>(value.getType()));
 }
 
 void WaferKernels::record(Operation *op, const WaferKernel &kernel) { blocks_[op->getResult(0)] = kernel.block; }
 
-std::optional<WaferKernel> WaferKernels::findContract(linalg::LinalgOp op, std::string &reason) const {
-  std::optional<ParameterView> views[2];
-  for (unsigned i : {0, 1})
-    views[i] = viewOfParameter(op.getDpsInputOperand(i)->get());
-  if (!views[0] && !views[1])
-    return reason = "it multiplies two activations", std::nullopt;
-  if (views[0] && views[1])
-    return reason = "it multiplies two parameters", std::nullopt;
-  OpOperand &weight = *op.getDpsInputOperand(views[0] ? 0 : 1), &activation = *op.getDpsInputOperand(views[0] ? 1 : 0);
-  const ParameterView &view = views[0] ? *views[0] : *views[1];
-  if (!checkStored(weight.get(), reason) || !checkStored(activation.get(), reason) || !checkStored(op->getResult(0), reason))
-    return std::nullopt;
-  if (!isNeutral(constantScalar(op.getDpsInits()[0]), stream::Combiner::Add))
-    return reason = "it adds to a tensor that is not zero", std::nullopt;
+/// The stride of one dimension that counts through `dims`, the last one fastest; nothing when their strides do not follow one from the other.
+static std::optional<int64_t> combinedStride(ArrayRef<unsigned> dims, ArrayRef<int64_t> ranges, const llvm::DenseMap<unsigned, int64_t> &strideOf) {
+  for (size_t i = 0; i + 1 < dims.size(); ++i)
+    if (strideOf.lookup(dims[i]) != strideOf.lookup(dims[i + 1]) * ranges[dims[i + 1]])
+      return std::nullopt;
+  return dims.empty() ? 0 : strideOf.lookup(dims.back());
+}
 
+/// Loops of a contraction: those of the activation and the result, in the result's order; of these, the leading ones that the weight has too; those of the
+/// weight and the result; and those that are summed over, in the activation's order.
+std::optional<WaferKernel> WaferKernels::contractStreaming(linalg::LinalgOp op, unsigned streamed, std::string &reason) const {
+  OpOperand &weight = *op.getDpsInputOperand(streamed), &activation = *op.getDpsInputOperand(1 - streamed);
   SmallVector<int64_t> ranges = op.getStaticLoopRanges();
   std::optional<Dims> inWeight = indexedBy(op, weight, ranges), inActivation = indexedBy(op, activation, ranges),
                       inResult = indexedBy(op, *op.getDpsInitOperand(0), ranges);
   if (!inWeight || !inActivation || !inResult)
     return reason = "it reads an operand with other indices than its loops", std::nullopt;
-  Dims reduced = longLoops(loopsOfType(op, utils::IteratorType::reduction), ranges);
-  if (reduced.size() > 1)
-    return reason = "it sums over more than one dimension", std::nullopt;
-  Dims rows;
-  llvm::copy_if(*inWeight, std::back_inserter(rows), [&](unsigned d) { return !llvm::is_contained(reduced, d); });
-  if (rows.size() > 1 || (rows.size() == 1 && llvm::is_contained(*inActivation, rows[0])))
-    return reason = "the parameter has a batch dimension or more than one output dimension", std::nullopt;
-
-  // Activations: tokens, then the sum's dimension; result: tokens in the same order, then the parameter's rows.
-  Dims tokens = longLoops(loopsOfType(op, utils::IteratorType::parallel), ranges);
-  llvm::erase_if(tokens, [&](unsigned d) { return llvm::is_contained(rows, d); });
+  auto isIn = [](const Dims &dims) { return [&dims](unsigned d) { return llvm::is_contained(dims, d); }; };
+  Dims tokens, batch, rows, reduced;
+  llvm::copy_if(*inResult, std::back_inserter(tokens), isIn(*inActivation));
+  llvm::copy_if(tokens, std::back_inserter(batch), isIn(*inWeight));
+  llvm::copy_if(*inResult, std::back_inserter(rows), std::not_fn(isIn(*inActivation)));
+  llvm::copy_if(*inActivation, std::back_inserter(reduced), std::not_fn(isIn(*inResult)));
+  if (!llvm::all_of(rows, isIn(*inWeight)) || !llvm::all_of(reduced, isIn(*inWeight)) || inWeight->size() != batch.size() + rows.size() + reduced.size())
+    return reason = "a dimension is in one operand only", std::nullopt;
   Dims wantedActivation = tokens, wantedResult = tokens;
   wantedActivation.append(reduced);
   wantedResult.append(rows);
-  if (!llvm::equal(*inActivation, wantedActivation) || !llvm::equal(*inResult, wantedResult))
-    return reason = "the sum is not over the last dimension of the activation, or the result is transposed", std::nullopt;
+  if (!llvm::equal(*inActivation, wantedActivation) || !llvm::equal(*inResult, wantedResult) || !llvm::equal(ArrayRef(tokens).take_front(batch.size()), batch))
+    return reason = "its operands or its result have another order of dimensions than batch, tokens, features; run graph-normalize-contractions", std::nullopt;
   BlockShape input = {product(tokens, ranges), product(reduced, ranges)};
-  if (blockOf(activation.get()) != input)
-    return reason = "the activation lies on the wafer in another shape", std::nullopt;
 
   WaferKernel kernel;
   kernel.kind = KernelKind::Contract;
   kernel.block = {input.tokens, product(rows, ranges)};
   kernel.input = input;
   kernel.source = activation.get();
-  kernel.weight = view.parameter;
+  ParameterView view = {{}, 0, rowMajorStrides(op.getShape(&weight))};
+  kernel.weight = originOf(weight.get());
+  if (std::optional<ParameterView> parameter = viewOfParameter(weight.get())) {
+    view = *parameter;
+    kernel.weight = view.parameter;
+  }
   kernel.offset = view.offset;
-  for (auto [d, expr] : llvm::enumerate(op.getMatchingIndexingMap(&weight).getResults())) {
-    auto dim = dyn_cast<AffineDimExpr>(expr);
-    if (dim && llvm::is_contained(reduced, dim.getPosition()))
-      kernel.columnStride = view.strides[d];
-    if (dim && llvm::is_contained(rows, dim.getPosition()))
-      kernel.rowStride = view.strides[d];
+  llvm::DenseMap<unsigned, int64_t> strideOf;
+  for (auto [d, expr] : llvm::enumerate(op.getMatchingIndexingMap(&weight).getResults()))
+    if (auto dim = dyn_cast<AffineDimExpr>(expr))
+      strideOf[dim.getPosition()] = view.strides[d];
+  std::optional<int64_t> rowStride = combinedStride(rows, ranges, strideOf), columnStride = combinedStride(reduced, ranges, strideOf);
+  if (!rowStride || !columnStride)
+    return reason = "the dimensions of its weight do not lie one behind the other", std::nullopt;
+  kernel.rowStride = *rowStride;
+  kernel.columnStride = *columnStride;
+  for (unsigned d : batch) {
+    kernel.batchSizes.push_back(ranges[d]);
+    kernel.batchStrides.push_back(strideOf.lookup(d));
   }
   return kernel;
 }
 
-/// Classifies all operands of a body whose loops, tokens before features, are `order`. `block` is the shape that the operands are expected to have, or zero
-/// tokens when a full operand decides.
-bool WaferKernels::findOperands(linalg::LinalgOp op, ArrayRef<unsigned> order, BlockShape &block, WaferKernel &kernel, std::string &reason) const {
+/// A parameter is streamed where there is one; of two activations, the one whose dimensions come last in the result.
+std::optional<WaferKernel> WaferKernels::findContract(linalg::LinalgOp op, std::string &reason) const {
+  bool isParameter[2];
+  for (unsigned i : {0, 1}) {
+    Value operand = op.getDpsInputOperand(i)->get();
+    isParameter[i] = viewOfParameter(operand).has_value();
+    if (!checkStored(operand, reason))
+      return std::nullopt;
+    if (!isParameter[i] && constantScalar(operand))
+      return reason = "an operand is a constant", std::nullopt;
+  }
+  if (isParameter[0] && isParameter[1])
+    return reason = "it multiplies two parameters", std::nullopt;
+  if (!checkStored(op->getResult(0), reason))
+    return std::nullopt;
+  if (!isNeutral(constantScalar(op.getDpsInits()[0]), stream::Combiner::Add))
+    return reason = "it adds to a tensor that is not zero", std::nullopt;
+  if (isParameter[0] || isParameter[1])
+    return contractStreaming(op, isParameter[0] ? 0 : 1, reason);
+  if (std::optional<WaferKernel> kernel = contractStreaming(op, 1, reason))
+    return kernel;
+  return contractStreaming(op, 0, reason);
+}
+
+/// Block shapes that the operands of a body may be brought into, best first: those in which they lie on the wafer, then that of the loops.
+SmallVector<BlockShape> WaferKernels::possibleBlocks(linalg::LinalgOp op, ArrayRef<unsigned> loops) const {
+  SmallVector<int64_t> ranges = op.getStaticLoopRanges();
+  Dims all = longLoops(loops, ranges);
+  SmallVector<BlockShape> blocks;
+  for (OpOperand *operand : op.getDpsInputOperands()) {
+    Value value = operand->get();
+    if (!isa<RankedTensorType>(value.getType()) || constantScalar(value) || viewOfParameter(value))
+      continue;
+    std::optional<Dims> dims = indexedBy(op, *operand, ranges);
+    if (dims && llvm::equal(*dims, all))
+      blocks.push_back(blockOf(value));
+  }
+  blocks.push_back(flatten(cast<RankedTensorType>(op->getResult(0).getType())));
+  return blocks;
+}
+
+/// Classifies all operands of a body whose loops, tokens before features, are `order`, for values of the shape `block`.
+bool WaferKernels::findOperands(linalg::LinalgOp op, ArrayRef<unsigned> order, BlockShape block, WaferKernel &kernel, std::string &reason) const {
   SmallVector<int64_t> ranges = op.getStaticLoopRanges();
   Dims all = longLoops(order, ranges);
   SmallVector<std::optional<Dims>> indices;
-  for (OpOperand *operand : op.getDpsInputOperands()) {
+  for (OpOperand *operand : op.getDpsInputOperands())
     indices.push_back(isa<RankedTensorType>(operand->get().getType()) ? indexedBy(op, *operand, ranges) : Dims());
-    bool decides = block.tokens == 0 && indices.back() && llvm::equal(*indices.back(), all) && !constantScalar(operand->get()) && !viewOfParameter(operand->get());
-    if (decides)
-      block = blockOf(operand->get());
-  }
-  if (block.tokens == 0)
-    block = flatten(cast<RankedTensorType>(op->getResult(0).getType()));
 
   // Where tokens end and features begin, if the loops are cut there at all.
   std::optional<unsigned> cut;
@@ -262,6 +317,7 @@ bool WaferKernels::findOperands(linalg::LinalgOp op, ArrayRef<unsigned> order, B
     if (product(ArrayRef(all).take_front(i), ranges) == block.tokens && product(ArrayRef(all).drop_front(i), ranges) == block.features)
       cut = i;
 
+  kernel.operands.clear();
   for (auto [number, operand] : llvm::enumerate(op.getDpsInputOperands())) {
     Value value = operand->get();
     KernelOperand found{OperandUse::Constant, value, {}, constantScalar(value)};
@@ -281,22 +337,32 @@ bool WaferKernels::findOperands(linalg::LinalgOp op, ArrayRef<unsigned> order, B
       if (!cut || !llvm::equal(*dims, ArrayRef(all).drop_front(*cut)) || type.getNumElements() != block.features || view->offset != 0)
         return describe("is a parameter that is not one number per feature");
       found.use = OperandUse::PerFeature;
-      found.parameter = view->parameter;
+      found.streamed = view->parameter;
     } else if (llvm::equal(*dims, all)) {
-      if (blockOf(value) != block)
-        return describe("lies on the wafer in another shape");
       found.use = OperandUse::Full;
-    } else if (cut && llvm::equal(*dims, ArrayRef(all).take_front(*cut)) && blockOf(value) == BlockShape{block.tokens, 1}) {
+    } else if (cut && llvm::equal(*dims, ArrayRef(all).take_front(*cut))) {
       found.use = OperandUse::PerToken;
+    } else if (cut && dims->size() < all.size() && llvm::equal(*dims, ArrayRef(all).take_back(dims->size())) && dims->size() >= all.size() - *cut) {
+      found.use = OperandUse::Repeated;
+      // One number per feature is streamed where it is a factor or a term.
+      if (dims->size() == all.size() - *cut)
+        found.streamed = originOf(value);
     } else {
-      return describe("is repeated along tokens or has another order of dimensions");
+      return describe("is repeated along inner dimensions or has another order of dimensions");
     }
     kernel.operands.push_back(found);
   }
-  for (auto [argument, operand] : llvm::zip(op.getBlock()->getArguments(), kernel.operands))
+  for (auto [argument, operand] : llvm::zip(op.getBlock()->getArguments(), kernel.operands)) {
     if (operand.use == OperandUse::PerFeature && !checkPerFeature(argument, kernel.operands, reason))
       return false;
-  if (llvm::none_of(kernel.operands, [](const KernelOperand &o) { return o.use == OperandUse::Full || o.use == OperandUse::PerToken; }))
+    std::string why;
+    if (operand.use == OperandUse::Repeated && operand.streamed) {
+      operand.use = OperandUse::PerFeature;
+      if (!checkPerFeature(argument, kernel.operands, why))
+        operand.use = OperandUse::Repeated;
+    }
+  }
+  if (llvm::none_of(kernel.operands, [](const KernelOperand &operand) { return operand.isActivation(); }))
     return reason = "it reads no activation", false;
   return true;
 }
@@ -313,10 +379,16 @@ std::optional<WaferKernel> WaferKernels::findPointwise(linalg::LinalgOp op, std:
     return std::nullopt;
   WaferKernel kernel;
   kernel.kind = KernelKind::Pointwise;
-  kernel.block = {0, 0};
-  if (!findOperands(op, loops, kernel.block, kernel, reason))
-    return std::nullopt;
-  return kernel;
+  bool copies = op.getBlock()->getOperations().size() == 1;
+  for (BlockShape block : possibleBlocks(op, loops)) {
+    kernel.block = block;
+    if (!findOperands(op, loops, block, kernel, reason))
+      continue;
+    if (copies && llvm::any_of(kernel.operands, [](const KernelOperand &operand) { return operand.use == OperandUse::Repeated; }))
+      return reason = "it copies a tensor that MemoryX holds", std::nullopt;
+    return kernel;
+  }
+  return std::nullopt;
 }
 
 std::optional<WaferKernel> WaferKernels::findReduce(linalg::LinalgOp op, std::string &reason) const {
@@ -349,7 +421,7 @@ std::optional<WaferKernel> WaferKernels::findReduce(linalg::LinalgOp op, std::st
   return kernel;
 }
 
-/// A reshape keeps the order of elements. A value from outside lies in MemoryX by its own last dimension, so there it must keep that one.
+/// A reshape keeps the order of elements, and so the block shape; who needs another one gets it from MemoryX.
 std::optional<WaferKernel> WaferKernels::findReshape(Operation *op, std::string &reason) const {
   Value source = op->getOperand(0);
   auto type = cast<RankedTensorType>(op->getResult(0).getType());
@@ -359,8 +431,6 @@ std::optional<WaferKernel> WaferKernels::findReshape(Operation *op, std::string 
     return reason = "its shape is not static or has no elements", std::nullopt;
   if (viewOfParameter(source) || constantScalar(source))
     return reason = "it reads no activation", std::nullopt;
-  if (!blocks_.contains(graph::throughLayers(source)) && flatten(type) != blockOf(source))
-    return reason = "it changes the last dimension of a tensor that MemoryX holds", std::nullopt;
   WaferKernel kernel;
   kernel.kind = KernelKind::Reshape;
   kernel.block = blockOf(source);
@@ -368,7 +438,25 @@ std::optional<WaferKernel> WaferKernels::findReshape(Operation *op, std::string 
   return kernel;
 }
 
+bool WaferKernels::comesFromParameters(Value value) const {
+  value = graph::throughLayers(value);
+  if (auto argument = dyn_cast<BlockArgument>(value))
+    return graph::isParameter(argument);
+  // Asked in program order, so the operands' answers are known and the recursion is shallow.
+  auto known = fromParameters_.find(value);
+  if (known != fromParameters_.end())
+    return known->second;
+  // A body may read a tensor of the function by index, without an operand for it.
+  llvm::SetVector<Value> read;
+  getUsedValuesDefinedAbove(value.getDefiningOp()->getRegions(), read);
+  read.insert_range(value.getDefiningOp()->getOperands());
+  bool answer = llvm::all_of(read, [&](Value operand) { return comesFromParameters(operand); });
+  return fromParameters_[value] = answer;
+}
+
 std::optional<WaferKernel> WaferKernels::find(Operation *op, std::string &reason) const {
+  if (comesFromParameters(op->getResult(0)))
+    return reason = "it does not depend on an input", std::nullopt;
   if (isa<tensor::CollapseShapeOp, tensor::ExpandShapeOp>(op))
     return findReshape(op, reason);
   auto linalgOp = dyn_cast<linalg::LinalgOp>(op);

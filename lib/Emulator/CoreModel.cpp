@@ -5,6 +5,7 @@
 #include "wafer/Emulator/NumberFormats.h"
 
 #include <cmath>
+#include <new>
 
 namespace wafer {
 
@@ -63,7 +64,14 @@ bool conflict(const Operation &earlier, const Trigger &later) {
 }
 
 CoreModel::CoreModel(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y)
-    : x(x), y(y), image(image), sram(program.machine().sramBytes), accumulator(program.machine().accumulatorBytes), program_(program) {}
+    : x(x), y(y), image(image), program_(program) {
+  const Machine &machine = program.machine();
+  const size_t sramBytes = (size_t(machine.sramBytes) + 63) / 64 * 64;
+  sram_.reset(static_cast<uint8_t *>(std::calloc(sramBytes + machine.accumulatorBytes, 1)));
+  if (!sram_)
+    throw std::bad_alloc();
+  accumulator_ = sram_.get() + sramBytes;
+}
 
 std::string CoreModel::name() const { return "core (" + std::to_string(x) + ", " + std::to_string(y) + ")"; }
 
@@ -123,7 +131,7 @@ void CoreModel::control(const Instruction &insn, uint16_t pc) {
 void CoreModel::checkMemory(const Descriptor &descriptor, const Footprint &footprint, unsigned reg, uint16_t pc) const {
   if (!isMemory(descriptor) || footprint.low == footprint.high)
     return;
-  int64_t low = footprint.acc ? 0 : image.dataStart, high = static_cast<int64_t>(footprint.acc ? accumulator.size() : sram.size());
+  int64_t low = footprint.acc ? 0 : image.dataStart, high = footprint.acc ? program_.machine().accumulatorBytes : program_.machine().sramBytes;
   if (footprint.low < low || footprint.high > high)
     trap("desc_c1", pc,
          "d" + std::to_string(reg) + " reaches " + text(footprint) + ", but data lies in " + std::to_string(low) + ".." +

@@ -13,6 +13,8 @@
 #include "wafer/Emulator/Engine.h"
 
 #include <array>
+#include <cstdlib>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -80,7 +82,6 @@ public:
 
   const uint16_t x, y;
   const ImageModel &image;
-  std::vector<uint8_t> sram, accumulator;
 
   uint32_t implicitIndex = 0;
   int dataTask = -1; ///< pc of the bound data task
@@ -113,7 +114,7 @@ public:
   bool receives(unsigned colour) const;
   bool sends(unsigned colour) const;
 
-  uint8_t *memory(wexe::DescKind kind) { return kind == wexe::DescKind::Acc ? accumulator.data() : sram.data(); }
+  uint8_t *memory(wexe::DescKind kind) { return kind == wexe::DescKind::Acc ? accumulator_ : sram_.get(); }
   void noteUse(const Footprint &footprint) {
     if (!footprint.acc && footprint.high > static_cast<int64_t>(sramHighWater))
       sramHighWater = static_cast<uint64_t>(footprint.high);
@@ -136,7 +137,12 @@ private:
   void checkRoutes(const Operation &operation) const;
   [[noreturn]] void trapAt(const char *label, const std::string &place, const std::string &message) const;
 
+  struct Free {
+    void operator()(uint8_t *bytes) const { std::free(bytes); }
+  };
   const LoadedProgram &program_;
+  std::unique_ptr<uint8_t, Free> sram_; ///< zeros that the host has no page for until they are touched
+  uint8_t *accumulator_ = nullptr;      ///< behind it
   std::array<Descriptor, numDescriptorRegisters> registers_;
   std::array<bool, numDescriptorRegisters> loaded_{};
 };

@@ -165,6 +165,7 @@ void Assembler::route() {
   RectFields rect;
   LineReader::Handlers handlers = {
       {"colour", referenceInto(Space::Colour, "a colour", route->colour)},
+      {"load", integerInto("a load", route->load)},
       {"rx", enumeratorInto(directionWords(), "a direction", route->rx)},
       {"tx",
        [&] {

@@ -26,6 +26,7 @@ void Assembler::phase(wexe::EntryT &entry) {
       referenceInto(Space::Function, "a function", phase.function)();
   };
   in_.fields({{"command", referenceInto(Space::Colour, "a colour", phase.command_colour)},
+              {"load", integerInto("a load", phase.load)},
               {"function", function},
               {"inputs", [&] { tensorList(phase.inputs); }},
               {"outputs", [&] { tensorList(phase.outputs); }}});
@@ -59,7 +60,8 @@ void Assembler::grid(wexe::PhaseT &phase) {
               {"groups", integerInto("a number of groups", grid.groups)},
               {"token_block", integerInto("a number of tokens", grid.token_block)},
               {"tokens", integerInto("a number of tokens", grid.tokens)},
-              {"micro_batches", integerInto("a number of micro-batches", grid.micro_batches)}});
+              {"micro_batches", integerInto("a number of micro-batches", grid.micro_batches)},
+              {"batches", integerInto("a number of batch entries", grid.batches)}});
   in_.endLine();
 }
 
@@ -96,6 +98,8 @@ void Assembler::step(wexe::PhaseT &phase) {
               {"row_stride", integerInto("a stride", step.row_stride)},
               {"column_stride", integerInto("a stride", step.column_stride)},
               {"offset", integerInto("an offset", step.offset)},
+              {"batch_sizes", [&] { step.batch_sizes = in_.integers<uint32_t>("a count"); }},
+              {"batch_strides", [&] { step.batch_strides = in_.integers<int64_t>("a stride"); }},
               {"feature_block", integerInto("a count", step.feature_block)},
               {"out_block", integerInto("a count", step.out_block)},
               {"colour", referenceInto(Space::Colour, "a colour", step.colour)},

@@ -165,8 +165,10 @@ void Disassembler::code(const wexe::ImageT &image) {
   }
 }
 
+static std::string load(unsigned number) { return number == 0 ? "" : " load=" + std::to_string(number); }
+
 void Disassembler::image(const wexe::ImageT &image, size_t index) {
-  line(0, "image " + nameOf(image.name) + " command=" + colours_.refer(image.command_colour) + " {  # image " + std::to_string(index));
+  line(0, "image " + nameOf(image.name) + " command=" + colours_.refer(image.command_colour) + load(image.load) + " {  # image " + std::to_string(index));
   for (size_t i = 0; i < image.descriptors.size(); ++i)
     descriptor(*image.descriptors[i], i);
   for (const auto &buffer : image.buffers)
@@ -223,7 +225,7 @@ void Disassembler::route(const wexe::RouteT &route) {
       tx += (tx.empty() ? "" : ", ") + directionWords()[direction];
   tx = route.tx >> directionWords().size() ? std::to_string(route.tx) : "[" + tx + "]";
   line(0, "route " + nameOf(route.channel) + " colour=" + colours_.refer(route.colour) + rect(route.rect.get()) +
-              " rx=" + wordOf(directionWords(), unsigned(route.rx)) + " tx=" + tx);
+              " rx=" + wordOf(directionWords(), unsigned(route.rx)) + " tx=" + tx + load(route.load));
 }
 
 void Disassembler::tensor(const wexe::TensorT &tensor) {
@@ -281,6 +283,10 @@ std::string Disassembler::step(const wexe::StepT &step) const {
   number("row_stride", step.row_stride);
   number("column_stride", step.column_stride);
   number("offset", step.offset);
+  if (!step.batch_sizes.empty())
+    text += " batch_sizes=" + listOf(step.batch_sizes);
+  if (!step.batch_strides.empty())
+    text += " batch_strides=" + listOf(step.batch_strides);
   number("feature_block", step.feature_block);
   number("out_block", step.out_block);
   if (step.colour != 0 || step.kind == wexe::StepKind::Send || step.kind == wexe::StepKind::Receive)
@@ -303,6 +309,7 @@ void Disassembler::phase(const wexe::PhaseT &phase) {
     text += " inputs=" + tensorList(phase.inputs);
   if (!phase.outputs.empty())
     text += " outputs=" + tensorList(phase.outputs);
+  text += load(phase.load);
   if (!phase.grid && phase.steps.empty()) {
     line(1, text);
     return;
@@ -311,7 +318,8 @@ void Disassembler::phase(const wexe::PhaseT &phase) {
   if (const wexe::GridT *grid = phase.grid.get())
     line(2, "grid at=" + pairOf(grid->x0, grid->y0) + " columns=" + std::to_string(grid->columns) + " rows=" + std::to_string(grid->rows) +
                 " groups=" + std::to_string(grid->groups) + " token_block=" + std::to_string(grid->token_block) +
-                " tokens=" + std::to_string(grid->tokens) + " micro_batches=" + std::to_string(grid->micro_batches));
+                " tokens=" + std::to_string(grid->tokens) + " micro_batches=" + std::to_string(grid->micro_batches) +
+                (grid->batches == 1 ? "" : " batches=" + std::to_string(grid->batches)));
   for (const auto &s : phase.steps)
     line(2, step(*s));
   line(1, "}");

@@ -1,6 +1,7 @@
 //===- LoadedProgram.cpp - a verified program, expanded -------------------===//
 
 #include "Expanded.h"
+#include "Loads.h"
 #include "Verify.h"
 
 #include <algorithm>
@@ -70,6 +71,21 @@ struct LoadedProgram::Expanded : ExpandedProgram {};
 
 LoadedProgram LoadedProgram::verify(wexe::ProgramT program) {
   LoadedProgram loaded;
+  if (std::set<uint16_t> numbers = loadsOf(program); numbers.size() > 1) {
+    auto loads = std::make_shared<std::map<uint16_t, LoadedProgram>>();
+    for (uint16_t number : numbers) {
+      try {
+        auto [part, isNew] = loads->emplace(number, verify(partOf(program, number)));
+        loaded.machine_ = part->second.machine_;
+        loaded.provedWeightColours_ = std::max(loaded.provedWeightColours_, part->second.provedWeightColours_);
+      } catch (const ExecutableError &error) {
+        throw ExecutableError("load " + std::to_string(number) + ": " + error.what());
+      }
+    }
+    loaded.program_ = std::make_shared<const wexe::ProgramT>(std::move(program));
+    loaded.loads_ = std::move(loads);
+    return loaded;
+  }
   auto owned = std::make_shared<const wexe::ProgramT>(std::move(program));
   auto expanded = std::make_shared<Expanded>();
   loaded.machine_ = verifyHeader(*owned);
@@ -80,6 +96,8 @@ LoadedProgram LoadedProgram::verify(wexe::ProgramT program) {
   loaded.expanded_ = std::move(expanded);
   return loaded;
 }
+
+const LoadedProgram &LoadedProgram::load(uint16_t number) const { return loads_ ? loads_->at(number) : *this; }
 
 int LoadedProgram::regionAt(unsigned x, unsigned y) const {
   assert(x < machine_.width && y < machine_.height && "core outside the machine");

@@ -8,10 +8,15 @@
 #include "wafer/Executable/Executable.h"
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <ctime>
+#include <memory>
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -140,12 +145,80 @@ wexe::ProgramT readExecutableFile(const std::string &path) {
   }
 }
 
+namespace {
+
+/// Signals that end a process wait while this lives, so that no temporary file outlives the process. SIGXFSZ, for a file beyond the limit on
+/// sizes, is dropped: the write's own error says it.
+class SignalsDeferred {
+public:
+  SignalsDeferred() {
+    sigset_t deferred;
+    sigemptyset(&deferred);
+    for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGXFSZ})
+      sigaddset(&deferred, signal);
+    pthread_sigmask(SIG_BLOCK, &deferred, &previous_);
+  }
+  ~SignalsDeferred() {
+    sigset_t dropped;
+    sigemptyset(&dropped);
+    sigaddset(&dropped, SIGXFSZ);
+    const timespec noTime = {0, 0};
+    if (!sigismember(&previous_, SIGXFSZ))
+      sigtimedwait(&dropped, nullptr, &noTime);
+    pthread_sigmask(SIG_SETMASK, &previous_, nullptr);
+  }
+  SignalsDeferred(const SignalsDeferred &) = delete;
+  SignalsDeferred &operator=(const SignalsDeferred &) = delete;
+
+private:
+  sigset_t previous_;
+};
+
+/// 0 or the error number.
+int writeAll(int fd, const void *data, size_t size) {
+  const char *bytes = static_cast<const char *>(data);
+  for (size_t done = 0; done < size;) {
+    ssize_t n = ::write(fd, bytes + done, size - done);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0)
+      return errno;
+    done += static_cast<size_t>(n);
+  }
+  return 0;
+}
+
+/// A device or a pipe takes the bytes itself: renaming a file over it would replace it.
+void writeToSpecialFile(const std::string &path, const void *data, size_t size) {
+  FileHandle file{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
+  errno = file.fd < 0 ? errno : writeAll(file.fd, data, size);
+  if (errno != 0)
+    throw ExecutableError(systemError(path, "cannot be written"));
+}
+
+/// The file that a path means, through symbolic links, which stay.
+std::string targetOf(const std::string &path) {
+  struct stat info;
+  if (::lstat(path.c_str(), &info) != 0 || !S_ISLNK(info.st_mode))
+    return path;
+  std::unique_ptr<char, decltype(&std::free)> target(::realpath(path.c_str(), nullptr), &std::free);
+  return target ? target.get() : path;
+}
+
+} // namespace
+
 void writeFileAtomically(const std::string &path, const void *data, size_t size) {
+  const std::string target = targetOf(path);
+  if (struct stat info; ::stat(target.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
+    writeToSpecialFile(path, data, size);
+    return;
+  }
+  SignalsDeferred deferred;
   // Exclusive creation keeps two writers apart, and unlike mkstemp it leaves the mode to the umask.
   FileHandle file;
   std::string temporary;
   for (unsigned attempt = 0; file.fd < 0; ++attempt) {
-    temporary = path + "." + std::to_string(::getpid()) + "." + std::to_string(attempt) + ".tmp";
+    temporary = target + "." + std::to_string(::getpid()) + "." + std::to_string(attempt) + ".tmp";
     file.fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file.fd < 0 && (errno != EEXIST || attempt == 1000))
       throw ExecutableError(systemError(path, "cannot be written, because no temporary file can be made beside it"));
@@ -155,14 +228,9 @@ void writeFileAtomically(const std::string &path, const void *data, size_t size)
     ::unlink(temporary.c_str());
     throw ExecutableError(message);
   };
-  const char *bytes = static_cast<const char *>(data);
-  for (size_t done = 0; done < size;) {
-    ssize_t n = ::write(file.fd, bytes + done, size - done);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n < 0)
-      fail("cannot be written");
-    done += static_cast<size_t>(n);
+  if (int error = writeAll(file.fd, data, size)) {
+    errno = error;
+    fail("cannot be written");
   }
   if (::fsync(file.fd) != 0)
     fail("cannot be written");
@@ -170,7 +238,7 @@ void writeFileAtomically(const std::string &path, const void *data, size_t size)
   file.fd = -1;
   if (::close(fd) != 0)
     fail("cannot be written");
-  if (::rename(temporary.c_str(), path.c_str()) != 0)
+  if (::rename(temporary.c_str(), target.c_str()) != 0)
     fail("cannot be replaced");
 }
 

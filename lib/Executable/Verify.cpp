@@ -11,13 +11,37 @@ void refuse(const std::string &where, const std::string &what, const char *rule)
   throw ExecutableError(where + ": " + what + " (" + rule + ")");
 }
 
-std::string quoted(const std::string &name) {
-  constexpr size_t mostShown = 80;
-  std::string text = "'";
-  for (size_t i = 0; i < name.size() && i < mostShown; ++i)
-    text += std::isprint(static_cast<unsigned char>(name[i])) || (name[i] & 0x80) ? name[i] : '?';
-  return text + (name.size() > mostShown ? "...'" : "'");
+/// Bytes of the UTF-8 character that begins at text[i]; 0 when none does, or one that controls a terminal.
+static size_t printableBytes(const std::string &text, size_t i) {
+  auto byte = [&](size_t k) { return i + k < text.size() ? unsigned(static_cast<unsigned char>(text[i + k])) : 0u; };
+  auto follows = [&](size_t k, unsigned least = 0x80, unsigned most = 0xbf) { return byte(k) >= least && byte(k) <= most; };
+  unsigned lead = byte(0);
+  if (lead < 0x80)
+    return std::isprint(lead) ? 1 : 0;
+  if (lead >= 0xc2 && lead <= 0xdf)
+    return follows(1, lead == 0xc2 ? 0xa0 : 0x80) ? 2 : 0;
+  if (lead >= 0xe0 && lead <= 0xef)
+    return follows(1, lead == 0xe0 ? 0xa0 : 0x80, lead == 0xed ? 0x9f : 0xbf) && follows(2) ? 3 : 0;
+  if (lead >= 0xf0 && lead <= 0xf4)
+    return follows(1, lead == 0xf0 ? 0x90 : 0x80, lead == 0xf4 ? 0x8f : 0xbf) && follows(2) && follows(3) ? 4 : 0;
+  return 0;
 }
+
+/// A name from the file with '?' for what is not text, cut to what a line has room for.
+static std::string printable(const std::string &name) {
+  constexpr size_t mostShown = 80;
+  std::string text;
+  for (size_t i = 0; i < name.size();) {
+    size_t bytes = printableBytes(name, i);
+    if (text.size() + bytes > mostShown)
+      return text + "...";
+    text += bytes ? name.substr(i, bytes) : "?";
+    i += std::max<size_t>(bytes, 1);
+  }
+  return text;
+}
+
+std::string quoted(const std::string &name) { return "'" + printable(name) + "'"; }
 
 std::string entryName(const char *section, size_t index, const std::string &name) {
   std::string text = std::string("section '") + section + "' entry " + std::to_string(index);
@@ -28,7 +52,7 @@ std::string describeColour(const ExpandedProgram &expanded, unsigned colour) {
   std::string number = "colour " + std::to_string(colour);
   if (colour >= expanded.colourNames.size() || expanded.colourNames[colour].empty())
     return number;
-  return expanded.colourNames[colour] + " (" + number + ")";
+  return printable(expanded.colourNames[colour]) + " (" + number + ")";
 }
 
 std::string describeCore(uint32_t x, uint32_t y) { return "(" + std::to_string(x) + ", " + std::to_string(y) + ")"; }

@@ -140,6 +140,11 @@ void Schedule::checkGrid(const wexe::PhaseT &phase, const std::string &where) {
            "has a grid that reaches core " + describeCore(uint32_t(x1 - 1), cores.y1 - 1) + ", but machine " + quoted(machine_.name) +
                " has " + std::to_string(machine_.width) + "x" + std::to_string(machine_.height) + " cores",
            "layout_c1");
+  if (grid.batches == 0 || grid.micro_batches % grid.batches != 0 || grid.tokens % grid.batches != 0)
+    refuse(where,
+           "divides " + std::to_string(grid.tokens) + " tokens and " + std::to_string(grid.micro_batches) + " micro-batches into " +
+               std::to_string(grid.batches) + " batch entries, expected a number that divides both",
+           "layout_c3");
   Wide room = Wide(grid.groups) * grid.rows * grid.token_block * grid.micro_batches;
   if (room < Wide(grid.tokens))
     refuse(where,
@@ -213,10 +218,12 @@ void Schedule::checkBlocks(const wexe::GridT &grid, const wexe::StepT &step, con
     refuse(where, "moves elements of type " + std::to_string(unsigned(step.type)) + ", expected one of 16 or 32 bits", "exe_c15");
   if (leaves && moved.role != wexe::Role::Output && moved.role != wexe::Role::Intermediate)
     refuse(where, "receives tensor " + quoted(moved.name) + ", which is neither an output nor an intermediate", "exe_c12");
-  uint64_t features = moved.shape.empty() ? 1 : moved.shape.back();
+  uint64_t features = step.columns != 0 ? step.columns : moved.shape.empty() ? 1 : moved.shape.back();
   checkCovers(grid, features, step.feature_block, "features", where);
   uint64_t elements = elements_[step.tensor];
-  if (features == 0 || elements / features != grid.tokens)
+  bool whole = features != 0 && elements % features == 0;
+  uint64_t tokens = whole ? elements / features : 0;
+  if (tokens == 0 || (leaves ? tokens != grid.tokens : grid.tokens % tokens != 0))
     refuse(where,
            "moves tensor " + quoted(moved.name) + " of " + std::to_string(elements) + " elements and " + std::to_string(features) +
                " features, but the grid has " + std::to_string(grid.tokens) + " tokens",
@@ -249,14 +256,31 @@ void Schedule::checkContract(const wexe::GridT &grid, const wexe::StepT &step, c
            "exe_c15");
   checkCovers(grid, step.columns, step.feature_block, "input features", where);
   checkCovers(grid, step.rows, step.out_block, "output features", where);
+  if (step.batch_sizes.size() != step.batch_strides.size())
+    refuse(where,
+           "has " + std::to_string(step.batch_sizes.size()) + " batch sizes and " + std::to_string(step.batch_strides.size()) +
+               " batch strides, expected as many",
+           "exe_c15");
+  Wide entries = 1, batchLow = 0, batchHigh = 0;
+  for (size_t d = 0; d < step.batch_sizes.size(); ++d) {
+    entries *= step.batch_sizes[d];
+    if (entries == 0 || entries > Wide(grid.batches))
+      break;
+    Wide reach = Wide(step.batch_sizes[d] - 1) * step.batch_strides[d];
+    batchLow += std::min<Wide>(reach, 0);
+    batchHigh += std::max<Wide>(reach, 0);
+  }
+  if (!step.batch_sizes.empty() && entries != Wide(grid.batches))
+    refuse(where, "has batch sizes that do not make the grid's " + std::to_string(grid.batches) + " batch entries", "exe_c15");
   Wide rowReach = Wide(step.rows - 1) * step.row_stride, columnReach = Wide(step.columns - 1) * step.column_stride;
-  Wide first = Wide(step.offset) + std::min<Wide>(rowReach, 0) + std::min<Wide>(columnReach, 0);
-  Wide last = Wide(step.offset) + std::max<Wide>(rowReach, 0) + std::max<Wide>(columnReach, 0);
+  Wide first = batchLow + Wide(step.offset) + std::min<Wide>(rowReach, 0) + std::min<Wide>(columnReach, 0);
+  Wide last = batchHigh + Wide(step.offset) + std::max<Wide>(rowReach, 0) + std::max<Wide>(columnReach, 0);
   if (first < 0 || last >= Wide(elements_[step.tensor]))
     refuse(where,
            "reads outside weight " + quoted(weight.name) + " of " + std::to_string(elements_[step.tensor]) + " elements: offset " +
                std::to_string(step.offset) + ", " + std::to_string(step.rows) + " rows of stride " + std::to_string(step.row_stride) +
-               ", " + std::to_string(step.columns) + " columns of stride " + std::to_string(step.column_stride),
+               ", " + std::to_string(step.columns) + " columns of stride " + std::to_string(step.column_stride) +
+               (step.batch_sizes.empty() ? "" : ", for " + std::to_string(grid.batches) + " batch entries"),
            "exe_c15");
   if (step.bias != -1 && (tensor(step.bias, "bias", where), elements_[step.bias] < step.rows))
     refuse(where,

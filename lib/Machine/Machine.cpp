@@ -4,6 +4,7 @@
 
 #include "MachineFields.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #define XXH_INLINE_ALL
@@ -116,7 +117,10 @@ Machine Reader::read(std::string_view text) {
   try {
     json = Json::parse(text, checkShape);
   } catch (const Json::exception &error) {
-    fail(std::string("is not JSON: ") + error.what());
+    // The message quotes bytes that may be no text.
+    std::string message = error.what();
+    std::replace_if(message.begin(), message.end(), [](unsigned char c) { return c >= 0x80 || c < 0x20; }, '?');
+    fail("is not JSON: " + message);
   }
   if (!json.is_object())
     fail("holds " + std::string(json.type_name()) + ", expected an object");

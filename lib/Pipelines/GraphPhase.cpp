@@ -17,6 +17,9 @@ void wafer::buildGraphPhase(OpPassManager &pm, const PipelineOptions &) {
   function.addPass(createConvertElementwiseToLinalgPass());
   function.addPass(createCanonicalizerPass());
   function.addPass(createCSEPass());
+  function.addPass(graph::createNormalizeContractions());
+  function.addPass(graph::createSinkTransposes());
+  function.addPass(createCSEPass());
   function.addPass(graph::createFormLayers());
   function.addPass(graph::createPartition());
 }

@@ -36,7 +36,7 @@ void wafer::registerAllPasses() {
   stream::registerStreamPasses();
   wfr::registerWaferPasses();
   registerGraphToStreamPasses();
-  registerConvertStreamToWaferPass();
+  registerStreamToWaferPasses();
   registerPipelines();
   // Of MLIR: canonicalize, cse, inline, symbol-dce, print-ir, and what brings other linalg text into the input contract.
   registerTransformsPasses();

@@ -10,8 +10,9 @@
 using namespace mlir;
 
 void wafer::buildWaferPhase(OpPassManager &pm, const PipelineOptions &) {
-  pm.addPass(createConvertStreamToWaferPass());
+  pm.addPass(createConvertStreamToWafer());
   OpPassManager &program = pm.nest<wfr::ProgramOp>();
+  program.addPass(wfr::createMergeLoads());
   program.addPass(wfr::createPlaceWafer());
   program.addPass(wfr::createRouteWafer());
   program.addPass(wfr::createAssignColors());

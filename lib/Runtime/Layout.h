@@ -13,26 +13,39 @@
 
 namespace wafer {
 
+/// The batch entry whose tokens a micro-batch holds.
+inline uint64_t batchEntry(const wexe::GridT &grid, uint64_t microBatch) { return microBatch / (grid.micro_batches / grid.batches); }
+
 /// The block of one core in one micro-batch.
 class BlockLayout {
 public:
-  BlockLayout(const wexe::GridT &grid, uint32_t featureBlock, const Shape &shape, uint32_t microBatch, uint32_t group, uint32_t column,
+  /// For a Send or Receive of a tensor of this shape.
+  BlockLayout(const wexe::GridT &grid, const wexe::StepT &step, const Shape &shape, uint32_t microBatch, uint32_t group, uint32_t column,
               uint32_t row)
-      : tokenBlock_(grid.token_block), featureBlock_(featureBlock), features_(shape.empty() ? 1 : shape.back()), tokens_(grid.tokens),
-        firstFeature_(uint64_t(column) * featureBlock), firstToken_(uint64_t(microBatch) * grid.groups * grid.rows * grid.token_block +
-                                                                    (uint64_t(group) * grid.rows + row) * grid.token_block) {}
+      : tokenBlock_(grid.token_block), featureBlock_(step.feature_block), features_(featuresOf(step, shape)),
+        tokens_(grid.tokens / grid.batches), tensorTokens_(elementCount(shape).value() / std::max<uint64_t>(1, features_)),
+        firstFeature_(uint64_t(column) * featureBlock_) {
+    const uint64_t entry = batchEntry(grid, microBatch), place = microBatch - entry * (grid.micro_batches / grid.batches);
+    firstToken_ = ((place * grid.groups + group) * grid.rows + row) * grid.token_block;
+    tokensBefore_ = entry * tokens_;
+  }
 
   uint64_t size() const { return featureBlock_ * tokenBlock_; }
   /// Calls `use` with the place in the block and the number of the element in the tensor, for each place that has one (layout_c2).
   template <typename Use> void forEachElement(Use use) const {
     for (uint64_t j = 0; j < featureBlock_ && firstFeature_ + j < features_; ++j)
       for (uint64_t i = 0; i < tokenBlock_ && firstToken_ + i < tokens_; ++i)
-        use(j * tokenBlock_ + i, (firstToken_ + i) * features_ + firstFeature_ + j);
+        use(j * tokenBlock_ + i, (tokensBefore_ + firstToken_ + i) % tensorTokens_ * features_ + firstFeature_ + j);
   }
 
 private:
-  uint64_t tokenBlock_, featureBlock_, features_, tokens_;
-  uint64_t firstFeature_, firstToken_;
+  static uint64_t featuresOf(const wexe::StepT &step, const Shape &shape) {
+    return step.columns != 0 ? step.columns : shape.empty() ? 1 : shape.back();
+  }
+
+  uint64_t tokenBlock_, featureBlock_, features_;
+  uint64_t tokens_, tensorTokens_; ///< of a batch entry; of the tensor
+  uint64_t firstFeature_, firstToken_, tokensBefore_;       ///< firstToken_: in the entry
 };
 
 /// Features of column `column` when each holds `block` of `features` (layout_c2).

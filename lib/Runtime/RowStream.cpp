@@ -14,6 +14,7 @@ namespace {
 constexpr size_t mostReadyPieces = 4;
 /// Rows that lie together are read row by row, so small pieces do. Rows that lie across the tensor (a transposed weight) are picked out of
 /// whole passes over it, one per piece, so pieces are as large as may be.
+constexpr uint64_t mostBytesAtOnce = uint64_t(1) << 18;
 constexpr uint64_t pieceBytesAlong = uint64_t(1) << 20;
 constexpr uint64_t pieceBytesAcross = uint64_t(1) << 24;
 constexpr uint64_t mostRowsPerPiece = uint64_t(1) << 14;
@@ -52,8 +53,15 @@ private:
   uint64_t begin_ = 0, filled_ = 0;
 };
 
-RowStream::RowStream(TensorStore &store, std::vector<RowPlan> plans, uint64_t repeats)
-    : store_(store), plans_(std::move(plans)), repeats_(repeats) {
+int64_t RowPlan::batchOffset(uint64_t entry) const {
+  int64_t sum = offset;
+  for (size_t d = batchSizes.size(); d-- > 0; entry /= batchSizes[d])
+    sum += static_cast<int64_t>(entry % batchSizes[d]) * batchStrides[d];
+  return sum;
+}
+
+RowStream::RowStream(TensorStore &store, std::vector<RowPlan> plans, uint64_t batches, uint64_t repeats)
+    : store_(store), plans_(std::move(plans)), batches_(batches), repeats_(repeats) {
   const uint64_t budget = store_.dram().budget();
   for (const RowPlan &plan : plans_)
     for (const auto &source : {plan.weight, plan.bias})
@@ -66,7 +74,14 @@ RowStream::RowStream(TensorStore &store, std::vector<RowPlan> plans, uint64_t re
       throw RuntimeError("the DRAM tier of " + std::to_string(budget) + " bytes cannot hold a row of " +
                          (plan.weight ? plan.weight : plan.bias)->describe() + ", which has " + std::to_string(plan.rowBytes()) +
                          " bytes, and a window of " + std::to_string(windowBytes_) + " bytes; use a larger one");
-  if (!plans_.empty())
+  uint64_t bytes = 0;
+  for (const RowPlan &plan : plans_)
+    bytes += plan.rows * plan.rowBytes();
+  // A thread for a few rows costs more than they do.
+  readsAtOnce_ = bytes <= mostBytesAtOnce / std::max<uint64_t>(1, batches_ * repeats_) && bytes * batches_ * repeats_ + windowBytes_ <= budget;
+  if (readsAtOnce_)
+    readAhead();
+  else
     thread_ = std::thread([this] { readAhead(); });
 }
 
@@ -92,9 +107,9 @@ void RowStream::readAhead() {
   try {
     windowLease_ = store_.dram().acquire(windowBytes_, stopping_);
     Window window(windowBytes_);
-    for (uint64_t i = 0; i < repeats_; ++i)
+    for (uint64_t i = 0; i < batches_ * repeats_; ++i)
       for (const RowPlan &plan : plans_)
-        if (!readPlan(plan, window))
+        if (!readPlan(plan, i / repeats_, window))
           return;
   } catch (...) {
     std::lock_guard lock(mutex_);
@@ -104,13 +119,14 @@ void RowStream::readAhead() {
 }
 
 /// Returns false when the stream is being taken down.
-bool RowStream::readPlan(const RowPlan &plan, Window &window) {
+bool RowStream::readPlan(const RowPlan &plan, uint64_t entry, Window &window) {
   RowOrder order(plan.rows, plan.block);
   const uint64_t perPiece = rowsPerPiece(plan);
   for (uint64_t done = 0; done < plan.rows;) {
     uint64_t count = std::min(perPiece, plan.rows - done);
     Piece piece;
     piece.plan = &plan;
+    piece.offset = plan.batchOffset(entry);
     piece.lease = store_.dram().acquire(count * plan.rowBytes(), stopping_);
     if (!piece.lease)
       return false;
@@ -138,7 +154,7 @@ void RowStream::fill(Piece &piece, Window &window) const {
     const uint64_t size = byteSize(weight.dtype());
     const uint64_t rowStep = magnitude(plan.rowStride) * size * plan.block, columnStep = magnitude(plan.columnStride) * size;
     auto element = [&](uint64_t n, uint64_t k) {
-      return static_cast<uint64_t>(plan.offset + static_cast<int64_t>(n) * plan.rowStride + static_cast<int64_t>(k) * plan.columnStride);
+      return static_cast<uint64_t>(piece.offset + static_cast<int64_t>(n) * plan.rowStride + static_cast<int64_t>(k) * plan.columnStride);
     };
     if (isReadByRows(plan)) {
       for (auto [n, to] : rows)
@@ -160,7 +176,7 @@ void RowStream::fill(Piece &piece, Window &window) const {
 
 bool RowStream::push(Piece piece) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return stopping_ || ready_.size() < mostReadyPieces; });
+  changed_.wait(lock, [&] { return stopping_ || readsAtOnce_ || ready_.size() < mostReadyPieces; });
   if (stopping_)
     return false;
   ready_.push_back(std::move(piece));

@@ -42,6 +42,10 @@ struct RowPlan {
   uint64_t rows = 0, columns = 0;
   int64_t rowStride = 0, columnStride = 0, offset = 0;
   uint64_t block = 1; ///< rows per owner column
+  /// Batch entry e, in digits of the sizes with the last one fastest, adds digit * stride to the offset; empty: the same rows for all.
+  std::vector<uint32_t> batchSizes;
+  std::vector<int64_t> batchStrides;
+  int64_t batchOffset(uint64_t entry) const;
 
   uint64_t weightBytes() const { return weight ? columns * byteSize(weight->dtype()) : 0; }
   uint64_t biasBytes() const { return bias ? byteSize(bias->dtype()) : 0; }
@@ -57,8 +61,9 @@ public:
     const uint8_t *bias = nullptr;
   };
 
-  /// Streams the rows of all plans in order, and all of that `repeats` times. Throws RuntimeError when the tier cannot hold one row.
-  RowStream(TensorStore &store, std::vector<RowPlan> plans, uint64_t repeats);
+  /// Streams the rows of all plans in order for each of `batches` batch entries, and all of that `repeats` times for each of them. Throws RuntimeError
+  /// when the tier cannot hold one row.
+  RowStream(TensorStore &store, std::vector<RowPlan> plans, uint64_t batches, uint64_t repeats);
   ~RowStream();
 
   /// The next row; waits for it. Throws what went wrong when it was read. There must be one left.
@@ -69,21 +74,23 @@ private:
     std::vector<uint8_t> bytes;
     std::vector<std::pair<uint64_t, uint64_t>> rows; ///< row and owner
     const RowPlan *plan = nullptr;
+    int64_t offset = 0; ///< of the weight's first element in this batch entry
     DramTier::Lease lease;
   };
   /// Bytes of a tensor that were read last, for accesses that are near each other.
   class Window;
 
   void readAhead();
-  bool readPlan(const RowPlan &plan, Window &window);
+  bool readPlan(const RowPlan &plan, uint64_t entry, Window &window);
   void fill(Piece &piece, Window &window) const;
   bool push(Piece piece);
   uint64_t rowsPerPiece(const RowPlan &plan) const;
 
   TensorStore &store_;
   const std::vector<RowPlan> plans_;
-  const uint64_t repeats_;
+  const uint64_t batches_, repeats_;
   uint64_t windowBytes_ = 0;
+  bool readsAtOnce_ = false; ///< all pieces are read by the constructor, without a thread
   DramTier::Lease windowLease_;
 
   std::mutex mutex_;

@@ -29,7 +29,7 @@ void PhaseEgress::place(const wexe::StepT &step, const Channel &channel, uint32_
   Tensor &tensor = tensors_.at(static_cast<unsigned>(step.tensor));
   // The southernmost core's block comes first.
   uint32_t row = grid_.rows - 1 - channel.block;
-  BlockLayout layout(grid_, step.feature_block, tensor.shape(), channel.microBatch, portInGrid / grid_.columns, portInGrid % grid_.columns,
+  BlockLayout layout(grid_, step, tensor.shape(), channel.microBatch, portInGrid / grid_.columns, portInGrid % grid_.columns,
                      row);
   const unsigned size = byteSize(tensor.dtype());
   std::vector<uint8_t> converted(layout.size() * size);

@@ -77,7 +77,7 @@ public:
 
 private:
   std::vector<uint32_t> block() const {
-    BlockLayout layout(grid_, step_.feature_block, tensor_.shape(), microBatch_, port_ / grid_.columns, port_ % grid_.columns, row_);
+    BlockLayout layout(grid_, step_, tensor_.shape(), microBatch_, port_ / grid_.columns, port_ % grid_.columns, row_);
     const DType from = tensor_.dtype(), to = dtypeOf(step_.type);
     const unsigned size = byteSize(from);
     std::vector<uint8_t> picked(layout.size() * size), converted(layout.size() * byteSize(to));
@@ -240,13 +240,15 @@ PhaseIngress::PhaseIngress(const wexe::ProgramT &program, const wexe::PhaseT &ph
       plan.rowStride = step->row_stride;
       plan.columnStride = step->column_stride;
       plan.offset = step->offset;
+      plan.batchSizes = step->batch_sizes;
+      plan.batchStrides = step->batch_strides;
     } else {
       plan.columns = 1;
       plan.rowStride = 1;
     }
     plans.push_back(std::move(plan));
   }
-  rows_ = std::make_unique<RowStream>(store, std::move(plans), phase.grid->micro_batches);
+  rows_ = std::make_unique<RowStream>(store, std::move(plans), phase.grid->batches, phase.grid->micro_batches / phase.grid->batches);
 }
 
 PhaseIngress::~PhaseIngress() = default;

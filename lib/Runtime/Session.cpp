@@ -58,12 +58,21 @@ void dropUnused(const wexe::EntryT &entry, size_t phase, TensorValues &values) {
     value = std::find(used.begin(), used.end(), value->first) == used.end() ? values.erase(value) : std::next(value);
 }
 
+uint16_t firstLoad(const wexe::ProgramT &program) {
+  for (const auto &entry : program.entries)
+    for (const auto &phase : entry->phases)
+      return phase->load;
+  return 0;
+}
+
 } // namespace
 
 Session::Session(const LoadedProgram &program, SessionOptions options)
     : program_(program), options_(std::move(options)), store_(options_.dramBudget.value_or(program_.machine().memoryxDramBytes)) {
   try {
-    engine_ = createEngine(options_.engine, program_, {options_.threads, options_.trace});
+    // An engine for the first load, so that what is wrong with the options is said now.
+    load_ = firstLoad(program_.program());
+    engine_ = createEngine(options_.engine, program_.load(load_), {options_.threads, options_.trace});
   } catch (const std::invalid_argument &error) {
     throw RuntimeError(error.what());
   }
@@ -152,8 +161,10 @@ void Session::checkBlocks(const wexe::EntryT &entry) const {
 
 PhaseStats Session::runOnWafer(const wexe::PhaseT &phase, TensorValues &values) {
   const wexe::ProgramT &program = program_.program();
-  if (!engine_)
-    engine_ = createEngine(options_.engine, program_, {options_.threads, options_.trace});
+  if (!engine_ || load_ != phase.load) {
+    engine_ = createEngine(options_.engine, program_.load(phase.load), {options_.threads, options_.trace});
+    load_ = phase.load;
+  }
   PhaseIngress ingress(program, phase, store_, values);
   PhaseEgress egress(program, phase);
   PhaseStats stats;

@@ -7,6 +7,7 @@
 #include "wafer/Target/Executable.h"
 
 #include "Locations.h"
+#include "UniqueNames.h"
 
 #include "wafer/Dialect/PE/PE.h"
 #include "wafer/Dialect/Wafer/Wafer.h"
@@ -15,6 +16,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 
 using namespace mlir;
@@ -32,7 +34,7 @@ private:
   LogicalResult readImage(const wexe::ImageT &image);
   LogicalResult readDescriptor(const wexe::DescriptorT &descriptor, const wexe::ImageT &image, OpBuilder &inside);
   LogicalResult readCode(const wexe::ImageT &image, OpBuilder &inside);
-  void readRegion(const wexe::RegionT &region);
+  LogicalResult readRegion(const wexe::RegionT &region);
   void readRoute(const wexe::RouteT &route);
   LogicalResult readFunction(const wexe::FunctionT &function);
   void readEntry(const wexe::EntryT &entry);
@@ -40,6 +42,10 @@ private:
   void readStep(const wexe::StepT &step, OpBuilder &inside);
 
   MLIRContext *context() { return builder_.getContext(); }
+  const wexe::BufferT *bufferOf(const wexe::DescriptorT &descriptor, const wexe::ImageT &image) const;
+  void compareMachines(const Machine &machine);
+  Location reportedLocation(StringRef text);
+
   FlatSymbolRefAttr symbol(StringRef name) { return FlatSymbolRefAttr::get(context(), name); }
   FlatSymbolRefAttr colour(unsigned number);
   FlatSymbolRefAttr tensor(int number) { return number < 0 ? FlatSymbolRefAttr() : symbol(source_.tensors[number]->name); }
@@ -47,6 +53,9 @@ private:
   SymbolRefAttr task(unsigned number);
   Type type(wexe::ElemType element);
   IntegerAttr i64(int64_t value) { return builder_.getI64IntegerAttr(value); }
+  template <typename Numbers> DenseI64ArrayAttr list(const Numbers &numbers) {
+    return builder_.getDenseI64ArrayAttr(SmallVector<int64_t>(numbers.begin(), numbers.end()));
+  }
   wfr::RectAttr rect(const wexe::Rect &rect) {
     return wfr::RectAttr::get(context(), rect.x0(), rect.y0(), rect.nx(), rect.ny(), rect.sx(), rect.sy());
   }
@@ -54,6 +63,7 @@ private:
   const wexe::ProgramT &source_;
   OpBuilder builder_;
   Location unknown_;
+  size_t reported_ = 0; ///< entries of the report that have been given to operations
 };
 
 FlatSymbolRefAttr ProgramReader::colour(unsigned number) {
@@ -96,24 +106,40 @@ Type ProgramReader::type(wexe::ElemType element) {
   }
 }
 
+/// Buffers that live at different times share addresses: of those that hold all elements, one that begins where the descriptor does is the likeliest.
+const wexe::BufferT *ProgramReader::bufferOf(const wexe::DescriptorT &descriptor, const wexe::ImageT &image) const {
+  int64_t bytes = byteSize(static_cast<ElementType>(descriptor.type)), low = descriptor.base, high = low + bytes;
+  bool isEmpty = false;
+  for (auto [extent, stride] : llvm::zip(descriptor.extents, descriptor.strides)) {
+    isEmpty |= extent == 0;
+    (stride < 0 ? low : high) += (int64_t(extent) - 1) * stride * bytes;
+  }
+  const wexe::BufferT *found = nullptr;
+  for (const auto &buffer : image.buffers) {
+    bool holdsBase = buffer->base <= descriptor.base && descriptor.base < buffer->base + buffer->bytes;
+    bool holdsAll = isEmpty || (buffer->base <= low && high <= buffer->base + buffer->bytes);
+    if (buffer->acc != (descriptor.kind == wexe::DescKind::Acc) || !holdsBase || !holdsAll)
+      continue;
+    if (buffer->base == descriptor.base)
+      return buffer.get();
+    if (!found)
+      found = buffer.get();
+  }
+  return found;
+}
+
 LogicalResult ProgramReader::readDescriptor(const wexe::DescriptorT &descriptor, const wexe::ImageT &image, OpBuilder &inside) {
   auto kind = static_cast<wfr::DescriptorKind>(descriptor.kind);
   FlatSymbolRefAttr on;
   IntegerAttr offset, value;
   DenseI64ArrayAttr extents, strides;
-  auto list = [&](const auto &numbers) { return builder_.getDenseI64ArrayAttr(SmallVector<int64_t>(numbers.begin(), numbers.end())); };
   bool isMemory = kind == wfr::DescriptorKind::Mem || kind == wfr::DescriptorKind::Acc;
   if (isMemory) {
-    for (const auto &buffer : image.buffers)
-      if (buffer->acc == (kind == wfr::DescriptorKind::Acc) && buffer->base <= descriptor.base && descriptor.base < buffer->base + buffer->bytes) {
-        on = symbol(buffer->name);
-        offset = i64(descriptor.base - buffer->base);
-        // Buffers that live at different times share addresses; the one that begins here is the descriptor's.
-        if (buffer->base == descriptor.base)
-          break;
-      }
-    if (!on)
+    const wexe::BufferT *buffer = bufferOf(descriptor, image);
+    if (!buffer)
       return emitError(unknown_) << "descriptor '" << descriptor.name << "' lies in no buffer of image '" << image.name << "'";
+    on = symbol(buffer->name);
+    offset = i64(descriptor.base - buffer->base);
     strides = list(descriptor.strides);
   } else if (kind == wfr::DescriptorKind::Const) {
     value = i64(descriptor.imm);
@@ -162,7 +188,7 @@ LogicalResult ProgramReader::readCode(const wexe::ImageT &image, OpBuilder &insi
 }
 
 LogicalResult ProgramReader::readImage(const wexe::ImageT &image) {
-  auto op = wfr::ImageOp::create(builder_, unknown_, image.name, colour(image.command_colour).getValue());
+  auto op = wfr::ImageOp::create(builder_, unknown_, image.name, colour(image.command_colour).getValue(), image.load);
   OpBuilder inside = OpBuilder::atBlockBegin(&op.getBody().emplaceBlock());
   for (const auto &buffer : image.buffers)
     wfr::BufferOp::create(inside, unknown_, buffer->name, buffer->bytes, 0, 0, buffer->acc, i64(buffer->base));
@@ -172,7 +198,7 @@ LogicalResult ProgramReader::readImage(const wexe::ImageT &image) {
   return readCode(image, inside);
 }
 
-void ProgramReader::readRegion(const wexe::RegionT &region) {
+LogicalResult ProgramReader::readRegion(const wexe::RegionT &region) {
   const wexe::ImageT &image = *source_.images[region.image];
   auto op = wfr::RegionOp::create(builder_, unknown_, builder_.getStringAttr(region.name), rect(*region.rect), symbol(image.name));
   OpBuilder inside = OpBuilder::atBlockBegin(&op.getBody().emplaceBlock());
@@ -182,7 +208,13 @@ void ProgramReader::readRegion(const wexe::RegionT &region) {
     IntegerAttr base = i64(entry.base()), dx = entry.dx() ? i64(entry.dx()) : IntegerAttr(), dy = entry.dy() ? i64(entry.dy()) : IntegerAttr();
     switch (entry.field()) {
     case wexe::DescField::Kind:
+      if (entry.base() != static_cast<uint32_t>(wexe::DescKind::Const))
+        return emitError(unknown_) << "region '" << region.name << "' overrides the kind of descriptor '" << image.descriptors[entry.descriptor()]->name
+                                   << "', for which the wafer dialect has no form but a constant";
       continue; // the constant that follows says it
+    case wexe::DescField::Base:
+      return emitError(unknown_) << "region '" << region.name << "' overrides the base of descriptor '" << image.descriptors[entry.descriptor()]->name
+                                 << "', for which the wafer dialect has no form";
     case wexe::DescField::Colour:
       field = builder_.getStringAttr("color");
       color = colour(entry.base());
@@ -197,6 +229,7 @@ void ProgramReader::readRegion(const wexe::RegionT &region) {
     }
     wfr::OverrideOp::create(inside, unknown_, symbol(image.descriptors[entry.descriptor()]->name), field, color, base, dx, dy);
   }
+  return success();
 }
 
 void ProgramReader::readRoute(const wexe::RouteT &route) {
@@ -204,7 +237,7 @@ void ProgramReader::readRoute(const wexe::RouteT &route) {
   for (unsigned direction = 0; direction < 5; ++direction)
     if (route.tx & 1u << direction)
       to.push_back(wfr::DirectionAttr::get(context(), static_cast<wfr::Direction>(direction)));
-  wfr::RouteOp::create(builder_, unknown_, symbol(route.channel), rect(*route.rect),
+  wfr::RouteOp::create(builder_, unknown_, colour(route.colour), i64(route.load), rect(*route.rect),
                        wfr::DirectionAttr::get(context(), static_cast<wfr::Direction>(route.rx)), builder_.getArrayAttr(to));
 }
 
@@ -213,27 +246,37 @@ LogicalResult ProgramReader::readFunction(const wexe::FunctionT &function) {
   if (!module)
     return emitError(unknown_) << "function '" << function.name << "' does not parse";
   for (auto func : module->getOps<func::FuncOp>())
-    builder_.clone(*func);
+    builder_.clone(*func)->setLoc(locationFromText(context(), function.location));
   return success();
 }
 
+/// The location of the next operation that the report has an entry for; the report keeps the name that a frontend gave it. Without a report, `text`.
+Location ProgramReader::reportedLocation(StringRef text) {
+  if (reported_ == source_.report.size())
+    return locationFromText(context(), text);
+  const wexe::OpReportT &entry = *source_.report[reported_++];
+  Location loc = locationFromText(context(), entry.location);
+  return entry.name.empty() ? loc : NameLoc::get(builder_.getStringAttr(entry.name), loc);
+}
+
 void ProgramReader::readStep(const wexe::StepT &step, OpBuilder &inside) {
-  Location loc = locationFromText(context(), step.location);
+  bool isReported = step.kind == wexe::StepKind::Contract || step.kind == wexe::StepKind::Scale;
+  Location loc = isReported ? reportedLocation(step.location) : locationFromText(context(), step.location);
   auto wire = stream::WireFormatAttr::get(context(), static_cast<stream::WireFormat>(step.wire));
   auto element = TypeAttr::get(type(step.type));
   switch (step.kind) {
   case wexe::StepKind::Send:
-    wfr::SendOp::create(inside, loc, tensor(step.tensor), element, i64(step.feature_block), task(step.task), colour(step.colour));
+    wfr::SendOp::create(inside, loc, tensor(step.tensor), i64(step.columns), element, i64(step.feature_block), task(step.task), colour(step.colour));
     break;
   case wexe::StepKind::Receive:
-    wfr::ReceiveOp::create(inside, loc, tensor(step.tensor), element, i64(step.feature_block), task(step.task), colour(step.colour));
+    wfr::ReceiveOp::create(inside, loc, tensor(step.tensor), i64(step.columns), element, i64(step.feature_block), task(step.task), colour(step.colour));
     break;
   case wexe::StepKind::Command:
     wfr::CommandOp::create(inside, loc, task(step.task));
     break;
   case wexe::StepKind::Contract:
     wfr::ContractOp::create(inside, loc, tensor(step.tensor), tensor(step.bias), element, wire, i64(step.rows), i64(step.columns), i64(step.row_stride),
-                            i64(step.column_stride), i64(step.offset), i64(step.feature_block), i64(step.out_block), task(step.task_east), task(step.task_west),
+                            i64(step.column_stride), i64(step.offset), list(step.batch_sizes), list(step.batch_strides), i64(step.feature_block), i64(step.out_block), task(step.task_east), task(step.task_west),
                             task(step.task_own), step.bias < 0 ? SymbolRefAttr() : task(step.task_bias));
     break;
   case wexe::StepKind::Scale:
@@ -246,14 +289,14 @@ void ProgramReader::readStep(const wexe::StepT &step, OpBuilder &inside) {
 void ProgramReader::readPhase(const wexe::PhaseT &phase, OpBuilder &inside) {
   if (phase.kind == wexe::PhaseKind::Function) {
     const wexe::FunctionT &function = *source_.functions[phase.function];
-    wfr::CallOp::create(inside, locationFromText(context(), function.location), symbol(function.name), tensors(phase.inputs), tensors(phase.outputs),
+    wfr::CallOp::create(inside, reportedLocation(function.location), symbol(function.name), tensors(phase.inputs), tensors(phase.outputs),
                         builder_.getStringAttr(function.reason));
     return;
   }
   const wexe::GridT &grid = *phase.grid;
   auto attr = wfr::GridAttr::get(context(), grid.x0, grid.y0, grid.columns, grid.rows, grid.groups, grid.token_block, static_cast<int64_t>(grid.tokens),
-                                 grid.micro_batches);
-  auto op = wfr::PhaseOp::create(inside, unknown_, attr, colour(phase.command_colour));
+                                 grid.micro_batches, grid.batches);
+  auto op = wfr::PhaseOp::create(inside, unknown_, attr, colour(phase.command_colour), i64(phase.load));
   OpBuilder steps = OpBuilder::atBlockBegin(&op.getBody().emplaceBlock());
   for (const auto &step : phase.steps)
     readStep(*step, steps);
@@ -266,6 +309,17 @@ void ProgramReader::readEntry(const wexe::EntryT &entry) {
     readPhase(*phase, inside);
 }
 
+/// The text names the machine only, so another one of that name would be taken for it.
+void ProgramReader::compareMachines(const Machine &machine) {
+  try {
+    if (Machine::load(machine.name).hash() == source_.machine_hash)
+      return;
+  } catch (const MachineError &) {
+  }
+  emitWarning(unknown_) << "the executable carries a machine '" << machine.name
+                        << "' that is no preset; put the path of its description into the program before translating it back";
+}
+
 OwningOpRef<ModuleOp> ProgramReader::run() {
   OwningOpRef<ModuleOp> module = ModuleOp::create(unknown_);
   Machine machine;
@@ -275,6 +329,7 @@ OwningOpRef<ModuleOp> ProgramReader::run() {
     emitError(unknown_) << error.what();
     return nullptr;
   }
+  compareMachines(machine);
   builder_.setInsertionPointToStart(module->getBody());
   std::string name = source_.entries.empty() ? "program" : source_.entries.front()->name;
   auto program = wfr::ProgramOp::create(builder_, unknown_, name, machine.name);
@@ -285,7 +340,8 @@ OwningOpRef<ModuleOp> ProgramReader::run() {
   for (const auto &tensor : source_.tensors) {
     SmallVector<int64_t> shape(tensor->shape.begin(), tensor->shape.end());
     wfr::TensorOp::create(builder_, unknown_, builder_.getStringAttr(tensor->name), stream::RoleAttr::get(context(), static_cast<stream::Role>(tensor->role)),
-                          TypeAttr::get(RankedTensorType::get(shape, type(tensor->type))));
+                          TypeAttr::get(RankedTensorType::get(shape, type(tensor->type))),
+                          tensor->dense_nonzeros ? i64(static_cast<int64_t>(tensor->dense_nonzeros)) : IntegerAttr());
   }
   for (const auto &function : source_.functions)
     if (failed(readFunction(*function)))
@@ -294,18 +350,23 @@ OwningOpRef<ModuleOp> ProgramReader::run() {
     if (failed(readImage(*image)))
       return nullptr;
   for (const auto &region : source_.regions)
-    readRegion(*region);
+    if (failed(readRegion(*region)))
+      return nullptr;
   for (const auto &route : source_.routes)
     readRoute(*route);
   for (const auto &entry : source_.entries)
     readEntry(*entry);
-  if (failed(program.verify()))
+  if (failed(verify(*module)))
     return nullptr;
   return module;
 }
 
 } // namespace
 
-OwningOpRef<ModuleOp> translateFromExecutable(MLIRContext *context, const wexe::ProgramT &program) { return ProgramReader(context, program).run(); }
+OwningOpRef<ModuleOp> translateFromExecutable(MLIRContext *context, const wexe::ProgramT &program) {
+  wexe::ProgramT named = program;
+  makeNamesUnique(named);
+  return ProgramReader(context, named).run();
+}
 
 } // namespace wafer

@@ -6,6 +6,7 @@
 
 #include "wafer/Target/Executable.h"
 
+#include "CheckRanges.h"
 #include "Locations.h"
 
 #include "wafer/Dialect/PE/PE.h"
@@ -129,6 +130,7 @@ LogicalResult ProgramWriter::writeTensors() {
     target->role = static_cast<wexe::Role>(op.getRole());
     target->type = *element;
     target->shape.assign(type.getShape().begin(), type.getShape().end());
+    target->dense_nonzeros = op.getNonzeros().value_or(0);
     tensors_.add(op.getSymName());
     target_.tensors.push_back(std::move(target));
   }
@@ -195,6 +197,7 @@ LogicalResult ProgramWriter::writeImage(wfr::ImageOp image) {
   if (failed(command))
     return failure();
   target->command_colour = *command;
+  target->load = image.getLoad();
 
   for (auto buffer : image.getOps<wfr::BufferOp>()) {
     if (!buffer.getAddress())
@@ -299,6 +302,7 @@ LogicalResult ProgramWriter::writeRoute(wfr::RouteOp route) {
     return failure();
   auto target = std::make_unique<wexe::RouteT>();
   target->channel = route.getColor().str();
+  target->load = route.getLoad();
   target->rect = rectOf(route.getRect());
   target->colour = *number;
   target->rx = static_cast<wexe::Dir>(route.getFrom());
@@ -324,6 +328,7 @@ LogicalResult ProgramWriter::writeStep(Operation *op, wfr::PhaseOp phase, wexe::
     element = elemType(op, transferOp.getType());
     task = this->task(op, transferOp.getTask());
     colour = color(op, transferOp.getChannel());
+    step->columns = transferOp.getFeatures();
     step->feature_block = transferOp.getFeatureBlock();
   };
   if (auto send = dyn_cast<wfr::SendOp>(op)) {
@@ -346,6 +351,8 @@ LogicalResult ProgramWriter::writeStep(Operation *op, wfr::PhaseOp phase, wexe::
     step->row_stride = contract.getRowStride();
     step->column_stride = contract.getColumnStride();
     step->offset = contract.getOffset();
+    step->batch_sizes.assign(contract.getBatchSizes().begin(), contract.getBatchSizes().end());
+    step->batch_strides.assign(contract.getBatchStrides().begin(), contract.getBatchStrides().end());
     step->feature_block = contract.getFeatureBlock();
     step->out_block = contract.getOutBlock();
     east = this->task(op, contract.getTaskEast());
@@ -401,10 +408,12 @@ LogicalResult ProgramWriter::writePhase(wfr::PhaseOp phase, wexe::EntryT &entry)
   target->grid->token_block = grid.getTokenBlock();
   target->grid->tokens = grid.getTokens();
   target->grid->micro_batches = grid.getMicroBatches();
+  target->grid->batches = grid.getBatches();
   FailureOr<uint8_t> command = color(phase, phase.getCommand());
   if (failed(command))
     return failure();
   target->command_colour = *command;
+  target->load = phase.getLoad();
   for (Operation &op : phase.getBody().front())
     if (failed(writeStep(&op, phase, *target)))
       return failure();
@@ -530,6 +539,8 @@ LogicalResult translateToExecutable(ModuleOp module, wexe::ProgramT &program) {
   SmallVector<wfr::ProgramOp> programs(module.getOps<wfr::ProgramOp>());
   if (programs.size() != 1)
     return module.emitError() << "found " << programs.size() << " wafer.program operations, expected 1; run --wafer-pipeline first";
+  if (failed(checkRanges(programs.front())))
+    return failure();
   return ProgramWriter(programs.front(), program).run();
 }
 

@@ -61,6 +61,13 @@ std::shared_ptr<const void> keptAlive(py::object object) {
 
 } // namespace
 
+py::str toStr(std::string_view text) {
+  PyObject *decoded = PyUnicode_DecodeUTF8(text.data(), static_cast<py::ssize_t>(text.size()), "replace");
+  if (!decoded)
+    throw py::error_already_set();
+  return py::reinterpret_steal<py::str>(decoded);
+}
+
 Tensor toTensor(const py::handle &pair) {
   auto [typeName, array] = pair.cast<std::pair<std::string, py::array>>();
   DType type = typeNamed(typeName);
@@ -92,7 +99,7 @@ NamedTensors toTensors(const py::dict &pairs) {
 py::dict fromTensors(const NamedTensors &tensors) {
   py::dict pairs;
   for (const auto &[name, tensor] : tensors)
-    pairs[py::str(name)] = fromTensor(tensor);
+    pairs[toStr(name)] = fromTensor(tensor);
   return pairs;
 }
 

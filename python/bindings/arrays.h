@@ -14,6 +14,9 @@
 
 namespace wafer::python {
 
+/// Text that may come from a damaged file: what is not UTF-8 becomes U+FFFD. Needs the GIL.
+pybind11::str toStr(std::string_view text);
+
 /// Borrows the array's memory and keeps the array alive. Throws RuntimeError for an unknown type, or an array that is not C-contiguous or
 /// whose elements are of another size. Needs the GIL.
 Tensor toTensor(const pybind11::handle &pair);

@@ -8,6 +8,7 @@
 #include "arrays.h"
 
 #include "wafer/Pipelines/Compiler.h"
+#include "wafer/Runtime/Npy.h"
 #include "wafer/Runtime/Safetensors.h"
 
 #include <pybind11/stl.h>
@@ -28,7 +29,7 @@ py::tuple describe(const Diagnostic &diagnostic) {
   py::list notes;
   for (const Diagnostic &note : diagnostic.notes)
     notes.append(describe(note));
-  return py::make_tuple(diagnostic.severity, diagnostic.message, diagnostic.file, diagnostic.line, diagnostic.column, notes);
+  return py::make_tuple(diagnostic.severity, toStr(diagnostic.message), toStr(diagnostic.file), diagnostic.line, diagnostic.column, notes);
 }
 
 /// (executable or None, diagnostics)
@@ -62,7 +63,7 @@ Program verify(const py::bytes &executable) {
 
 /// (name, type, shape)
 py::tuple describe(const wexe::TensorT &tensor) {
-  return py::make_tuple(tensor.name, name(dtypeOf(tensor.type)), py::tuple(py::cast(tensor.shape)));
+  return py::make_tuple(toStr(tensor.name), name(dtypeOf(tensor.type)), py::tuple(py::cast(tensor.shape)));
 }
 
 py::list describe(const wexe::ProgramT &program, const std::vector<uint32_t> &tensors) {
@@ -80,12 +81,12 @@ py::dict describe(const Program &program) {
     if (tensor->role == wexe::Role::Weight)
       weights.append(describe(*tensor));
   for (const auto &entry : source.entries)
-    entries.append(py::dict(py::arg("name") = entry->name, py::arg("inputs") = describe(source, entry->inputs),
+    entries.append(py::dict(py::arg("name") = toStr(entry->name), py::arg("inputs") = describe(source, entry->inputs),
                             py::arg("outputs") = describe(source, entry->outputs)));
   for (const auto &op : source.report)
-    ops.append(py::dict(py::arg("name") = op->name, py::arg("location") = op->location, py::arg("placement") = op->placement,
-                        py::arg("reason") = op->reason, py::arg("macs") = op->macs));
-  return py::dict(py::arg("machine") = machine.name, py::arg("width") = machine.width, py::arg("height") = machine.height,
+    ops.append(py::dict(py::arg("name") = toStr(op->name), py::arg("location") = toStr(op->location),
+                        py::arg("placement") = toStr(op->placement), py::arg("reason") = toStr(op->reason), py::arg("macs") = op->macs));
+  return py::dict(py::arg("machine") = toStr(machine.name), py::arg("width") = machine.width, py::arg("height") = machine.height,
                   py::arg("weights") = weights, py::arg("entries") = entries, py::arg("ops") = ops,
                   py::arg("weight_colours_proved") = program.loaded.provedWeightColours());
 }
@@ -117,9 +118,34 @@ py::dict readWeights(const std::string &path) {
   return fromTensors(tensors);
 }
 
+/// Calls `write`; a file that cannot be written is no fault of an executable.
+template <typename Write> void writing(Write write) {
+  try {
+    py::gil_scoped_release released;
+    write();
+  } catch (const ExecutableError &error) {
+    throw RuntimeError(error.what());
+  }
+}
+
+void writeBytes(const std::string &path, const py::bytes &bytes) {
+  auto data = static_cast<std::string_view>(bytes);
+  writing([&] { writeFileAtomically(path, data.data(), data.size()); });
+}
+
+void writeTensor(const std::string &path, const py::tuple &pair) {
+  Tensor tensor = toTensor(pair);
+  writing([&] { writeNpy(path, tensor); });
+}
+
+void writeWeights(const std::string &path, const py::dict &pairs) {
+  NamedTensors tensors = toTensors(pairs);
+  writing([&] { writeSafetensors(path, tensors); });
+}
+
 /// Raises a class of wafer.errors with the message of a C++ exception.
 void raise(const char *className, const std::exception &error) {
-  py::set_error(py::module_::import("wafer.errors").attr(className), error.what());
+  py::set_error(py::module_::import("wafer.errors").attr(className), toStr(error.what()));
 }
 
 void translate(std::exception_ptr pointer) {
@@ -155,12 +181,13 @@ PYBIND11_MODULE(_wafer, module) {
           "set_weight", [](Session &session, const std::string &name, const py::tuple &pair) { session.setWeight(name, toTensor(pair)); },
           py::arg("name"), py::arg("tensor"))
       .def("run", &run, py::arg("entry"), py::arg("inputs"))
-      .def("stats", [](const Session &session) { return toJson(session.stats()); });
+      .def("stats", [](const Session &session) { return toStr(toJson(session.stats())); });
   module.def("machine_presets", &Machine::presets);
   module.def("read_safetensors", &readWeights, py::arg("path"));
-  module.def(
-      "write_safetensors", [](const std::string &path, const py::dict &tensors) { writeSafetensors(path, toTensors(tensors)); },
-      py::arg("path"), py::arg("tensors"));
+  module.def("write_safetensors", &writeWeights, py::arg("path"), py::arg("tensors"));
+  module.def("read_npy", [](const std::string &path) { return fromTensor(readNpy(path)); }, py::arg("path"));
+  module.def("write_npy", &writeTensor, py::arg("path"), py::arg("tensor"), "Whole or not at all, as the other files.");
+  module.def("write_file", &writeBytes, py::arg("path"), py::arg("bytes"));
 }
 
 } // namespace wafer::python

@@ -4,6 +4,7 @@ Independent of this project's own compiler, so that the importer is checked agai
 """
 
 import ctypes
+import functools
 import os
 import pathlib
 import shutil
@@ -23,6 +24,7 @@ _PIPELINE = (
 )
 
 
+@functools.cache
 def tool(name: str) -> str:
     """Path of a tool of LLVM 22: from $WAFER_LLVM_TOOLS, or under its usual names."""
     folder = os.environ.get("WAFER_LLVM_TOOLS")
@@ -71,7 +73,7 @@ def _bits(tensor: torch.Tensor) -> numpy.ndarray:
 
 
 def call(imported, inputs, folder: pathlib.Path) -> list[torch.Tensor]:
-    """The results of an imported model, with the types that its IR gives them."""
+    """The results of an imported model, which is verified first, with the types that its IR gives them."""
     lowered = run_tool("mlir-opt", "--allow-unregistered-dialect", f"--pass-pipeline={_PIPELINE}", text=imported.text)
     ir = run_tool("mlir-translate", "--allow-unregistered-dialect", "--mlir-to-llvmir", text=lowered)
     library = folder / "model.so"

@@ -1,6 +1,7 @@
 """What the importer writes computes what PyTorch computes, operation by operation.
 
-The IR is lowered and run by upstream MLIR. Tolerances are a few units in the last place of f32 unless a case says otherwise; sizes are odd.
+The IR is lowered and run by upstream MLIR. Tolerances are a few units in the last place of f32 unless a case says otherwise; sizes are odd. Functions of
+the same inputs share a model, whose outputs have their names, because each export and lowering takes half a second.
 """
 
 import math
@@ -61,14 +62,17 @@ UNARY = {
 }
 
 
-@pytest.mark.parametrize("name", UNARY)
-def test_function_of_one_tensor(check, name):
-    check(Function(lambda x: UNARY[name](x)), torch.cat([X.flatten(), SPECIAL]))
+def each(functions):
+    """A model of all functions of a dictionary, with an output for each."""
+    return Function(lambda *inputs: {name: function(*inputs) for name, function in functions.items()})
 
 
-@pytest.mark.parametrize("name", "log log2 log10 log1p sqrt rsqrt reciprocal".split())
-def test_function_of_positive_numbers(check, name):
-    check(Function(lambda x: getattr(torch, name)(x)), POSITIVE)
+def test_functions_of_one_tensor(check):
+    check(each(UNARY), torch.cat([X.flatten(), SPECIAL]))
+
+
+def test_functions_of_positive_numbers(check):
+    check(each({name: getattr(torch, name) for name in "log log2 log10 log1p sqrt rsqrt reciprocal".split()}), POSITIVE)
 
 
 def test_powers(check):
@@ -96,17 +100,22 @@ def test_bool_input(check):
 # Contractions
 
 
-@pytest.mark.parametrize("shape", [(7,), (3, 7), (2, 3, 7), (1, 7), (2, 1, 3, 7)])
-def test_linear_for_any_number_of_leading_dimensions(check, shape):
+def test_linear_for_any_number_of_leading_dimensions(check):
     torch.manual_seed(0)
-    check(nn.Linear(7, 5), random(*shape))
+    model = Function(lambda *inputs: [model.linear(x) for x in inputs])
+    model.linear = nn.Linear(7, 5)
+    shapes = [(7,), (3, 7), (2, 3, 7), (1, 7), (2, 1, 3, 7)]
+    check(model, *(random(*shape, seed=seed) for seed, shape in enumerate(shapes)))
 
 
-@pytest.mark.parametrize(
-    "a, b", [((3, 7), (7, 5)), ((7,), (7,)), ((7,), (7, 5)), ((3, 7), (7,)), ((2, 3, 7), (2, 7, 5)), ((2, 4, 3, 7), (4, 7, 5)), ((2, 1, 3, 7), (1, 4, 7, 5)), ((3, 1), (1, 5)), ((2, 3, 7), (7,))]
-)  # fmt: skip
-def test_matmul_with_any_ranks(check, a, b):
-    check(Function(torch.matmul), random(*a), random(*b, seed=1))
+def test_matmul_with_any_ranks(check):
+    vector, matrix, batch, square = random(7), random(3, 7, seed=1), random(2, 3, 7, seed=2), random(7, 5, seed=3)
+    batches, heads, outer = random(2, 7, 5, seed=4), random(2, 4, 3, 7, seed=5), random(4, 7, 5, seed=6)
+    pairs = [
+        (matrix, square), (vector, vector), (vector, square), (matrix, vector), (batch, batches), (heads, outer),
+        (heads[:, :1], outer), (matrix[:, :1], square[:1]), (batch, vector), (heads, random(7, 5, seed=7)),
+    ]  # fmt: skip
+    check(Function(lambda *inputs: [a @ b for a, b in zip(inputs[::2], inputs[1::2])]), *(operand.contiguous() for pair in pairs for operand in pair))
 
 
 def test_matrix_products(check):
@@ -149,9 +158,8 @@ REDUCTIONS = {
 }
 
 
-@pytest.mark.parametrize("name", REDUCTIONS)
-def test_reduction(check, name):
-    check(Function(lambda x: REDUCTIONS[name](x)), X)
+def test_reductions(check):
+    check(each(REDUCTIONS), X)
 
 
 def test_first_of_equal_maxima_and_nan(check):
@@ -202,9 +210,8 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize("name", SHAPES)
-def test_shape(check, name):
-    check(Function(lambda x: SHAPES[name](x)), X)
+def test_shapes(check):
+    check(each(SHAPES), X)
 
 
 def test_reads_by_index(check):

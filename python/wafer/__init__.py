@@ -7,9 +7,18 @@
     program.save_weights("m.safetensors")
     program = wafer.load("m.wexe", weights="m.safetensors")
 
+    wafer.check(model, (x,))           # what would run where, and what not at all
+    wafer.compare(program, x)          # the first operation whose numbers leave PyTorch's
+    program.run(x, taps=["fc1"])       # intermediate tensors by name
+    step = wafer.train_step(model, loss_fn, wafer.optim.AdamW(lr=3e-4), (x, target), machine="small")
+    loss = step(x, target)             # one training step; step.save("ckpt/"), step.load("ckpt/"), model.load_state_dict(step.state_dict())
+
 `import wafer` imports neither torch nor the compiled module; each is imported when it is first needed.
 """
 
+from wafer.checking import check
+from wafer.comparison import compare
+from wafer import optim
 from wafer.compiler import compile, machines, supported_ops  # noqa: A004
 from wafer.errors import (
     CompileError,
@@ -28,6 +37,15 @@ from wafer.stats import Stats
 
 __version__ = "0.1.0"
 
+
+def __getattr__(name: str):
+    if name in ("train_step", "TrainStep"):  # they need torch
+        from wafer.training import step
+
+        return getattr(step, name)
+    raise AttributeError(f"module 'wafer' has no attribute '{name}'")
+
+
 __all__ = [
     "CompileError",
     "CompileWarning",
@@ -38,11 +56,16 @@ __all__ = [
     "RuntimeError",
     "SourceLocation",
     "Stats",
+    "TrainStep",
     "TrapError",
     "UnsupportedOpError",
     "WaferError",
+    "check",
+    "compare",
     "compile",
     "load",
     "machines",
+    "optim",
     "supported_ops",
+    "train_step",
 ]

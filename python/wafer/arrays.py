@@ -1,6 +1,7 @@
 """Tensors of NumPy and PyTorch as the compiled module takes and gives them: (type name, C-contiguous array), without a copy where that can be.
 
-Executables hold neither 64-bit integers nor bools: int64 becomes i32 (values are checked), bool becomes i8. NumPy has no bf16: it is given and
+Executables hold neither 64-bit integers nor bools: int64 becomes i32 (values are checked), bool becomes i8, and
+uint8 i16 where a program computes with it so. NumPy has no bf16: it is given and
 returned as float32, PyTorch's bfloat16 keeps its bits.
 """
 
@@ -68,6 +69,8 @@ def converted(pair: Pair, wanted: str, what: str) -> Pair:
         if array.size and (array.min() < -(2**31) or array.max() >= 2**31):
             raise RuntimeError(f"{what} holds integers from {array.min()} to {array.max()}, expected ones that fit in 32 bits")
         return wanted, array.astype(numpy.int32)
+    if name == "u8" and wanted == "i16":
+        return wanted, array.astype(numpy.int16)
     if name == "bool" and wanted == "i8":
         return wanted, array.view(numpy.int8)
     if name == "f32" and wanted == "bf16":

@@ -1,16 +1,18 @@
-"""The commands of `python -m wafer`: compile, run, info. Each is a few calls of the package."""
+"""The commands of `python -m wafer`: compile, run, info, compare. Each is a few calls of the package."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import pathlib
+import signal
 import sys
-from collections.abc import Sequence
-
-import numpy
+from collections.abc import Callable, Sequence
 
 import wafer
+from wafer import _native, arrays
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -18,7 +20,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
 
     compiling = commands.add_parser("compile", help="make an executable from a model")
-    compiling.add_argument("model", help="MLIR text (.mlir) or a program saved by torch.export.save (.pt2)")
+    compiling.add_argument("model", help="MLIR text (.mlir), an ONNX model (.onnx) or a program saved by torch.export.save (.pt2)")
     compiling.add_argument("-o", "--output", required=True, help="the executable to write (.wexe)")
     compiling.add_argument("--machine", default="small", help="a preset or the path of a machine description (default: %(default)s)")
     compiling.add_argument("--precision", default="f16", choices=["f16", "bf16", "f32"], help="of values on the wafer (default: %(default)s)")
@@ -38,7 +40,49 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     showing = commands.add_parser("info", help="say what an executable takes and gives, and where its operations run")
     showing.add_argument("program", help="an executable (.wexe)")
     showing.set_defaults(run=_info)
+
+    comparing = commands.add_parser("compare", help="run model families beside PyTorch and print a table; fails if one is further off than rounding explains")
+    comparing.add_argument("families", nargs="*", metavar="FAMILY", help="which (default: all whose packages are installed)")
+    comparing.add_argument("--size", default="small", choices=["tiny", "small"], help="of the models (default: %(default)s)")
+    comparing.add_argument("--precision", action="append", choices=["f16", "bf16", "f32"], help="may be repeated (default: f32 and f16)")
+    comparing.add_argument("--machine", default="small", help="a preset or the path of a machine description (default: %(default)s)")
+    comparing.add_argument("--threads", type=int, default=1, help="of the engine and of PyTorch (default: %(default)s)")
+    comparing.add_argument("--markdown", action="store_true", help="print the page docs/models.md")
+    comparing.set_defaults(run=_compare)
     return parser.parse_args(argv)
+
+
+class _AllOrNone:
+    """The files of a command: leaving with an error or by Ctrl-C removes those that were written, and folders that were made."""
+
+    def __enter__(self) -> _AllOrNone:
+        self._made: list[pathlib.Path] = []
+        self._handlers = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def write(self, path: pathlib.Path, writer: Callable[..., None], *arguments: object) -> None:
+        """Call `writer` with the path and the arguments; it makes the whole file or raises."""
+        writer(os.fspath(path), *arguments)
+        self._made.append(path)
+
+    def make_folder(self, folder: pathlib.Path) -> pathlib.Path:
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
+        for path in reversed(missing):
+            path.mkdir()
+            self._made.append(path)
+        if not folder.is_dir():
+            raise wafer.RuntimeError(f"{folder}: is not a folder")
+        return folder
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        for path in reversed(self._made if kind else []):
+            with contextlib.suppress(OSError):  # what cannot be removed stays; the error that led here is the one to tell
+                if path.is_dir():
+                    path.rmdir()
+                elif path.is_file():  # and not a device
+                    path.unlink()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
 
 
 def _compile(arguments: argparse.Namespace) -> None:
@@ -46,11 +90,16 @@ def _compile(arguments: argparse.Namespace) -> None:
     if model.suffix == ".pt2":
         import torch
 
-        model = torch.export.load(model)
+        try:
+            model = torch.export.load(model)
+        except Exception as error:  # a damaged file makes it raise nearly any type
+            message = str(error).strip().partition("\n")[0]
+            raise wafer.CompileError(f"{model}: torch.export cannot load it: {type(error).__name__}: {message}") from error
     program = wafer.compile(model, machine=arguments.machine, precision=arguments.precision)
-    if arguments.weights:
-        program.save_weights(arguments.weights)
-    program.save(arguments.output)
+    with _AllOrNone() as files:
+        if arguments.weights:
+            files.write(pathlib.Path(arguments.weights), program.save_weights)
+        files.write(pathlib.Path(arguments.output), program.save)
     print(program.report())
 
 
@@ -60,18 +109,19 @@ def _run(arguments: argparse.Namespace) -> None:
         name, equals, file = given.partition("=")
         if not (name and equals and file):
             raise wafer.RuntimeError(f"found '--input {given}', expected --input NAME=FILE.npy")
-        inputs[name] = numpy.load(file)
+        inputs[name] = arrays.array_of(_native.module().read_npy(file))
     program = wafer.load(arguments.program, weights=arguments.weights or None)
-    outputs = program.run(inputs, engine=arguments.engine, threads=arguments.threads)
-    folder = pathlib.Path(arguments.output_dir)
-    for name in outputs:
-        if name.startswith(".") or "/" in name:
+    for name in (info.name for info in program.outputs):
+        if name.startswith(".") or "/" in name or "\0" in name or not name:
             raise wafer.RuntimeError(f"output '{name}' has no name that a file can have")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, array in outputs.items():
-        numpy.save(folder / f"{name}.npy", array)
-    if arguments.stats:
-        pathlib.Path(arguments.stats).write_text(json.dumps(program.stats.as_dict(), indent=2) + "\n")
+    outputs = program.run(inputs, engine=arguments.engine, threads=arguments.threads)
+    with _AllOrNone() as files:
+        folder = files.make_folder(pathlib.Path(arguments.output_dir))
+        for name, array in outputs.items():
+            files.write(folder / f"{name}.npy", _native.module().write_npy, arrays.pair_of(array, f"output '{name}'"))
+        if arguments.stats:
+            text = json.dumps(program.stats.as_dict(), indent=2) + "\n"
+            files.write(pathlib.Path(arguments.stats), _native.module().write_file, text.encode())
     print(program.stats)
 
 
@@ -84,14 +134,52 @@ def _info(arguments: argparse.Namespace) -> None:
             print(f"  {info.name}: {info.dtype}{list(info.shape)}")
 
 
+def _compare(arguments: argparse.Namespace) -> None:
+    from wafer.models import families, table
+
+    known = families()
+    if unknown := [name for name in arguments.families if name not in known]:
+        raise wafer.WaferError(f"found no family '{unknown[0]}', expected one of {', '.join(known)}")
+    chosen = [known[name] for name in arguments.families or known]
+    for family in chosen:
+        if not family.is_available:
+            print(f"{family.name} needs the package {family.needs}, which is not installed", file=sys.stderr)
+    if arguments.markdown:
+        options = [*arguments.families, "--size", arguments.size]
+        options += [part for precision in arguments.precision or () for part in ("--precision", precision)]
+        options += ["--threads", str(arguments.threads)] if arguments.threads != 1 else []
+        options.append("--markdown")
+        print(table.page("python -m wafer compare " + " ".join(options), arguments.machine, arguments.size, arguments.threads))
+    problems = table.compare_families(
+        chosen,
+        arguments.size,
+        arguments.precision or ["f32", "f16"],
+        machine=arguments.machine,
+        threads=arguments.threads,
+        markdown=arguments.markdown,
+        say=lambda line: print(line, flush=True),
+    )
+    if problems:
+        raise wafer.WaferError("\n".join(problems))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; gives the exit code. Errors of the package and of files are one message on standard error."""
-    arguments = _arguments(argv)
     try:
+        arguments = _arguments(argv)
         arguments.run(arguments)
+    except SystemExit as exit:  # argparse has written its message; its own code for a wrong argument is 2
+        return 1 if exit.code else 0
+    except wafer.CompileError as error:
+        print(error, file=sys.stderr)  # begins with a place and says "error" itself
+        return 1
     except (wafer.WaferError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except MemoryError:
+        print("error: needs more memory than there is", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
         return 130
     return 0

@@ -12,6 +12,7 @@ from wafer import _native
 from wafer.errors import CompileError, CompileWarning, Diagnostic, SourceLocation
 from wafer.program import Program
 from wafer.progress import steps
+from wafer.taps import Source
 
 if TYPE_CHECKING:
     from wafer.frontends.torch import ImportedModel
@@ -35,8 +36,9 @@ def compile(  # noqa: A001 - the name that users expect
 ) -> Program:
     """Compile a model for a machine.
 
-    Args:    model: a torch.nn.Module in eval mode, a torch ExportedProgram, MLIR text, or the path of a .mlir file.
-             example_inputs: the inputs of forward, whose shapes and types the program will have; kwargs: those given by name.
+    Args:    model: a torch.nn.Module in eval mode, a torch ExportedProgram, an ONNX model (its path or its proto), MLIR text, or the path of a .mlir file.
+             example_inputs: the inputs of forward, whose shapes and types the program will have; kwargs: those given by name. An ONNX model needs
+             them only where its own input shapes are open.
              machine: a preset (see wafer.machines) or the path of a description. precision: of values on the wafer, "f16", "bf16" or "f32".
              name: of the program's entry, default "forward". progress: show steps; None: on a terminal.
              engine, threads: defaults of the program's calls.
@@ -47,21 +49,29 @@ def compile(  # noqa: A001 - the name that users expect
     if precision not in PRECISIONS:
         raise CompileError(f"found precision '{precision}', expected one of {', '.join(PRECISIONS)}")
     with steps(progress) as step:
+        name = name or "forward"
+
+        def compile_text(text: str) -> Program:
+            step(f"compiling for machine '{machine}'")
+            executable, diagnostics = _native.module().compile_text(
+                text, os.fspath(machine), precision, name, os.fspath(decision_trace or ""), os.fspath(ir_dump_dir or "")
+            )
+            found = [diagnostic_of(diagnostic) for diagnostic in diagnostics]
+            if executable is None:
+                raise CompileError(found or "the compiler gave no reason")
+            for diagnostic in found:
+                if diagnostic.severity == "warning":
+                    warnings.warn(str(diagnostic), CompileWarning, stacklevel=3)
+            step("verifying the program")
+            return Program(executable, engine=engine, threads=threads, mlir=text)
+
         step("importing the model")
-        text, parameters = _mlir_of(model, example_inputs, kwargs, name or "forward")
-        step(f"compiling for machine '{machine}'")
-        executable, diagnostics = _native.module().compile_text(
-            text, os.fspath(machine), precision, name or "forward", os.fspath(decision_trace or ""), os.fspath(ir_dump_dir or "")
-        )
-        found = [_diagnostic(diagnostic) for diagnostic in diagnostics]
-        if executable is None:
-            raise CompileError(found or "the compiler gave no reason")
-        for diagnostic in found:
-            if diagnostic.severity == "warning":
-                warnings.warn(str(diagnostic), CompileWarning, stacklevel=2)
-        step("verifying the program")
-        program = Program(executable, engine=engine, threads=threads, mlir=text)
-        return program.set_weights(parameters) if parameters else program
+        text, imported = _mlir_of(model, example_inputs, kwargs, name)
+        program = compile_text(text)
+        if imported is None:
+            return program
+        program.source = Source(imported, name, precision, compile_text)
+        return program.set_weights(imported.parameters) if imported.parameters else program
 
 
 def machines() -> list[str]:
@@ -76,16 +86,42 @@ def supported_ops() -> list[str]:
     return registry.supported()
 
 
-def _mlir_of(model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str) -> tuple[str, Mapping[str, object]]:
+def _mlir_of(model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str) -> tuple[str, ImportedModel | None]:
+    model = getattr(model, "model_proto", model)  # what torch.onnx.export returns
+    if _is_onnx(model):
+        imported = _import_onnx(model, example_inputs, kwargs, name)
+        return imported.text, imported
     if isinstance(model, os.PathLike) or (isinstance(model, str) and "\n" not in model and model.endswith(".mlir")):
         try:
-            return pathlib.Path(model).read_text(), {}
+            return pathlib.Path(model).read_text(encoding="utf-8"), None
         except OSError as error:
             raise CompileError(f"{os.fspath(model)}: cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise CompileError(f"{os.fspath(model)}: byte {error.start} is not UTF-8, expected MLIR text") from error
     if isinstance(model, str):
-        return model, {}
+        return model, None
     imported = _import_torch(model, example_inputs, kwargs, name)
-    return imported.text, imported.parameters
+    return imported.text, imported
+
+
+def _is_onnx(model: object) -> bool:
+    """Whether it is an ONNX model or the path of one; does not import onnx."""
+    if isinstance(model, (str, os.PathLike)):
+        return os.fspath(model).lower().endswith(".onnx") and "\n" not in os.fspath(model)
+    return type(model).__name__ == "ModelProto" and type(model).__module__.partition(".")[0] == "onnx"
+
+
+def _import_onnx(model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str) -> ImportedModel:
+    try:
+        import onnx  # noqa: F401
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise CompileError(f"found an ONNX model, and {error.name} cannot be imported ({error}); install onnx and torch") from error
+    from wafer.frontends.onnx import import_model
+
+    if example_inputs is not None and not isinstance(example_inputs, (tuple, list)):
+        example_inputs = (example_inputs,)
+    return import_model(model, example_inputs or (), kwargs, name)
 
 
 def _import_torch(model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str) -> ImportedModel:
@@ -102,7 +138,8 @@ def _import_torch(model: object, example_inputs: Sequence[object] | None, kwargs
     return import_model(model, example_inputs or (), kwargs, name)
 
 
-def _diagnostic(described: tuple) -> Diagnostic:
+def diagnostic_of(described: tuple) -> Diagnostic:
+    """From the form that the compiled module gives."""
     severity, message, file, line, column, notes = described
     location = SourceLocation(file, line, column) if file and line else None
-    return Diagnostic(severity, message, location, tuple(_diagnostic(note) for note in notes))
+    return Diagnostic(severity, message, location, tuple(diagnostic_of(note) for note in notes))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import pathlib
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from wafer import _native, arrays
 from wafer.errors import ExecutableError, RuntimeError  # noqa: A004
 from wafer.stats import OpStats, Stats
+
+if TYPE_CHECKING:
+    from wafer.taps import Source
 
 Path = str | os.PathLike
 Weights = Path | Sequence[Path] | Mapping[str, object]
@@ -53,6 +55,8 @@ class Program:
         self.engine = engine
         self.threads = threads
         self.mlir = mlir
+        self.source: Source | None = None  # set by wafer.compile for models of PyTorch
+        self._variants: dict[tuple[str, ...], Program] = {}  # by the nodes whose values they return too
         self._pairs: dict[str, arrays.Pair] = {}
         self._files: list[str] = []
         self._sessions: dict[tuple, object] = {}
@@ -69,6 +73,7 @@ class Program:
         """
         with self._lock:
             self._sessions.clear()
+            self._variants.clear()
             if isinstance(weights, Mapping):
                 needed = {info.name: info for info in self.weights}
                 for name in needed.keys() & weights.keys():
@@ -82,7 +87,10 @@ class Program:
         return self
 
     def save_weights(self, path: Path) -> None:
-        """Write all weights of the program as one safetensors file. Raises RuntimeError when some were never given."""
+        """Write all weights of the program as one safetensors file, complete or not there.
+
+        Raises: RuntimeError when some were never given, and when the file cannot be written.
+        """
         native = _native.module()
         pairs = dict(self._pairs)
         for file in self._files:
@@ -102,9 +110,7 @@ class Program:
                  was one, else NumPy arrays. int64 comes back as int32, bool as int8.
         Raises:  RuntimeError when inputs or weights do not fit, TrapError when the program cannot go on.
         """
-        if len(args) > len(self.inputs):
-            raise RuntimeError(f"found {len(args)} inputs, expected {len(self.inputs)}: {self._names(self.inputs)}")
-        given = dict(zip((info.name for info in self.inputs), args))
+        given = self.named(args)
         for name, value in inputs.items():
             if name in given:
                 raise RuntimeError(f"found input '{name}' twice, by place and by name")
@@ -116,11 +122,27 @@ class Program:
             return tuple(results.values())
         return results
 
-    def run(self, inputs: Mapping[str, object], *, engine: str | None = None, threads: int | None = None, trace: Path = "", memoryx_dram: int | None = None) -> dict[str, object]:
-        """Run the program on inputs by name; gives outputs by name.
+    def run(
+        self,
+        inputs: Mapping[str, object] | Sequence[object],
+        *,
+        taps: Sequence[str] = (),
+        engine: str | None = None,
+        threads: int | None = None,
+        trace: Path = "",
+        memoryx_dram: int | None = None,
+    ) -> dict[str, object]:
+        """Run the program on inputs by name, or in the model's order; gives outputs by name.
 
-        Args: trace: file for a Chrome trace of the tasks (cycle engine). memoryx_dram: size of MemoryX's DRAM tier in bytes, default the machine's.
+        Args: taps: names of intermediate tensors to return too: nodes ("linear_1"), names of the report ("fc1/linear_1") or modules ("fc1", its last
+              result). The first call with other taps compiles a variant of the program. What is returned is rounded to the program's precision where
+              the program itself may keep f32 between two operations, so that last bits of what follows may differ.
+              trace: file for a Chrome trace of the tasks (cycle engine). memoryx_dram: size of MemoryX's DRAM tier in bytes, default the machine's.
         """
+        inputs = self.named(inputs)
+        if taps:
+            options = {"engine": engine or self.engine, "threads": threads or self.threads, "trace": trace, "memoryx_dram": memoryx_dram}
+            return self._run_with_taps(inputs, list(taps), **options)
         types = {info.name: info.dtype for info in self.inputs}
         pairs = {}
         for name, value in inputs.items():
@@ -132,6 +154,33 @@ class Program:
             self._stats = Stats(session.stats())
         back = arrays.torch_of if any(map(arrays.is_torch, inputs.values())) else arrays.array_of
         return {info.name: back(results[info.name]) for info in self.outputs}
+
+    def named(self, inputs: Mapping[str, object] | Sequence[object] | object) -> dict[str, object]:
+        """Inputs by name: given so, or in the model's order, or the first one alone. Raises RuntimeError when there are too many."""
+        if isinstance(inputs, Mapping):
+            return dict(inputs)
+        args = inputs if isinstance(inputs, (tuple, list)) else (inputs,)
+        if len(args) > len(self.inputs):
+            raise RuntimeError(f"found {len(args)} inputs, expected {len(self.inputs)}: {self._names(self.inputs)}")
+        return dict(zip((info.name for info in self.inputs), args))
+
+    def _run_with_taps(self, inputs: Mapping[str, object], taps: list[str], **options: object) -> dict[str, object]:
+        if self.source is None:
+            raise RuntimeError("found taps for a program that does not know its model; compile the PyTorch model in this process to tap it")
+        node_of = {tap: self.source.node_of(tap) for tap in taps}
+        nodes = tuple(sorted(set(node_of.values())))
+        with self._lock:
+            variant = self._variants.get(nodes)
+            if variant is None:
+                variant = self.source.variant(nodes)
+                variant._pairs, variant._files = self._pairs, self._files
+                self._variants[nodes] = variant
+        results = variant.run(inputs, **options)
+        self._stats = variant._stats
+        outputs = {info.name: results[info.name] for info in self.outputs}
+        if taken := outputs.keys() & node_of.keys():
+            raise RuntimeError(f"found the tap '{min(taken)}', which is also the name of an output; use the node's name")
+        return outputs | {tap: results[f"tap.{node}"] for tap, node in node_of.items()}
 
     def _session(self, engine: str, threads: int, trace: str, dram: int | None):
         """A session with these options and the program's weights. The lock is held."""
@@ -149,6 +198,11 @@ class Program:
     # What it is and did
 
     @property
+    def wafer_share(self) -> float | None:
+        """Part of the multiply-accumulates of all contractions that the wafer does, from 0 to 1; None when the model is not known or has none."""
+        return share_of_macs(self.ops, self.source.model.macs) if self.source else None
+
+    @property
     def stats(self) -> Stats:
         """Counters of the last call. Raises RuntimeError before the first."""
         if self._stats is None:
@@ -162,11 +216,7 @@ class Program:
             f"program '{self.entry}' for machine '{self.machine}' ({self._grid[0]}x{self._grid[1]} cores)",
             f"operations on the wafer: {len(on_wafer)} of {len(self.ops)}",
         ]
-        rows = [("operation", "where", "MACs", "source", "why not on the wafer")]
-        rows += [(op.name, op.placement, str(op.macs) if op.macs else "", op.location, op.reason) for op in self.ops]
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        for row in rows:
-            lines.append("  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[4]]).rstrip())
+        lines += table_of_ops(self.ops)
         if self._stats is not None:
             lines += ["last run:"] + ["  " + line for line in str(self._stats).splitlines()]
         else:
@@ -174,19 +224,8 @@ class Program:
         return "\n".join(lines)
 
     def save(self, path: Path) -> None:
-        """Write the executable, without weights. The file is complete or not there."""
-        path = pathlib.Path(path)
-        handle, temporary = tempfile.mkstemp(dir=path.parent or ".", prefix=path.name, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(self._executable)
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(temporary, 0o666 & ~umask)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        """Write the executable, without weights. The file is complete or not there. Raises RuntimeError when it cannot be written."""
+        _native.module().write_file(os.fspath(path), self._executable)
 
     @staticmethod
     def _names(infos: Sequence[TensorInfo]) -> str:
@@ -194,6 +233,23 @@ class Program:
 
     def __repr__(self) -> str:
         return f"<wafer.Program '{self.entry}' for '{self.machine}': ({self._names(self.inputs)}) -> ({self._names(self.outputs)}), {len(self.weights)} weights>"
+
+
+def table_of_ops(ops: Sequence[OpStats]) -> list[str]:
+    """Where operations run and why, a line each."""
+    rows = [("operation", "where", "MACs", "source", "why not on the wafer")]
+    rows += [(op.name, op.placement, str(op.macs) if op.macs else "", op.location, op.reason) for op in ops]
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    return ["  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[4]]).rstrip() for row in rows]
+
+
+def share_of_macs(ops: Sequence[OpStats], macs: Mapping[str, int]) -> float | None:
+    """Part of the multiply-accumulates `macs`, by operation, that the wafer does."""
+    done: dict[str, int] = {}
+    for op in ops:
+        done[op.name] = done.get(op.name, 0) + (op.macs if op.placement == "wafer" else 0)
+    # A name's bias counts in `done` too, so that the wafer's number may be above that of the contraction.
+    return sum(min(done.get(name, 0), count) for name, count in macs.items()) / sum(macs.values()) if macs else None
 
 
 def load(path: Path, weights: Weights | None = None, *, engine: str = "functional", threads: int = 1) -> Program:

@@ -26,7 +26,8 @@ OutputFiles::~OutputFiles() {
   if (!kept_) {
     std::error_code ignored; // what cannot be removed stays; the error that led here is the one to tell
     for (const std::string &file : files_)
-      fs::remove(file, ignored);
+      if (fs::is_regular_file(file, ignored)) // and not a device
+        fs::remove(file, ignored);
     for (auto folder = folders_.rbegin(); folder != folders_.rend(); ++folder)
       fs::remove(*folder, ignored);
   }

@@ -129,6 +129,8 @@ void run(const Options &options) {
 
   std::vector<std::string> files;
   OutputFiles written;
+  if (!options.session.trace.empty())
+    written.add(options.session.trace, [] {}); // the session has written it
   written.makeFolder(options.outputDir);
   for (const auto &output : outputs) {
     files.push_back(paths.at(output.first));

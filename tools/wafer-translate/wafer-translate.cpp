@@ -11,7 +11,6 @@
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/SourceMgr.h"
-#include "llvm/Support/ToolOutputFile.h"
 #include "llvm/Support/WithColor.h"
 
 using namespace mlir;
@@ -19,7 +18,7 @@ namespace cl = llvm::cl;
 
 enum class Mode { ToExecutable, FromExecutable };
 
-static cl::opt<Mode> mode(cl::desc("What to do:"), cl::Required,
+static cl::opt<Mode> mode(cl::desc("What to do:"),
                           cl::values(clEnumValN(Mode::ToExecutable, "wafer-to-wexe", "wafer dialect to a verified executable"),
                                      clEnumValN(Mode::FromExecutable, "wexe-to-wafer", "executable to wafer dialect")));
 static cl::opt<std::string> inputFile(cl::Positional, cl::desc("<input file, - for standard input>"), cl::init("-"));
@@ -28,6 +27,17 @@ static cl::opt<std::string> outputFile("o", cl::desc("Output file"), cl::value_d
 static int fail(const llvm::Twine &message) {
   llvm::WithColor::error(llvm::errs()) << message << "\n";
   return 1;
+}
+
+static std::string inputName() { return inputFile == "-" ? "<stdin>" : inputFile.getValue(); }
+
+/// Calls `read`; adds the input's name to what it finds wrong.
+template <typename Read> static auto fromInput(Read read) {
+  try {
+    return read();
+  } catch (const wafer::ExecutableError &error) {
+    throw wafer::ExecutableError(inputName() + ": " + error.what());
+  }
 }
 
 static int toExecutable(MLIRContext &context, std::unique_ptr<llvm::MemoryBuffer> input) {
@@ -42,28 +52,44 @@ static int toExecutable(MLIRContext &context, std::unique_ptr<llvm::MemoryBuffer
     return 1;
   std::vector<uint8_t> bytes = wafer::writeExecutable(program);
   // A file that would not load is not worth writing.
-  wafer::LoadedProgram::verify(std::move(program));
+  fromInput([&] { return wafer::LoadedProgram::verify(std::move(program)); });
   wafer::writeFileAtomically(outputFile, bytes.data(), bytes.size());
   return 0;
 }
 
 static int fromExecutable(MLIRContext &context, const llvm::MemoryBuffer &input) {
-  wafer::wexe::ProgramT program = wafer::readExecutable(reinterpret_cast<const uint8_t *>(input.getBufferStart()), input.getBufferSize());
-  OwningOpRef<ModuleOp> module = wafer::translateFromExecutable(&context, program);
+  // An executable has no lines to point at.
+  ScopedDiagnosticHandler handler(&context, [](Diagnostic &diagnostic) {
+    bool isError = diagnostic.getSeverity() == DiagnosticSeverity::Error;
+    (isError ? llvm::WithColor::error() : llvm::WithColor::warning()) << inputName() << ": " << diagnostic.str() << "\n";
+  });
+  // Only of a program that is proved, numbers name what there is.
+  auto program = fromInput([&] {
+    return wafer::LoadedProgram::verify(wafer::readExecutable(reinterpret_cast<const uint8_t *>(input.getBufferStart()), input.getBufferSize()));
+  });
+  OwningOpRef<ModuleOp> module = wafer::translateFromExecutable(&context, program.program());
   if (!module)
     return 1;
-  std::string error;
-  std::unique_ptr<llvm::ToolOutputFile> output = openOutputFile(outputFile, &error);
-  if (!output)
-    return fail(error);
-  module->print(output->os(), OpPrintingFlags().enableDebugInfo());
-  output->keep();
-  return 0;
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  module->print(os, OpPrintingFlags().enableDebugInfo());
+  if (outputFile != "-") {
+    wafer::writeFileAtomically(outputFile, text.data(), text.size());
+    return 0;
+  }
+  llvm::outs() << text;
+  llvm::outs().flush();
+  if (!llvm::outs().has_error())
+    return 0;
+  llvm::outs().clear_error();
+  return fail("standard output cannot be written");
 }
 
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
   cl::ParseCommandLineOptions(argc, argv, "wafer-translate: between the wafer dialect and executables\n");
+  if (mode.getNumOccurrences() != 1)
+    return fail("found " + llvm::Twine(mode.getNumOccurrences()) + " of --wafer-to-wexe and --wexe-to-wafer, expected one; see --help");
   DialectRegistry registry;
   wafer::registerAllDialects(registry);
   MLIRContext context(registry, MLIRContext::Threading::DISABLED);

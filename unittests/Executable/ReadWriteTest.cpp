@@ -5,7 +5,9 @@
 #include <filesystem>
 
 #include <csignal>
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 using namespace wafer;
@@ -150,6 +152,36 @@ TEST(ReadWrite, FailedReplacementLeavesNothingBehind) {
   fs::create_directories(folder.file("a.wexe/inside"));
   EXPECT_THROW(writeFileAtomically(folder.file("a.wexe"), "x", 1), ExecutableError);
   EXPECT_EQ(folder.files(), 1u);
+}
+
+// --stats /dev/null, run by root, must not turn the device into a file.
+TEST(ReadWrite, PipeIsWrittenToAndNotReplaced) {
+  Folder folder("pipe");
+  ASSERT_EQ(mkfifo(folder.file("pipe").c_str(), 0600), 0);
+  int reader = open(folder.file("pipe").c_str(), O_RDWR | O_NONBLOCK);
+  writeFileAtomically(folder.file("pipe"), "text", 4);
+  char got[8] = {};
+  EXPECT_EQ(read(reader, got, sizeof got), 4);
+  close(reader);
+  EXPECT_TRUE(fs::is_fifo(folder.file("pipe")));
+  EXPECT_EQ(folder.files(), 1u);
+}
+
+TEST(ReadWrite, FullDeviceIsAnError) {
+  Folder folder("device");
+  fs::create_symlink("/dev/full", folder.file("full"));
+  EXPECT_THROW(writeFileAtomically(folder.file("full"), "x", 1), ExecutableError);
+  EXPECT_TRUE(fs::is_character_file(folder.file("full")));
+  EXPECT_EQ(folder.files(), 1u);
+}
+
+TEST(ReadWrite, SymbolicLinkStaysAndItsFileIsReplaced) {
+  Folder folder("link");
+  writeFileAtomically(folder.file("a.wexe"), "old", 3);
+  fs::create_symlink("a.wexe", folder.file("link"));
+  writeFileAtomically(folder.file("link"), "newer", 5);
+  EXPECT_TRUE(fs::is_symlink(folder.file("link")));
+  EXPECT_EQ(fs::file_size(folder.file("a.wexe")), 5u);
 }
 
 // A limit on the size of files stands for a full disk.

@@ -276,4 +276,17 @@ TEST(Verify, exe_c10_FieldIsOverriddenOnce) {
   expectRefused(program, "exe_c10", "overrides extent3 twice");
 }
 
+// Messages go to terminals and to Python, which takes UTF-8 only.
+TEST(Verify, NamesInMessagesAreText) {
+  wexe::ProgramT program = linearProgram();
+  task(program, "own").pc = 500;
+  task(program, "own").name = "\xc3\xa4\xe2\x82\xac \xff\xe2(\xc2\x9b\x1b[1m \xed\xa0\x80";
+  expectRefused(program, "task_c3", "task '\xc3\xa4\xe2\x82\xac ??(???[1m ???': begins");
+
+  program = linearProgram();
+  task(program, "own").pc = 500;
+  task(program, "own").name = std::string(79, 'x') + "\xc3\xa4";
+  expectRefused(program, "task_c3", "task '" + std::string(79, 'x') + "...': begins");
+}
+
 } // namespace

@@ -47,6 +47,62 @@ TEST(Verify, layout_c1_ColumnsHoldAllFeatures) {
   expectRefused(program, "layout_c1", "lays 3 output features");
 }
 
+TEST(Verify, layout_c3_BatchEntriesDivideTokensAndMicroBatches) {
+  wexe::ProgramT program = linearProgram();
+  phase(program).grid->batches = 2;
+  expectRefused(program, "layout_c3", "divides 4 tokens and 1 micro-batches into 2 batch entries, expected a number that divides both");
+  phase(program).grid->micro_batches = 2;
+  EXPECT_EQ(refusal(program), "");
+  phase(program).grid->batches = 0;
+  expectRefused(program, "layout_c3", "into 0 batch entries");
+}
+
+// Every entry's weights lie inside the tensor, whatever the sign of the strides.
+TEST(Verify, exe_c15_WeightsOfEveryBatchEntryLieInTheTensor) {
+  wexe::ProgramT program = linearProgram();
+  phase(program).grid->batches = phase(program).grid->micro_batches = 2;
+  step(program, "fc").batch_sizes = {2};
+  expectRefused(program, "exe_c15", "has 1 batch sizes and 0 batch strides, expected as many");
+  step(program, "fc").batch_strides = {0};
+  EXPECT_EQ(refusal(program), "");
+  step(program, "fc").batch_strides = {1};
+  expectRefused(program, "exe_c15", "for 2 batch entries");
+  step(program, "fc").batch_strides = {-1};
+  expectRefused(program, "exe_c15", "for 2 batch entries");
+  step(program, "fc").batch_strides = {0};
+  step(program, "fc").batch_sizes = {3};
+  expectRefused(program, "exe_c15", "has batch sizes that do not make the grid's 2 batch entries");
+}
+
+// A load is verified as a program of its own: what is elsewhere does not help, and does not disturb.
+TEST(Verify, LoadsAreVerifiedByThemselves) {
+  wexe::ProgramT program = linearProgram();
+  size_t images = program.images.size(), regions = program.regions.size(), routes = program.routes.size();
+  for (size_t i = 0; i < images; ++i) {
+    program.images.push_back(std::make_unique<wexe::ImageT>(*program.images[i]));
+    program.images.back()->load = 1;
+  }
+  for (size_t i = 0; i < regions; ++i) {
+    program.regions.push_back(std::make_unique<wexe::RegionT>(*program.regions[i]));
+    program.regions.back()->image += static_cast<uint16_t>(images);
+  }
+  for (size_t i = 0; i < routes; ++i) {
+    program.routes.push_back(std::make_unique<wexe::RouteT>(*program.routes[i]));
+    program.routes.back()->load = 1;
+  }
+  program.entries[0]->phases.push_back(std::make_unique<wexe::PhaseT>(*program.entries[0]->phases[0]));
+  program.entries[0]->phases.back()->load = 1;
+  ASSERT_EQ(refusal(program), "");
+  LoadedProgram loaded = LoadedProgram::verify(program);
+  EXPECT_EQ(loaded.load(1).program().regions.size(), regions);
+  EXPECT_EQ(loaded.load(1).program().entries[0]->phases.size(), 1u);
+
+  program.routes.back()->load = 0;
+  EXPECT_EQ(refusal(program).rfind("load 0: ", 0), 0u) << refusal(program);
+  program.routes.pop_back();
+  EXPECT_EQ(refusal(program).rfind("load 1: ", 0), 0u) << refusal(program);
+}
+
 TEST(Verify, wire_c1_TypeFitsTheWireFormat) {
   wexe::ProgramT program = linearProgram();
   step(program, "fc").type = wexe::ElemType::F32;

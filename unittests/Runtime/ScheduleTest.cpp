@@ -117,6 +117,37 @@ protected:
   StreamCounts counts;
 };
 
+// Entry e's micro-batches hold its tokens and stream its weights; here two entries of three tokens, which take two micro-batches of two each.
+TEST_F(ScheduleTest, BatchEntriesHaveTokensAndWeightsOfTheirOwn) {
+  grid(1, 1, 1, 2, 6, 4);
+  phase.grid->batches = 2;
+  int x = tensor("x", wexe::Role::Input, wexe::ElemType::I32, {6, 1});
+  values[static_cast<unsigned>(x)] = tensorOf<int32_t>(DType::I32, {6, 1}, {1, 2, 3, 4, 5, 6});
+  wexe::StepT &send = step(wexe::StepKind::Send, x);
+  send.type = wexe::ElemType::I32;
+  send.feature_block = 1;
+  int w = weight("w", floats({2, 1}, {1, 2}));
+  wexe::StepT &streamed = contract(w, -1, wexe::WireFormat::Dense32, 1, 1, 1, 1);
+  streamed.batch_sizes = {2};
+  streamed.batch_strides = {1};
+  EXPECT_EQ(sent(), (Bursts{"9 @1+1*1: ctl 0", "0 @1+1*1: 00000001 00000002", "9 @1+1*1: 3f800000 ctl 23", // entry 0
+                            "9 @1+1*1: ctl 0", "0 @1+1*1: 00000003 00000000", "9 @1+1*1: 3f800000 ctl 23", //
+                            "9 @1+1*1: ctl 0", "0 @1+1*1: 00000004 00000005", "9 @1+1*1: 40000000 ctl 23", // entry 1
+                            "9 @1+1*1: ctl 0", "0 @1+1*1: 00000006 00000000", "9 @1+1*1: 40000000 ctl 23"}));
+}
+
+// A tensor goes out in any tokens x features of its elements, and one with fewer tokens than the grid is repeated.
+TEST_F(ScheduleTest, SendReshapesAndRepeats) {
+  grid(1, 1, 1, 4, 4);
+  int x = tensor("x", wexe::Role::Input, wexe::ElemType::I32, {1, 4});
+  values[static_cast<unsigned>(x)] = tensorOf<int32_t>(DType::I32, {1, 4}, {1, 2, 3, 4});
+  wexe::StepT &send = step(wexe::StepKind::Send, x);
+  send.type = wexe::ElemType::I32;
+  send.columns = 2;
+  send.feature_block = 2;
+  EXPECT_EQ(sent(), (Bursts{"9 @1+1*1: ctl 0", "0 @1+1*1: 00000001 00000003 00000001 00000003 00000002 00000004 00000002 00000004"}));
+}
+
 TEST_F(ScheduleTest, CommandGoesToEveryColumnOfEveryGroup) {
   grid(2, 3, 1, 1, 2);
   step(wexe::StepKind::Command).task = 5;

@@ -64,7 +64,7 @@ TEST_F(TensorStoreTest, LoadsNothingWholeThatDoesNotFit) {
 
 /// All rows of `plan`, checked against the values of counting().
 void expectCountingRows(TensorStore &store, const RowPlan &plan, uint64_t repeats) {
-  RowStream stream(store, {plan}, repeats);
+  RowStream stream(store, {plan}, 1, repeats);
   for (uint64_t repeat = 0; repeat < repeats; ++repeat) {
     RowOrder order(plan.rows, plan.block);
     for (uint64_t i = 0; i < plan.rows; ++i, order.next()) {
@@ -143,7 +143,7 @@ TEST_F(TensorStoreTest, SaysWhenTheTierCannotHoldARow) {
   plan.rows = 2;
   plan.columns = plan.rowStride = 100;
   plan.columnStride = 1;
-  expectRefused([&] { RowStream(*store, {plan}, 1); }, {"399 bytes", "'w'", "400 bytes"});
+  expectRefused([&] { RowStream(*store, {plan}, 1, 1); }, {"399 bytes", "'w'", "400 bytes"});
 }
 
 // A stream that nobody reads to its end is taken down at once, and gives its memory back.
@@ -154,7 +154,7 @@ TEST_F(TensorStoreTest, GivesMemoryBackWhenAStreamIsLeft) {
   plan.rows = plan.columns = plan.rowStride = 100;
   plan.columnStride = 1;
   for (int taken : {0, 1, 30}) {
-    RowStream stream(*store, {plan}, 1);
+    RowStream stream(*store, {plan}, 1, 1);
     for (int i = 0; i < taken; ++i)
       stream.next();
   }
@@ -168,7 +168,7 @@ TEST_F(TensorStoreTest, TellsTheStreamWhatWentWrongInTheFile) {
   plan.rows = plan.columns = plan.rowStride = 100;
   plan.columnStride = 1;
   std::filesystem::resize_file(path, 20000);
-  RowStream stream(*store, {plan}, 1);
+  RowStream stream(*store, {plan}, 1, 1);
   expectRefused(
       [&] {
         for (int i = 0; i < 100; ++i)

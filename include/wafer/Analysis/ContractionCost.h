@@ -24,6 +24,13 @@ struct GridShape {
   int64_t cores() const { return columns * rows * groups; }
 };
 
+/// How weights travel.
+struct WireCost {
+  bool wide = false;    ///< f32 instead of 16-bit weights
+  int perWavelet = 1;   ///< weights
+  double density = 1;   ///< part of the weights that is sent
+};
+
 /// Cycles per output row of a contraction, by what may bind it.
 struct RowCost {
   double issue = 0;  ///< instructions of one core: triggers, FMACs, its part of the sum
@@ -35,10 +42,10 @@ struct RowCost {
 };
 
 /// A row of `inFeatures` weights in f32 (one per wavelet) or 16 bits (two per wavelet).
-RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t inFeatures, bool wide);
+RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t inFeatures, const WireCost &wire);
 
 /// A whole contraction of one micro-batch: rows, the filling of the chain, and what it costs to begin.
-double contractionCycles(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, bool wide);
+double contractionCycles(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, const WireCost &wire);
 
 /// gamma and beta for each feature, no sum between columns.
 double scaleCycles(const Machine &machine, const GridShape &grid, int64_t features);

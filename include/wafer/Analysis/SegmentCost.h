@@ -27,6 +27,9 @@ public:
 
   SegmentCost estimate(const Machine &machine, const GridShape &grid) const;
   int64_t tokens() const { return tokens_; }
+  int64_t batches() const { return batches_; }
+  /// Tokens of one batch entry: those that may share a micro-batch.
+  int64_t entryTokens() const { return tokens_ / batches_; }
   /// Distinct numbers of features, ascending.
   const std::vector<int64_t> &features() const { return features_; }
   /// Kernel whose result has most features.
@@ -36,7 +39,8 @@ private:
   struct Kernel {
     enum Kind { Send, Receive, Contract, Scale, Map, Reduce } kind;
     int64_t in = 0, out = 0;                ///< features
-    int64_t elementBytes = 4;               ///< of what is sent, received or contracted
+    int64_t elementBytes = 4;               ///< of what is sent or received
+    WireCost wire;                          ///< of a contraction
     int64_t operations = 0, functions = 0;  ///< of a map
     int64_t temporaries = 0;                ///< of a map, alive at once
   };
@@ -50,12 +54,12 @@ private:
   std::vector<Kernel> kernels_;
   std::vector<Buffer> buffers_;
   std::vector<int64_t> features_;
-  int64_t tokens_ = 0;
+  int64_t tokens_ = 0, batches_ = 1;
   mlir::Operation *largest_ = nullptr;
 };
 
-/// SRAM for code and descriptor templates of all segments of a program; one image runs them all.
-int64_t estimateCodeBytes(stream::ProgramOp program);
+/// SRAM for code and descriptor templates of a segment.
+int64_t estimateCodeBytes(stream::SegmentOp segment);
 
 } // namespace wafer
 

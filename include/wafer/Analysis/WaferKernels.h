@@ -3,8 +3,8 @@
 // Looks at a linalg or tensor operation and says which stream kernel computes it, or why none does. graph-partition decides by it and
 // convert-graph-to-stream converts what it found, so that the two cannot disagree.
 //
-// Inside the wafer a value is tokens x features in row-major order of its elements, whatever the tensor's rank: its *block shape*. A value that enters the
-// wafer has its last dimension as features. Reshapes keep the order of elements, so they keep the block shape.
+// Inside the wafer a value is tokens x features in row-major order of its elements, whatever the tensor's rank: its *block shape*. Reshapes keep the order of
+// elements, so they are free; a kernel that needs a value in another block shape than that in which it was made gets it by way of MemoryX.
 //
 //===----------------------------------------------------------------------===//
 
@@ -32,6 +32,9 @@ struct BlockShape {
 /// Last dimension as features, all others as tokens.
 BlockShape flatten(mlir::RankedTensorType type);
 
+/// Elements from one index to the next, per dimension, when a tensor of this shape lies in row-major order.
+llvm::SmallVector<int64_t> rowMajorStrides(llvm::ArrayRef<int64_t> shape);
+
 /// A parameter read through transposes, slices and reshapes: element i of the view is parameter element offset + sum(i[d] * strides[d]).
 struct ParameterView {
   mlir::BlockArgument parameter;
@@ -39,6 +42,9 @@ struct ParameterView {
   llvm::SmallVector<int64_t> strides;
 };
 std::optional<ParameterView> viewOfParameter(mlir::Value value);
+
+/// The value that is computed, received or held for `value`: seen through layers, and through reshapes of layers on the wafer.
+mlir::Value originOf(mlir::Value value);
 
 /// The scalar that all elements of a constant or constant-filled tensor have.
 mlir::TypedAttr constantScalar(mlir::Value value);
@@ -50,17 +56,21 @@ bool isFree(mlir::Operation *op);
 enum class OperandUse {
   Full,       ///< one element per token and feature
   PerToken,   ///< one element per token
-  PerFeature, ///< one element per feature, a parameter
+  Repeated,   ///< one element per feature and trailing token dimension, the same for all leading ones
+  PerFeature, ///< one element per feature, streamed: a parameter, or a value that MemoryX holds
   Constant    ///< the same scalar everywhere
 };
 
 struct KernelOperand {
   OperandUse use;
   mlir::Value value;              ///< of the operation, inside its layer
-  mlir::BlockArgument parameter;  ///< PerFeature: the function's argument
+  mlir::Value streamed;           ///< PerFeature: the parameter or value, seen through layers
   mlir::TypedAttr constant;       ///< Constant
+
+  bool isActivation() const { return use == OperandUse::Full || use == OperandUse::PerToken || use == OperandUse::Repeated; }
 };
 
+/// A reshape is another name of its source (originOf), not work.
 enum class KernelKind { Contract, Pointwise, Reduce, Reshape };
 
 /// What was found. Fields that a kind does not list are empty.
@@ -68,10 +78,12 @@ struct WaferKernel {
   KernelKind kind;
   BlockShape block;                            ///< of the result
   mlir::Value source;                          ///< Contract: the activation; Reshape: what is reshaped
-  mlir::BlockArgument weight;                  ///< Contract
+  mlir::Value weight;                          ///< Contract: what is streamed, seen through layers: a parameter, or another activation
   int64_t rowStride = 0, columnStride = 0, offset = 0; ///< Contract
+  llvm::SmallVector<int64_t> batchSizes, batchStrides; ///< Contract: leading token dimensions that have a weight of their own per index
   llvm::SmallVector<KernelOperand> operands;   ///< Pointwise, Reduce: one per argument of the body; outputs are not read
   BlockShape input;                            ///< Contract, Reduce: of what is contracted or reduced
+  int64_t batches() const;                     ///< product of batchSizes
   stream::Combiner combiner = stream::Combiner::Add; ///< Reduce
   mlir::Value combined;                        ///< Reduce: the scalar of the body that is combined over features
 };
@@ -87,16 +99,24 @@ public:
 
 private:
   std::optional<WaferKernel> findContract(mlir::linalg::LinalgOp op, std::string &reason) const;
+  std::optional<WaferKernel> contractStreaming(mlir::linalg::LinalgOp op, unsigned streamed, std::string &reason) const;
   std::optional<WaferKernel> findPointwise(mlir::linalg::LinalgOp op, std::string &reason) const;
   std::optional<WaferKernel> findReduce(mlir::linalg::LinalgOp op, std::string &reason) const;
   std::optional<WaferKernel> findReshape(mlir::Operation *op, std::string &reason) const;
-  bool findOperands(mlir::linalg::LinalgOp op, llvm::ArrayRef<unsigned> order, BlockShape &block, WaferKernel &kernel, std::string &reason) const;
+  llvm::SmallVector<BlockShape> possibleBlocks(mlir::linalg::LinalgOp op, llvm::ArrayRef<unsigned> loops) const;
+  bool findOperands(mlir::linalg::LinalgOp op, llvm::ArrayRef<unsigned> order, BlockShape block, WaferKernel &kernel, std::string &reason) const;
 
+  /// Whether no input of the function reaches the value.
+  bool comesFromParameters(mlir::Value value) const;
+
+  mutable llvm::DenseMap<mlir::Value, bool> fromParameters_;
   /// Keyed by the value outside of layers.
   llvm::DenseMap<mlir::Value, BlockShape> blocks_;
 };
 
-/// Whether the operation multiplies and adds over reduced dimensions and one of its operands is a parameter.
+/// Whether the operation multiplies two operands and adds over reduced dimensions.
+bool isContraction(mlir::linalg::LinalgOp op);
+/// Whether the operation is a contraction and one of its operands is a parameter.
 bool isParameterContraction(mlir::Operation *op);
 /// Whether the operation has the shape of elementwise work or of a reduction, with or without a kernel.
 bool isElementwiseOrReduction(mlir::Operation *op);

@@ -1,23 +1,24 @@
 //===- StreamToWafer.h - kernels become machine code ------------------------===//
 //
-// The pass `convert-stream-to-wafer`: each stream kernel of a laid-out program becomes tasks, descriptors, buffers and schedule steps of a wafer.program.
+// The pass `convert-stream-to-wafer`, generated from StreamToWafer.td, which says what it does; docs/spec/kernels.md has the code of each kernel.
 //
 //===----------------------------------------------------------------------===//
 
 #ifndef WAFER_CONVERSION_STREAMTOWAFER_H
 #define WAFER_CONVERSION_STREAMTOWAFER_H
 
-#include <memory>
+#include "wafer/Dialect/PE/PE.h"
+#include "wafer/Dialect/Wafer/Wafer.h"
 
-namespace mlir {
-class Pass;
-} // namespace mlir
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/Pass.h"
 
 namespace wafer {
 
-/// See docs/spec/kernels.md for the code of each kernel.
-std::unique_ptr<mlir::Pass> createConvertStreamToWaferPass();
-void registerConvertStreamToWaferPass();
+#define GEN_PASS_DECL
+#include "wafer/Conversion/StreamToWafer.h.inc"
+#define GEN_PASS_REGISTRATION
+#include "wafer/Conversion/StreamToWafer.h.inc"
 
 } // namespace wafer
 

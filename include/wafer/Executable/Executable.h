@@ -13,6 +13,7 @@
 #include "wexe_generated.h"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -45,7 +46,7 @@ struct RouteEntry {
   uint8_t tx = 0;
 };
 
-/// A verified program.
+/// A verified program. One with several loads is asked for code, regions and routes by load.
 class LoadedProgram {
 public:
   /// Checks every rule of docs/spec/machine.md and docs/spec/executable.md. Throws ExecutableError; never returns a program an engine could be hurt by.
@@ -55,6 +56,9 @@ public:
 
   const wexe::ProgramT &program() const { return *program_; }
   const Machine &machine() const { return machine_; }
+
+  /// What is on the wafer while a phase with this load runs: the images, regions and routes of the load and nothing else, numbered anew.
+  const LoadedProgram &load(uint16_t number) const;
 
   /// Decoded code of an image.
   const std::vector<Instruction> &code(unsigned image) const { return code_[image]; }
@@ -78,7 +82,8 @@ private:
   std::vector<std::vector<Instruction>> code_;
   unsigned provedWeightColours_ = 0;
   struct Expanded;
-  std::shared_ptr<const Expanded> expanded_;
+  std::shared_ptr<const Expanded> expanded_;                      ///< null if there are several loads
+  std::shared_ptr<const std::map<uint16_t, LoadedProgram>> loads_; ///< several loads
 };
 
 /// Version of the schema; a file of another version is refused.
@@ -90,7 +95,8 @@ std::vector<uint8_t> writeExecutable(const wexe::ProgramT &program);
 wexe::ProgramT readExecutable(const uint8_t *data, size_t size);
 /// The same for the file `path`, which begins every message.
 wexe::ProgramT readExecutableFile(const std::string &path);
-/// Writes to a temporary file beside `path`, then renames: there is never a partial file. Throws ExecutableError.
+/// Writes to a temporary file beside `path`, then renames: there is never a partial file. Symbolic links stay and are followed; a device or a
+/// pipe is written to. SIGINT, SIGTERM and SIGHUP wait until it is done. Throws ExecutableError.
 void writeFileAtomically(const std::string &path, const void *data, size_t size);
 
 /// Everything in a program as text that assembleProgram reads back to the same bytes. (lib/Executable/Text)

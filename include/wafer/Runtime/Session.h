@@ -58,6 +58,7 @@ private:
   const SessionOptions options_;
   TensorStore store_;
   std::unique_ptr<Engine> engine_; ///< null after a trap: the next run begins with a fresh wafer
+  uint16_t load_ = 0;              ///< the load that the engine has
   std::map<int, std::unique_ptr<Callable>> functions_;
   RunStats stats_;
 };

@@ -14,7 +14,7 @@ namespace wafer {
 /// Writes the module's one wafer.program, fully lowered, as an executable. Errors are diagnostics on the operation that cannot be written.
 mlir::LogicalResult translateToExecutable(mlir::ModuleOp module, wexe::ProgramT &program);
 
-/// The wafer.program of an executable; translating it again gives the same executable. The context must have the wafer, pe and func dialects loaded. Null after
+/// The wafer.program of an executable that was verified; translating it again gives the same executable, if the compiler made it. The context must have the wafer, pe and func dialects loaded. Null after
 /// an error diagnostic.
 mlir::OwningOpRef<mlir::ModuleOp> translateFromExecutable(mlir::MLIRContext *context, const wexe::ProgramT &program);
 

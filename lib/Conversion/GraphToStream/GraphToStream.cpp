@@ -1,6 +1,7 @@
 //===- GraphToStream.cpp - layers become kernels and calls -----------------===//
 //
-// Two walks over a function: the first finds the values that cross between wafer and MemoryX, the second writes tensors, segments and calls.
+// Three walks over a function: the first plans the segments, the second finds the values that MemoryX holds between them, the third writes tensors, segments
+// and calls.
 //
 //===----------------------------------------------------------------------===//
 
@@ -8,6 +9,7 @@
 
 #include "KernelBuilder.h"
 #include "MemoryXFunctions.h"
+#include "SegmentPlan.h"
 
 #include "wafer/Analysis/WaferKernels.h"
 #include "wafer/Dialect/Graph/Graph.h"
@@ -30,6 +32,7 @@ namespace {
 struct Run {
   bool onWafer;
   SmallVector<graph::LayerOp> layers;
+  SegmentPlan plan; ///< on the wafer
 };
 
 class ProgramBuilder {
@@ -39,12 +42,13 @@ public:
 
 private:
   LogicalResult findRuns();
+  LogicalResult planSegments();
   void findCrossings();
   LogicalResult declareArguments();
   LogicalResult declareResults();
   stream::TensorOp declare(Location loc, StringRef name, stream::Role role, RankedTensorType type);
-  stream::TensorOp tensorFor(Value value, BlockShape block, StringRef hint);
-  LogicalResult writeSegments(const Run &run);
+  stream::TensorOp tensorFor(Value value, bool isReceived, StringRef hint);
+  void writeSegments(const Run &run);
   void writeCall(graph::LayerOp layer);
   void writeCopies();
   void appendFunction(function_ref<func::FuncOp(OpBuilder &)> create);
@@ -57,7 +61,6 @@ private:
   OpBuilder body_; ///< after the last segment or call, before the functions
   stream::TensorOp lastTensor_;
   bool hasFunctions_ = false;
-  WaferKernels kernels_;
   SmallVector<Run> runs_;
   llvm::StringMap<Location> named_;
   HeldTensors held_;
@@ -93,24 +96,57 @@ LogicalResult ProgramBuilder::findRuns() {
       return layer.emitOpError() << "found layer \"" << layer.getName() << "\" without a placement; run graph-partition first";
     bool onWafer = layer.isOn(graph::Placement::Wafer);
     if (!onWafer || runs_.empty() || !runs_.back().onWafer)
-      runs_.push_back({onWafer, {}});
+      runs_.push_back({onWafer, {}, {}});
     runs_.back().layers.push_back(layer);
   }
   return success();
 }
 
-/// A value crosses when a layer of another run reads it or the function returns it.
-void ProgramBuilder::findCrossings() {
-  llvm::DenseMap<Value, const Run *> definedIn;
-  for (const Run &run : runs_) {
-    for (graph::LayerOp layer : run.layers) {
-      for (Value input : layer.getInputs()) {
-        auto defined = definedIn.find(graph::throughLayers(input));
-        if (defined != definedIn.end() && (defined->second != &run || !run.onWafer))
-          crossing_.insert(defined->first);
+LogicalResult ProgramBuilder::planSegments() {
+  WaferKernels kernels;
+  for (Run &run : runs_) {
+    if (!run.onWafer)
+      continue;
+    for (graph::LayerOp layer : run.layers)
+      for (Operation &op : layer.getBlock().without_terminator()) {
+        if (isFree(&op))
+          continue;
+        std::string reason;
+        std::optional<WaferKernel> kernel = kernels.find(&op, reason);
+        if (!kernel)
+          return op.emitError() << "found no wafer kernel because " << reason << ", expected one in the layer \"" << layer.getName()
+                                << "\" on <wafer>; let graph-partition place it";
+        kernels.record(&op, *kernel);
+        run.plan.add(&op, *kernel);
       }
+  }
+  return success();
+}
+
+/// A value crosses when another segment or a layer in MemoryX reads it, when it is streamed, or when the function returns it.
+void ProgramBuilder::findCrossings() {
+  llvm::DenseMap<Value, const PlannedSegment *> definedIn; ///< null: in MemoryX
+  for (const Run &run : runs_) {
+    for (const PlannedSegment &segment : run.plan.segments()) {
+      for (const PlannedKernel &planned : segment.kernels) {
+        auto cross = [&](ArrayRef<Value> values) {
+          for (Value value : values)
+            if (auto defined = definedIn.find(value); defined != definedIn.end() && defined->second != &segment)
+              crossing_.insert(value);
+        };
+        cross(planned.activations());
+        cross(planned.streamed());
+        definedIn[planned.op->getResult(0)] = &segment;
+      }
+    }
+    if (run.onWafer)
+      continue;
+    for (graph::LayerOp layer : run.layers) {
+      for (Value input : layer.getInputs())
+        if (Value value = originOf(input); definedIn.contains(value))
+          crossing_.insert(value);
       for (Value value : cast<graph::YieldOp>(layer.getBlock().back()).getValues())
-        definedIn[value] = &run;
+        definedIn[value] = nullptr;
     }
   }
 }
@@ -137,7 +173,10 @@ LogicalResult ProgramBuilder::declareArguments() {
     if (failed(checkOutside(argument.getLoc(), name, argument.getType(), function_.getSymName(), named_)))
       return failure();
     stream::Role role = graph::isParameter(argument) ? stream::Role::Weight : stream::Role::Input;
-    held_[argument] = declare(argument.getLoc(), name, role, cast<RankedTensorType>(argument.getType()));
+    stream::TensorOp tensor = declare(argument.getLoc(), name, role, cast<RankedTensorType>(argument.getType()));
+    if (auto nonzeros = function_.getArgAttrOfType<IntegerAttr>(argument.getArgNumber(), graph::nonzerosAttr))
+      tensor.setNonzerosAttr(nonzeros);
+    held_[argument] = tensor;
   }
   return success();
 }
@@ -150,8 +189,8 @@ LogicalResult ProgramBuilder::declareResults() {
     if (failed(checkOutside(ret.getLoc(), name, operand.get().getType(), function_.getSymName(), named_)))
       return failure();
     stream::TensorOp tensor = declare(ret.getLoc(), name, stream::Role::Output, cast<RankedTensorType>(operand.get().getType()));
-    Value value = graph::throughLayers(operand.get());
-    bool computed = isa_and_present<graph::LayerOp>(operand.get().getDefiningOp());
+    Value value = originOf(operand.get());
+    bool computed = value.getDefiningOp() && value.getParentBlock() != &function_.getBody().front();
     if (!computed || !outputs_.insert({value, tensor}).second)
       copies_.push_back({value, tensor});
     if (computed)
@@ -160,49 +199,32 @@ LogicalResult ProgramBuilder::declareResults() {
   return success();
 }
 
-/// Where MemoryX holds a value that the program computes: an output, or a new intermediate. A value that lies on the wafer in another shape than its own last
-/// dimension says is held as tokens x features.
-stream::TensorOp ProgramBuilder::tensorFor(Value value, BlockShape block, StringRef hint) {
+/// Where MemoryX holds a value that the program computes: an output or a new intermediate. What is received may have another shape there; a function's result
+/// may not.
+stream::TensorOp ProgramBuilder::tensorFor(Value value, bool isReceived, StringRef hint) {
   auto type = cast<RankedTensorType>(value.getType());
   auto *output = outputs_.find(value);
-  bool fits = block == flatten(type);
-  if (output != outputs_.end() && fits)
-    return held_[value] = output->second;
-  if (output != outputs_.end())
+  if (output != outputs_.end()) {
+    if (isReceived || output->second.getType() == type)
+      return held_[value] = output->second;
     copies_.push_back({value, output->second});
-  if (!fits)
-    type = RankedTensorType::get({block.tokens, block.features}, type.getElementType());
+  }
   return held_[value] = declare(value.getLoc(), uniqueName((hint + ".value").str()).getValue(), stream::Role::Intermediate, type);
 }
 
-LogicalResult ProgramBuilder::writeSegments(const Run &run) {
-  // By number of tokens: values of different numbers never meet in a kernel.
-  llvm::MapVector<int64_t, std::unique_ptr<KernelBuilder>> segments;
-  for (graph::LayerOp layer : run.layers) {
-    for (Operation &op : layer.getBlock().without_terminator()) {
-      if (isFree(&op))
-        continue;
-      std::string reason;
-      std::optional<WaferKernel> kernel = kernels_.find(&op, reason);
-      if (!kernel)
-        return op.emitError() << "found no wafer kernel because " << reason << ", expected one in the layer \"" << layer.getName()
-                              << "\" on <wafer>; let graph-partition place it";
-      kernels_.record(&op, *kernel);
-      std::unique_ptr<KernelBuilder> &segment = segments[kernel->block.tokens];
-      if (!segment) {
-        auto segmentOp = stream::SegmentOp::create(body_, layer.getLoc(), stream::GridAttr());
-        segmentOp.getBody().emplaceBlock();
-        segment = std::make_unique<KernelBuilder>(segmentOp, held_);
-      }
-      segment->emit(&op, *kernel);
-      Value result = op.getResult(0);
+void ProgramBuilder::writeSegments(const Run &run) {
+  for (const PlannedSegment &planned : run.plan.segments()) {
+    auto segmentOp = stream::SegmentOp::create(body_, planned.kernels.front().op->getParentOp()->getLoc(), stream::GridAttr(), planned.batches);
+    segmentOp.getBody().emplaceBlock();
+    KernelBuilder segment(segmentOp, held_);
+    for (const auto &[op, kernel] : planned.kernels) {
+      segment.emit(op, kernel);
+      Value result = op->getResult(0);
       if (crossing_.contains(result))
-        segment->receive(result, tensorFor(result, kernel->block, layer.getName()));
+        segment.receive(result, tensorFor(result, /*isReceived=*/true, cast<graph::LayerOp>(op->getParentOp()).getName()));
     }
+    segment.foldBiases();
   }
-  for (auto &[tokens, segment] : segments)
-    segment->foldBiases();
-  return success();
 }
 
 ArrayAttr ProgramBuilder::names(ArrayRef<stream::TensorOp> tensors) {
@@ -216,11 +238,11 @@ void ProgramBuilder::writeCall(graph::LayerOp layer) {
   SmallVector<stream::TensorOp> inputs, outputs;
   SmallVector<Type> types;
   for (Value input : layer.getInputs()) {
-    inputs.push_back(held_.lookup(graph::throughLayers(input)));
+    inputs.push_back(held_.lookup(originOf(input)));
     types.push_back(inputs.back().getType());
   }
   for (Value value : cast<graph::YieldOp>(layer.getBlock().back()).getValues())
-    outputs.push_back(tensorFor(value, flatten(cast<RankedTensorType>(value.getType())), layer.getName()));
+    outputs.push_back(tensorFor(value, /*isReceived=*/false, layer.getName()));
   StringAttr name = uniqueName(layer.getName());
   stream::CallOp::create(body_, layer.getLoc(), FlatSymbolRefAttr::get(name), names(inputs), names(outputs), layer.getReasonAttr());
   appendFunction([&](OpBuilder &builder) { return outlineLayer(builder, name.getValue(), layer, types); });
@@ -247,7 +269,7 @@ void ProgramBuilder::appendFunction(function_ref<func::FuncOp(OpBuilder &)> crea
 }
 
 LogicalResult ProgramBuilder::build() {
-  if (failed(findRuns()))
+  if (failed(findRuns()) || failed(planSegments()))
     return failure();
   findCrossings();
 
@@ -257,10 +279,10 @@ LogicalResult ProgramBuilder::build() {
   if (failed(declareArguments()) || failed(declareResults()))
     return failure();
   for (const Run &run : runs_) {
-    if (!run.onWafer)
+    if (run.onWafer)
+      writeSegments(run);
+    else
       writeCall(run.layers.front());
-    else if (failed(writeSegments(run)))
-      return failure();
   }
   writeCopies();
   function_.erase();

@@ -95,32 +95,34 @@ KernelBuilder::KernelBuilder(stream::SegmentOp segment, const HeldTensors &held)
 
 RankedTensorType KernelBuilder::typeOf(BlockShape block, Type element) const { return RankedTensorType::get({block.tokens, block.features}, element); }
 
-FlatSymbolRefAttr KernelBuilder::weightName(BlockArgument parameter) const { return FlatSymbolRefAttr::get(held_.lookup(parameter).getSymNameAttr()); }
+/// The tensor in which MemoryX holds a value seen through layers.
+FlatSymbolRefAttr KernelBuilder::nameOf(Value held) const { return FlatSymbolRefAttr::get(held_.lookup(held).getSymNameAttr()); }
 
 /// A value that is not on the wafer yet is sent before its first use.
 Value KernelBuilder::valueOf(Value value, BlockShape block) {
-  Value origin = graph::throughLayers(value);
+  Value origin = originOf(value);
   Value &known = values_[origin];
   if (!known)
     known = stream::SendOp::create(builder_, value.getLoc(), typeOf(block, getElementTypeOrSelf(value.getType())),
-                                   FlatSymbolRefAttr::get(held_.lookup(origin).getSymNameAttr()));
+                                   nameOf(origin));
   return known;
 }
 
-/// The map for `scalar`, cut where a per-feature parameter is added or multiplied: that is done by a scale, to which the parameter is streamed.
+/// The map for `scalar`, cut where one number per feature is added or multiplied: that is done by a scale, to which they are streamed.
 Value KernelBuilder::emitPointwise(linalg::LinalgOp op, const WaferKernel &kernel, BlockShape block, Value scalar, Type element) {
   BodyMaps maps(builder_, op.getLoc(), op);
-  llvm::DenseMap<Value, BlockArgument> parameters;
+  llvm::DenseMap<Value, Value> streamed;
   for (auto [argument, operand] : llvm::zip(op.getBlock()->getArguments(), kernel.operands)) {
     switch (operand.use) {
     case OperandUse::Full:
+    case OperandUse::Repeated:
       maps.define(argument, valueOf(operand.value, block));
       break;
     case OperandUse::PerToken:
       maps.define(argument, valueOf(operand.value, {block.tokens, 1}));
       break;
     case OperandUse::PerFeature:
-      parameters[argument] = operand.parameter;
+      streamed[argument] = operand.streamed;
       break;
     case OperandUse::Constant:
       maps.defineConstant(argument, operand.constant);
@@ -129,13 +131,13 @@ Value KernelBuilder::emitPointwise(linalg::LinalgOp op, const WaferKernel &kerne
   }
   for (Operation &nested : op.getBlock()->without_terminator()) {
     for (unsigned i = 0; i < nested.getNumOperands(); ++i) {
-      BlockArgument parameter = parameters.lookup(nested.getOperand(i));
-      if (!parameter)
+      Value vector = streamed.lookup(nested.getOperand(i));
+      if (!vector)
         continue;
       Value other = nested.getOperand(1 - i);
       RankedTensorType type = typeOf(block, nested.getResult(0).getType());
       bool product = isa<arith::MulFOp>(nested);
-      FlatSymbolRefAttr name = weightName(parameter);
+      FlatSymbolRefAttr name = nameOf(vector);
       maps.define(nested.getResult(0),
                   stream::ScaleOp::create(builder_, op.getLoc(), type, maps.compute(other, type), product ? name : FlatSymbolRefAttr(),
                                           product ? FlatSymbolRefAttr() : name, stream::WireFormatAttr()));
@@ -152,13 +154,13 @@ void KernelBuilder::emit(Operation *op, const WaferKernel &kernel) {
   RankedTensorType type = typeOf(kernel.block, element);
   switch (kernel.kind) {
   case KernelKind::Contract:
-    values_[result] = stream::ContractOp::create(builder_, loc, type, valueOf(kernel.source, kernel.input), weightName(kernel.weight), FlatSymbolRefAttr(),
+    values_[result] = stream::ContractOp::create(builder_, loc, type, valueOf(kernel.source, kernel.input), nameOf(kernel.weight), FlatSymbolRefAttr(),
                                                  stream::WireFormatAttr(), builder_.getI64IntegerAttr(kernel.rowStride),
-                                                 builder_.getI64IntegerAttr(kernel.columnStride), builder_.getI64IntegerAttr(kernel.offset));
+                                                 builder_.getI64IntegerAttr(kernel.columnStride), builder_.getI64IntegerAttr(kernel.offset),
+                                                 builder_.getDenseI64ArrayAttr(kernel.batchSizes), builder_.getDenseI64ArrayAttr(kernel.batchStrides));
     return;
   case KernelKind::Reshape:
-    values_[result] = valueOf(kernel.source, kernel.block);
-    return;
+    llvm_unreachable("a reshape is not planned");
   case KernelKind::Pointwise:
     values_[result] = emitPointwise(cast<linalg::LinalgOp>(op), kernel, kernel.block, cast<linalg::LinalgOp>(op).getBlock()->getTerminator()->getOperand(0), element);
     return;

@@ -31,7 +31,7 @@ public:
 private:
   mlir::Value valueOf(mlir::Value value, BlockShape block);
   mlir::Value emitPointwise(mlir::linalg::LinalgOp op, const WaferKernel &kernel, BlockShape block, mlir::Value scalar, mlir::Type element);
-  mlir::FlatSymbolRefAttr weightName(mlir::BlockArgument parameter) const;
+  mlir::FlatSymbolRefAttr nameOf(mlir::Value held) const;
   mlir::RankedTensorType typeOf(BlockShape block, mlir::Type element) const;
 
   stream::SegmentOp segment_;

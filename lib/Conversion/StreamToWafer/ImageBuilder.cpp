@@ -72,7 +72,7 @@ FlatSymbolRefAttr ImageBuilder::memory(StringRef hint, Type type, FlatSymbolRefA
 
 FlatSymbolRefAttr ImageBuilder::receive(StringRef hint, Type type, StringRef channel, Extents extents, wfr::PerCoreAttr perCore,
                                         std::optional<uint32_t> valueWithoutSender) {
-  usedChannels_[channel] = true;
+  usedChannels_.insert(channel);
   std::optional<int64_t> value;
   if (valueWithoutSender)
     value = *valueWithoutSender;
@@ -81,7 +81,7 @@ FlatSymbolRefAttr ImageBuilder::receive(StringRef hint, Type type, StringRef cha
 }
 
 FlatSymbolRefAttr ImageBuilder::send(StringRef hint, Type type, StringRef channel, Extents extents, wfr::PerCoreAttr perCore) {
-  usedChannels_[channel] = true;
+  usedChannels_.insert(channel);
   return descriptor(hint, wfr::DescriptorKind::Send, type, FlatSymbolRefAttr::get(builder_.getContext(), channel), std::nullopt, extents, std::nullopt,
                     std::nullopt, perCore);
 }
@@ -102,13 +102,14 @@ SymbolRefAttr ImageBuilder::taskRef(StringRef task) {
 
 TaskBuilder::TaskBuilder(ImageBuilder &image, Location loc, StringRef hint, wfr::TaskKind kind)
     : image_(image), loc_(loc), builder_(image.builder_.getContext()) {
-  int64_t number = kind == wfr::TaskKind::Control ? image.nextControlTask_++ : 0;
-  task_ = wfr::TaskOp::create(image.builder_, loc, image.uniqueName(hint), kind, number);
+  task_ = wfr::TaskOp::create(image.builder_, loc, image.uniqueName(hint), kind, /*number=*/0);
+  key_ = stringifyTaskKind(kind).str();
   builder_.setInsertionPointToStart(&task_.getBody().emplaceBlock());
 }
 
 TaskBuilder &TaskBuilder::emit(const Instruction &insn, FlatSymbolRefAttr symbol) {
   pe::createInstruction(builder_, loc_, insn, symbol);
+  llvm::raw_string_ostream(key_) << '|' << encode(insn) << symbol;
   return *this;
 }
 
@@ -153,6 +154,17 @@ SymbolRefAttr TaskBuilder::finish() {
   Instruction insn;
   insn.opcode = Opcode::End;
   emit(insn);
+  wfr::TaskOp &known = image_.tasks_[key_];
+  if (known) {
+    // Of two equal tasks one would only take a number, of which a machine has few. The one that stays keeps the source line of its first kernel.
+    image_.names_.erase(task_.getSymName());
+    task_.erase();
+    task_ = known;
+  } else {
+    known = task_;
+    if (task_.getKind() == wfr::TaskKind::Control)
+      task_.setNumber(image_.nextControlTask_++);
+  }
   return image_.taskRef(task_.getSymName());
 }
 

@@ -1,6 +1,6 @@
 //===- ImageBuilder.h - writes an image: buffers, descriptors, tasks --------===//
 //
-// Kernels say what they need; this gives each thing a unique name, writes equal descriptors once and numbers the control tasks.
+// Kernels say what they need; this gives each thing a unique name, writes equal descriptors and tasks once and numbers the control tasks.
 //
 //===----------------------------------------------------------------------===//
 
@@ -54,8 +54,8 @@ public:
 
   mlir::OpBuilder &builder() { return builder_; }
   mlir::Location loc() { return image_.getLoc(); }
-  /// Whether a descriptor was written that names the channel.
-  bool usesChannel(llvm::StringRef channel) const { return usedChannels_.contains(channel); }
+  /// Channels that descriptors name.
+  const llvm::StringSet<> &channels() const { return usedChannels_; }
   mlir::SymbolRefAttr taskRef(llvm::StringRef task);
 
 private:
@@ -69,7 +69,8 @@ private:
   llvm::StringSet<> names_;
   llvm::StringMap<unsigned> nameUses_;
   llvm::StringMap<mlir::FlatSymbolRefAttr> written_;
-  llvm::StringMap<bool> usedChannels_;
+  llvm::StringMap<wfr::TaskOp> tasks_; ///< by code
+  llvm::StringSet<> usedChannels_;
   mlir::Operation *lastDeclaration_ = nullptr;
   int64_t nextControlTask_ = 0;
 };
@@ -85,6 +86,7 @@ public:
   TaskBuilder &advance(uint8_t reg, int64_t bytes);
   TaskBuilder &emit(const Instruction &insn, mlir::FlatSymbolRefAttr symbol = {});
   mlir::SymbolRefAttr finish();
+  /// After `finish`: the task itself or the equal one that was there before.
   mlir::FlatSymbolRefAttr symbol();
 
 private:
@@ -92,6 +94,7 @@ private:
   mlir::Location loc_;
   wfr::TaskOp task_;
   mlir::OpBuilder builder_;
+  std::string key_; ///< kind and code
 };
 
 /// A vector instruction; `Async` and `clear1` as in docs/spec/machine.md.

@@ -22,6 +22,13 @@ int64_t waveletsOf(const Block &block) {
   return block.elementBytes() == 2 ? ceilDiv(elements, 2) : elements;
 }
 
+/// The features of a value that goes from or to a tensor with another last dimension, else 0.
+template <typename TransferOp> IntegerAttr featuresUnlessLast(SegmentContext &ctx, TransferOp op, const Block &block) {
+  auto tensor = op->template getParentOfType<stream::ProgramOp>().template lookupSymbol<stream::TensorOp>(op.getTensorAttr().getAttr());
+  ArrayRef<int64_t> shape = cast<RankedTensorType>(tensor.getType()).getShape();
+  return ctx.steps.getI64IntegerAttr(!shape.empty() && shape.back() == block.features ? 0 : block.features);
+}
+
 std::string named(StringRef prefix, FlatSymbolRefAttr symbol) { return (prefix + "_" + symbol.getValue()).str(); }
 
 } // namespace
@@ -103,7 +110,7 @@ void emitSend(SegmentContext &ctx, stream::SendOp op, const Block &block) {
                            .emit(asAsync(vectorInsn(Opcode::Mov, elementTypeOf(block.element), 0, 1)))
                            .emit(asAsync(vectorInsn(Opcode::Mov, ElementType::I32, 2, 3)))
                            .finish();
-  wfr::SendOp::create(ctx.steps, op.getLoc(), op.getTensorAttr(), TypeAttr::get(block.element), ctx.steps.getI64IntegerAttr(block.rows), task,
+  wfr::SendOp::create(ctx.steps, op.getLoc(), op.getTensorAttr(), featuresUnlessLast(ctx, op, block), TypeAttr::get(block.element), ctx.steps.getI64IntegerAttr(block.rows), task,
                       FlatSymbolRefAttr::get(op.getContext(), channels::input));
 }
 
@@ -120,7 +127,7 @@ void emitReceive(SegmentContext &ctx, stream::ReceiveOp op, const Block &block) 
                            .emit(asAsync(vectorInsn(Opcode::Mov, elementTypeOf(block.element), 1, 0)))
                            .emit(asAsync(vectorInsn(Opcode::Mov, ElementType::I32, 2, 3)))
                            .finish();
-  wfr::ReceiveOp::create(ctx.steps, op.getLoc(), op.getTensorAttr(), TypeAttr::get(block.element), ctx.steps.getI64IntegerAttr(block.rows), task,
+  wfr::ReceiveOp::create(ctx.steps, op.getLoc(), op.getTensorAttr(), featuresUnlessLast(ctx, op, block), TypeAttr::get(block.element), ctx.steps.getI64IntegerAttr(block.rows), task,
                          FlatSymbolRefAttr::get(op.getContext(), channels::output));
 }
 
@@ -160,7 +167,8 @@ void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input
   OpBuilder &b = ctx.steps;
   auto i64 = [&](int64_t n) { return b.getI64IntegerAttr(n); };
   wfr::ContractOp::create(b, loc, op.getWeightAttr(), op.getBiasAttr(), TypeAttr::get(input.element), stream::WireFormatAttr::get(b.getContext(), wire),
-                          i64(output.features), i64(input.features), op.getRowStrideAttr(), op.getColumnStrideAttr(), op.getOffsetAttr(), i64(input.rows),
+                          i64(output.features), i64(input.features), op.getRowStrideAttr(), op.getColumnStrideAttr(), op.getOffsetAttr(), op.getBatchSizesAttr(),
+                          op.getBatchStridesAttr(), i64(input.rows),
                           i64(output.rows), ctx.passSum(loc, true), ctx.passSum(loc, false), ownTask, biasTask);
 }
 
@@ -208,6 +216,7 @@ void emitReduce(SegmentContext &ctx, stream::ReduceOp op, const Block &input, co
   FlatSymbolRefAttr partial = image.buffer(op.getLoc(), "partial", output.rowBytes(), {ctx.step, ctx.step});
   wfr::PerCoreAttr valid = image.perCore(wfr::PerCoreKind::ValidFeatures, 2, input.features, input.featureBlock);
   wfr::PerCoreAttr last = image.perCore(wfr::PerCoreKind::LastColumn, 3), notLast = image.perCore(wfr::PerCoreKind::NotLastColumn, 3);
+  wfr::PerCoreAttr sender = image.perCore(wfr::PerCoreKind::LastOfSeveral, 3);
   Extents row = {1, 1, 1, t}, rowStrides = {0, 0, 0, 1}, all = {1, 1, input.rows, t};
   auto rowOf = [&](StringRef hint, FlatSymbolRefAttr buffer, wfr::PerCoreAttr where) { return image.memory(hint, output.element, buffer, row, rowStrides, where); };
   auto chain = [&](wfr::PerCoreAttr where) { return image.receive("reduce_in", f32, channels::chainEast, row, where, neutralBits); };
@@ -228,8 +237,9 @@ void emitReduce(SegmentContext &ctx, stream::ReduceOp op, const Block &input, co
                            .load(8, chain(last))
                            .load(9, rowOf("partial_last", partial, last))
                            .emit(vectorInsn(opcode, type, 7, 8, 9))
-                           .load(10, image.send("cast_out", f32, channels::castWest, row, last))
-                           .emit(vectorInsn(Opcode::Mov, type, 10, 7))
+                           .load(10, image.send("cast_out", f32, channels::castWest, row, sender))
+                           .load(13, rowOf("reduced_sent", output.buffer, sender))
+                           .emit(vectorInsn(Opcode::Mov, type, 10, 13))
                            .load(11, rowOf("reduced_others", output.buffer, notLast))
                            .load(12, image.receive("cast_in", f32, channels::castWest, row, notLast))
                            .emit(vectorInsn(Opcode::Mov, type, 11, 12))

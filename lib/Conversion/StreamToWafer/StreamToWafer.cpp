@@ -8,16 +8,16 @@
 
 #include "Kernels.h"
 
-#include "wafer/Dialect/PE/PE.h"
-
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/Pass/Pass.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 
 namespace wafer {
+
+#define GEN_PASS_DEF_CONVERTSTREAMTOWAFER
+#include "wafer/Conversion/StreamToWafer.h.inc"
 
 namespace {
 
@@ -31,12 +31,15 @@ private:
   LogicalResult lowerKernel(SegmentContext &ctx, Operation *op);
   void assignBlocks(stream::SegmentOp segment, stream::GridAttr grid);
   Block blockOf(Value value, stream::GridAttr grid) const;
+  void startImage(Location loc);
   void writeChannels();
 
   stream::ProgramOp source_;
   wfr::ProgramOp target_;
   wfr::EntryOp entry_;
-  std::unique_ptr<ImageBuilder> image_;
+  std::unique_ptr<ImageBuilder> image_; ///< of the segment at hand
+  llvm::StringSet<> channels_;          ///< that any image uses
+  int64_t loads_ = 0;
   llvm::DenseMap<Value, Block> blocks_;
   int64_t step_ = 0;
 };
@@ -145,10 +148,11 @@ LogicalResult ProgramLowering::lowerSegment(stream::SegmentOp segment) {
 
   OpBuilder builder = OpBuilder::atBlockEnd(&entry_.getBody().front());
   auto placed = wfr::GridAttr::get(builder.getContext(), 0, 0, grid->getColumns(), grid->getRows(), grid->getGroups(), grid->getTokenBlock(), tokens,
-                                   grid->getMicroBatches());
-  auto phase = wfr::PhaseOp::create(builder, segment.getLoc(), placed, FlatSymbolRefAttr::get(builder.getContext(), channels::command));
+                                   grid->getMicroBatches(), segment.getBatches());
+  auto phase = wfr::PhaseOp::create(builder, segment.getLoc(), placed, FlatSymbolRefAttr::get(builder.getContext(), channels::command), builder.getI64IntegerAttr(loads_));
   OpBuilder steps = OpBuilder::atBlockEnd(&phase.getBody().emplaceBlock());
 
+  startImage(segment.getLoc());
   assignBlocks(segment, *grid);
   int64_t count = std::distance(segment.getBody().front().begin(), segment.getBody().front().end());
   SegmentContext ctx(*image_, steps, grid->getTokenBlock(), {step_, step_ + count - 1});
@@ -157,7 +161,19 @@ LogicalResult ProgramLowering::lowerSegment(stream::SegmentOp segment) {
     if (failed(lowerKernel(ctx, &op)))
       return failure();
   }
+  for (const auto &used : image_->channels())
+    channels_.insert(used.getKey());
+  ++loads_;
   return success();
+}
+
+/// Every segment is a load of its own, so that neither code nor tasks grow with the model.
+void ProgramLowering::startImage(Location loc) {
+  OpBuilder builder(entry_);
+  auto image = wfr::ImageOp::create(builder, loc, loads_ == 0 ? "wafer.core" : ("wafer.core_" + Twine(loads_)).str(), channels::command, loads_);
+  image.getBody().emplaceBlock();
+  image_ = std::make_unique<ImageBuilder>(image);
+  step_ = 0;
 }
 
 void ProgramLowering::writeChannels() {
@@ -170,7 +186,7 @@ void ProgramLowering::writeChannels() {
   for (auto [name, kind] : {std::pair(channels::input, wfr::ChannelKind::RelayIn), std::pair(channels::output, wfr::ChannelKind::RelayOut),
                             std::pair(channels::chainEast, wfr::ChannelKind::ChainEast), std::pair(channels::chainWest, wfr::ChannelKind::ChainWest),
                             std::pair(channels::castWest, wfr::ChannelKind::MulticastWest)})
-    if (image_->usesChannel(name))
+    if (channels_.contains(name))
       channel(name, kind, /*weight=*/false);
 }
 
@@ -179,22 +195,17 @@ LogicalResult ProgramLowering::run() {
   target_ = wfr::ProgramOp::create(builder, source_.getLoc(), source_.getSymNameAttr(), source_.getMachineAttr());
   OpBuilder inside = OpBuilder::atBlockBegin(&target_.getBody().emplaceBlock());
   for (auto tensor : source_.getOps<stream::TensorOp>())
-    wfr::TensorOp::create(inside, tensor.getLoc(), tensor.getSymNameAttr(), tensor.getRoleAttr(), tensor.getTypeAttr());
+    wfr::TensorOp::create(inside, tensor.getLoc(), tensor.getSymNameAttr(), tensor.getRoleAttr(), tensor.getTypeAttr(), tensor.getNonzerosAttr());
   for (auto function : source_.getOps<func::FuncOp>())
     inside.clone(*function);
-  auto image = wfr::ImageOp::create(inside, source_.getLoc(), "wafer.core", channels::command);
-  image.getBody().emplaceBlock();
-  image_ = std::make_unique<ImageBuilder>(image);
   entry_ = wfr::EntryOp::create(inside, source_.getLoc(), source_.getSymName(), tensorsOf(source_, stream::Role::Input),
                                 tensorsOf(source_, stream::Role::Output));
   OpBuilder entry = OpBuilder::atBlockBegin(&entry_.getBody().emplaceBlock());
 
-  bool onWafer = false;
   for (Operation &op : source_.getBody().front()) {
     if (auto segment = dyn_cast<stream::SegmentOp>(op)) {
       if (segment.getBody().front().empty())
         continue;
-      onWafer = true;
       if (failed(lowerSegment(segment)))
         return failure();
     } else if (auto call = dyn_cast<stream::CallOp>(op)) {
@@ -202,23 +213,14 @@ LogicalResult ProgramLowering::run() {
       wfr::CallOp::create(entry, call.getLoc(), call.getCalleeAttr(), call.getInputsAttr(), call.getOutputsAttr(), call.getReasonAttr());
     }
   }
-  if (onWafer)
+  if (loads_ > 0)
     writeChannels();
-  else
-    image.erase();
   source_.erase();
   return success();
 }
 
-class ConvertStreamToWafer : public PassWrapper<ConvertStreamToWafer, OperationPass<ModuleOp>> {
-public:
-  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(ConvertStreamToWafer)
-
-  StringRef getArgument() const final { return "convert-stream-to-wafer"; }
-  StringRef getDescription() const final { return "Turn the kernels of a laid-out stream.program into tasks, descriptors, buffers and schedule steps"; }
-  void getDependentDialects(DialectRegistry &registry) const final { registry.insert<wfr::WaferDialect, pe::PEDialect>(); }
-
-  void runOnOperation() final {
+struct ConvertStreamToWafer : impl::ConvertStreamToWaferBase<ConvertStreamToWafer> {
+  void runOnOperation() override {
     for (auto program : llvm::make_early_inc_range(getOperation().getOps<stream::ProgramOp>()))
       if (failed(ProgramLowering(program).run()))
         return signalPassFailure();
@@ -226,11 +228,5 @@ public:
 };
 
 } // namespace
-
-std::unique_ptr<Pass> createConvertStreamToWaferPass() { return std::make_unique<ConvertStreamToWafer>(); }
-
-void registerConvertStreamToWaferPass() {
-  PassRegistration<ConvertStreamToWafer>();
-}
 
 } // namespace wafer

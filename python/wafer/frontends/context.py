@@ -6,6 +6,7 @@ elementwise, contract and reduce each emit linalg operations whose maps follow f
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -13,6 +14,7 @@ import torch
 from wafer.errors import SourceLocation, UnsupportedOpError
 from wafer.frontends import types
 from wafer.frontends.body import Body, Scalar
+from wafer.frontends.random import RandomNumbers
 from wafer.frontends.tensor import Tensor, broadcast_shapes
 from wafer.frontends.writer import FunctionWriter
 
@@ -28,6 +30,8 @@ class Context:
     node: str
     source: SourceLocation | None
     results: tuple[tuple[tuple[int, ...], torch.dtype], ...]  # shape and type of each result, as PyTorch knows them
+    used: frozenset[int] = frozenset((0,))  # numbers of the results that something reads
+    random: RandomNumbers | None = None  # where random numbers come from; None: the program has none
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -114,7 +118,10 @@ class Context:
                     a = self.writer.plain(a)
                 else:
                     b = self.writer.plain(b)
-        loops = list(result) + summed
+        a, b = self.writer.without_units(a), self.writer.without_units(b)
+        # Nor is a dimension of size one that no operand has a loop: the result gets it for nothing.
+        indexed = [label for label in result if sizes[label] != 1 or any(_reads(tensor, labels, label) for tensor, labels in ((a, labels_a), (b, labels_b)))]
+        loops = indexed + summed
         place = {label: f"d{i}" for i, label in enumerate(loops)}
 
         def indices(labels: str) -> list[str]:
@@ -128,13 +135,14 @@ class Context:
 
         total = self.writer.generic(
             [(a, indices(labels_a)), (b, indices(labels_b))],
-            "p" * len(result) + "r" * len(summed),
-            tuple(sizes[label] for label in result),
+            "p" * len(indexed) + "r" * len(summed),
+            tuple(sizes[label] for label in indexed),
             sum_dtype,
             body,
             init=0,
         )
-        return self.converted(total, dtype)
+        self.writer.count_macs(math.prod(sizes[label] for label in loops))
+        return self.converted(total.with_units(tuple(sizes[label] for label in result)), dtype)
 
     # Over dimensions
 

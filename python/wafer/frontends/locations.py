@@ -13,11 +13,14 @@ import torch
 from wafer.errors import SourceLocation
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
+_MODELS = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "models")
 _NOT_USER = tuple(os.path.dirname(os.path.abspath(path)) + os.sep for path in (torch.__file__, os.path.join(os.path.dirname(__file__), os.pardir, "__init__.py")))
 
 
 def _is_user_file(file: str) -> bool:
     path = os.path.normpath(os.path.abspath(file))
+    if path.startswith(os.path.normpath(_MODELS) + os.sep):
+        return True  # the package's own model families are models like any other
     return not file.startswith("<") and not any(path.startswith(os.path.normpath(folder) + os.sep) for folder in _NOT_USER)
 
 
@@ -31,7 +34,12 @@ def location(file: str, line: int) -> SourceLocation:
 
 def of_node(node: torch.fx.Node) -> SourceLocation | None:
     """The innermost frame of the node's stack trace that is not PyTorch's; None if there is none."""
-    frames = [(file, int(line)) for file, line, _ in _FRAME.findall(node.stack_trace or "") if _is_user_file(file)]
+    return of_stack_trace(node.stack_trace or "")
+
+
+def of_stack_trace(text: str) -> SourceLocation | None:
+    """The innermost frame of the user's in the text of a stack trace."""
+    frames = [(file, int(line)) for file, line, _ in _FRAME.findall(text) if _is_user_file(file)]
     return location(*frames[-1]) if frames else None
 
 

@@ -9,10 +9,21 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+from collections.abc import Callable
 
 import torch
 
 from wafer.frontends import types
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Recipe:
+    """How a tensor was computed: body(b, x, y) on elements of operands that broadcast to `shape`, in the type `compute`."""
+
+    body: Callable[..., object]
+    operands: tuple[object, ...]
+    compute: torch.dtype
+    shape: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,6 +36,7 @@ class Tensor:
     dims: tuple[int | None, ...]  # for each dimension of the SSA value
     dtype: torch.dtype
     constant: torch.Tensor | None = None
+    recipe: Recipe | None = None  # of a comparison, so that a choice by it can be one operation
 
     @staticmethod
     def of(name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

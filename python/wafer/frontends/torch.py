@@ -18,6 +18,7 @@ from torch.utils import _pytree as pytree
 from wafer.errors import CompileError, Diagnostic, SourceLocation, UnsupportedOpError, WaferError
 from wafer.frontends import aten, locations, registry, types  # noqa: F401 - aten registers the lowerings
 from wafer.frontends.context import Context
+from wafer.frontends.random import RandomNumbers
 from wafer.frontends.tensor import Tensor
 from wafer.frontends.writer import FunctionWriter
 
@@ -29,6 +30,13 @@ _NOT_DECOMPOSED = (
     torch.ops.aten.softplus.default,
     torch.ops.aten.hardswish.default,
     torch.ops.aten.scaled_dot_product_attention.default,
+)
+
+# PyTorch keeps these whole unless asked.
+_DECOMPOSED = tuple(
+    getattr(getattr(torch.ops.aten, f"upsample_{kind}"), overload)
+    for kind in ("nearest1d", "nearest2d", "nearest3d", "linear1d", "bilinear2d", "trilinear3d", "bicubic2d")
+    for overload in ("vec", "default")
 )
 
 # Checks of PyTorch's own, which export has already made.
@@ -53,6 +61,15 @@ class TensorInfo:
 
 
 @dataclasses.dataclass(frozen=True)
+class Placeholder:
+    """What a placeholder of a graph stands for: an "input" or "parameter" of the function, called `name`, or a "constant" of this value."""
+
+    role: str
+    name: str = ""
+    value: object = None
+
+
+@dataclasses.dataclass(frozen=True)
 class ImportedModel:
     """MLIR text, and the tensors behind the names in it."""
 
@@ -60,6 +77,10 @@ class ImportedModel:
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     parameters: Mapping[str, torch.Tensor]
+    macs: Mapping[str, int] = dataclasses.field(default_factory=dict)  # multiply-accumulates of contractions, by the name that reports use
+    exported: torch.export.ExportedProgram | None = None  # whose nodes were written
+    names: Mapping[str, str] = dataclasses.field(default_factory=dict)  # of each node that computes something, the name that reports use
+    source: SourceLocation | None = None  # of forward, or of the caller
 
 
 def import_model(model: torch.nn.Module | torch.export.ExportedProgram, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None, name: str = "forward") -> ImportedModel:
@@ -69,16 +90,38 @@ def import_model(model: torch.nn.Module | torch.export.ExportedProgram, args: Se
     Returns: the text and the parameters that it names; they share memory with the model.
     Raises:  UnsupportedOpError for an operation, type or shape without a lowering; CompileError when PyTorch cannot export the model.
     """
+    exported, source = exported_model(model, args, kwargs)
+    return Importer(exported, name, source).run()
+
+
+def exported_model(
+    model: torch.nn.Module | torch.export.ExportedProgram, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None
+) -> tuple[torch.export.ExportedProgram, SourceLocation | None]:
+    """The graph that the importer walks, and where the model is defined or else the caller. Raises CompileError when PyTorch cannot export the model."""
     caller = locations.of_caller()
     exported = model if isinstance(model, torch.export.ExportedProgram) else _export(model, args, kwargs or {}, caller)
     table = torch.export.default_decompositions()
     for op in _NOT_DECOMPOSED:
         table.pop(op, None)
+    table.update(torch._decomp.get_decompositions(_DECOMPOSED))
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", FutureWarning)
         exported = exported.run_decompositions(table)
     source = locations.of_forward(model) if isinstance(model, torch.nn.Module) else None
-    return _Importer(exported, name, source or caller).run()
+    return exported, source or caller
+
+
+def import_graph(
+    graph: torch.fx.Graph, placeholders: Mapping[str, Placeholder], results: Sequence[tuple[str, torch.fx.Node]], name: str, source: SourceLocation | None, *, random: bool = False
+) -> ImportedModel:
+    """Write a graph of ATen operations as an MLIR function called `name`.
+
+    Args:    placeholders: by the name of their node. results: the nodes that the function returns, and their names.
+             source: what diagnostics name for nodes without a place of their own. random: the function takes an input "seed", two i32, and draws
+             its random numbers from it.
+    Raises:  UnsupportedOpError, CompileError.
+    """
+    return _NamedGraphImporter(graph, placeholders, results, name, source, random).run()
 
 
 def _export(model: torch.nn.Module, args: Sequence[object], kwargs: Mapping[str, object], caller: SourceLocation | None) -> torch.export.ExportedProgram:
@@ -87,59 +130,60 @@ def _export(model: torch.nn.Module, args: Sequence[object], kwargs: Mapping[str,
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore", FutureWarning)
+            warnings.filterwarnings("ignore", message="The tensor attributes? .* assigned during export")  # recurrent layers of PyTorch's own
             return torch.export.export(model, tuple(args), dict(kwargs))
     except Exception as error:  # export raises nearly any type
         message = f"torch.export cannot trace the model: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
         raise CompileError(Diagnostic("error", message, locations.of_exception(error) or caller)) from error
 
 
-class _Importer:
-    def __init__(self, exported: torch.export.ExportedProgram, name: str, source: SourceLocation | None):
-        self._exported = exported
+def nonzeros(data: torch.Tensor) -> int | None:
+    """How many elements of a matrix (or more) are not zero, if any is zero: pruned weights are found without being told."""
+    if data.dim() < 2 or data.is_meta:
+        return None
+    count = int(torch.count_nonzero(data))
+    return count if count < data.numel() else None
+
+
+class GraphImporter:
+    """Walks a graph of ATen operations. What its placeholders stand for and what it returns, subclasses say. `taps` are nodes whose values become results too,
+    each called by its node."""
+
+    def __init__(self, graph: torch.fx.Graph, name: str, source: SourceLocation | None, taps: Sequence[str] = ()):
+        self._graph = graph
+        self._exported: torch.export.ExportedProgram | None = None
+        self._taps = taps
         self._source = source
         self._writer = FunctionWriter(name)
         self._values: dict[torch.fx.Node, object] = {}
         self._inputs: list[TensorInfo] = []
         self._outputs: list[TensorInfo] = []
         self._parameters: dict[str, torch.Tensor] = {}
+        self._names: dict[str, str] = {}
+        self._random: RandomNumbers | None = None
+
+    def _add_placeholders(self) -> None:
+        raise NotImplementedError
+
+    def _named_results(self) -> list[tuple[str, object]]:
+        raise NotImplementedError
 
     def run(self) -> ImportedModel:
         self._add_placeholders()
-        for node in self._exported.graph.nodes:
+        for node in self._graph.nodes:
             if node.op == "call_function":
                 self._import_node(node)
             elif node.op not in ("placeholder", "output"):
                 raise self._refused(node, f"is a '{node.op}', expected a graph of ATen operations without submodules")
         text = self._finish()
-        return ImportedModel(text, tuple(self._inputs), tuple(self._outputs), self._parameters)
+        return ImportedModel(text, tuple(self._inputs), tuple(self._outputs), self._parameters, self._writer.macs, self._exported, self._names, self._source)
 
     # Arguments
 
-    def _add_placeholders(self) -> None:
-        specs = {spec.arg.name: spec for spec in self._exported.graph_signature.input_specs if hasattr(spec.arg, "name")}
-        for node in self._exported.graph.find_nodes(op="placeholder"):
-            spec = specs[node.name]
-            if not isinstance(spec.arg, TensorArgument):
-                self._values[node] = spec.arg.value if isinstance(spec.arg, ConstantArgument) else None
-                continue
-            data = self._exported.state_dict.get(spec.target) if spec.target else None
-            if data is None and spec.target:
-                data = self._exported.constants.get(spec.target)
-            is_weight = spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.persistent is not False and data is not None and data.is_floating_point()
-            if spec.kind == InputKind.USER_INPUT:
-                self._values[node] = self._argument(node, node.name, "input")
-                self._inputs.append(TensorInfo(node.name, tuple(node.meta["val"].shape), node.meta["val"].dtype))
-            elif is_weight and node.users:
-                self._values[node] = self._argument(node, spec.target, "parameter")
-                self._parameters[spec.target] = data.detach()
-            elif node.users:
-                # Masks, positions and the like: part of the program, as they are part of no checkpoint or hold no weights.
-                self._values[node] = Tensor.of_constant(data.detach())
-
-    def _argument(self, node: torch.fx.Node, name: str, role: str) -> Tensor:
+    def _argument(self, node: torch.fx.Node, name: str, role: str, nonzeros: int | None = None) -> Tensor:
         self._writer.place(node.name, name, self._source)
         ((shape, dtype),) = self._results_of(node, f"{role} '{name}'")
-        return self._writer.argument(node.name, shape, dtype, name, role, self._source)
+        return self._writer.argument(node.name, shape, dtype, name, role, self._source, nonzeros)
 
     # Nodes
 
@@ -153,13 +197,14 @@ class _Importer:
         args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: self._values[n])
         results = self._results_of(node, f"'{op}' (node '{node.name}')")
         source = locations.of_node(node) or self._source
-        self._writer.place(node.name, "/".join(filter(None, [locations.module_path(node), node.name])), source)
-        if op.startswith(_RANDOM):
+        label = "/".join(filter(None, [locations.module_path(node), node.name]))
+        self._writer.place(node.name, label, source)
+        if op.startswith(_RANDOM) and self._random is None:
             raise self._refused(node, "draws random numbers, which an inference program does not; call model.eval() before compiling")
-        context = Context(self._writer, op, node.name, source, results)
+        context = Context(self._writer, op, node.name, source, results, _used_results(node), self._random)
         if op in _OF_SHAPE:
             self._values[node] = self._constant_of_shape(node, results[0])
-        elif isinstance(node.target, torch._ops.OpOverload) and _is_constant((args, kwargs)):
+        elif isinstance(node.target, torch._ops.OpOverload) and _is_constant((args, kwargs)) and not op.startswith(_RANDOM):
             self._values[node] = self._folded(node, args, kwargs)
         else:
             lower = registry.find(op)
@@ -171,6 +216,17 @@ class _Importer:
                 raise
             except WaferError as error:
                 raise self._refused(node, str(error)) from error
+            if self._is_new(node):
+                self._names[node.name] = label
+
+    def _is_new(self, node: torch.fx.Node) -> bool:
+        """Whether the node gives one tensor, and not one of its operands read in another way."""
+        value = self._values[node]
+        value = value[0] if isinstance(value, tuple) and value else value
+        if not isinstance(value, Tensor) or value.constant is not None:
+            return False
+        read = [self._values[operand] for operand in node.all_input_nodes]
+        return all(not isinstance(operand, Tensor) or operand.name != value.name for operand in read)
 
     def _item(self, node: torch.fx.Node) -> object:
         value = self._values[node.args[0]][node.args[1]]
@@ -212,8 +268,7 @@ class _Importer:
                 raise self._refused(node, f"has layout {tensor.layout}, expected a dense tensor", what)
             # What is never read, and what is folded, may have any type.
             if not types.is_supported(tensor.dtype) and self._is_computed(node):
-                known = ", ".join(str(dtype).removeprefix("torch.") for dtype in types.STORED)
-                raise self._refused(node, f"has elements of type {str(tensor.dtype).removeprefix('torch.')}, expected {known}; convert the model, e.g. with .float()", what)
+                raise self._refused(node, f"has elements of type {str(tensor.dtype).removeprefix('torch.')}, expected {types.names()}; convert the model, e.g. with .float()", what)
             results.append((tuple(tensor.shape), tensor.dtype))
         return tuple(results)
 
@@ -239,18 +294,9 @@ class _Importer:
     # Results
 
     def _finish(self) -> str:
-        signature = self._exported.graph_signature
-        specs = signature.output_specs
-        for spec in specs:
-            if spec.kind != OutputKind.USER_OUTPUT:
-                raise UnsupportedOpError(
-                    "output", f"the model changes '{spec.target}' while it runs ({spec.kind.name.lower()}), expected a model that only computes; call model.eval()", self._source
-                )
-        output = next(iter(self._exported.graph.find_nodes(op="output")))
-        names = _output_names(self._exported.call_spec.out_spec)
         taken = {info.name for info in self._inputs} | set(self._parameters)
         results = []
-        for name, node in zip(names, output.args[0]):
+        for name, node in self._named_results():
             if not isinstance(node, torch.fx.Node):
                 continue  # None and numbers are not results of a program
             value = self._values[node]
@@ -261,9 +307,96 @@ class _Importer:
             taken.add(unique)
             results.append((unique, value))
             self._outputs.append(TensorInfo(unique, value.shape, value.dtype))
+        for node in self._graph.nodes:
+            if node.name in self._taps:
+                value = self._values[node]
+                results.append((f"tap.{node.name}", value[0] if isinstance(value, tuple) else value))
         if not results:
             raise CompileError(Diagnostic("error", "the model returns no tensor, expected at least one", self._source))
         return self._writer.finish(results, self._source)
+
+
+class Importer(GraphImporter):
+    """Walks the graph of `exported_model`."""
+
+    def __init__(self, exported: torch.export.ExportedProgram, name: str, source: SourceLocation | None, taps: Sequence[str] = ()):
+        super().__init__(exported.graph, name, source, taps)
+        self._exported = exported
+
+    def _add_placeholders(self) -> None:
+        specs = {spec.arg.name: spec for spec in self._exported.graph_signature.input_specs if hasattr(spec.arg, "name")}
+        for node in self._exported.graph.find_nodes(op="placeholder"):
+            spec = specs[node.name]
+            if not isinstance(spec.arg, TensorArgument):
+                self._values[node] = spec.arg.value if isinstance(spec.arg, ConstantArgument) else None
+                continue
+            data = self._exported.state_dict.get(spec.target) if spec.target else None
+            if data is None and spec.target:
+                data = self._exported.constants.get(spec.target)
+            is_weight = spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.persistent is not False and data is not None and data.is_floating_point()
+            if spec.kind == InputKind.USER_INPUT:
+                self._values[node] = self._argument(node, node.name, "input")
+                self._inputs.append(TensorInfo(node.name, tuple(node.meta["val"].shape), node.meta["val"].dtype))
+            elif is_weight and node.users:
+                self._values[node] = self._argument(node, spec.target, "parameter", nonzeros(data))
+                self._parameters[spec.target] = data.detach()
+            elif node.users:
+                # Masks, positions and the like: part of the program, as they are part of no checkpoint or hold no weights.
+                self._values[node] = Tensor.of_constant(data.detach())
+
+    def _check_outputs(self) -> None:
+        """No state may change while the model runs."""
+        for spec in self._exported.graph_signature.output_specs:
+            # An order of effects is what a token stands for; the operation that has the effect is refused where it stands.
+            if spec.kind not in (OutputKind.USER_OUTPUT, OutputKind.TOKEN):
+                raise UnsupportedOpError(
+                    "output", f"the model changes '{spec.target}' while it runs ({spec.kind.name.lower()}), expected a model that only computes; call model.eval()", self._source
+                )
+
+    def _named_results(self) -> list[tuple[str, object]]:
+        self._check_outputs()
+        output = next(iter(self._graph.find_nodes(op="output")))
+        kinds = [spec.kind for spec in self._exported.graph_signature.output_specs]
+        nodes = [node for kind, node in zip(kinds, output.args[0]) if kind == OutputKind.USER_OUTPUT]
+        return list(zip(_output_names(self._exported.call_spec.out_spec), nodes))
+
+
+class _NamedGraphImporter(GraphImporter):
+    """Walks a graph whose placeholders and results the caller names."""
+
+    def __init__(
+        self, graph: torch.fx.Graph, placeholders: Mapping[str, Placeholder], results: Sequence[tuple[str, torch.fx.Node]], name: str, source: SourceLocation | None, random: bool
+    ):
+        super().__init__(graph, name, source)
+        self._placeholders = placeholders
+        self._results = results
+        self._draws = random
+
+    def _add_placeholders(self) -> None:
+        for node in self._graph.find_nodes(op="placeholder"):
+            if node.name in self._placeholders:
+                self._add_placeholder(node, self._placeholders[node.name])
+        if self._draws:
+            self._random = RandomNumbers(self._writer.argument("seed", (2,), torch.int32, "seed", "input", self._source))
+            self._inputs.append(TensorInfo("seed", (2,), torch.int32))
+
+    def _add_placeholder(self, node: torch.fx.Node, placeholder: Placeholder) -> None:
+        if placeholder.role == "input":
+            self._values[node] = self._argument(node, placeholder.name, "input")
+            self._inputs.append(TensorInfo(placeholder.name, tuple(node.meta["val"].shape), node.meta["val"].dtype))
+        elif placeholder.role == "parameter":
+            self._values[node] = self._argument(node, placeholder.name, "parameter")
+            self._parameters[placeholder.name] = placeholder.value.detach()
+        else:
+            value = placeholder.value
+            self._values[node] = Tensor.of_constant(value.detach()) if isinstance(value, torch.Tensor) else value
+
+    def _named_results(self) -> list[tuple[str, object]]:
+        return list(self._results)
+
+
+def _used_results(node: torch.fx.Node) -> frozenset[int]:
+    return frozenset(user.args[1] if user.target is operator.getitem else 0 for user in node.users if user.users or user.target is not operator.getitem)
 
 
 def _is_constant(values: object) -> bool:

@@ -31,6 +31,11 @@ def is_supported(dtype: torch.dtype) -> bool:
     return dtype in STORED
 
 
+def names() -> str:
+    """The supported types, for messages."""
+    return ", ".join(str(dtype).removeprefix("torch.") for dtype in STORED)
+
+
 def stored(dtype: torch.dtype) -> str:
     return STORED[dtype]
 

@@ -29,16 +29,23 @@ class FunctionWriter:
         self._lines: list[str] = []
         self._arguments: list[str] = []
         self._scalars = 0
+        self._label = name
         self._location = "loc(unknown)"
         self._locations: dict[str, str] = {}
         self._constants: dict[int, tuple[Tensor, str]] = {}
+        self.macs: dict[str, int] = {}
 
     # Names and locations
 
     def place(self, hint: str, label: str, source: SourceLocation | None) -> None:
         """What follows computes `hint` and comes from `source`; reports call it `label`."""
         self._hint = hint
+        self._label = label
         self._location = self._location_of(label, source)
+
+    def count_macs(self, count: int) -> None:
+        """What is written now multiplies and adds `count` times, wherever it will run."""
+        self.macs[self._label] = self.macs.get(self._label, 0) + count
 
     def _location_of(self, label: str, source: SourceLocation | None) -> str:
         file = f"{json.dumps(source.file, ensure_ascii=False)}:{source.line}:{source.column}" if source else "unknown"
@@ -63,9 +70,11 @@ class FunctionWriter:
 
     # Arguments, results, the whole
 
-    def argument(self, hint: str, shape: tuple[int, ...], dtype: torch.dtype, graph_name: str, role: str, source: SourceLocation | None) -> Tensor:
+    def argument(self, hint: str, shape: tuple[int, ...], dtype: torch.dtype, graph_name: str, role: str, source: SourceLocation | None, nonzeros: int | None = None) -> Tensor:
+        """`nonzeros`: elements of a parameter that are not zero, when some are."""
         tensor = Tensor.of(self._fresh(hint), shape, dtype)
-        attributes = f"{{graph.name = {json.dumps(graph_name, ensure_ascii=False)}, graph.role = {json.dumps(role)}}}"
+        sparse = "" if nonzeros is None else f", graph.nonzeros = {nonzeros} : i64"
+        attributes = f"{{graph.name = {json.dumps(graph_name, ensure_ascii=False)}, graph.role = {json.dumps(role)}{sparse}}}"
         self._arguments.append(f"{tensor.name}: {tensor.type} {attributes} {self._location_of(graph_name, source)}")
         return tensor
 
@@ -159,6 +168,30 @@ class FunctionWriter:
         self._lines.append(f"    }} -> {result.type} {self._location}")
         return result
 
+    def loop_nest(self, into: Tensor, sizes: Sequence[int], body: Callable[[Body, list[Scalar], str], str]) -> Tensor:
+        """Loops over `sizes`, one inside the other, that change a copy of `into` element by element.
+
+        `body` gets a Body, the loops' indices and the name of the tensor so far, and gives the name of the tensor after it, of the same type.
+        """
+        start = self.plain(into)
+        zero, one = self._fresh(self._hint), self._fresh(self._hint)
+        self._lines += [f"    {name} = arith.constant {value} : index {self._location}" for name, value in ((zero, 0), (one, 1))]
+        ends = [self._fresh(self._hint) for _ in sizes]
+        self._lines += [f"    {name} = arith.constant {size} : index {self._location}" for name, size in zip(ends, sizes)]
+        results = [self._fresh(self._hint) for _ in sizes]
+        carried = [start.name] + [self._fresh(self._hint) for _ in sizes]
+        indices = [Scalar(self._fresh_scalar(), "index") for _ in sizes]
+        for result, end, index, before, inside in zip(results, ends, indices, carried, carried[1:]):
+            self._lines.append(f"    {result} = scf.for {index.name} = {zero} to {end} step {one} iter_args({inside} = {before}) -> ({start.type}) {{")
+        writer = Body(self._fresh_scalar, self._location)
+        value = body(writer, indices, carried[-1])
+        self._lines.extend(writer.lines)
+        for result in reversed(results):
+            self._lines.append(f"      scf.yield {value} : {start.type} {self._location}")
+            self._lines.append(f"    }} {self._location}")
+            value = result
+        return Tensor.of(results[0], start.shape, start.dtype)
+
     # Shapes
 
     def plain(self, tensor: Tensor) -> Tensor:
@@ -210,6 +243,15 @@ class FunctionWriter:
                 value.dtype,
             )
         return value
+
+    def without_units(self, tensor: Tensor) -> Tensor:
+        """The same tensor, without dimensions of its SSA value that are always read at 0: kernels are recognised by maps whose results are loops."""
+        if None not in tensor.dims:
+            return tensor
+        tensor = self.read(tensor)
+        kept = [i for i, d in enumerate(tensor.dims) if d is not None]
+        value = self.reshape(Tensor.of(tensor.name, tensor.stored, tensor.dtype), tuple(tensor.stored[i] for i in kept))
+        return Tensor(value.name, value.stored, tensor.shape, tuple(tensor.dims[i] for i in kept), tensor.dtype, tensor.constant)
 
     def pad(self, tensor: Tensor, low: Sequence[int], high: Sequence[int], value: float | int, shape: tuple[int, ...]) -> Tensor:
         """`tensor`, which is plain, with `value` around it."""

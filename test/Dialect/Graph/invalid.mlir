@@ -1,5 +1,5 @@
 // RUN: wafer-opt %s -split-input-file -verify-diagnostics
-// What the verifiers check, in this order: argument_c1 to argument_c3, layer_c1, layer_c2. argument_c4: test/Conversion/graph-to-stream-invalid.mlir.
+// What the verifiers check, in this order: argument_c1 to argument_c3, argument_c6, layer_c1, layer_c2. argument_c4: test/Conversion/graph-to-stream-invalid.mlir.
 
 // expected-error @+1 {{argument_c1: found "graph.name" = "", expected a string that is not empty}}
 func.func @argument_c1(%x: tensor<3xf32> {graph.name = ""}) { return }
@@ -11,7 +11,7 @@ func.func @argument_c2(%x: tensor<3xf32> {graph.role = "weight"}) { return }
 
 // -----
 
-// expected-error @+1 {{argument_c3: found "graph.rule" on argument 0, expected graph.name or graph.role}}
+// expected-error @+1 {{argument_c3: found "graph.rule" on argument 0, expected graph.name, graph.role or graph.nonzeros}}
 func.func @argument_c3(%x: tensor<3xf32> {graph.rule = "input"}) { return }
 
 // -----
@@ -58,5 +58,19 @@ func.func @layer_c2_reason() {
   graph.layer "a" on <wafer> reason "r" () : () -> () {
     graph.yield
   }
+  return
+}
+
+// -----
+
+// expected-error @+1 {{argument_c6: found "graph.nonzeros" = 7 : i64 on argument 0, expected a number of elements of a parameter}}
+func.func @argument_c6_too_many(%w: tensor<2x3xf32> {graph.nonzeros = 7 : i64, graph.role = "parameter"}) {
+  return
+}
+
+// -----
+
+// expected-error @+1 {{argument_c6: found "graph.nonzeros" = 3 : i64 on argument 0, expected a number of elements of a parameter}}
+func.func @argument_c6_input(%x: tensor<2x3xf32> {graph.nonzeros = 3 : i64}) {
   return
 }

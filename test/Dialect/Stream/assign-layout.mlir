@@ -3,8 +3,8 @@
 // RUN: FileCheck %s --check-prefix=TRACE --input-file=%t.jsonl
 // RUN: %python %S/Inputs/check_trace.py %t.jsonl
 
-// Every candidate is in the trace, and one of each program is chosen; check_trace.py checks that it is the cheapest that fits.
-// TRACE: {"chosen":false,"columns":{{[0-9]+}},"cycles":{{[0-9.e+]+}},"fits":true,"groups":1,"machine":"odd"
+// Every candidate is in the trace, and one for each segment is chosen; check_trace.py checks that it is the cheapest that fits.
+// TRACE: {"bound_by":"","chosen":false,"columns":1,{{.*}}"fits":true,"groups":1,"machine":"odd",{{.*}}"segment":0
 // TRACE: "chosen":true
 
 // 7 features on 7 columns or fewer, 3 tokens on 5 rows: the grid covers both (segment_c2, segment_c3), which the verifier checks.
@@ -80,11 +80,11 @@ stream.program @copies machine "odd" {
 
 // -----
 
-// Segments share columns, rows and groups, because channels are laid once.
-// CHECK-LABEL: stream.program @one_shape
-// CHECK: stream.segment grid <columns = [[#C:]], rows = [[#R:]], groups = [[#G:]],
-// CHECK: stream.segment grid <columns = [[#C]], rows = [[#R]], groups = [[#G]],
-stream.program @one_shape machine "odd" {
+// Each segment has the shape that suits it.
+// CHECK-LABEL: stream.program @own_shapes
+// CHECK: stream.segment grid <columns = 1, rows = 1, groups = 4,
+// CHECK: stream.segment grid <columns = 3, rows = 1, groups = 2,
+stream.program @own_shapes machine "odd" {
   stream.tensor @x <input> : tensor<70x5xf32>
   stream.tensor @v <input> : tensor<2x3xf32>
   stream.tensor @y <output> : tensor<70x5xf32>
@@ -96,5 +96,45 @@ stream.program @one_shape machine "odd" {
   stream.segment {
     %v = stream.send @v : tensor<2x3xf32>
     stream.receive %v, @u : tensor<2x3xf32>
+  }
+}
+
+// -----
+
+// Three values of 20 KB at a time do not fit into 48 KB: the segment is cut, and what the later kernels read comes from MemoryX.
+// CHECK-LABEL: stream.program @cut
+// CHECK: stream.tensor @[[B:spilled_[0-9]+]] <intermediate>
+// CHECK: stream.tensor @[[A:spilled_[0-9]+]] <intermediate>
+// CHECK: stream.segment
+// CHECK: stream.scale
+// CHECK: stream.scale
+// CHECK: stream.receive %{{.*}}, @[[A]]
+// CHECK: stream.receive %{{.*}}, @[[B]]
+// CHECK: stream.segment
+// CHECK-DAG: stream.send @[[A]]
+// CHECK-DAG: stream.send @[[B]]
+// CHECK: stream.map
+// CHECK: stream.send @x
+// CHECK: stream.map
+// CHECK: stream.receive %{{.*}}, @y
+stream.program @cut machine "tiny" {
+  stream.tensor @x <input> : tensor<1x20000xf32>
+  stream.tensor @w <weight> : tensor<20000xf32>
+  stream.tensor @y <output> : tensor<1x20000xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<1x20000xf32>
+    %a = stream.scale %x gamma @w wire <dense32> : tensor<1x20000xf32> -> tensor<1x20000xf32>
+    %b = stream.scale %a gamma @w wire <dense32> : tensor<1x20000xf32> -> tensor<1x20000xf32>
+    %c = stream.map %b, %a : (tensor<1x20000xf32>, tensor<1x20000xf32>) -> tensor<1x20000xf32> {
+    ^bb0(%p: f32, %q: f32):
+      %s = arith.addf %p, %q : f32
+      stream.yield %s : f32
+    }
+    %d = stream.map %c, %x : (tensor<1x20000xf32>, tensor<1x20000xf32>) -> tensor<1x20000xf32> {
+    ^bb0(%p: f32, %q: f32):
+      %s = arith.mulf %p, %q : f32
+      stream.yield %s : f32
+    }
+    stream.receive %d, @y : tensor<1x20000xf32>
   }
 }

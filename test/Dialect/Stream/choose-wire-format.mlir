@@ -28,3 +28,21 @@ stream.program @by_type machine "odd" {
     %d = stream.scale %h gamma @g wire <indexed16> : tensor<3x5xf16> -> tensor<3x5xf16>
   }
 }
+
+// Of a weight that is mostly zeros only what is not zero is sent, where a wavelet has room for the index.
+// CHECK-LABEL: stream.program @by_nonzeros
+stream.program @by_nonzeros machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.tensor @few <weight> : tensor<5x5xf32> nonzeros 12
+  stream.tensor @many <weight> : tensor<5x5xf32> nonzeros 13
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf32>
+    %h = stream.send @x : tensor<3x5xf16>
+    // CHECK: stream.contract {{.*}} @few wire <indexed16>
+    %a = stream.contract %h, @few {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xf16> -> tensor<3x5xf16>
+    // CHECK: stream.contract {{.*}} @many wire <packed16>
+    %b = stream.contract %h, @many {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xf16> -> tensor<3x5xf16>
+    // CHECK: stream.contract {{.*}} @few wire <dense32>
+    %c = stream.contract %x, @few {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xf32> -> tensor<3x5xf32>
+  }
+}

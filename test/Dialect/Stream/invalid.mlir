@@ -1,6 +1,6 @@
 // RUN: wafer-opt %s -split-input-file -verify-diagnostics
-// What the verifiers check, in this order: grid and layout attributes, program_c1, tensor_c1, segment_c1 to segment_c4, call_c1, send_c1, send_c2, receive_c1,
-// receive_c2, contract_c1 to contract_c4, scale_c1 to scale_c3, map_c1 to map_c3, reduce_c1.
+// What the verifiers check, in this order: grid and layout attributes, program_c1, tensor_c1, tensor_c2, segment_c1 to segment_c5, call_c1, send_c1, send_c2, receive_c1,
+// receive_c2, contract_c1 to contract_c5, scale_c1 to scale_c3, map_c1 to map_c3, reduce_c1.
 
 // expected-error @+1 {{found rows = 0, expected at least 1}}
 #grid = #stream.grid<columns = 1, rows = 0, groups = 1, token_block = 1, micro_batches = 1>
@@ -77,6 +77,24 @@ stream.program @segment_c4 machine "odd" {
 
 // -----
 
+stream.program @segment_c5_micro_batches machine "odd" {
+  // expected-error @+1 {{segment_c5: found 2 batches, expected a number that divides the micro-batches}}
+  stream.segment batches 2 grid #stream.grid<columns = 1, rows = 1, groups = 1, token_block = 1, micro_batches = 3> {
+  }
+}
+
+// -----
+
+stream.program @segment_c5_tokens machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.segment batches 2 {
+    // expected-error @+1 {{segment_c5: found 3 tokens in 2 batches, expected a multiple}}
+    %x = stream.send @x : tensor<3x5xf32>
+  }
+}
+
+// -----
+
 stream.program @call_c1_no_callee machine "odd" {
   // expected-error @+1 {{call_c1: found no func.func @f in the program}}
   stream.call @f [] -> [] reason "r"
@@ -122,9 +140,9 @@ stream.program @send_c1_no_tensor machine "odd" {
 
 stream.program @send_c1 machine "odd" {
   // expected-note @+1 {{tensor is here}}
-  stream.tensor @x <input> : tensor<5x3xf32>
+  stream.tensor @x <input> : tensor<4x3xf32>
   stream.segment {
-    // expected-error @+1 {{send_c1: found 3 tokens x 5 features, expected the elements and the last dimension of 'tensor<5x3xf32>'}}
+    // expected-error @+1 {{send_c1: found 3 tokens x 5 features, expected whole tokens that repeat the 12 elements of 'tensor<4x3xf32>'}}
     %x = stream.send @x : tensor<3x5xf32>
   }
 }
@@ -148,7 +166,7 @@ stream.program @receive_c1 machine "odd" {
   stream.tensor @y <output> : tensor<3x6xf32>
   stream.segment {
     %x = stream.send @x : tensor<3x5xf32>
-    // expected-error @+1 {{receive_c1: found 3 tokens x 5 features, expected the elements and the last dimension of 'tensor<3x6xf32>'}}
+    // expected-error @+1 {{receive_c1: found 3 tokens x 5 features, expected the 18 elements of 'tensor<3x6xf32>'}}
     stream.receive %x, @y : tensor<3x5xf32>
   }
 }
@@ -213,6 +231,34 @@ stream.program @contract_c4 machine "odd" {
     %x = stream.send @x : tensor<3x5xf32>
     // expected-error @+1 {{contract_c4: found wire format packed16 with 'f32' input}}
     %y = stream.contract %x, @w wire <packed16> {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xf32> -> tensor<3x7xf32>
+  }
+}
+
+// -----
+
+stream.program @contract_c5 machine "odd" {
+  stream.tensor @x <input> : tensor<4x5xf32>
+  stream.tensor @w <input> : tensor<3x7x5xf32>
+  stream.segment batches 2 {
+    %x = stream.send @x : tensor<4x5xf32>
+    // expected-error @+1 {{contract_c5: found 1 batch sizes of product 3 and 1 batch strides, expected as many of each and the segment's 2 batches}}
+    %y = stream.contract %x, @w {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64, batch_sizes = array<i64: 3>, batch_strides = array<i64: 35>}
+        : tensor<4x5xf32> -> tensor<4x7xf32>
+  }
+}
+
+// -----
+
+// The last entry's weights lie behind the tensor's end.
+stream.program @contract_c2_batches machine "odd" {
+  stream.tensor @x <input> : tensor<4x5xf32>
+  // expected-note @+1 {{weight is here}}
+  stream.tensor @w <input> : tensor<1x7x5xf32>
+  stream.segment batches 2 {
+    %x = stream.send @x : tensor<4x5xf32>
+    // expected-error @+1 {{contract_c2: found elements 0 to 69 of @w, expected 0 to 34}}
+    %y = stream.contract %x, @w {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64, batch_sizes = array<i64: 2>, batch_strides = array<i64: 35>}
+        : tensor<4x5xf32> -> tensor<4x7xf32>
   }
 }
 
@@ -296,6 +342,18 @@ stream.program @map_c2_yield machine "odd" {
 
 // -----
 
+stream.program @map_without_body machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf32>
+    // expected-error @+1 {{expects a non-empty block}}
+    %y = stream.map %x : (tensor<3x5xf32>) -> tensor<3x5xf32> {
+    }
+  }
+}
+
+// -----
+
 stream.program @map_c3 machine "odd" {
   stream.tensor @x <input> : tensor<3x5xf32>
   stream.segment {
@@ -346,4 +404,11 @@ stream.program @blocks_are_two_dimensional machine "odd" {
     // expected-error @+1 {{must be two-dimensional tensor of static shape, tokens x features}}
     %x = stream.send @x : tensor<15xf32>
   }
+}
+
+// -----
+
+stream.program @tensor_c2 machine "odd" {
+  // expected-error @+1 {{tensor_c2: found 7 nonzeros, expected 0 to 6}}
+  stream.tensor @w <weight> : tensor<2x3xf32> nonzeros 7
 }

@@ -27,6 +27,7 @@ namespace wafer::graph {
 /// Names of the attributes on function arguments and results.
 inline constexpr llvm::StringLiteral nameAttr = "graph.name";
 inline constexpr llvm::StringLiteral roleAttr = "graph.role";
+inline constexpr llvm::StringLiteral nonzerosAttr = "graph.nonzeros";
 inline constexpr llvm::StringLiteral parameterRole = "parameter";
 inline constexpr llvm::StringLiteral inputRole = "input";
 

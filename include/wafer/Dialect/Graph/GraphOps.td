@@ -21,6 +21,8 @@ def Graph_Dialect : Dialect {
     ```
     (argument_c1) `graph.name` is a string that is not empty. (argument_c2) `graph.role` is "input" (also when it is missing) or "parameter".
     (argument_c3) No other attribute of this dialect stands on an argument or result, and `graph.role` stands on arguments only.
+    (argument_c6) `graph.nonzeros`, how many elements of a parameter are not zero when that is known, is an integer from 0 to the number of elements and stands on
+    parameters only. It decides how weights travel; a parameter whose values have more or fewer zeros is streamed correctly all the same.
     (argument_c4) Names are unique: convert-graph-to-stream refuses two arguments or results of one name.
     (argument_c5) No name is that of the function or begins with `wafer.`: those are the symbols of the compiled program. Checked there too.
   }];

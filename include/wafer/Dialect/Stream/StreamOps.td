@@ -34,24 +34,31 @@ def Stream_TensorOp : Stream_Op<"tensor", [Symbol, HasParent<"ProgramOp">]> {
   let summary = "a tensor that MemoryX holds";
   let description = [{
     `stream.tensor @fc1.weight <weight> : tensor<64x64xf32>`. Type and shape are those of the outside (safetensors, the caller's arrays).
-    (tensor_c1) The type is a ranked tensor with static shape and no encoding.
+    `nonzeros` says how many elements are not zero, when that is known.
+    (tensor_c1) The type is a ranked tensor with static shape and no encoding. (tensor_c2) There are no more nonzeros than elements.
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, Stream_RoleAttr:$role, TypeAttrOf<AnyRankedTensor>:$type);
-  let assemblyFormat = "$sym_name $role `:` $type attr-dict";
+  let arguments = (ins SymbolNameAttr:$sym_name, Stream_RoleAttr:$role, TypeAttrOf<AnyRankedTensor>:$type, OptionalAttr<I64Attr>:$nonzeros);
+  let assemblyFormat = "$sym_name $role `:` $type (`nonzeros` $nonzeros^)? attr-dict";
+  let builders = [OpBuilder<(ins "::mlir::StringAttr":$name, "RoleAttr":$role, "::mlir::TypeAttr":$type), [{
+    build($_builder, $_state, name, role, type, ::mlir::IntegerAttr());
+  }]>];
   let hasVerifier = 1;
 }
 
 def Stream_SegmentOp : Stream_Op<"segment", [HasParent<"ProgramOp">, NoTerminator, SingleBlock, NoRegionArguments]> {
   let summary = "kernels that run on the wafer, one after another, over one grid of cores";
   let description = [{
+    The tokens may be `batches` entries of equally many tokens; a micro-batch then holds tokens of one entry, so that each entry can have weights of its own.
+
     (segment_c1) Every value in a segment has the same number of tokens.
     (segment_c2) With a grid, every value has a layout and columns * feature_block covers its features.
-    (segment_c3) With a grid, groups * rows * token_block * micro_batches covers the tokens.
+    (segment_c3) With a grid, groups * rows * token_block * micro_batches covers the tokens, each entry with its own micro-batches.
     (segment_c4) The body holds kernels, nothing else.
+    (segment_c5) `batches` divides the tokens and the micro-batches.
   }];
-  let arguments = (ins OptionalAttr<Stream_GridAttr>:$grid);
+  let arguments = (ins OptionalAttr<Stream_GridAttr>:$grid, DefaultValuedAttr<I64Attr, "1">:$batches);
   let regions = (region SizedRegion<1>:$body);
-  let assemblyFormat = "(`grid` $grid^)? attr-dict-with-keyword $body";
+  let assemblyFormat = "(`batches` $batches^)? (`grid` $grid^)? attr-dict-with-keyword $body";
   let hasRegionVerifier = 1;
 }
 
@@ -70,8 +77,9 @@ class Stream_Kernel<string mnemonic, list<Trait> traits = []> : Stream_Op<mnemon
 def Stream_SendOp : Stream_Kernel<"send"> {
   let summary = "MemoryX sends a tensor to the wafer";
   let description = [{
-    `%x = stream.send @x : tensor<360x64xf16>`. Leading dimensions of the MemoryX tensor are flattened to tokens, the last one is features; elements are converted.
-    (send_c1) The named tensor has as many elements, and the same last dimension.
+    `%x = stream.send @x : tensor<360x64xf16>`. The MemoryX tensor's elements in row-major order are tokens x features; elements are converted. A tensor of fewer
+    tokens is repeated: a mask of queries x keys goes to every batch entry and head.
+    (send_c1) The value has as many elements as the named tensor, or a multiple, in whole tokens.
     (send_c2) The named tensor is not a weight: weights are streamed and never kept.
   }];
   let arguments = (ins FlatSymbolRefAttr:$tensor);
@@ -82,7 +90,7 @@ def Stream_SendOp : Stream_Kernel<"send"> {
 
 def Stream_ReceiveOp : Stream_Kernel<"receive"> {
   let summary = "MemoryX receives a value";
-  let description = [{ `stream.receive %y, @output : tensor<360x10xf32>`. (receive_c1) As send_c1; the element types are equal or the value is converted by MemoryX.
+  let description = [{ `stream.receive %y, @output : tensor<360x10xf32>`. (receive_c1) The named tensor has as many elements; they are converted by MemoryX.
     (receive_c2) The named tensor is an output or an intermediate. }];
   let arguments = (ins Stream_Block:$value, FlatSymbolRefAttr:$tensor);
   let assemblyFormat = "$value `,` $tensor attr-dict `:` type($value)";
@@ -90,18 +98,22 @@ def Stream_ReceiveOp : Stream_Kernel<"receive"> {
 }
 
 def Stream_ContractOp : Stream_Kernel<"contract", [Pure]> {
-  let summary = "Y[t, n] = sum_k W[n, k] X[t, k] + bias[n], W streamed, arrival triggers the FMAC";
+  let summary = "Y[t, n] = sum_k W[n, k] X[t, k] + bias[n], W streamed from MemoryX, arrival triggers the FMAC";
   let description = [{
     ```mlir
     %y = stream.contract %x, @fc1.weight bias @fc1.bias wire <packed16>
         {row_stride = 64 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<360x64xf16> -> tensor<360x10xf16>
     ```
-    W[n, k] is element offset + n*row_stride + k*column_stride of the weight in row-major order.
+    W[n, k] is element offset + n*row_stride + k*column_stride of the weight in row-major order. W may be any tensor that MemoryX holds: a weight, or an
+    activation that is contracted with another one. `batch_sizes` and `batch_strides` give each batch entry of the segment a W of its own: entry e, in digits
+    of the sizes with the last one fastest, adds digit * stride to the offset. Without them all entries share W.
     (contract_c1) Input and result have the same tokens. (contract_c2) The strides stay inside the weight. (contract_c3) The bias has as many elements as the result has features.
     (contract_c4) dense32 goes with f32 input, packed16 and indexed16 with f16 or bf16 input.
+    (contract_c5) There are as many batch sizes as strides, and their product is the segment's `batches`.
   }];
   let arguments = (ins Stream_Block:$input, FlatSymbolRefAttr:$weight, OptionalAttr<FlatSymbolRefAttr>:$bias, OptionalAttr<Stream_WireFormatAttr>:$wire,
-    I64Attr:$row_stride, I64Attr:$column_stride, I64Attr:$offset);
+    I64Attr:$row_stride, I64Attr:$column_stride, I64Attr:$offset, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_sizes,
+    DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_strides);
   let results = (outs Stream_Block:$result);
   let assemblyFormat = "$input `,` $weight (`bias` $bias^)? (`wire` $wire^)? attr-dict `:` type($input) `->` type($result)";
   let hasVerifier = 1;
@@ -119,7 +131,7 @@ def Stream_ScaleOp : Stream_Kernel<"scale", [Pure]> {
   let hasVerifier = 1;
 }
 
-def Stream_MapOp : Stream_Kernel<"map", [Pure, SingleBlockImplicitTerminator<"YieldOp">, IsolatedFromAbove]> {
+def Stream_MapOp : Stream_Kernel<"map", [Pure, SingleBlock, IsolatedFromAbove]> {
   let summary = "pointwise work, local to each core";
   let description = [{
     ```mlir
@@ -146,7 +158,6 @@ def Stream_YieldOp : Stream_Op<"yield", [Pure, Terminator, HasParent<"MapOp">]> 
   let summary = "result of a map body";
   let arguments = (ins AnyType:$value);
   let assemblyFormat = "$value attr-dict `:` type($value)";
-  let builders = [OpBuilder<(ins), [{ llvm_unreachable("stream.yield needs a value"); }]>];
 }
 
 def Stream_ReduceOp : Stream_Kernel<"reduce", [Pure]> {

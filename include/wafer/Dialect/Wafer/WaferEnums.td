@@ -27,7 +27,8 @@ def Wafer_PerCoreKind : Wafer_Enum<"PerCoreKind", "an extent that differs from c
     I32EnumAttrCase<"RowsAfter", 1, "rows_after">,               // y0 + rows - 1 - y: blocks to pass on on the way in
     I32EnumAttrCase<"ValidFeatures", 2, "valid_features">,       // min(feature_block, max(0, features - column*feature_block))
     I32EnumAttrCase<"LastColumn", 3, "last_column">,             // as written in the group's last column, 0 elsewhere
-    I32EnumAttrCase<"NotLastColumn", 4, "not_last_column">]>;    // 0 in the group's last column, as written elsewhere
+    I32EnumAttrCase<"NotLastColumn", 4, "not_last_column">,      // 0 in the group's last column, as written elsewhere
+    I32EnumAttrCase<"LastOfSeveral", 5, "last_of_several">]>;    // as last_column, but 0 when the group has one column: it has nobody to send to
 
 def Wafer_TaskKind : Wafer_Enum<"TaskKind", "what starts a task", [I32EnumAttrCase<"Control", 0, "control">, I32EnumAttrCase<"Data", 1, "data">]>;
 

@@ -24,8 +24,10 @@ def Wafer_ProgramOp : Wafer_Body<"program", [Symbol, SymbolTable, IsolatedFromAb
 
 def Wafer_TensorOp : Wafer_Op<"tensor", [Symbol, HasParent<"ProgramOp">]> {
   let summary = "a tensor that MemoryX holds";
-  let arguments = (ins SymbolNameAttr:$sym_name, Stream_RoleAttr:$role, TypeAttrOf<AnyRankedTensor>:$type);
-  let assemblyFormat = "$sym_name $role `:` $type attr-dict";
+  let description = [{ `wafer.tensor @fc1.weight <weight> : tensor<64x64xf32>`. (tensor_c1) The shape is static, and there is no encoding. }];
+  let arguments = (ins SymbolNameAttr:$sym_name, Stream_RoleAttr:$role, TypeAttrOf<AnyRankedTensor>:$type, OptionalAttr<I64Attr>:$nonzeros);
+  let assemblyFormat = "$sym_name $role `:` $type (`nonzeros` $nonzeros^)? attr-dict";
+  let hasVerifier = 1;
 }
 
 def Wafer_ChannelOp : Wafer_Op<"channel", [Symbol, HasParent<"ProgramOp">]> {
@@ -46,19 +48,21 @@ def Wafer_ColorOp : Wafer_Op<"color", [Symbol, HasParent<"ProgramOp">]> {
 def Wafer_RouteOp : Wafer_Op<"route", [HasParent<"ProgramOp">]> {
   let summary = "a routing entry for each router of a rectangle";
   let description = [{
-    `wafer.route @psum_east_0 at <1, 0 size 8, 16 step 2, 1> from <W> to [#wafer.dir<ramp>]`
-    (route_c1) No router has two entries of one color; `from` is not in `to`; `to` is not empty. Other rules of docs/spec/machine.md section 1 are checked at load.
+    `wafer.route @psum_east_0 at <1, 0 size 8, 16 step 2, 1> from <W> to [#wafer.dir<ramp>]`, with `load` as an image.
+    (route_c1) In a load, no router has two entries of one color; `from` is not in `to`; `to` is not empty. Other rules of docs/spec/machine.md section 1 are checked at load.
   }];
-  let arguments = (ins FlatSymbolRefAttr:$color, Wafer_RectAttr:$rect, Wafer_DirectionAttr:$from, TypedArrayAttrBase<Wafer_DirectionAttr, "directions">:$to);
-  let assemblyFormat = "$color `at` $rect `from` $from `to` $to attr-dict";
+  let arguments = (ins FlatSymbolRefAttr:$color, DefaultValuedAttr<I64Attr, "0">:$load, Wafer_RectAttr:$rect, Wafer_DirectionAttr:$from,
+    TypedArrayAttrBase<Wafer_DirectionAttr, "directions">:$to);
+  let assemblyFormat = "$color (`load` $load^)? `at` $rect `from` $from `to` $to attr-dict";
   let hasVerifier = 1;
 }
 
 def Wafer_ImageOp : Wafer_Body<"image", [Symbol, SymbolTable, HasParent<"ProgramOp">]> {
   let summary = "code, descriptor templates and buffers shared by cores";
-  let description = [{ `wafer.image @main command @command { ... }`; `command` names a channel, after wafer-route a color. Code is laid out in the order of its tasks. }];
-  let arguments = (ins SymbolNameAttr:$sym_name, FlatSymbolRefAttr:$command);
-  let assemblyFormat = "$sym_name `command` $command attr-dict-with-keyword $body";
+  let description = [{ `wafer.image @main command @command { ... }`; `command` names a channel, after wafer-route a color. Code is laid out in the order of its tasks.
+    Images and routes with the same `load` are on the wafer at the same time; a phase runs on the load that it names, and MemoryX loads it first. }];
+  let arguments = (ins SymbolNameAttr:$sym_name, FlatSymbolRefAttr:$command, DefaultValuedAttr<I64Attr, "0">:$load);
+  let assemblyFormat = "$sym_name `command` $command (`load` $load^)? attr-dict-with-keyword $body";
   let hasVerifier = 1;
 }
 
@@ -83,7 +87,7 @@ def Wafer_DescriptorOp : Wafer_Op<"descriptor", [Symbol, HasParent<"ImageOp">]> 
     ```
     `on` names a buffer (mem, acc) or a channel (receive, send; after wafer-route a color). A receive or send at a core where the channel has no such end (first and last column of a chain) becomes
     the constant `value` for a receive (default 0) and is an error for a send with elements. (descriptor_c1) mem and acc have a buffer, four extents and strides and stay inside it. (descriptor_c2) receive and send
-    have a channel and extents. (descriptor_c3) const has a value and nothing else.
+    have a channel and extents. (descriptor_c3) const has a value and nothing else. (descriptor_c4) The type is one that instructions have, and extents and strides fit the machine's 16-bit fields.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Wafer_DescriptorKindAttr:$kind, TypeAttr:$type, OptionalAttr<FlatSymbolRefAttr>:$on, OptionalAttr<I64Attr>:$offset,
     OptionalAttr<DenseI64ArrayAttr>:$extents, OptionalAttr<DenseI64ArrayAttr>:$strides, OptionalAttr<I64Attr>:$value, OptionalAttr<Wafer_PerCoreAttr>:$per_core);
@@ -129,8 +133,8 @@ def Wafer_EntryOp : Wafer_Body<"entry", [Symbol, HasParent<"ProgramOp">]> {
 
 def Wafer_PhaseOp : Wafer_Body<"phase", [HasParent<"EntryOp">]> {
   let summary = "steps that MemoryX runs micro_batches times against one grid of cores";
-  let arguments = (ins Wafer_GridAttr:$grid, FlatSymbolRefAttr:$command);
-  let assemblyFormat = "$grid `command` $command attr-dict-with-keyword $body";
+  let arguments = (ins Wafer_GridAttr:$grid, FlatSymbolRefAttr:$command, DefaultValuedAttr<I64Attr, "0">:$load);
+  let assemblyFormat = "$grid `command` $command (`load` $load^)? attr-dict-with-keyword $body";
 }
 
 def Wafer_CallOp : Wafer_Op<"call", [HasParent<"EntryOp">]> {
@@ -144,13 +148,16 @@ class Wafer_Step<string mnemonic> : Wafer_Op<mnemonic, [HasParent<"PhaseOp">]>;
 
 def Wafer_SendOp : Wafer_Step<"send"> {
   let summary = "MemoryX sends a tensor's blocks on a relay_in channel";
-  let arguments = (ins FlatSymbolRefAttr:$tensor, TypeAttr:$type, I64Attr:$feature_block, SymbolRefAttr:$task, FlatSymbolRefAttr:$channel);
-  let assemblyFormat = "$tensor `as` $type `block` $feature_block `task` $task `on` $channel attr-dict";
+  let description = [{ `features`: of the value on the wafer, when that is not the tensor's last dimension. }];
+  let arguments = (ins FlatSymbolRefAttr:$tensor, DefaultValuedAttr<I64Attr, "0">:$features, TypeAttr:$type, I64Attr:$feature_block, SymbolRefAttr:$task,
+    FlatSymbolRefAttr:$channel);
+  let assemblyFormat = "$tensor (`features` $features^)? `as` $type `block` $feature_block `task` $task `on` $channel attr-dict";
 }
 def Wafer_ReceiveOp : Wafer_Step<"receive"> {
   let summary = "MemoryX receives a tensor's blocks from a relay_out channel";
-  let arguments = (ins FlatSymbolRefAttr:$tensor, TypeAttr:$type, I64Attr:$feature_block, SymbolRefAttr:$task, FlatSymbolRefAttr:$channel);
-  let assemblyFormat = "$tensor `as` $type `block` $feature_block `task` $task `on` $channel attr-dict";
+  let arguments = (ins FlatSymbolRefAttr:$tensor, DefaultValuedAttr<I64Attr, "0">:$features, TypeAttr:$type, I64Attr:$feature_block, SymbolRefAttr:$task,
+    FlatSymbolRefAttr:$channel);
+  let assemblyFormat = "$tensor (`features` $features^)? `as` $type `block` $feature_block `task` $task `on` $channel attr-dict";
 }
 def Wafer_CommandOp : Wafer_Step<"command"> {
   let summary = "a control wavelet to every column";
@@ -160,20 +167,23 @@ def Wafer_CommandOp : Wafer_Step<"command"> {
 def Wafer_ContractOp : Wafer_Step<"contract"> {
   let summary = "stream a weight, row by row";
   let arguments = (ins FlatSymbolRefAttr:$weight, OptionalAttr<FlatSymbolRefAttr>:$bias, TypeAttr:$type, Stream_WireFormatAttr:$wire, I64Attr:$rows, I64Attr:$columns,
-    I64Attr:$row_stride, I64Attr:$column_stride, I64Attr:$offset, I64Attr:$feature_block, I64Attr:$out_block,
+    I64Attr:$row_stride, I64Attr:$column_stride, I64Attr:$offset, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_sizes,
+    DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_strides, I64Attr:$feature_block, I64Attr:$out_block,
     SymbolRefAttr:$task_east, SymbolRefAttr:$task_west, SymbolRefAttr:$task_own, OptionalAttr<SymbolRefAttr>:$task_bias);
   let assemblyFormat = [{
-    $weight (`bias` $bias^)? `as` $type `wire` $wire `rows` $rows `columns` $columns `strides` $row_stride `,` $column_stride `offset` $offset `blocks` $feature_block `,` $out_block
+    $weight (`bias` $bias^)? `as` $type `wire` $wire `rows` $rows `columns` $columns `strides` $row_stride `,` $column_stride `offset` $offset (`batches` $batch_sizes^ `by` $batch_strides)? `blocks` $feature_block `,` $out_block
     `east` $task_east `west` $task_west `own` $task_own (`bias_task` $task_bias^)? attr-dict
   }];
 }
 def Wafer_ScaleOp : Wafer_Step<"scale"> {
   let summary = "stream per-feature gamma and beta";
+  let description = [{ (scale_c2) At least one of them is there. }];
   let arguments = (ins OptionalAttr<FlatSymbolRefAttr>:$gamma, OptionalAttr<FlatSymbolRefAttr>:$beta, TypeAttr:$type, Stream_WireFormatAttr:$wire, I64Attr:$rows, I64Attr:$out_block,
     SymbolRefAttr:$task_own, OptionalAttr<SymbolRefAttr>:$task_bias);
   let assemblyFormat = [{
     (`gamma` $gamma^)? (`beta` $beta^)? `as` $type `wire` $wire `rows` $rows `block` $out_block `own` $task_own (`bias_task` $task_bias^)? attr-dict
   }];
+  let hasVerifier = 1;
 }
 
 #endif

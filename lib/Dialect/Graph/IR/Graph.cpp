@@ -35,11 +35,26 @@ static LogicalResult verifyName(Operation *op, NamedAttribute attribute) {
   return success();
 }
 
+/// argument_c6
+static LogicalResult verifyNonzeros(Operation *op, unsigned argIndex, NamedAttribute attribute) {
+  auto function = dyn_cast<FunctionOpInterface>(op);
+  auto role = function ? function.getArgAttrOfType<StringAttr>(argIndex, roleAttr) : StringAttr();
+  auto type = function ? dyn_cast<RankedTensorType>(function.getArgumentTypes()[argIndex]) : RankedTensorType();
+  auto count = dyn_cast<IntegerAttr>(attribute.getValue());
+  bool fits = count && count.getType().isInteger(64) && type && type.hasStaticShape() && count.getInt() >= 0 && count.getInt() <= type.getNumElements();
+  if (fits && role && role.getValue() == parameterRole)
+    return success();
+  return op->emitOpError() << "argument_c6: found " << attribute.getName() << " = " << attribute.getValue() << " on argument " << argIndex
+                           << ", expected a number of elements of a parameter";
+}
+
 LogicalResult GraphDialect::verifyRegionArgAttribute(Operation *op, unsigned, unsigned argIndex, NamedAttribute attribute) {
   if (attribute.getName() == nameAttr)
     return verifyName(op, attribute);
+  if (attribute.getName() == nonzerosAttr)
+    return verifyNonzeros(op, argIndex, attribute);
   if (attribute.getName() != roleAttr)
-    return op->emitOpError() << "argument_c3: found " << attribute.getName() << " on argument " << argIndex << ", expected graph.name or graph.role";
+    return op->emitOpError() << "argument_c3: found " << attribute.getName() << " on argument " << argIndex << ", expected graph.name, graph.role or graph.nonzeros";
   // argument_c2
   auto role = dyn_cast<StringAttr>(attribute.getValue());
   if (!role || (role.getValue() != parameterRole && role.getValue() != inputRole))

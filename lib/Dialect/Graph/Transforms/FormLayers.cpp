@@ -36,6 +36,33 @@ struct FormLayers : impl::FormLayersBase<FormLayers> {
   void runOnOperation() override;
 };
 
+/// Costs, loops and addresses multiply sizes of two tensors; within this limit the products fit in 64 bits.
+constexpr int64_t mostElements = int64_t(1) << 40;
+
+bool hasTooManyElements(Value value) {
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  if (!type || llvm::is_contained(type.getShape(), 0))
+    return false;
+  int64_t elements = 1;
+  return llvm::any_of(type.getShape(), [&](int64_t size) {
+    return !ShapedType::isDynamic(size) && (llvm::MulOverflow(elements, size, elements) || elements > mostElements);
+  });
+}
+
+LogicalResult checkSizes(func::FuncOp function) {
+  auto refuse = [&](Value value) {
+    return emitError(value.getLoc()) << "found " << value.getType() << ", expected at most " << mostElements << " elements in a tensor; split the model or its batch";
+  };
+  for (Value argument : function.getArguments())
+    if (hasTooManyElements(argument))
+      return refuse(argument);
+  WalkResult walked = function.walk([&](Operation *op) {
+    auto large = llvm::find_if(op->getResults(), hasTooManyElements);
+    return large == op->result_end() ? WalkResult::advance() : (refuse(*large), WalkResult::interrupt());
+  });
+  return failure(walked.wasInterrupted());
+}
+
 void FormLayers::runOnOperation() {
   func::FuncOp function = getOperation();
   if (function.isExternal())
@@ -44,6 +71,8 @@ void FormLayers::runOnOperation() {
     function.emitError() << "found " << function.getBody().getBlocks().size() << " blocks, expected one; models are straight-line code";
     return signalPassFailure();
   }
+  if (failed(checkSizes(function)))
+    return signalPassFailure();
 
   llvm::StringSet<> names;
   auto unique = [&](StringRef wanted) {
@@ -74,7 +103,7 @@ void FormLayers::runOnOperation() {
     (isFree(&op) && !isReturned(&op) ? freeOps : ops).push_back(&op);
   }
   for (Operation *op : ops) {
-    if (isFree(op)) {
+    if (isFree(op) || op->hasTrait<OpTrait::ConstantLike>()) {
       close();
       group = {op};
       groupName = "constant";

@@ -23,14 +23,14 @@ static int64_t numElements(TensorOp tensor) {
   return type.hasStaticShape() ? type.getNumElements() : 0;
 }
 
-/// Leading dimensions of the outside are flattened to tokens, so only the number of elements and the last dimension count (send_c1, receive_c1).
-static LogicalResult verifyFlattens(Operation *op, TensorOp tensor, RankedTensorType value, StringRef label) {
-  auto outside = cast<RankedTensorType>(tensor.getType());
-  int64_t last = outside.getRank() == 0 ? 1 : outside.getShape().back();
-  if (numElements(tensor) == value.getNumElements() && last == numFeatures(value))
+/// What is sent may be repeated over tokens (send_c1); what is received may not (receive_c1).
+static LogicalResult verifyElements(Operation *op, TensorOp tensor, RankedTensorType value, bool mayRepeat, StringRef label) {
+  int64_t elements = numElements(tensor);
+  bool wholeTokens = elements > 0 && elements % numFeatures(value) == 0 && value.getNumElements() % elements == 0;
+  if (elements == value.getNumElements() || (mayRepeat && wholeTokens))
     return success();
-  InFlightDiagnostic diag = op->emitOpError() << label << ": found " << value.getDimSize(0) << " tokens x " << value.getDimSize(1)
-                                              << " features, expected the elements and the last dimension of " << outside;
+  InFlightDiagnostic diag = op->emitOpError() << label << ": found " << value.getDimSize(0) << " tokens x " << value.getDimSize(1) << " features, expected "
+                                              << (mayRepeat ? "whole tokens that repeat " : "") << "the " << elements << " elements of " << tensor.getType();
   diag.attachNote(tensor.getLoc()) << "tensor is here";
   return diag;
 }
@@ -47,7 +47,7 @@ LogicalResult SendOp::verify() {
     return diag;
   }
   // send_c1
-  return verifyFlattens(*this, tensor, getResult().getType(), "send_c1");
+  return verifyElements(*this, tensor, getResult().getType(), /*mayRepeat=*/true, "send_c1");
 }
 
 LogicalResult ReceiveOp::verify() {
@@ -62,7 +62,7 @@ LogicalResult ReceiveOp::verify() {
     return diag;
   }
   // receive_c1
-  return verifyFlattens(*this, tensor, getValue().getType(), "receive_c1");
+  return verifyElements(*this, tensor, getValue().getType(), /*mayRepeat=*/false, "receive_c1");
 }
 
 static LogicalResult verifySameTokens(Operation *op, RankedTensorType input, RankedTensorType result, StringRef label) {
@@ -100,9 +100,22 @@ LogicalResult ContractOp::verify() {
   TensorOp weight = lookupTensor(*this, getWeightAttr(), "contract_c2");
   if (!weight)
     return failure();
+  // contract_c5
+  ArrayRef<int64_t> sizes = getBatchSizes(), strides = getBatchStrides();
+  int64_t entries = 1, batches = cast<SegmentOp>((*this)->getParentOp()).getBatches();
+  for (int64_t size : sizes)
+    entries *= size;
+  if (sizes.size() != strides.size() || (!sizes.empty() && entries != batches))
+    return emitOpError() << "contract_c5: found " << sizes.size() << " batch sizes of product " << entries << " and " << strides.size()
+                         << " batch strides, expected as many of each and the segment's " << batches << " batches";
   int64_t lastRow = numFeatures(result) - 1, lastColumn = numFeatures(input) - 1;
-  int64_t low = getOffset() + std::min<int64_t>(0, lastRow * getRowStride()) + std::min<int64_t>(0, lastColumn * getColumnStride());
-  int64_t high = getOffset() + std::max<int64_t>(0, lastRow * getRowStride()) + std::max<int64_t>(0, lastColumn * getColumnStride());
+  int64_t batchLow = 0, batchHigh = 0;
+  for (auto [size, stride] : llvm::zip_equal(sizes, strides)) {
+    batchLow += std::min<int64_t>(0, (size - 1) * stride);
+    batchHigh += std::max<int64_t>(0, (size - 1) * stride);
+  }
+  int64_t low = batchLow + getOffset() + std::min<int64_t>(0, lastRow * getRowStride()) + std::min<int64_t>(0, lastColumn * getColumnStride());
+  int64_t high = batchHigh + getOffset() + std::max<int64_t>(0, lastRow * getRowStride()) + std::max<int64_t>(0, lastColumn * getColumnStride());
   if (lastRow >= 0 && lastColumn >= 0 && (low < 0 || high >= numElements(weight))) {
     InFlightDiagnostic diag = emitOpError() << "contract_c2: found elements " << low << " to " << high << " of " << getWeightAttr() << ", expected 0 to "
                                             << numElements(weight) - 1;

@@ -19,10 +19,13 @@ LogicalResult TensorOp::verify() {
   auto type = cast<RankedTensorType>(getType());
   if (!type.hasStaticShape() || type.getEncoding())
     return emitOpError() << "tensor_c1: found type " << type << ", expected a static shape without encoding";
+  // tensor_c2
+  if (getNonzeros() && (static_cast<int64_t>(*getNonzeros()) < 0 || static_cast<int64_t>(*getNonzeros()) > type.getNumElements()))
+    return emitOpError() << "tensor_c2: found " << static_cast<int64_t>(*getNonzeros()) << " nonzeros, expected 0 to " << type.getNumElements();
   return success();
 }
 
-static LogicalResult verifyOnGrid(Operation *op, RankedTensorType type, GridAttr grid) {
+static LogicalResult verifyOnGrid(Operation *op, RankedTensorType type, GridAttr grid, int64_t batches) {
   // segment_c2
   LayoutAttr layout = getLayout(type);
   if (!layout)
@@ -32,15 +35,20 @@ static LogicalResult verifyOnGrid(Operation *op, RankedTensorType type, GridAttr
     return op->emitOpError() << "segment_c2: found feature_block = " << block << " on " << grid.getColumns() << " columns, expected to cover " << features
                              << (features == 1 ? " feature" : " features");
   // segment_c3
-  int64_t covered = grid.getGroups() * grid.getRows() * grid.getTokenBlock() * grid.getMicroBatches();
-  if (covered < numTokens(type))
-    return op->emitOpError() << "segment_c3: found a grid for " << covered << " tokens, expected at least " << numTokens(type);
+  int64_t covered = grid.getGroups() * grid.getRows() * grid.getTokenBlock() * grid.getMicroBatches() / batches;
+  if (covered < numTokens(type) / batches)
+    return op->emitOpError() << "segment_c3: found a grid for " << covered << " tokens" << (batches == 1 ? "" : " of a batch entry") << ", expected at least "
+                             << numTokens(type) / batches;
   return success();
 }
 
 /// Kernels have been verified before.
 LogicalResult SegmentOp::verifyRegions() {
   std::optional<int64_t> tokens;
+  int64_t batches = getBatches();
+  // segment_c5
+  if (batches < 1 || (getGrid() && getGrid()->getMicroBatches() % batches != 0))
+    return emitOpError() << "segment_c5: found " << batches << " batches, expected a number that divides the micro-batches";
   for (Operation &op : *getBody().begin()) {
     // segment_c4
     if (!isa<SendOp, ReceiveOp, ContractOp, ScaleOp, MapOp, ReduceOp>(op))
@@ -52,7 +60,9 @@ LogicalResult SegmentOp::verifyRegions() {
         tokens = numTokens(type);
       if (numTokens(type) != *tokens)
         return op.emitOpError() << "segment_c1: found " << numTokens(type) << " tokens, expected " << *tokens << " as in the values before it";
-      if (getGrid() && failed(verifyOnGrid(&op, type, *getGrid())))
+      if (*tokens % batches != 0)
+        return op.emitOpError() << "segment_c5: found " << *tokens << " tokens in " << batches << " batches, expected a multiple";
+      if (getGrid() && failed(verifyOnGrid(&op, type, *getGrid(), batches)))
         return failure();
     }
   }

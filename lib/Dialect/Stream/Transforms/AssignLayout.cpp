@@ -2,6 +2,8 @@
 
 #include "wafer/Dialect/Stream/Transforms/Passes.h"
 
+#include "SplitSegment.h"
+
 #include "wafer/Analysis/SegmentCost.h"
 
 #include "mlir/IR/Builders.h"
@@ -9,6 +11,7 @@
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/raw_ostream.h"
 
+#include <deque>
 #include <set>
 
 using namespace mlir;
@@ -23,33 +26,30 @@ namespace {
 /// The size of a feature block is an extent of a descriptor.
 constexpr int64_t maxFeatureBlock = 65535;
 
-/// A shape of cores for the whole program, with each segment's tokens per core and micro-batches.
+/// A shape of cores for a segment, with its tokens per core and micro-batches.
 struct Candidate {
-  std::vector<GridShape> grids; ///< one per segment
-  std::vector<SegmentCost> costs;
-  double cycles = 0;
+  GridShape grid;
+  SegmentCost cost;
   int64_t paddedTokens = 0;
   int64_t bytes = 0; ///< SRAM of a core, code included
   bool fits = false;
 
-  auto rank() const { return std::make_tuple(cycles, paddedTokens, grids.front().cores(), grids.front().columns); }
+  auto rank() const { return std::make_tuple(cost.cycles, paddedTokens, grid.cores(), grid.columns); }
 };
 
 struct AssignLayout : impl::AssignLayoutBase<AssignLayout> {
   using AssignLayoutBase::AssignLayoutBase;
 
   void runOnOperation() override;
-  std::optional<Candidate> choose();
-  Candidate evaluate(const GridShape &shape, size_t main, int64_t mainTokenBlock);
-  GridShape gridFor(const SegmentModel &model, GridShape shape, int64_t tokenBlock) const;
-  void failToFit(const Candidate &smallest);
+  LogicalResult openTrace(std::unique_ptr<llvm::raw_fd_ostream> &file);
+  Candidate choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile);
+  Candidate evaluate(const SegmentModel &model, const GridShape &grid, int64_t codeBytes) const;
+  void failToFit(SegmentOp segment, const SegmentModel &model, const Candidate &smallest);
   void trace(llvm::raw_ostream &out, const Candidate &candidate, bool chosen);
 
   Machine machine;
-  SmallVector<SegmentOp> segments;
-  std::vector<SegmentModel> models;
-  int64_t codeBytes = 0;
   int64_t maxTokenBlock = 1;
+  int64_t segmentNumber = 0; ///< in the program, for the trace
 };
 
 /// Values with one feature per token that every column holds a copy of: what reductions make, and maps of such values alone. Kernels that spread a lone
@@ -105,78 +105,41 @@ std::vector<int64_t> steppedUpTo(int64_t limit) {
   return values;
 }
 
-/// Rows that are needed at most, rebalanced over the micro-batches that they take.
-GridShape AssignLayout::gridFor(const SegmentModel &model, GridShape shape, int64_t tokenBlock) const {
-  shape.tokenBlock = tokenBlock;
-  shape.microBatches = ceilDiv(model.tokens(), shape.rows * shape.groups * tokenBlock);
-  return shape;
-}
-
-Candidate AssignLayout::evaluate(const GridShape &shape, size_t main, int64_t mainTokenBlock) {
+Candidate AssignLayout::evaluate(const SegmentModel &model, const GridShape &grid, int64_t codeBytes) const {
   Candidate candidate;
-  int64_t valueBytes = 0;
-  ++candidates;
-  for (size_t i = 0; i < models.size(); ++i) {
-    // Other segments take the best number of tokens per core on the main one's cores.
-    std::vector<int64_t> blocks = i == main ? std::vector<int64_t>{mainTokenBlock} : steppedUpTo(maxTokenBlock);
-    std::optional<std::pair<GridShape, SegmentCost>> best;
-    for (int64_t tokenBlock : blocks) {
-      GridShape grid = gridFor(models[i], shape, tokenBlock);
-      SegmentCost cost = models[i].estimate(machine, grid);
-      if (!best || (cost.cycles < best->second.cycles && codeBytes + cost.valueBytes <= machine.sramBytes))
-        best = {grid, cost};
-    }
-    candidate.grids.push_back(best->first);
-    candidate.costs.push_back(best->second);
-    candidate.cycles += best->second.cycles;
-    candidate.paddedTokens += best->first.tokens() - models[i].tokens();
-    valueBytes = std::max(valueBytes, best->second.valueBytes);
-  }
-  candidate.bytes = codeBytes + valueBytes;
-  int64_t features = 0;
-  for (const SegmentModel &model : models)
-    features = std::max(features, model.features().back());
-  candidate.fits = candidate.bytes <= machine.sramBytes && ceilDiv(features, shape.columns) <= maxFeatureBlock;
+  candidate.grid = grid;
+  candidate.cost = model.estimate(machine, grid);
+  candidate.paddedTokens = grid.tokens() - model.tokens();
+  candidate.bytes = codeBytes + candidate.cost.valueBytes;
+  candidate.fits = candidate.bytes <= machine.sramBytes && ceilDiv(model.features().back(), grid.columns) <= maxFeatureBlock;
   return candidate;
 }
 
-std::optional<Candidate> AssignLayout::choose() {
-  std::unique_ptr<llvm::raw_fd_ostream> traceFile;
-  if (!decisionTrace.empty()) {
-    std::error_code error;
-    traceFile = std::make_unique<llvm::raw_fd_ostream>(decisionTrace, error, llvm::sys::fs::OF_Append | llvm::sys::fs::OF_Text);
-    if (error) {
-      emitError(getOperation().getLoc()) << "cannot write the decision trace '" << decisionTrace << "': " << error.message();
-      return std::nullopt;
-    }
-  }
-
-  // The segment with most tokens decides how many rows there are.
-  size_t main = 0;
-  std::set<int64_t> features;
-  for (size_t i = 0; i < models.size(); ++i) {
-    if (models[i].tokens() > models[main].tokens())
-      main = i;
-    features.insert(models[i].features().begin(), models[i].features().end());
-  }
+/// The cheapest candidate that fits; if none does, the smallest.
+Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile) {
+  int64_t codeBytes = estimateCodeBytes(segment);
   std::optional<Candidate> best, smallest;
   for (int64_t groups : steppedUpTo(machine.width)) {
     // As many columns as there are, fewer for a shorter chain, or as many as hold a tensor without a ragged end.
-    int64_t most = std::min<int64_t>(machine.width / groups, *features.rbegin());
+    int64_t most = std::min<int64_t>(machine.width / groups, model.features().back());
     std::vector<int64_t> fewer = steppedUpTo(most);
     std::set<int64_t> columnCounts(fewer.begin(), fewer.end());
     columnCounts.insert(most);
-    for (int64_t f : features)
+    for (int64_t f : model.features())
       if (f >= most)
         columnCounts.insert(ceilDiv(f, ceilDiv(f, most)));
     for (int64_t columns : columnCounts) {
       for (int64_t tokenBlock = 1; tokenBlock <= maxTokenBlock; ++tokenBlock) {
-        int64_t rowsNeeded = ceilDiv(models[main].tokens(), groups * tokenBlock);
-        GridShape shape;
-        shape.columns = columns;
-        shape.groups = groups;
-        shape.rows = ceilDiv(rowsNeeded, ceilDiv(rowsNeeded, machine.height));
-        Candidate candidate = evaluate(shape, main, tokenBlock);
+        // Rows that are needed at most, rebalanced over the micro-batches that they take.
+        int64_t rowsNeeded = ceilDiv(model.entryTokens(), groups * tokenBlock);
+        GridShape grid;
+        grid.columns = columns;
+        grid.groups = groups;
+        grid.rows = ceilDiv(rowsNeeded, ceilDiv(rowsNeeded, machine.height));
+        grid.tokenBlock = tokenBlock;
+        grid.microBatches = model.batches() * ceilDiv(model.entryTokens(), grid.rows * groups * tokenBlock);
+        Candidate candidate = evaluate(model, grid, codeBytes);
+        ++candidates;
         if (traceFile)
           trace(*traceFile, candidate, /*chosen=*/false);
         if (candidate.fits && (!best || candidate.rank() < best->rank()))
@@ -186,51 +149,52 @@ std::optional<Candidate> AssignLayout::choose() {
       }
     }
   }
-  if (!best)
-    failToFit(*smallest);
-  else if (traceFile)
+  if (best && traceFile)
     trace(*traceFile, *best, /*chosen=*/true);
-  return best;
+  return best ? *best : *smallest;
 }
 
-void AssignLayout::failToFit(const Candidate &smallest) {
-  size_t worst = 0;
-  for (size_t i = 0; i < models.size(); ++i)
-    if (smallest.costs[i].valueBytes > smallest.costs[worst].valueBytes)
-      worst = i;
-  Operation *largest = models[worst].largest();
+void AssignLayout::failToFit(SegmentOp segment, const SegmentModel &model, const Candidate &smallest) {
+  Operation *largest = model.largest();
   int64_t features = numFeatures(cast<RankedTensorType>(largest->getResult(0).getType()));
-  InFlightDiagnostic diag = emitError(segments[worst].getLoc())
-                            << "segment needs at least " << smallest.bytes << " bytes of SRAM per core (" << smallest.costs[worst].valueBytes << " for values of "
-                            << smallest.grids[worst].tokenBlock << " token on " << smallest.grids[worst].columns << " columns, " << codeBytes
+  InFlightDiagnostic diag = emitError(segment.getLoc())
+                            << "segment needs at least " << smallest.bytes << " bytes of SRAM per core (" << smallest.cost.valueBytes << " for values of "
+                            << smallest.grid.tokenBlock << " token on " << smallest.grid.columns << " columns, " << smallest.bytes - smallest.cost.valueBytes
                             << " for code), but a core of machine '" << machine.name << "' has " << machine.sramBytes
                             << "; use a machine with more columns, or split the layer";
   diag.attachNote(largest->getLoc()) << "the largest value, " << features << " features, is made here";
 }
 
 void AssignLayout::trace(llvm::raw_ostream &out, const Candidate &candidate, bool chosen) {
-  llvm::json::Array perSegment;
-  for (auto [grid, cost] : llvm::zip_equal(candidate.grids, candidate.costs))
-    perSegment.push_back(llvm::json::Object{{"token_block", grid.tokenBlock},
-                                            {"micro_batches", grid.microBatches},
-                                            {"cycles", cost.cycles},
-                                            {"contraction_cycles", cost.contractions},
-                                            {"bound_by", cost.binds},
-                                            {"value_bytes", cost.valueBytes}});
-  const GridShape &shape = candidate.grids.front();
+  const GridShape &grid = candidate.grid;
   out << llvm::json::Value(llvm::json::Object{{"pass", "stream-assign-layout"},
                                               {"program", getOperation().getSymName()},
+                                              {"segment", segmentNumber},
                                               {"machine", machine.name},
-                                              {"columns", shape.columns},
-                                              {"rows", shape.rows},
-                                              {"groups", shape.groups},
-                                              {"cycles", candidate.cycles},
+                                              {"columns", grid.columns},
+                                              {"rows", grid.rows},
+                                              {"groups", grid.groups},
+                                              {"token_block", grid.tokenBlock},
+                                              {"micro_batches", grid.microBatches},
+                                              {"cycles", candidate.cost.cycles},
+                                              {"contraction_cycles", candidate.cost.contractions},
+                                              {"bound_by", candidate.cost.binds},
                                               {"padded_tokens", candidate.paddedTokens},
+                                              {"value_bytes", candidate.cost.valueBytes},
                                               {"sram_bytes", candidate.bytes},
                                               {"fits", candidate.fits},
-                                              {"chosen", chosen},
-                                              {"segments", std::move(perSegment)}})
+                                              {"chosen", chosen}})
       << "\n";
+}
+
+LogicalResult AssignLayout::openTrace(std::unique_ptr<llvm::raw_fd_ostream> &file) {
+  if (decisionTrace.empty())
+    return success();
+  std::error_code error;
+  file = std::make_unique<llvm::raw_fd_ostream>(decisionTrace, error, llvm::sys::fs::OF_Append | llvm::sys::fs::OF_Text);
+  if (error)
+    return emitError(getOperation().getLoc()) << "cannot write the decision trace '" << decisionTrace << "': " << error.message();
+  return success();
 }
 
 void applyLayout(SegmentOp segment, const GridShape &grid, const Copies &copies) {
@@ -247,8 +211,7 @@ void applyLayout(SegmentOp segment, const GridShape &grid, const Copies &copies)
 
 void AssignLayout::runOnOperation() {
   ProgramOp program = getOperation();
-  segments.clear();
-  models.clear();
+  SmallVector<SegmentOp> segments;
   for (auto segment : program.getOps<SegmentOp>()) {
     bool noValues = llvm::all_of(segment.getBody().front(), [](Operation &op) { return op.getNumResults() == 0; });
     if (!segment.getGrid() && !noValues)
@@ -266,20 +229,33 @@ void AssignLayout::runOnOperation() {
   maxTokenBlock = machine.accumulatorBytes / (2 * 4);
   if (maxTokenBlock < 1) {
     emitError(program.getLoc()) << "needs 8 bytes of accumulator cache for the sums of a token, but a core of machine '" << machine.name << "' has "
-                        << machine.accumulatorBytes;
+                                << machine.accumulatorBytes;
     return signalPassFailure();
   }
-  std::vector<Copies> copies;
-  for (SegmentOp segment : segments) {
-    copies.emplace_back(segment);
-    models.emplace_back(segment);
-  }
-  codeBytes = estimateCodeBytes(program);
-  std::optional<Candidate> best = choose();
-  if (!best)
+  std::unique_ptr<llvm::raw_fd_ostream> traceFile;
+  if (failed(openTrace(traceFile)))
     return signalPassFailure();
-  for (auto [segment, grid, copy] : llvm::zip_equal(segments, best->grids, copies))
-    applyLayout(segment, grid, copy);
+  segmentNumber = 0;
+  for (std::deque<SegmentOp> queue(segments.begin(), segments.end()); !queue.empty();) {
+    SegmentOp segment = queue.front();
+    Copies copies(segment);
+    SegmentModel model(segment);
+    Candidate best = choose(segment, model, traceFile.get());
+    if (!best.fits) {
+      // Too many values at a time: half of the kernels first, what crosses waits in MemoryX.
+      SegmentOp second = splitSegment(segment);
+      if (!second) {
+        failToFit(segment, model, best);
+        return signalPassFailure();
+      }
+      queue.insert(queue.begin() + 1, second);
+      ++segmentsSplit;
+      continue;
+    }
+    applyLayout(segment, best.grid, copies);
+    ++segmentNumber;
+    queue.pop_front();
+  }
 }
 
 } // namespace

@@ -27,7 +27,14 @@ struct ChooseWireFormat : impl::ChooseWireFormatBase<ChooseWireFormat> {
       WireFormat fitting = element.isF32() ? WireFormat::Dense32 : WireFormat::Packed16;
       kernel.setWire(wanted && wireFormatFits(*wanted, element) ? *wanted : fitting);
     };
-    getOperation().walk([&](ContractOp contract) { choose(contract); });
+    getOperation().walk([&](ContractOp contract) {
+      // A wavelet carries two values, or one with its index.
+      auto weight = getOperation().lookupSymbol<TensorOp>(contract.getWeightAttr().getAttr());
+      bool isSparse = weight && weight.getNonzeros() && 2 * *weight.getNonzeros() < static_cast<uint64_t>(cast<RankedTensorType>(weight.getType()).getNumElements());
+      if (!contract.getWire() && !wanted && isSparse && wireFormatFits(WireFormat::Indexed16, contract.getInput().getType().getElementType()))
+        contract.setWire(WireFormat::Indexed16);
+      choose(contract);
+    });
     getOperation().walk([&](ScaleOp scale) { choose(scale); });
   }
 };

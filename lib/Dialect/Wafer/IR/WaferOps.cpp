@@ -36,7 +36,7 @@ LogicalResult ProgramOp::verify() {
   SmallVector<RouteOp> routes(getOps<RouteOp>());
   for (size_t i = 0; i < routes.size(); ++i)
     for (size_t j = 0; j < i; ++j)
-      if (routes[i].getColor() == routes[j].getColor() && intersect(routes[i].getRect(), routes[j].getRect())) {
+      if (routes[i].getColor() == routes[j].getColor() && routes[i].getLoad() == routes[j].getLoad() && intersect(routes[i].getRect(), routes[j].getRect())) {
         InFlightDiagnostic diag = routes[i].emitOpError() << "gives a router a second entry for color '@" << routes[i].getColor() << "' (route_c1)";
         diag.attachNote(routes[j].getLoc()) << "first entry here";
         return diag;
@@ -47,10 +47,21 @@ LogicalResult ProgramOp::verify() {
   return success();
 }
 
+// Accessors of i64 attributes return unsigned numbers; rules about signs read them as what is written.
+static int64_t written(uint64_t value) { return static_cast<int64_t>(value); }
+
+LogicalResult TensorOp::verify() {
+  // tensor_c1
+  auto type = cast<RankedTensorType>(getType());
+  if (!type.hasStaticShape() || type.getEncoding())
+    return emitOpError() << "has type " << type << ", expected a static shape without encoding (tensor_c1)";
+  return success();
+}
+
 LogicalResult ColorOp::verify() {
   // color_c1; which colors there are is up to the machine, which is data and may be missing while IR is inspected elsewhere.
-  if (getNumber() && *getNumber() < 0)
-    return emitOpError() << "has number " << *getNumber() << ", expected 0 or more (color_c1)";
+  if (getNumber() && written(*getNumber()) < 0)
+    return emitOpError() << "has number " << written(*getNumber()) << ", expected 0 or more (color_c1)";
   return success();
 }
 
@@ -66,10 +77,10 @@ LogicalResult RouteOp::verify() {
 
 LogicalResult BufferOp::verify() {
   // buffer_c1
-  if (getBytes() < 1)
-    return emitOpError() << "has " << getBytes() << " bytes, expected at least 1 (buffer_c1)";
-  if (getFirst() > getLast())
-    return emitOpError() << "is live from step " << getFirst() << " to " << getLast() << " (buffer_c1)";
+  if (written(getBytes()) < 1)
+    return emitOpError() << "has " << written(getBytes()) << " bytes, expected at least 1 (buffer_c1)";
+  if (written(getFirst()) > written(getLast()))
+    return emitOpError() << "is live from step " << written(getFirst()) << " to " << written(getLast()) << " (buffer_c1)";
   return success();
 }
 
@@ -101,6 +112,16 @@ LogicalResult DescriptorOp::verify() {
   for (std::optional<ArrayRef<int64_t>> list : {getExtents(), getStrides()})
     if (list && list->size() != 4)
       return emitOpError() << "has " << list->size() << " extents or strides, expected 4 (descriptor_c1)";
+  // descriptor_c4
+  Type type = getType();
+  if (!type.isF32() && !type.isF16() && !type.isBF16() && !type.isSignlessInteger(32) && !type.isSignlessInteger(16) && !type.isSignlessInteger(8))
+    return emitOpError() << "has elements of type " << type << ", expected f32, f16, bf16, i32, i16 or i8 (descriptor_c4)";
+  for (int64_t extent : getExtents().value_or(ArrayRef<int64_t>()))
+    if (extent < 0 || extent > UINT16_MAX)
+      return emitOpError() << "has extent " << extent << ", expected 0 to " << UINT16_MAX << " (descriptor_c4)";
+  for (int64_t stride : getStrides().value_or(ArrayRef<int64_t>()))
+    if (stride < INT16_MIN || stride > INT16_MAX)
+      return emitOpError() << "has stride " << stride << ", expected " << INT16_MIN << " to " << INT16_MAX << " (descriptor_c4)";
   switch (getKind()) {
   case DescriptorKind::Mem:
   case DescriptorKind::Acc:
@@ -165,4 +186,11 @@ LogicalResult OverrideOp::verify() {
   if (field == "const" || (field.starts_with("extent") && field.size() == 7 && field.back() >= '0' && field.back() <= '3'))
     return getBase() ? success() : LogicalResult(emitOpError() << "of " << field << " has no base (override_c1)");
   return emitOpError() << "has field '" << field << "', expected color, const or extent0 to extent3 (override_c1)";
+}
+
+LogicalResult ScaleOp::verify() {
+  // scale_c2
+  if (!getGamma() && !getBeta())
+    return emitOpError("has neither gamma nor beta (scale_c2)");
+  return success();
 }

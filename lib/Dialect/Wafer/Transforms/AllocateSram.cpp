@@ -43,9 +43,12 @@ private:
     for (auto buffer : image.getOps<BufferOp>())
       if (buffer.getAcc() == acc)
         (buffer.getAddress() ? placed : open).push_back(buffer);
-    llvm::sort(open, [](BufferOp a, BufferOp b) { return a.getBytes() != b.getBytes() ? a.getBytes() > b.getBytes() : a->isBeforeInBlock(b); });
+    auto isLarger = [](BufferOp a, BufferOp b) { return a.getBytes() != b.getBytes() ? a.getBytes() > b.getBytes() : a->isBeforeInBlock(b); };
+    llvm::sort(open, isLarger);
 
     int64_t end = reserved;
+    for (BufferOp buffer : placed)
+      end = std::max<int64_t>(end, *buffer.getAddress() + buffer.getBytes());
     for (BufferOp buffer : open) {
       int64_t address = lowestFree(buffer, placed, reserved);
       buffer.setAddressAttr(Builder(buffer).getI64IntegerAttr(address));
@@ -63,7 +66,8 @@ private:
     else
       diag << "needs " << end << " bytes of SRAM (" << reserved << " of them code and descriptors), but machine '" << machine << "' has " << limit
            << "; use more columns or a smaller token block";
-    for (BufferOp buffer : ArrayRef(open).take_front(3))
+    llvm::sort(placed, isLarger);
+    for (BufferOp buffer : ArrayRef(placed).take_front(3))
       diag.attachNote(buffer.getLoc()) << "buffer '@" << buffer.getSymName() << "' takes " << buffer.getBytes() << " bytes";
     return diag;
   }

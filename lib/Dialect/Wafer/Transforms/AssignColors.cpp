@@ -23,13 +23,22 @@ public:
     if (failed(machine))
       return signalPassFailure();
     std::set<int64_t> taken;
+    unsigned count = 0; // a statistic does not count in every build of MLIR
     for (auto color : getOperation().getOps<ColorOp>()) {
-      ++colorsUsed;
-      if (color.getNumber())
-        taken.insert(*color.getNumber());
+      ++count;
+      if (!color.getNumber())
+        continue;
+      // color_c1
+      if (*color.getNumber() >= machine->colours) {
+        color.emitOpError() << "has number " << *color.getNumber() << ", but machine '" << machine->name << "' has " << machine->colours
+                            << " colors, 0 to " << machine->colours - 1 << " (color_c1)";
+        return signalPassFailure();
+      }
+      taken.insert(*color.getNumber());
     }
-    if (colorsUsed > machine->colours) {
-      getOperation().emitOpError() << "needs " << colorsUsed.getValue() << " colors, but machine '" << machine->name << "' has " << machine->colours;
+    colorsUsed = count;
+    if (count > machine->colours) {
+      getOperation().emitOpError() << "needs " << count << " colors, but machine '" << machine->name << "' has " << machine->colours;
       return signalPassFailure();
     }
     int64_t next = 0;

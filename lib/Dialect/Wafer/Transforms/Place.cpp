@@ -15,17 +15,30 @@ namespace {
 class PlaceWafer : public impl::PlaceWaferBase<PlaceWafer> {
 public:
   void runOnOperation() override {
-    PhaseOp first;
+    llvm::DenseMap<int64_t, PhaseOp> firstOf; // by load
     WalkResult result = getOperation().walk([&](PhaseOp phase) {
-      if (!first)
-        first = phase;
+      PhaseOp first = firstOf.try_emplace(phase.getLoad(), phase).first->second;
       return place(phase, first) ? WalkResult::advance() : WalkResult::interrupt();
     });
-    if (result.wasInterrupted())
+    if (result.wasInterrupted() || (!firstOf.empty() && failed(checkTasks())))
       signalPassFailure();
   }
 
 private:
+  LogicalResult checkTasks() {
+    FailureOr<Machine> machine = machineOf(getOperation());
+    if (failed(machine))
+      return failure();
+    for (auto image : getOperation().getOps<ImageOp>()) {
+      // task_c5
+      int64_t tasks = llvm::count_if(image.getOps<TaskOp>(), [](TaskOp task) { return task.getKind() == TaskKind::Control; });
+      if (tasks > static_cast<int64_t>(machine->controlTasks))
+        return image.emitOpError() << "has " << tasks << " control tasks, but a core of machine '" << machine->name << "' has room for "
+                                   << machine->controlTasks << " (task_c5); split the layer";
+    }
+    return success();
+  }
+
   bool place(PhaseOp phase, PhaseOp first) {
     FailureOr<Machine> machine = machineOf(getOperation());
     if (failed(machine))
@@ -34,7 +47,7 @@ private:
     if (grid.getColumns() != shape.getColumns() || grid.getRows() != shape.getRows() || grid.getGroups() != shape.getGroups()) {
       InFlightDiagnostic diag = phase.emitOpError() << "has " << grid.getGroups() << " groups of " << grid.getColumns() << " x " << grid.getRows()
                                                     << " cores, expected the " << shape.getGroups() << " groups of " << shape.getColumns() << " x "
-                                                    << shape.getRows() << " of the program's first phase";
+                                                    << shape.getRows() << " of the first phase of its load";
       diag.attachNote(first.getLoc()) << "first phase here";
       return false;
     }
@@ -44,9 +57,9 @@ private:
                           << machine->height << "; use a larger machine or a smaller grid";
       return false;
     }
-    coresUsed = width * grid.getRows();
+    coresUsed = std::max<uint64_t>(coresUsed, width * grid.getRows());
     phase.setGridAttr(GridAttr::get(grid.getContext(), 0, 0, grid.getColumns(), grid.getRows(), grid.getGroups(), grid.getTokenBlock(), grid.getTokens(),
-                                    grid.getMicroBatches()));
+                                    grid.getMicroBatches(), grid.getBatches()));
     return true;
   }
 };

@@ -12,8 +12,11 @@
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
+#include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/MathExtras.h"
 
+#include <map>
 #include <vector>
 
 using namespace mlir;
@@ -40,21 +43,24 @@ struct Ends {
   int64_t sendColor = -1, receiveColor = -1; ///< which of the channel's colors; -1: no such end here
 };
 
+bool alternates(ChannelKind kind) { return kind != ChannelKind::ColumnMulticast && kind != ChannelKind::MulticastWest; }
+
+std::string colorName(ChannelOp channel, int64_t which) {
+  return alternates(channel.getKind()) ? (channel.getSymName() + "_" + Twine(which)).str() : channel.getSymName().str();
+}
+
+/// Routes and regions of one load. Channels are those of the program, which may be in other places in another load.
 class Router {
 public:
-  Router(ProgramOp program, GridAttr grid, const Machine &machine)
-      : program_(program), grid_(grid), machine_(machine), builder_(program.getContext()) {}
+  Router(ProgramOp program, int64_t load, GridAttr grid, const Machine &machine)
+      : program_(program), load_(load), grid_(grid), machine_(machine), builder_(program.getContext()) {}
 
-  void run();
+  void run(const std::map<int64_t, llvm::StringSet<>> &usedBy);
   unsigned regions = 0, routes = 0;
 
 private:
   using Directions = ArrayRef<Direction>;
 
-  bool alternates(ChannelKind kind) const { return kind != ChannelKind::ColumnMulticast && kind != ChannelKind::MulticastWest; }
-  std::string colorName(ChannelOp channel, int64_t which) const {
-    return alternates(channel.getKind()) ? (channel.getSymName() + "_" + Twine(which)).str() : channel.getSymName().str();
-  }
   Ends endsAt(ChannelKind kind, int64_t column, int64_t row) const;
 
   void layRoutes(ChannelOp channel);
@@ -69,7 +75,12 @@ private:
   void override(OpBuilder &builder, DescriptorOp descriptor, int64_t column, Progression rows);
   void renameUses();
 
+  SmallVector<ImageOp> images() {
+    return llvm::to_vector(llvm::make_filter_range(program_.getOps<ImageOp>(), [&](ImageOp image) { return static_cast<int64_t>(image.getLoad()) == load_; }));
+  }
+
   ProgramOp program_;
+  int64_t load_;
   GridAttr grid_;
   const Machine &machine_;
   OpBuilder builder_;
@@ -125,7 +136,7 @@ void Router::route(ChannelOp channel, int64_t which, Progression columns, Progre
   for (Direction direction : to)
     directions.push_back(DirectionAttr::get(context, direction));
   auto rect = RectAttr::get(context, columns.first, rows.first, columns.count, rows.count, columns.step, rows.step);
-  RouteOp::create(builder_, channel.getLoc(), FlatSymbolRefAttr::get(context, colorName(channel, which)), rect, DirectionAttr::get(context, from),
+  RouteOp::create(builder_, channel.getLoc(), FlatSymbolRefAttr::get(context, colorName(channel, which)), builder_.getI64IntegerAttr(load_), rect, DirectionAttr::get(context, from),
                   builder_.getArrayAttr(directions));
   ++routes;
 }
@@ -274,6 +285,10 @@ void Router::override(OpBuilder &builder, DescriptorOp descriptor, int64_t colum
     if (!last)
       number(field, 0);
     break;
+  case PerCoreKind::LastOfSeveral:
+    if (!last || grid_.getColumns() == 1)
+      number(field, 0);
+    break;
   case PerCoreKind::NotLastColumn:
     if (last)
       number(field, 0);
@@ -297,7 +312,7 @@ void Router::makeRegions(ImageOp image) {
       Progression rows = parityClass(0, grid_.getRows(), parity);
       if (rows.count == 0)
         continue;
-      std::string name = ("wafer.columns_" + Twine(column) + (parity ? "_odd_rows" : "_even_rows")).str();
+      std::string name = ("wafer." + (load_ == 0 ? "" : "load_" + Twine(load_) + "_") + "columns_" + Twine(column) + (parity ? "_odd_rows" : "_even_rows")).str();
       if (columns.count == 1) {
         makeRegion(image, name, {grid_.getX0() + column, grid_.getGroups(), grid_.getColumns()}, rows, column);
         continue;
@@ -308,64 +323,110 @@ void Router::makeRegions(ImageOp image) {
     }
 }
 
-/// Descriptors, images and steps name colors from here on.
+/// Descriptors and steps name colors from here on.
 void Router::renameUses() {
-  auto color = [&](StringRef channel, int64_t which) { return FlatSymbolRefAttr::get(builder_.getContext(), colorName(channels_.lookup(channel), which)); };
-  program_.walk([&](Operation *op) {
-    if (auto descriptor = dyn_cast<DescriptorOp>(op)) {
-      if (descriptor.getKind() == DescriptorKind::Send || descriptor.getKind() == DescriptorKind::Receive) {
-        descriptor.setOnAttr(color(*descriptor.getOn(), 0));
-        descriptor.removePerCoreAttr();
-        descriptor.removeValueAttr();
-      } else {
-        descriptor.removePerCoreAttr();
-      }
-    } else if (auto send = dyn_cast<SendOp>(op)) {
-      send.setChannelAttr(color(send.getChannel(), 0));
-    } else if (auto receive = dyn_cast<ReceiveOp>(op)) {
-      receive.setChannelAttr(color(receive.getChannel(), (grid_.getRows() - 1) % 2));
+  auto color = [&](StringRef channel, int64_t which) {
+    return FlatSymbolRefAttr::get(builder_.getContext(), colorName(channels_.lookup(channel), which));
+  };
+  for (ImageOp image : images())
+    for (auto descriptor : image.getOps<DescriptorOp>()) {
+      descriptor.removePerCoreAttr();
+      if (descriptor.getKind() != DescriptorKind::Send && descriptor.getKind() != DescriptorKind::Receive)
+        continue;
+      descriptor.setOnAttr(color(*descriptor.getOn(), 0));
+      descriptor.removeValueAttr();
     }
+  program_.walk([&](PhaseOp phase) {
+    if (static_cast<int64_t>(phase.getLoad()) != load_)
+      return;
+    for (auto send : phase.getOps<SendOp>())
+      send.setChannelAttr(color(send.getChannel(), 0));
+    for (auto receive : phase.getOps<ReceiveOp>())
+      receive.setChannelAttr(color(receive.getChannel(), (grid_.getRows() - 1) % 2));
   });
 }
 
-void Router::run() {
-  SmallVector<ChannelOp> channels(program_.getOps<ChannelOp>());
-  for (ChannelOp channel : channels)
-    channels_[channel.getSymName()] = channel;
-
-  if (!channels.empty())
-    builder_.setInsertionPoint(channels.front());
-  for (ChannelOp channel : channels)
-    for (int64_t which = 0; which < (alternates(channel.getKind()) ? 2 : 1); ++which)
-      ColorOp::create(builder_, channel.getLoc(), colorName(channel, which), IntegerAttr(), channel.getWeight());
+void Router::run(const std::map<int64_t, llvm::StringSet<>> &usedBy) {
+  auto uses = [](const llvm::StringSet<> &names, ChannelOp channel) { return names.contains(channel.getSymName()); };
   builder_.setInsertionPointToEnd(&program_.getBody().front());
-  for (ChannelOp channel : channels)
-    layRoutes(channel);
-  SmallVector<ImageOp> images(program_.getOps<ImageOp>());
-  for (ImageOp image : images)
+  for (auto channel : program_.getOps<ChannelOp>()) {
+    channels_[channel.getSymName()] = channel;
+    bool used = llvm::any_of(usedBy, [&](const auto &load) { return uses(load.second, channel); });
+    auto here = usedBy.find(load_);
+    if (!used || (here != usedBy.end() && uses(here->second, channel)))
+      layRoutes(channel);
+  }
+  for (ImageOp image : images())
     makeRegions(image);
   renameUses();
-  for (ChannelOp channel : channels)
-    channel.erase();
+}
+
+/// The channels that the images of each load use. To be asked before descriptors name colors instead.
+std::map<int64_t, llvm::StringSet<>> channelsByLoad(ProgramOp program) {
+  std::map<int64_t, llvm::StringSet<>> usedBy;
+  for (auto image : program.getOps<ImageOp>()) {
+    llvm::StringSet<> &used = usedBy[image.getLoad()];
+    used.insert(image.getCommand());
+    for (auto descriptor : image.getOps<DescriptorOp>())
+      if (descriptor.getOn())
+        used.insert(*descriptor.getOn());
+  }
+  return usedBy;
+}
+
+/// Names of channels are channels: a program that was written by hand may name anything.
+LogicalResult checkNames(ProgramOp program) {
+  WalkResult result = program.walk([&](Operation *op) {
+    std::optional<StringRef> name =
+        llvm::TypeSwitch<Operation *, std::optional<StringRef>>(op)
+            .Case([](DescriptorOp descriptor) {
+              bool onFabric = descriptor.getKind() == DescriptorKind::Send || descriptor.getKind() == DescriptorKind::Receive;
+              return onFabric ? descriptor.getOn() : std::nullopt;
+            })
+            .Case<SendOp, ReceiveOp>([](auto step) { return step.getChannel(); })
+            .Case<ImageOp, PhaseOp>([](auto reader) { return reader.getCommand(); })
+            .Default([](Operation *) { return std::nullopt; });
+    if (!name || program.lookupSymbol<ChannelOp>(*name))
+      return WalkResult::advance();
+    op->emitOpError() << "names '@" << *name << "', expected a wafer.channel of the program";
+    return WalkResult::interrupt();
+  });
+  return failure(result.wasInterrupted());
 }
 
 class RouteWafer : public impl::RouteWaferBase<RouteWafer> {
 public:
   void runOnOperation() override {
-    PhaseOp phase;
-    getOperation().walk([&](PhaseOp first) {
-      phase = first;
-      return WalkResult::interrupt();
-    });
-    if (!phase)
+    ProgramOp program = getOperation();
+    std::map<int64_t, PhaseOp> phaseOf; // the first of each load
+    program.walk([&](PhaseOp phase) { phaseOf.try_emplace(phase.getLoad(), phase); });
+    SmallVector<ChannelOp> channels(program.getOps<ChannelOp>());
+    if (phaseOf.empty() || channels.empty())
       return;
-    FailureOr<Machine> machine = machineOf(getOperation());
-    if (failed(machine))
+    FailureOr<Machine> machine = machineOf(program);
+    if (failed(machine) || failed(checkNames(program)))
       return signalPassFailure();
-    Router router(getOperation(), phase.getGrid(), *machine);
-    router.run();
-    regionsMade = router.regions;
-    routesMade = router.routes;
+    for (auto &[load, phase] : phaseOf) {
+      GridAttr grid = phase.getGrid();
+      if (grid.getX0() + grid.getColumns() * grid.getGroups() > machine->width || grid.getY0() + grid.getRows() > machine->height) {
+        phase.emitOpError() << "lies outside of machine '" << machine->name << "', which has " << machine->width << " x " << machine->height
+                            << " cores; run wafer-place first";
+        return signalPassFailure();
+      }
+    }
+    std::map<int64_t, llvm::StringSet<>> usedBy = channelsByLoad(program);
+    OpBuilder builder(channels.front());
+    for (ChannelOp channel : channels)
+      for (int64_t which = 0; which < (alternates(channel.getKind()) ? 2 : 1); ++which)
+        ColorOp::create(builder, channel.getLoc(), colorName(channel, which), IntegerAttr(), channel.getWeight());
+    for (auto &[load, phase] : phaseOf) {
+      Router router(program, load, phase.getGrid(), *machine);
+      router.run(usedBy);
+      regionsMade += router.regions;
+      routesMade += router.routes;
+    }
+    for (ChannelOp channel : channels)
+      channel.erase();
   }
 };
 

@@ -2,6 +2,7 @@
 
 from wafer.frontends.aten import (  # noqa: F401
     attention,
+    backward,
     contractions,
     convolution,
     elementwise,
@@ -9,5 +10,7 @@ from wafer.frontends.aten import (  # noqa: F401
     normalization,
     pooling,
     reductions,
+    scatter,
     shapes,
+    sorting,
 )

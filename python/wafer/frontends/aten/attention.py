@@ -22,6 +22,9 @@ def _masked(ctx: Context, scores: Tensor, mask: Tensor | None, is_causal: bool) 
         mask = Tensor.of_constant(torch.ones(rows, columns, dtype=torch.bool).tril())
     if mask is None:
         return scores
+    if mask.dtype == torch.bool and mask.constant is not None:
+        # As PyTorch does it; sums with constants run on the wafer.
+        mask = Tensor.of_constant(torch.zeros(mask.shape).masked_fill(~mask.constant, -math.inf))
     if mask.dtype != torch.bool:
         return ctx.elementwise(lambda b, x, m: b.add(x, m), scores, mask, compute=torch.float32, dtype=torch.float32)
 

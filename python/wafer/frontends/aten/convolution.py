@@ -1,7 +1,12 @@
-"""Convolutions as one linalg.generic over batch, channels, pixels and window; padding is a tensor.pad before it."""
+"""Convolutions as one linalg.generic over batch, channels, pixels and window; padding is a tensor.pad before it.
+
+A transposed convolution is a product with all windows at once, whose results are then added where windows overlap.
+"""
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 
 import torch
@@ -31,15 +36,16 @@ def _convolution(
     output_padding: Sequence[int],
     groups: int,
 ) -> Tensor:
-    if transposed:
-        raise ctx.unsupported("is a transposed convolution, expected a plain one; use an upsampling and a convolution")
     spatial = weight.rank - 2
     batched = a.rank == weight.rank
     if not batched:
         a = a.with_units((1,) + a.shape)
     stride, padding, dilation = (_per_dimension(values, spatial) for values in (stride, padding, dilation))
-    a = padded(ctx, a, [0, 0, *padding], [0, 0, *padding], 0)
     out_spatial = ctx.shape[-spatial:] if spatial else ()
+    if transposed:
+        result = _transposed(ctx, a, weight, stride, padding, dilation, groups, out_spatial)
+        return _finished(ctx, result, bias, spatial, batched)
+    a = padded(ctx, a, [0, 0, *padding], [0, 0, *padding], 0)
     batch, channels_out = a.shape[0], weight.shape[0]
     # What a stride leaves over at the end is cut, so that the map stays inside.
     used = [(o - 1) * s + (k - 1) * d + 1 for o, s, k, d in zip(out_spatial, stride, weight.shape[2:], dilation)]
@@ -68,8 +74,59 @@ def _convolution(
         return b.add(total, b.mul(b.cast(x, element), b.cast(w, element)))
 
     result = ctx.writer.generic(inputs, "p" * len(shape) + "r" * (1 + spatial), shape, sum_dtype, body, init=0)
+    ctx.writer.count_macs(math.prod(shape) * math.prod(weight.shape[-1 - spatial :]))
     result = ctx.writer.reshape(ctx.converted(result, ctx.dtype), (batch, channels_out, *out_spatial))
+    return _finished(ctx, result, bias, spatial, batched)
+
+
+def _finished(ctx: Context, result: Tensor, bias: Tensor | None, spatial: int, batched: bool) -> Tensor:
+    """With the bias, and without the batch that was added."""
     if bias is not None:
         bias = bias.with_units(bias.shape + (1,) * spatial)
         result = ctx.elementwise(lambda b, x, y: b.add(x, y), result, bias, compute=ctx.dtype)
     return result if batched else result.with_units(ctx.shape)
+
+
+def _transposed(
+    ctx: Context, a: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int, out_spatial: Sequence[int]
+) -> Tensor:
+    """`a` is [batch, in, pixels], `weight` [in, out of a group, window]; the result is [batch, out, pixels], without a bias."""
+    batch, channels_in, *pixels = a.shape
+    window = weight.shape[2:]
+    channels_out = groups * weight.shape[1]
+    a = ctx.writer.reshape(a, (batch, groups, channels_in // groups, math.prod(pixels)))
+    weight = ctx.writer.reshape(weight, (groups, channels_in // groups, math.prod(weight.shape[1:])))
+    if groups == 1:
+        products = ctx.contract("bip,in->bpn", a.with_units((batch, channels_in, a.shape[3])), weight.with_units(weight.shape[1:]), dtype=torch.float32)
+        products = products.permuted([0, 2, 1])
+    else:
+        products = ctx.contract("bgip,gin->gbpn", a, weight, dtype=torch.float32).permuted([1, 0, 3, 2])
+    products = ctx.writer.reshape(products, (batch, channels_out, *window, *pixels))
+    full = tuple((n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(pixels, stride, window, dilation))
+    if tuple(stride) == tuple(window) and set(dilation) == {1}:
+        # Windows lie side by side: a pixel of the result is one of a window, [.., pixel, place in the window].
+        order = [0, 1] + [axis for i in range(len(window)) for axis in (2 + len(window) + i, 2 + i)]
+        result = ctx.writer.reshape(products.permuted(order), (batch, channels_out, *full))
+    else:
+        result = _overlapping(ctx, products, stride, dilation, full)
+    high = [out + p - size for out, p, size in zip(out_spatial, padding, full)]
+    return ctx.converted(padded(ctx, result, [0, 0] + [-p for p in padding], [0, 0, *high], 0), ctx.dtype)
+
+
+def _overlapping(ctx: Context, products: Tensor, stride: Sequence[int], dilation: Sequence[int], full: tuple[int, ...]) -> Tensor:
+    """The sum of all windows, each place of the window added at once: its pixels lie `stride` apart in the result."""
+    spatial = len(full)
+    batch, channels, *window = products.shape[: 2 + spatial]
+    pixels = products.shape[2 + spatial :]
+    result = ctx.writer.filled(0, (batch, channels, *full), torch.float32)
+    strides = [1, 1, *stride]
+    for place in itertools.product(*map(range, window)):
+        part = ctx.writer.extract_slice(products, [0, 0, *place, *[0] * spatial], [batch, channels, *[1] * spatial, *pixels], [1] * products.rank)
+        part = part.with_units((batch, channels, *pixels))
+        offsets = [0, 0, *(k * d for k, d in zip(place, dilation))]
+        there = ctx.writer.extract_slice(result, offsets, part.shape, strides)
+        total = ctx.writer.plain(ctx.elementwise(lambda b, x, y: b.add(x, y), there, part, dtype=torch.float32))
+        result = ctx.writer.emit(
+            f"tensor.insert_slice {total.name} into {result.name}{offsets} {list(part.shape)} {strides} : {total.type} into {result.type}", result.shape, torch.float32
+        )
+    return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ from wafer.frontends import types
 from wafer.frontends.body import Body, Scalar
 from wafer.frontends.context import Context, Operand, common_dtype
 from wafer.frontends.registry import lowering
-from wafer.frontends.tensor import Tensor
+from wafer.frontends.tensor import Recipe, Tensor
 
 
 def _float_dtype(*operands: Operand) -> torch.dtype:
@@ -116,7 +117,8 @@ _function("aten.rsqrt.default", _math("rsqrt"))
 _function("aten.sin.default", _math("sin"))
 _function("aten.cos.default", _math("cos"))
 _function("aten.tan.default", _math("tan"))
-_function("aten.atan.default", _math("atan"))
+for _name in ("asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh"):
+    _function(f"aten.{_name}.default", _math(_name))
 _function("aten.tanh.default", _math("tanh"))
 _function("aten.erf.default", _math("erf"))
 _function("aten.sigmoid.default", sigmoid)
@@ -323,9 +325,18 @@ def _clamp(ctx: Context, a: Tensor, low: Operand | None = None, high: Operand | 
 
 # Comparisons and choices
 
+
+def _register_comparison(predicate: str) -> None:
+    @lowering(f"aten.{predicate}.Tensor", f"aten.{predicate}.Scalar")
+    def lower(ctx: Context, x: Operand, y: Operand) -> Tensor:
+        compute = common_dtype(x, y)
+        body = lambda b, x, y: b.compare(predicate, x, y)  # noqa: E731
+        result = ctx.elementwise(body, x, y, compute=compute)
+        return dataclasses.replace(result, recipe=Recipe(body, (x, y), compute, result.shape))
+
+
 for _predicate in ("eq", "ne", "lt", "le", "gt", "ge"):
-    for _overload in ("Tensor", "Scalar"):
-        _exact(f"aten.{_predicate}.{_overload}", lambda b, x, y, predicate=_predicate: b.compare(predicate, x, y))
+    _register_comparison(_predicate)
 
 
 def _logical(overload: str, body: Callable[..., Scalar]) -> None:
@@ -340,6 +351,8 @@ _logical("aten.logical_not.default", lambda b, x: b.logical_not(x))
 for _name, _op in (("and", "arith.andi"), ("or", "arith.ori"), ("xor", "arith.xori")):
     for _overload in ("Tensor", "Scalar"):
         _exact(f"aten.bitwise_{_name}.{_overload}", lambda b, x, y, op=_op: b.apply(op, x, y))
+_exact("aten.bitwise_left_shift.Tensor", lambda b, x, y: b.apply("arith.shli", x, y))
+_exact("aten.bitwise_right_shift.Tensor", lambda b, x, y: b.apply("arith.shrsi", x, y))
 _exact("aten.bitwise_not.default", lambda b, x: b.logical_not(x) if x.type == "i1" else b.apply("arith.xori", x, b.like(-1, x)))
 
 
@@ -351,11 +364,18 @@ def _isfinite(ctx: Context, a: Tensor) -> Tensor:
 @lowering("aten.where.self", "aten.where.ScalarOther", "aten.where.ScalarSelf")
 def _where(ctx: Context, condition: Tensor, a: Operand, b: Operand) -> Tensor:
     wanted = types.computed(ctx.dtype)
-    return ctx.elementwise(
-        lambda w, c, x, y: w.select(w.cast(c, "i1"), w.cast(x, wanted), w.cast(y, wanted)),
-        *(operand if isinstance(operand, Tensor) else Tensor.of_constant(torch.tensor(operand, dtype=ctx.dtype)) for operand in (condition, a, b)),
-        compute="own",
-    )
+    choices = [operand if isinstance(operand, Tensor) else Tensor.of_constant(torch.tensor(operand, dtype=ctx.dtype)) for operand in (a, b)]
+    recipe = condition.recipe
+    if recipe is not None and condition.is_plain and condition.shape == recipe.shape and recipe.compute.is_floating_point and condition.constant is None:
+        # Compares again instead of reading bools, so that there is no tensor of bools and the choice can run on the wafer.
+        compared = types.computed(recipe.compute)
+        numbers = [o if isinstance(o, Tensor) else Tensor.of_constant(torch.tensor(o, dtype=recipe.compute)) for o in recipe.operands]
+
+        def choose(w: Body, x: Scalar, y: Scalar, then: Scalar, otherwise: Scalar) -> Scalar:
+            return w.select(recipe.body(w, w.cast(x, compared), w.cast(y, compared)), w.cast(then, wanted), w.cast(otherwise, wanted))
+
+        return ctx.elementwise(choose, *numbers, *choices, compute="own")
+    return ctx.elementwise(lambda w, c, x, y: w.select(w.cast(c, "i1"), w.cast(x, wanted), w.cast(y, wanted)), condition, *choices, compute="own")
 
 
 @lowering("aten.masked_fill.Scalar", "aten.masked_fill.Tensor")
@@ -376,9 +396,19 @@ def _same(ctx: Context, a: Tensor, **options: object) -> Tensor:
     return a
 
 
-@lowering("aten.dropout.default", "aten.native_dropout.default")
-def _no_dropout(ctx: Context, a: Tensor, p: float, train: bool) -> Tensor:
-    raise ctx.unsupported("draws random numbers; call model.eval() before compiling")
+@lowering("aten.native_dropout.default")
+def _dropout(ctx: Context, a: Tensor, p: float, train: bool | None) -> tuple[Tensor, Tensor]:
+    """The tensor with some elements zero and the others larger, and which were kept."""
+    if train is False or p == 0:
+        return a, Tensor.of_constant(torch.ones(a.shape, dtype=torch.bool))
+    kept = ctx.random.kept(ctx.writer, a.shape, 1 - p)
+    factor = 1 / (1 - p) if p < 1 else 0.0
+    return ctx.elementwise(lambda b, x, keep: b.mul(b.mul(x, keep), b.like(factor, x)), a, kept), kept
+
+
+@lowering("aten.bernoulli.p")
+def _bernoulli(ctx: Context, a: Tensor, p: float = 0.5, generator: object = None) -> Tensor:
+    return ctx.converted(ctx.random.kept(ctx.writer, a.shape, p), ctx.dtype)
 
 
 @lowering("aten.fill.Scalar")

@@ -97,8 +97,14 @@ def _per_channel(parameter: Tensor | None, rank: int) -> Tensor | None:
 def _batch_norm(
     ctx: Context, a: Tensor, weight: Tensor | None, bias: Tensor | None, average: Tensor, spread: Tensor, momentum: float, eps: float
 ) -> tuple[Tensor, None, None]:
-    centred = ctx.elementwise(lambda b, x, m: b.sub(x, m), a, _per_channel(average, a.rank), dtype=torch.float32)
-    return _scaled_channels(ctx, centred, spread, weight, bias, eps), None, None
+    # One factor and one term per channel, which can be streamed to the wafer; they are computed from parameters alone.
+    scale = _inverse_deviation(ctx, spread, eps)
+    if weight is not None:
+        scale = ctx.elementwise(lambda b, r, w: b.mul(r, w), scale, weight, dtype=torch.float32)
+    shift = ctx.elementwise(lambda b, m, s: b.neg(b.mul(m, s)), average, scale, dtype=torch.float32)
+    if bias is not None:
+        shift = ctx.elementwise(lambda b, x, y: b.add(x, y), shift, bias, dtype=torch.float32)
+    return _affine(ctx, a, _per_channel(scale, a.rank), _per_channel(shift, a.rank), ctx.dtype), None, None
 
 
 @lowering("aten._native_batch_norm_legit.no_stats")
@@ -113,3 +119,24 @@ def _scaled_channels(ctx: Context, centred: Tensor, spread: Tensor, weight: Tens
     inverse = _per_channel(_inverse_deviation(ctx, spread, eps), centred.rank)
     scaled = ctx.elementwise(lambda b, x, r: b.mul(x, r), centred, inverse, dtype=torch.float32)
     return _affine(ctx, scaled, _per_channel(weight, centred.rank), _per_channel(bias, centred.rank), ctx.dtype)
+
+
+@lowering("aten._native_batch_norm_legit_functional.default")
+def _batch_norm_of_training(
+    ctx: Context, a: Tensor, weight: Tensor | None, bias: Tensor | None, average: Tensor, spread: Tensor, training: bool, momentum: float, eps: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The result, mean and 1 / deviation of the batch, and the two running statistics after it."""
+    if not training:
+        raise ctx.unsupported("is a batch norm with running statistics in a training program, expected one of the batch; leave the module in train mode")
+    dims = [d for d in range(a.rank) if d != 1]
+    batch_average, batch_spread, centred = reductions.variance(ctx, a, dims, correction=0)
+    inverse = _inverse_deviation(ctx, batch_spread, eps)
+    number = reductions.count(a, dims)
+
+    def moved(b, old, new):
+        return b.add(b.mul(old, b.like(1 - momentum, old)), b.mul(new, b.like(momentum, new)))
+
+    unbiased = ctx.elementwise(lambda b, x: b.mul(x, b.like(number / max(number - 1, 1), x)), batch_spread, dtype=torch.float32)
+    new_average = ctx.elementwise(moved, average, batch_average, dtype=average.dtype)
+    new_spread = ctx.elementwise(moved, spread, unbiased, dtype=spread.dtype)
+    return _scaled_channels(ctx, centred, batch_spread, weight, bias, eps), batch_average, inverse, new_average, new_spread

@@ -67,7 +67,8 @@ def sliced(ctx: Context, a: Tensor, dim: int, start: int, size: int, step: int =
 @lowering("aten.slice.Tensor")
 def _slice(ctx: Context, a: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Tensor:
     first, last, step = slice(start, end, step).indices(a.shape[dim])
-    return sliced(ctx, a, dim, first, max(0, -((first - last) // step)), step)
+    size = max(0, -((first - last) // step))
+    return sliced(ctx, a, dim, first if size else 0, size, step)  # a slice of nothing may begin at the end, which MLIR refuses
 
 
 @lowering("aten.select.int")

@@ -5,6 +5,43 @@
 
 include "mlir/Pass/PassBase.td"
 
+def NormalizeContractions : Pass<"graph-normalize-contractions", "::mlir::func::FuncOp"> {
+  let summary = "Bring contractions into the form batch, tokens, features";
+  let description = [{
+    The wafer's contraction holds an activation of tokens x features and streams the other operand, which may differ from one batch entry to the next. This pass
+    rewrites every contraction that has the loops of one, whatever the order of dimensions: the activation is transposed, or gathered where its indices are
+    sums (the windows of a convolution), to batch x tokens x one summed dimension; the streamed operand stays as it is, since a stream may walk its dimensions
+    in any order; a result in another order is transposed back. A parameter is streamed where there is one, else the operand whose dimensions come last in the
+    result.
+
+    Transposes and gathers move data and run in MemoryX. Contractions that begin with something else than zeros, that have no static shape, or whose
+    loops are not those of a contraction are left alone. Every sum has the same terms; the order of several summed dimensions becomes that of the streamed operand.
+
+    Before:   linalg.generic (n, o, y, x, c, ky, kx) ins(%image[n, c, y + ky, x + kx], %weight[o, c, ky, kx])
+    After:    %windows = linalg.generic (n, y, x, c, ky, kx) ins(%image[n, c, y + ky, x + kx])
+              linalg.generic (n, y, x, o, k) ins(%windows[n, y, x, k], %weight[o, k])  linalg.transpose
+
+    Example: test/Dialect/Graph/normalize-contractions.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
+  let statistics = [Statistic<"normalized", "contractions rewritten", "Contractions rewritten">];
+}
+
+def SinkTransposes : Pass<"graph-sink-transposes", "::mlir::func::FuncOp"> {
+  let summary = "Do elementwise work before transposes instead of after them";
+  let description = [{
+    A contraction on the wafer gives tokens x features; when the model wants another order, such as channels first, a transpose follows, which MemoryX does. Elementwise operations after the transpose (bias, normalisation, activation)
+    are moved before it, where they run on the wafer without leaving it: every operand of full shape must be transposed in the same way; vectors and scalars are read in the new order. Two transposes become one or none, and an
+    operation that only gathers reads through a transpose. Numbers do not change.
+
+    Before:   %t = linalg.transpose %conv [0, 3, 1, 2]   %r = relu(%t + %bias[c])
+    After:    %r = relu(%conv + %bias[c])   %t = linalg.transpose %r [0, 3, 1, 2]
+
+    Example: test/Dialect/Graph/sink-transposes.mlir
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
+}
+
 def FormLayers : Pass<"graph-form-layers", "::mlir::func::FuncOp"> {
   let summary = "Group a function's operations into layers";
   let description = [{

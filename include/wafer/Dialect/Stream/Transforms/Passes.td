@@ -47,7 +47,8 @@ def ChooseWireFormat : Pass<"stream-choose-wire-format", "::wafer::stream::Progr
   let summary = "Decide how weights travel";
   let description = [{
     Gives each `stream.contract` and `stream.scale` without a wire format one: dense32 for f32 input, packed16 for f16 and bf16 input, which puts two weights
-    into a wavelet. With `format` another format is taken wherever it goes with the input's type (contract_c4).
+    into a wavelet, or indexed16 when less than half of a contraction's weights are not zero: then only those are sent, each with its index, and each one
+    triggers one FMAC. With `format` another format is taken wherever it goes with the input's type (contract_c4).
 
     Works on any program. Afterwards every contract and scale has a wire format; formats that are there stay.
 
@@ -56,7 +57,7 @@ def ChooseWireFormat : Pass<"stream-choose-wire-format", "::wafer::stream::Progr
 
     Example: test/Dialect/Stream/choose-wire-format.mlir
   }];
-  let options = [Option<"format", "format", "std::string", "\"\"", "dense32, packed16 or indexed16 where it fits; empty: by type">];
+  let options = [Option<"format", "format", "std::string", "\"\"", "dense32, packed16 or indexed16 where it fits; empty: by type and nonzeros">];
 }
 
 def AssignLayout : Pass<"stream-assign-layout", "::wafer::stream::ProgramOp"> {
@@ -65,11 +66,11 @@ def AssignLayout : Pass<"stream-assign-layout", "::wafer::stream::ProgramOp"> {
     Gives each segment a grid and each value a `#stream.layout`. Compares grids by the cycles that lib/Analysis/ContractionCost.h estimates for them: columns
     per group, groups, rows, tokens per core and micro-batches. Equal costs are decided by fewer padded tokens, then fewer cores.
 
-    Needs wire formats (stream-choose-wire-format), and the program's machine must be known. Afterwards all segments have the same columns, rows and groups,
-    because the program's channels are laid once; tokens per core and micro-batches may differ. Two accumulators of a core's tokens fit the accumulator cache, live
+    Needs wire formats (stream-choose-wire-format), and the program's machine must be known. Each segment has a grid of its own. Two accumulators of a core's tokens fit the accumulator cache, live
     values and an estimate of the code fit the SRAM. A value of one feature per token is a copy in every column (feature_block = 0) when it comes from a
-    reduction; where the other kind is needed a kernel that spreads or narrows it is inserted. Element types and the order of kernels are untouched. Fails, with the
-    numbers, when not even one token per core fits.
+    reduction; where the other kind is needed a kernel that spreads or narrows it is inserted. Element types and the order of kernels are untouched. A segment whose
+    values do not fit even with one token per core is cut in two, and what crosses goes by way of MemoryX; fails, with the numbers, when that happens to a single
+    kernel.
 
     Before:   stream.segment { %0 = stream.send @x : tensor<8x64xf16> ... }
     After:    stream.segment grid <columns = 16, ...> { %0 = stream.send @x : tensor<8x64xf16, #stream.layout<feature_block = 4>> ... }
@@ -77,7 +78,8 @@ def AssignLayout : Pass<"stream-assign-layout", "::wafer::stream::ProgramOp"> {
     Example: test/Dialect/Stream/assign-layout.mlir
   }];
   let options = [Option<"decisionTrace", "decision-trace", "std::string", "\"\"", "File to which every candidate is appended, one JSON object a line">];
-  let statistics = [Statistic<"candidates", "grids compared", "Grids whose cost was estimated">];
+  let statistics = [Statistic<"candidates", "grids compared", "Grids whose cost was estimated">,
+                    Statistic<"segmentsSplit", "segments split", "Segments that were cut because their values did not fit">];
 }
 
 #endif // WAFER_DIALECT_STREAM_TRANSFORMS_PASSES_TD

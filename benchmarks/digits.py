@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+"""The digits classifier: compile time, time of both engines, and multiply-accumulates per second beside the host's own matrix product.
+
+    PYTHONPATH=build/python python benchmarks/digits.py [--machine small] [--repeats 5]
+"""
+
+import argparse
+import time
+
+import torch
+from timing import median_seconds
+from torch import nn
+
+import wafer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Time the digits model.")
+    parser.add_argument("--machine", default="small", help="(default: %(default)s, 16 x 16 cores)")
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)).eval()
+    x = torch.rand(360, 64)
+    start = time.perf_counter()
+    program = wafer.compile(model, (x,), machine=arguments.machine)
+    first = time.perf_counter() - start
+    compiling = median_seconds(lambda: wafer.compile(model, (x,), machine=arguments.machine), 3)
+    functional = median_seconds(lambda: program(x), 4 * arguments.repeats)
+    cycle = median_seconds(lambda: program(x, engine="cycle"), arguments.repeats)
+    macs = program.stats.macs_executed
+    a = torch.rand(1024, 1024)
+    sgemm = 1024**3 / median_seconds(lambda: torch.mm(a, a), 9)
+
+    print(f"machine {arguments.machine}, one thread, medians of {arguments.repeats} runs")
+    print(f"compile: {compiling:.3f} s (first in the process {first:.3f} s, which loads PyTorch's exporter)")
+    print(f"functional engine: {functional * 1e3:.2f} ms, {macs / functional / 1e9:.3f} GMAC/s, {macs / functional / sgemm:.4f} of the host's sgemm")
+    print(f"cycle engine: {cycle * 1e3:.2f} ms, {macs / cycle / 1e9:.4f} GMAC/s, {macs / cycle / sgemm:.6f} of the host's sgemm")
+    print(f"functional / cycle: {cycle / functional:.1f} times as fast")
+
+
+if __name__ == "__main__":
+    main()

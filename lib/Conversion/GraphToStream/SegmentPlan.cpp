@@ -1,0 +1,60 @@
+//===- SegmentPlan.cpp - which kernels share a segment ----------------------===//
+
+#include "SegmentPlan.h"
+
+using namespace mlir;
+
+namespace wafer {
+
+llvm::SmallVector<Value> PlannedKernel::activations() const {
+  llvm::SmallVector<Value> values;
+  if (kernel.source)
+    values.push_back(originOf(kernel.source));
+  for (const KernelOperand &operand : kernel.operands)
+    if (operand.isActivation())
+      values.push_back(originOf(operand.value));
+  return values;
+}
+
+llvm::SmallVector<Value> PlannedKernel::streamed() const {
+  llvm::SmallVector<Value> values;
+  if (kernel.weight)
+    values.push_back(kernel.weight);
+  for (const KernelOperand &operand : kernel.operands)
+    if (operand.use == OperandUse::PerFeature)
+      values.push_back(operand.streamed);
+  return values;
+}
+
+void SegmentPlan::add(Operation *op, const WaferKernel &kernel) {
+  if (kernel.kind == KernelKind::Reshape)
+    return;
+  PlannedKernel planned = {op, kernel};
+  size_t earliest = 0;
+  auto comesAfter = [&](ArrayRef<Value> values, size_t distance) {
+    for (Value value : values)
+      if (auto defined = segmentOf_.find(value); defined != segmentOf_.end())
+        earliest = std::max(earliest, defined->second + distance);
+  };
+  comesAfter(planned.activations(), 0);
+  comesAfter(planned.streamed(), 1);
+  bool contracts = kernel.kind == KernelKind::Contract;
+  auto takes = [&](const PlannedSegment &segment) {
+    return segment.tokens == kernel.block.tokens && (!contracts || !segment.contracts || segment.batches == kernel.batches());
+  };
+  size_t place = earliest;
+  while (place < segments_.size() && !takes(segments_[place]))
+    ++place;
+  if (place == segments_.size())
+    segments_.emplace_back();
+  PlannedSegment &segment = segments_[place];
+  segment.tokens = kernel.block.tokens;
+  if (contracts) {
+    segment.contracts = true;
+    segment.batches = kernel.batches();
+  }
+  segment.kernels.push_back(std::move(planned));
+  segmentOf_[op->getResult(0)] = place;
+}
+
+} // namespace wafer

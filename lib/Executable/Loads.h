@@ -1,0 +1,19 @@
+//===- Loads.h - the loads of a program -----------------------------------===//
+
+#ifndef WAFER_LIB_EXECUTABLE_LOADS_H
+#define WAFER_LIB_EXECUTABLE_LOADS_H
+
+#include "wafer/Executable/Executable.h"
+
+#include <set>
+
+namespace wafer {
+
+/// Numbers of all loads that images, routes and phases name.
+std::set<uint16_t> loadsOf(const wexe::ProgramT &program);
+/// The program with the images, regions, routes and phases of one load only.
+wexe::ProgramT partOf(const wexe::ProgramT &program, uint16_t load);
+
+} // namespace wafer
+
+#endif // WAFER_LIB_EXECUTABLE_LOADS_H

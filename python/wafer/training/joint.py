@@ -1,0 +1,186 @@
+"""Forward and backward pass of a model as one graph, and that graph as MLIR.
+
+PyTorch's own autograd differentiates: the exported forward graph is run once on tensors without data while autograd records, and the operations of both
+passes are written down. So a gradient is PyTorch's gradient, operation by operation, and its nodes keep the line of the forward operation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch._decomp import core_aten_decompositions
+from torch._functorch._aot_autograd.logging_utils import setup_stacktrace_preservation_hooks
+from torch.export.graph_signature import InputKind, OutputKind
+from torch.fx import traceback
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils import _pytree as pytree
+
+from wafer.errors import CompileError, Diagnostic, SourceLocation
+from wafer.frontends import locations
+from wafer.frontends.torch import ImportedModel, Placeholder, import_graph
+
+_KEPT_WHOLE = (torch.ops.aten.silu.default, torch.ops.aten.softplus.default, torch.ops.aten.hardswish.default)
+
+Loss = Callable[..., torch.Tensor]
+
+
+class _Flat(torch.nn.Module):
+    """loss(model(x), target) with the model's trained parameters and its buffers in flat lists: tied ones once, others as constants."""
+
+    def __init__(self, model: torch.nn.Module, loss: Loss, parameters: Sequence[str], buffers: Sequence[str]):
+        super().__init__()
+        self.parameter_names, self.buffer_names = list(parameters), list(buffers)
+        own_parameters, own_buffers = dict(model.named_parameters()), dict(model.named_buffers())
+        self.trained = torch.nn.ParameterList([own_parameters[name] for name in parameters])
+        for i, name in enumerate(buffers):
+            self.register_buffer(f"buffer{i}", own_buffers[name])
+        # In a list, so that its parameters are not this module's.
+        self.hidden = [model]
+        self.loss = loss
+
+    def forward(self, *args):
+        values = dict(zip(self.parameter_names, self.trained))
+        values |= {name: getattr(self, f"buffer{i}") for i, name in enumerate(self.buffer_names)}
+        return _loss_of(lambda *inputs: torch.func.functional_call(self.hidden[0], values, inputs), self.loss, args)
+
+
+def _loss_of(model: Callable, loss: Loss, args: Sequence[object]) -> torch.Tensor:
+    *inputs, target = args
+    result = loss(model(*inputs), target)
+    if not isinstance(result, torch.Tensor) or result.numel() != 1 or not result.is_floating_point():
+        found = f"a tensor of shape {list(result.shape)} and type {result.dtype}" if isinstance(result, torch.Tensor) else type(result).__name__
+        raise CompileError(f"found a loss that is {found}, expected one floating-point number; reduce it, e.g. with .mean()")
+    return result.reshape(())
+
+
+@dataclasses.dataclass(frozen=True)
+class Gradients:
+    """What the gradients program takes and gives. Its results are "loss", "gradient of NAME" and "new NAME"."""
+
+    imported: ImportedModel
+    arguments: tuple[str, ...]  # names of the program's inputs that the caller's arguments, flattened, go to
+    parameters: tuple[str, ...]  # those that the loss depends on, in the model's order
+    buffers: tuple[str, ...]  # those that the model changes while it runs
+    spec: pytree.TreeSpec  # of the caller's arguments
+
+
+def gradient_of(name: str) -> str:
+    return f"gradient of {name}"
+
+
+def new_value_of(name: str) -> str:
+    return f"new {name}"
+
+
+def differentiate(model: torch.nn.Module, loss: Loss, example: Sequence[object], *, scaled: bool = False) -> Gradients:
+    """The program that computes loss and gradients for a batch like `example`: the model's inputs, and the target last.
+
+    Args:   scaled: the program takes an input "loss_scale" with which all gradients are multiplied, for number formats of small range.
+    Raises: UnsupportedOpError, CompileError; both name the line of the model's source.
+    """
+    source = locations.of_forward(model) or locations.of_caller()
+    names = _trained(model, loss, example, source)
+    # A model's whole numbers (counters, masks) that it changes are inputs of the program; others are constants.
+    buffers = [name for name, buffer in model.named_buffers() if buffer is not None]
+    flat = _Flat(model, loss, names, buffers)
+    flat.train(model.training)
+    with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
+        warnings.simplefilter("ignore")
+        try:
+            exported = torch.export.export(flat, tuple(example)).run_decompositions({})
+        except CompileError:
+            raise
+        except Exception as error:  # export raises nearly any type
+            text = str(error).strip().splitlines()
+            message = f"torch.export cannot trace the model: {type(error).__name__}: {text[0] if text else 'no reason given'}"
+            raise CompileError(Diagnostic("error", message, locations.of_exception(error) or source)) from error
+        return _import(exported, names, buffers, pytree.tree_structure(tuple(example)), source, scaled)
+
+
+def _trained(model: torch.nn.Module, loss: Loss, example: Sequence[object], source: SourceLocation | None) -> list[str]:
+    """Names of the parameters that the loss depends on. Runs the model once."""
+    parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    if not parameters:
+        raise CompileError(Diagnostic("error", "found no parameter that requires a gradient, expected at least one", source))
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers() if buffer is not None}
+    with torch.enable_grad(), torch.random.fork_rng(devices=[]):
+        result = _loss_of(lambda *inputs: torch.func.functional_call(model, buffers, inputs), loss, example)
+        found = torch.autograd.grad(result, list(parameters.values()), allow_unused=True) if result.requires_grad else [None]
+    names = [name for name, gradient in zip(parameters, found) if gradient is not None]
+    if not names:
+        raise CompileError(Diagnostic("error", "the loss depends on no parameter of the model", source))
+    return names
+
+
+def _joint_graph(exported: torch.export.ExportedProgram, parameters: int, loss_index: int, scaled: bool) -> torch.fx.GraphModule:
+    """Inputs are those of the exported graph, and the scale if asked for; results are its results, then a gradient per parameter."""
+    values = [node.meta["val"] for node in exported.graph.find_nodes(op="placeholder")]
+    table = core_aten_decompositions()
+    for op in _KEPT_WHOLE:
+        table.pop(op, None)
+
+    def joint(*args):
+        *args, scale = args
+        trained = [value.detach().requires_grad_() for value in args[:parameters]]
+        with torch.autograd.detect_anomaly(check_nan=False):
+            results = torch.fx.Interpreter(exported.graph_module).run(*trained, *args[parameters:])
+            loss = results[loss_index]
+            setup_stacktrace_preservation_hooks([loss.grad_fn])
+            gradients = torch.autograd.grad(loss, trained, scale if scaled else None)
+        return [result.detach() if isinstance(result, torch.Tensor) else result for result in results] + list(gradients)
+
+    mode = next(value.fake_mode for value in values if hasattr(value, "fake_mode"))
+    with mode:
+        scale = torch.empty((), dtype=values[0].dtype)
+    # Functional first, so that what autograd adds up in place is seen as what it is.
+    with mode, traceback.preserve_node_meta(), torch.enable_grad():
+        graph = make_fx(joint, decomposition_table=table, tracing_mode="real", _allow_non_fake_inputs=True)(*values, scale)
+    graph.graph.eliminate_dead_code()
+    return graph
+
+
+def _import(
+    exported: torch.export.ExportedProgram, parameters: list[str], buffers: list[str], spec: pytree.TreeSpec, source: SourceLocation | None, scaled: bool
+) -> Gradients:
+    outputs = exported.graph_signature.output_specs
+    loss_index = next(i for i, output in enumerate(outputs) if output.kind == OutputKind.USER_OUTPUT)
+    graph = _joint_graph(exported, len(parameters), loss_index, scaled)
+    changed = {output.target: i for i, output in enumerate(outputs) if output.kind == OutputKind.BUFFER_MUTATION}
+    nodes = graph.graph.find_nodes(op="placeholder")
+    placeholders: dict[str, Placeholder] = {}
+    arguments = []
+    for node, spec_of_input in zip(nodes, exported.graph_signature.input_specs):
+        kind, target = spec_of_input.kind, spec_of_input.target
+        if kind == InputKind.USER_INPUT:
+            if not hasattr(spec_of_input.arg, "value"):
+                name = spec_of_input.arg.name
+                arguments.append(name)
+                if node.users:
+                    placeholders[node.name] = Placeholder("input", name)
+            continue
+        if kind == InputKind.PARAMETER:
+            name = parameters[int(target.rpartition(".")[2])]
+            placeholders[node.name] = Placeholder("parameter", name, exported.state_dict[target])
+            continue
+        data = exported.state_dict.get(target)
+        data = exported.constants.get(target) if data is None else data
+        if kind == InputKind.BUFFER and node.users and (data.is_floating_point() or target in changed):
+            name = buffers[int(target.removeprefix("buffer"))]
+            placeholders[node.name] = Placeholder("parameter" if data.is_floating_point() else "input", name, data)
+        elif node.users:
+            placeholders[node.name] = Placeholder("constant", value=data)
+    if scaled:
+        placeholders[nodes[-1].name] = Placeholder("input", "loss_scale")
+
+    values = graph.graph.output_node().args[0]
+    results = [("loss", values[loss_index])]
+    results += [(gradient_of(name), value) for name, value in zip(parameters, values[len(outputs) :])]
+    names_of_changed = [buffers[int(target.removeprefix("buffer"))] for target in changed]
+    results += [(new_value_of(name), values[i]) for name, i in zip(names_of_changed, changed.values())]
+    random = any(str(node.target).startswith(("aten.native_dropout", "aten.bernoulli")) for node in graph.graph.nodes)
+    imported = import_graph(graph.graph, placeholders, results, "gradients", source, random=random)
+    return Gradients(imported, tuple(arguments), tuple(parameters), tuple(names_of_changed), spec)

@@ -1,0 +1,266 @@
+"""wafer.train_step: a model, a loss and an optimizer become a step on the emulated wafer."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy
+import torch
+from torch.utils import _pytree as pytree
+
+from wafer import arrays
+from wafer.compiler import PRECISIONS
+from wafer.errors import CompileError, RuntimeError  # noqa: A004
+from wafer.training import checkpoint
+from wafer.training.joint import Gradients, differentiate, gradient_of, new_value_of
+from wafer.training.programs import Sessions
+from wafer.training.rules import Rule
+from wafer.training.scaling import NO_SCALE, LossScale
+from wafer.training.systems import LocalSystems, default_shards, refuse_ranks
+from wafer.training.update import Updater
+
+Arrays = Mapping[str, numpy.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class _State:
+    """Everything that a step changes. Never changed itself: a step makes a new one, so that an interrupted step leaves no trace."""
+
+    parameters: Arrays
+    buffers: Arrays
+    optimizer: Mapping[str, Arrays]
+    updates: int = 0  # steps that changed the weights
+    skipped: int = 0
+    calls: int = 0
+    scale: LossScale = NO_SCALE
+
+
+def train_step(
+    model: torch.nn.Module,
+    loss_fn: Callable[..., torch.Tensor],
+    optimizer: Rule,
+    example: Sequence[object],
+    *,
+    machine: str | os.PathLike = "small",
+    precision: str = "f16",
+    systems: int = 1,
+    shards: int | None = None,
+    reduction: str = "mean",
+    seed: int = 0,
+    engine: str = "functional",
+    threads: int = 1,
+) -> TrainStep:
+    """Make a training step of a model.
+
+    Args:    loss_fn: loss_fn(model(x), target), one number. optimizer: of wafer.optim.
+             example: (x, target), or (x0, x1, ..., target) for a model of several inputs; whole batches. The first dimension of every tensor in it is
+             the batch, and its size is that of every batch later.
+             precision: of values on the wafer, "f16" (with loss scaling), "bf16" or "f32"; weights, gradients that leave the wafer, and state are f32.
+             systems: how many systems compute shards of the batch. shards: into how many equal parts the batch is cut, default the largest divisor that
+             is at most 8; results depend on it, and not on systems. reduction: what loss_fn does over the batch, "mean" or "sum".
+             seed: of dropout. engine, threads: as for wafer.compile.
+    Returns: the step, with a copy of the model's weights; the model itself does not change while training.
+    Raises:  UnsupportedOpError, CompileError, RuntimeError.
+    """
+    refuse_ranks()
+    if precision not in PRECISIONS:
+        raise CompileError(f"found precision '{precision}', expected one of {', '.join(PRECISIONS)}")
+    if reduction not in ("mean", "sum"):
+        raise CompileError(f"found reduction '{reduction}', expected 'mean' or 'sum'")
+    if not isinstance(optimizer, Rule):
+        raise CompileError(f"found an optimizer of type {type(optimizer).__name__}, expected a rule such as wafer.optim.AdamW(lr=3e-4)")
+    for name, parameter in model.named_parameters():
+        if parameter.dtype != torch.float32:
+            raise CompileError(f"parameter '{name}' is {str(parameter.dtype).removeprefix('torch.')}, expected float32; use model.float(), and precision= for the wafer")
+    batch = _batch_of(example)
+    shards = default_shards(batch) if shards is None else shards
+    if shards < 1 or batch % shards:
+        raise RuntimeError(f"found a batch of {batch} for {shards} shards, expected a batch that they divide")
+    local = LocalSystems(systems, shards)
+    gradients = differentiate(model, loss_fn, _part(example, batch, shards, 0), scaled=precision == "f16")
+    program = Sessions(gradients.imported.text, "gradients", machine, precision, engine=engine, threads=threads)
+    return TrainStep(model, gradients, program, Updater(optimizer, machine), local, batch, shards, reduction, seed, precision)
+
+
+class TrainStep:
+    """loss = step(x, target) trains by one batch. Made by wafer.train_step."""
+
+    def __init__(
+        self, model: torch.nn.Module, gradients: Gradients, program: Sessions, updater: Updater, systems: LocalSystems, batch: int, shards: int, reduction: str,
+        seed: int, precision: str,
+    ):  # fmt: skip
+        self._gradients, self._program, self._updater, self._systems = gradients, program, updater, systems
+        self._batch, self._shards, self._reduction, self._seed = batch, shards, reduction, seed
+        self._initial = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        self._aliases = _aliases(model)
+        trained = dict(model.named_parameters())
+        self._untrained = {name: _copy(value) for name, value in trained.items() if name not in gradients.parameters}
+        self._state = _State(
+            {name: _copy(trained[name]) for name in gradients.parameters},
+            {name: _copy(buffer) for name, buffer in model.named_buffers() if buffer is not None},
+            {},
+            scale=LossScale() if precision == "f16" else NO_SCALE,
+        )
+
+    # What there is to see
+
+    @property
+    def step(self) -> int:
+        """How often the step was called; the next batch of a data set in a fixed order is the one of this number."""
+        return self._state.calls
+
+    @property
+    def skipped(self) -> int:
+        """Steps that changed no weights since a gradient overflowed (f16)."""
+        return self._state.skipped
+
+    @property
+    def loss_scale(self) -> float:
+        return self._state.scale.scale
+
+    @property
+    def program(self):
+        """The gradients program, a wafer.Program: its report says where each operation of both passes runs."""
+        return self._program.program
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """For model.load_state_dict: a copy of all weights and buffers."""
+        values = {**self._untrained, **self._state.buffers, **self._state.parameters}
+        result = {}
+        for name, initial in self._initial.items():
+            value = values.get(self._aliases.get(name, name))
+            result[name] = initial.clone() if value is None else torch.from_numpy(value.copy()).to(initial.dtype).reshape(initial.shape)
+        return result
+
+    # Training
+
+    def __call__(self, *batch: object) -> float:
+        """Train by one batch.
+
+        Args:   as the example: the model's inputs, and the target last.
+        Returns: the loss before the update.
+        Raises: RuntimeError for a batch of another shape than the example's, for instance the last one of a data set; TrapError. Nothing changes then.
+        """
+        if _batch_of(batch) != self._batch:
+            raise RuntimeError(f"found a batch of {_batch_of(batch)}, expected {self._batch} as in the example; drop or fill up the last batch of a data set (drop_last=True)")
+        if pytree.tree_structure(tuple(batch)) != self._gradients.spec:
+            raise RuntimeError(f"found a batch of the form {pytree.tree_structure(tuple(batch))}, expected {self._gradients.spec} as in the example")
+        state = self._state
+        weights = {name: ("f32", array) for name, array in {**state.parameters, **state.buffers}.items() if array.dtype == numpy.float32}
+        sums = self._systems.sum(lambda shard, system: self._compute(state, weights, batch, shard, system))
+        self._state = self._updated(state, sums)
+        divisor = self._shards if self._reduction == "mean" else 1
+        return float(sums["loss"]) / divisor
+
+    def _compute(self, state: _State, weights: Mapping[str, arrays.Pair], batch: Sequence[object], shard: int, system: int) -> Arrays:
+        values = dict(zip(self._gradients.arguments, pytree.tree_leaves(_part(batch, self._batch, self._shards, shard))))
+        values |= {name: array for name, array in state.buffers.items() if array.dtype != numpy.float32}
+        values["loss_scale"] = numpy.float32(state.scale.scale)
+        values["seed"] = _seed(self._seed, state.calls, shard)
+        inputs = {}
+        for name, info in self._program.inputs.items():
+            what = f"input '{name}'"
+            inputs[name] = arrays.converted(arrays.pair_of(values[name], what), info.dtype, what)
+        return {name: arrays.array_of(pair) for name, pair in self._program.run(weights, inputs, system).items()}
+
+    def _updated(self, state: _State, sums: Arrays) -> _State:
+        rule = self._updater.rule
+        divisor = self._shards if self._reduction == "mean" else 1
+        scale = 1.0 / (divisor * state.scale.scale)
+        gradients = {name: sums[gradient_of(name)] for name in self._gradients.parameters}
+        norm = None
+        if state.scale is not NO_SCALE or rule.clip_norm is not None:
+            norm = self._updater.norm(gradients) * scale
+        if state.scale is not NO_SCALE:
+            overflow = not math.isfinite(norm)
+            state = dataclasses.replace(state, scale=state.scale.after(overflow))
+            if overflow:
+                return dataclasses.replace(state, calls=state.calls + 1, skipped=state.skipped + 1)
+        if rule.clip_norm is not None:
+            scale *= min(1.0, rule.clip_norm / (norm + 1e-6))
+        parameters, optimizer = self._updater.apply(state.parameters, gradients, state.optimizer, state.updates, scale)
+        buffers = dict(state.buffers)
+        for name in self._gradients.buffers:
+            found, old = sums[new_value_of(name)], buffers[name]
+            # Statistics of shards are averaged; all shards count alike.
+            buffers[name] = (found / numpy.float32(self._shards)).reshape(old.shape) if old.dtype == numpy.float32 else (found // self._shards).astype(old.dtype).reshape(old.shape)
+        return dataclasses.replace(
+            state, parameters={**state.parameters, **parameters}, optimizer=optimizer, buffers=buffers, updates=state.updates + 1, calls=state.calls + 1
+        )
+
+    # Checkpoints
+
+    def save(self, directory: str | os.PathLike, *, extra: Mapping[str, object] | None = None, keep: int = 2) -> None:
+        """Write a checkpoint: it is complete, or the one before is still the newest.
+
+        Args: extra: anything that JSON holds, to be given back by load. keep: how many checkpoints stay in the folder.
+        """
+        state, rule = self._state, self._updater.rule
+        description = {
+            "step": state.calls, "updates": state.updates, "skipped": state.skipped, "optimizer": rule.name, "shards": self._shards, "seed": self._seed,
+            "loss_scale": None if state.scale is NO_SCALE else dataclasses.asdict(state.scale), "extra": dict(extra or {}),
+        }  # fmt: skip
+        model = {name: tensor.numpy() for name, tensor in self.state_dict().items()}
+        optimizer = {f"{name}/{key}": array for name, own in state.optimizer.items() for key, array in own.items()}
+        checkpoint.write(directory, model, optimizer, description, keep)
+
+    def load(self, directory: str | os.PathLike) -> dict:
+        """Go on from the newest good checkpoint of a folder, as if the run had not stopped. Gives back `extra`.
+
+        Raises: RuntimeError if there is none, or if it is of another model, optimizer, seed or number of shards. Nothing changes then.
+        """
+        model, optimizer, description = checkpoint.read(directory)
+        for what, own in (("optimizer", self._updater.rule.name), ("shards", self._shards), ("seed", self._seed)):
+            if description[what] != own:
+                raise RuntimeError(f"the checkpoint was made with {what} {description[what]!r}, expected {own!r}; make the step with the same")
+        for name, initial in self._initial.items():
+            found = model.get(name)
+            if found is None or found.shape != tuple(initial.shape):
+                raise RuntimeError(f"the checkpoint has {'no tensor' if found is None else f'shape {list(found.shape)} for'} '{name}', expected shape {list(initial.shape)}")
+        state: dict[str, dict[str, numpy.ndarray]] = {}
+        for key, array in optimizer.items():
+            name, _, own = key.rpartition("/")
+            state.setdefault(name, {})[own] = array
+        scale = description["loss_scale"]
+        if (scale is None) != (self._state.scale is NO_SCALE):
+            raise RuntimeError("the checkpoint was made with another precision: one of the two has loss scaling; make the step with the same")
+        self._state = _State(
+            {name: model[name] for name in self._state.parameters},
+            {name: model.get(name, old).astype(old.dtype) for name, old in self._state.buffers.items()},
+            state, description["updates"], description["skipped"], description["step"], NO_SCALE if scale is None else LossScale(**scale),
+        )  # fmt: skip
+        return description["extra"]
+
+
+def _copy(tensor: torch.Tensor) -> numpy.ndarray:
+    return tensor.detach().cpu().contiguous().numpy().copy()
+
+
+def _aliases(model: torch.nn.Module) -> dict[str, str]:
+    """For each name of a tied parameter or buffer the first name that it has."""
+    first: dict[int, str] = {}
+    every = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
+    return {name: first.setdefault(id(tensor), name) for name, tensor in every}
+
+
+def _batch_of(example: Sequence[object]) -> int:
+    if not isinstance(example, (tuple, list)) or len(example) < 2:
+        raise RuntimeError("found no pair of inputs and target, expected (x, target)")
+    sizes = {leaf.shape[0] for leaf in pytree.tree_leaves(tuple(example)) if isinstance(leaf, torch.Tensor) and leaf.dim()}
+    if len(sizes) != 1:
+        raise RuntimeError(f"found tensors with first dimensions {sorted(sizes)}, expected one size, that of the batch" if sizes else "found no tensor in the batch, expected PyTorch tensors")
+    return sizes.pop()
+
+
+def _part(example: Sequence[object], batch: int, shards: int, shard: int) -> tuple:
+    size = batch // shards
+    return pytree.tree_map(lambda leaf: leaf[shard * size : (shard + 1) * size] if isinstance(leaf, torch.Tensor) and leaf.dim() else leaf, tuple(example))
+
+
+def _seed(seed: int, step: int, shard: int) -> numpy.ndarray:
+    """Two words that no other step and shard have."""
+    words = numpy.array([(seed * 0x85EBCA6B + step * 0x9E3779B1) & 0xFFFFFFFF, (shard * 0xC2B2AE35 + seed) & 0xFFFFFFFF], dtype=numpy.uint32)
+    return words.view(numpy.int32)

@@ -1,0 +1,155 @@
+// RUN: wafer-opt %s --convert-stream-to-wafer -split-input-file | FileCheck %s
+
+// A contraction: the code of docs/spec/kernels.md, a buffer for each value and two accumulators, the steps that MemoryX runs. Nothing has a place yet.
+// CHECK-LABEL: wafer.program @linear machine "odd"
+// CHECK-DAG: wafer.channel @[[COMMAND:.*command]] <column_multicast> weight
+// CHECK-DAG: wafer.channel @[[IN:.*]] <relay_in>{{$}}
+// CHECK-DAG: wafer.channel @[[OUT:.*]] <relay_out>{{$}}
+// CHECK-DAG: wafer.channel @[[EAST:.*]] <chain_east>{{$}}
+// CHECK-DAG: wafer.channel @[[WEST:.*]] <chain_west>{{$}}
+// CHECK-NOT: <multicast_west>
+// CHECK: wafer.tensor @w <weight> : tensor<7x10xf32>
+// CHECK: wafer.image @[[CORE:.*]] command @[[COMMAND]] {
+// Ten features in blocks of 4, two tokens a core: 16 bytes; the value of seven features in blocks of 3 takes 12. Accumulators hold two tokens in f32.
+// CHECK-DAG: wafer.buffer @[[X:.*]] bytes 16 live 0, 1{{$}}
+// CHECK-DAG: wafer.buffer @[[Y:.*]] bytes 12 live 1, 2{{$}}
+// CHECK-DAG: wafer.buffer @{{.*}} bytes 8 live 0, 2 acc
+// CHECK-DAG: wafer.descriptor @[[ROWS:.*]] <mem> f16 on @[[X]] {{.*}}extents [4, 1, 1, 2] strides [2, 0, 0, 1] per_core <valid_features, dimension = 0, features = 10, feature_block = 4>
+// The arriving weight multiplies; columns beside the owner pass their sum on; the owner adds both sides and moves on by one row of two f16.
+// CHECK: pe.bind @[[WEIGHTS:.*]]
+// CHECK: wafer.task @[[WEIGHTS]] data 0 {
+// CHECK-NEXT: pe.fmacp f16 d1, d0
+// CHECK-NEXT: pe.end
+// CHECK: wafer.task @[[OWN:own[^ ]*]] control
+// CHECK: pe.addd d7, 4
+// CHECK: wafer.task @[[PASS_EAST:pass_east[^ ]*]] control {{[0-9]+}} {
+// CHECK-NEXT: pe.add f32 d4, d3, d1 async clear1
+// CHECK-NEXT: pe.swapd d1, d2
+// CHECK-NEXT: pe.end
+// CHECK: wafer.entry @linear [@x] -> [@y] {
+// CHECK: wafer.phase <x0 = 0, y0 = 0, columns = 3, rows = 2, groups = 1, token_block = 2, tokens = 3, micro_batches = 1> command @[[COMMAND]] {
+// CHECK: wafer.send @x as f16 block 4 task @[[CORE]]::@{{.*}} on @[[IN]]
+// CHECK: wafer.command @[[CORE]]::@
+// CHECK: wafer.contract @w bias @b as f16 wire <packed16> rows 7 columns 10 strides 10, 1 offset 0 blocks 4, 3 east @[[CORE]]::@[[PASS_EAST]] west @[[CORE]]::@{{.*}} own @[[CORE]]::@[[OWN]] bias_task @[[CORE]]::@
+// CHECK: wafer.receive @y as f16 block 3 task @[[CORE]]::@{{.*}} on @[[OUT]]
+// CHECK-NOT: stream.
+stream.program @linear machine "odd" {
+  stream.tensor @x <input> : tensor<3x10xf32>
+  stream.tensor @w <weight> : tensor<7x10xf32>
+  stream.tensor @b <weight> : tensor<7xf32>
+  stream.tensor @y <output> : tensor<3x7xf32>
+  stream.segment grid <columns = 3, rows = 2, groups = 1, token_block = 2, micro_batches = 1> {
+    %x = stream.send @x : tensor<3x10xf16, #stream.layout<feature_block = 4>>
+    %y = stream.contract %x, @w bias @b wire <packed16> {row_stride = 10 : i64, column_stride = 1 : i64, offset = 0 : i64}
+        : tensor<3x10xf16, #stream.layout<feature_block = 4>> -> tensor<3x7xf16, #stream.layout<feature_block = 3>>
+    stream.receive %y, @y : tensor<3x7xf16, #stream.layout<feature_block = 3>>
+  }
+}
+
+// -----
+
+// The wire format decides which instruction an arriving weight runs.
+// CHECK-LABEL: wafer.program @wire_formats
+// CHECK-DAG: pe.fmacd f32 d1, d0
+// CHECK-DAG: pe.fmacw bf16 d1, d0
+stream.program @wire_formats machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.tensor @w <weight> : tensor<5x5xf32>
+  stream.segment grid <columns = 2, rows = 2, groups = 1, token_block = 2, micro_batches = 1> {
+    %x = stream.send @x : tensor<3x5xf32, #stream.layout<feature_block = 3>>
+    %h = stream.send @x : tensor<3x5xbf16, #stream.layout<feature_block = 3>>
+    %0 = stream.contract %x, @w wire <dense32> {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64}
+        : tensor<3x5xf32, #stream.layout<feature_block = 3>> -> tensor<3x5xf32, #stream.layout<feature_block = 3>>
+    %1 = stream.contract %h, @w wire <indexed16> {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64}
+        : tensor<3x5xbf16, #stream.layout<feature_block = 3>> -> tensor<3x5xbf16, #stream.layout<feature_block = 3>>
+  }
+}
+
+// -----
+
+// A map writes over the operand that only it reads, and not over one that is read again: three values, two buffers of 12 bytes.
+// CHECK-LABEL: wafer.program @in_place
+// CHECK: wafer.buffer @{{.*}} bytes 12 live 0, 3{{$}}
+// CHECK: wafer.buffer @{{.*}} bytes 12 live 1, 3{{$}}
+// CHECK-NOT: bytes 12
+stream.program @in_place machine "odd" {
+  stream.tensor @x <input> : tensor<2x5xf32>
+  stream.segment grid <columns = 2, rows = 2, groups = 1, token_block = 1, micro_batches = 1> {
+    %x = stream.send @x : tensor<2x5xf32, #stream.layout<feature_block = 3>>
+    %y = stream.map %x : (tensor<2x5xf32, #stream.layout<feature_block = 3>>) -> tensor<2x5xf32, #stream.layout<feature_block = 3>> {
+    ^bb0(%a: f32):
+      %r = math.exp %a : f32
+      stream.yield %r : f32
+    }
+    %z = stream.map %y : (tensor<2x5xf32, #stream.layout<feature_block = 3>>) -> tensor<2x5xf32, #stream.layout<feature_block = 3>> {
+    ^bb0(%a: f32):
+      %r = math.tanh %a : f32
+      stream.yield %r : f32
+    }
+    %s = stream.map %x, %z : (tensor<2x5xf32, #stream.layout<feature_block = 3>>, tensor<2x5xf32, #stream.layout<feature_block = 3>>)
+        -> tensor<2x5xf32, #stream.layout<feature_block = 3>> {
+    ^bb0(%a: f32, %b: f32):
+      %r = arith.addf %a, %b : f32
+      stream.yield %r : f32
+    }
+  }
+}
+
+// -----
+
+// A reduction: rows in order, then the chain from the west, then back from the last column. What a column does not do has no elements there; a group of one
+// column has nobody to send to.
+// CHECK-LABEL: wafer.program @reduction
+// CHECK-DAG: wafer.channel @{{.*}} <chain_east>
+// CHECK-DAG: wafer.channel @[[CAST:.*]] <multicast_west>
+// CHECK-DAG: wafer.descriptor @{{.*}} <send> f32 on @[[CAST]] extents [1, 1, 1, 2] per_core <last_of_several, dimension = 3>
+// CHECK-DAG: wafer.descriptor @{{.*}} <receive> f32 on @[[CAST]] extents [1, 1, 1, 2] {{.*}}per_core <not_last_column, dimension = 3>
+// CHECK: pe.max f32
+stream.program @reduction machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.segment grid <columns = 2, rows = 2, groups = 1, token_block = 2, micro_batches = 1> {
+    %x = stream.send @x : tensor<3x5xf32, #stream.layout<feature_block = 3>>
+    %m = stream.reduce <max> %x : tensor<3x5xf32, #stream.layout<feature_block = 3>> -> tensor<3x1xf32, #stream.layout<feature_block = 0>>
+  }
+}
+
+// -----
+
+// Layers of one shape differ in what they load, and share the rest: two contractions have two tasks that begin and one that owns.
+// CHECK-LABEL: wafer.program @shared_tasks
+// CHECK-COUNT-2: wafer.task @begin{{.*}} control
+// CHECK-NOT: wafer.task @begin
+// CHECK: wafer.contract @w {{.*}} own @{{.*}}::@[[OWN:.*]] bias_task @{{.*}}::@[[BIAS:.*]]
+// CHECK: wafer.contract @v {{.*}} own @{{.*}}::@[[OWN]] bias_task @{{.*}}::@[[BIAS]]
+stream.program @shared_tasks machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.tensor @w <weight> : tensor<5x5xf32>
+  stream.tensor @v <weight> : tensor<5x5xf32>
+  stream.tensor @b <weight> : tensor<5xf32>
+  stream.segment grid <columns = 2, rows = 2, groups = 1, token_block = 2, micro_batches = 1> {
+    %x = stream.send @x : tensor<3x5xf16, #stream.layout<feature_block = 3>>
+    %0 = stream.contract %x, @w bias @b wire <packed16> {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64}
+        : tensor<3x5xf16, #stream.layout<feature_block = 3>> -> tensor<3x5xf16, #stream.layout<feature_block = 3>>
+    %1 = stream.contract %0, @v bias @b wire <packed16> {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64}
+        : tensor<3x5xf16, #stream.layout<feature_block = 3>> -> tensor<3x5xf16, #stream.layout<feature_block = 3>>
+  }
+}
+
+// -----
+
+// Segments become phases and calls become calls, in order; a program that runs in MemoryX alone has neither image nor channels.
+// CHECK-LABEL: wafer.program @memoryx_alone
+// CHECK-NOT: wafer.channel
+// CHECK-NOT: wafer.image
+// CHECK: func.func @sort
+// CHECK: wafer.entry @memoryx_alone [@x] -> [@y] {
+// CHECK-NEXT: wafer.call @sort [@x] -> [@y] reason "no wafer kernel"
+// CHECK-NEXT: }
+stream.program @memoryx_alone machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.tensor @y <output> : tensor<3x5xf32>
+  stream.call @sort [@x] -> [@y] reason "no wafer kernel"
+  func.func @sort(%x: tensor<3x5xf32>) -> tensor<3x5xf32> {
+    return %x : tensor<3x5xf32>
+  }
+}

@@ -52,7 +52,7 @@ void FunctionalBatch::receive(size_t place, unsigned colour, Words words) {
 
 void FunctionalBatch::receiveAll(unsigned colour, ValueRef value, size_t elementsPerCore) {
   mayRun_ = all();
-  waiting_.receiveAll(colour, std::move(value), elementsPerCore, isJoined_);
+  waiting_.receiveAll(colour, std::move(value), elementsPerCore);
 }
 
 bool FunctionalBatch::isInTheWay(uint32_t place, const Operation &op) const {
@@ -78,7 +78,6 @@ void FunctionalBatch::run(BatchSink &sink, EngineStats &stats) {
     if (waiting_.run(sink) && !isJoined_) {
       // The cores may have waited for these.
       blocks_.settleReady();
-      waiting_.handOut();
       mayRun_ = all();
     }
     if (isJoined_) {
@@ -98,6 +97,8 @@ void FunctionalBatch::run(BatchSink &sink, EngineStats &stats) {
 //===----------------------------------------------------------------------===//
 
 void FunctionalBatch::runCores(BatchSink &sink, EngineStats &stats) {
+  if (!allIdle())
+    waiting_.handOut();
   // What a core sends may let another one of the batch go on.
   while (mayRun_ != 0)
     for (size_t i = 0; i < cores_.size(); ++i)
@@ -170,6 +171,7 @@ void FunctionalBatch::part() {
 bool FunctionalBatch::quiet() {
   if (isJoined_)
     part();
+  waiting_.handOut();
   if (!waiting_.empty() || taken_[0] != firstCommand_ + commands_.size() || !allIdle())
     return false;
   return std::all_of(cores_.begin(), cores_.end(), [](const FunctionalCore *core) { return core->quiet(); });

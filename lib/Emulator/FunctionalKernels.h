@@ -10,6 +10,8 @@
 
 #include "Semantics.h"
 
+#include "wafer/Emulator/NumberFormats.h" // widenF16, narrowF16
+
 #include <cstddef>
 #include <cstdint>
 
@@ -51,10 +53,6 @@ enum class Arithmetic { Add, Sub, Mul };
 void arithmetic(Arithmetic operation, const float *a, const float *b, float *result, size_t n);
 /// With one number on the left.
 void arithmeticWithScalar(Arithmetic operation, float a, const float *b, float *result, size_t n);
-
-/// Exact widening and round-to-nearest-even narrowing of n elements.
-void widenF16(const uint8_t *from, float *to, size_t n);
-void narrowF16(const float *from, uint8_t *to, size_t n);
 
 } // namespace wafer
 

@@ -168,9 +168,15 @@ bool FunctionalWaiting::runChannel(unsigned colour, BatchSink &sink) {
       did = true;
       continue;
     }
-    if (!channel.messages.empty())
+    // Words before messages; where those do not do for an operation of all cores, they are words like others.
+    if (!haveWords(colour))
       handOut(colour);
-    if (!runByCore(colour, sink))
+    bool didByCore = runByCore(colour, sink);
+    if (!didByCore && !channel.messages.empty()) {
+      handOut(colour);
+      didByCore = runByCore(colour, sink);
+    }
+    if (!didByCore)
       break;
     did = true;
   }
@@ -200,13 +206,6 @@ bool FunctionalWaiting::isInTheWay(uint32_t place, const Operation &op) const {
         return true;
     }
   return false;
-}
-
-void FunctionalWaiting::receiveAll(unsigned colour, ValueRef value, size_t elements, bool inStep) {
-  Channel &channel = channels_[colour];
-  channel.messages.push({std::move(value), elements});
-  if ((!inStep && channel.waiting.empty()) || haveWords(colour))
-    handOut(colour);
 }
 
 void FunctionalWaiting::receive(size_t place, unsigned colour, Words words) {

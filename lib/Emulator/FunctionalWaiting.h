@@ -55,8 +55,8 @@ public:
   bool sendsElsewhere(unsigned output, int input) const { return senders_[output].count != 0 && senders_[output].input != input; }
   bool isInTheWay(uint32_t place, const Operation &op) const;
 
-  /// Input for all cores. `inStep`: they are, so that their next operation on this colour will be the batch's.
-  void receiveAll(unsigned colour, ValueRef value, size_t elements, bool inStep);
+  /// Input for all cores, behind the words that they have.
+  void receiveAll(unsigned colour, ValueRef value, size_t elements) { channels_[colour].messages.push({std::move(value), elements}); }
   /// Input for one core.
   void receive(size_t place, unsigned colour, Words words);
   /// Hands input for all cores to each of them, but for what operations here wait for.
@@ -105,7 +105,7 @@ private:
   };
   struct Channel {
     Queue<BatchOperation> waiting;
-    Queue<Message> messages; ///< behind these words the cores' own queues are empty
+    Queue<Message> messages; ///< behind the words that cores have
   };
 
   bool haveWords(unsigned colour) const;

@@ -81,6 +81,13 @@ def test_output_that_is_an_input():
     assert [info.name for info in import_model(proto).outputs] == ["y", "x"]
 
 
+def test_intermediate_values_by_name():
+    program = wafer.compile(classifier(), precision="f32")
+    hidden = X @ WEIGHTS["fc.weight"].T + WEIGHTS["fc.bias"]
+    for tap in ("hidden", "fc"):  # the value, and the node that computes it
+        numpy.testing.assert_allclose(program.run({"x": X}, taps=[tap])[tap], hidden, rtol=1e-5, atol=1e-6)
+
+
 # Files
 
 

@@ -1,4 +1,4 @@
-"""Intermediate tensors of a compiled PyTorch model, by name: a variant of the program that returns them too."""
+"""Intermediate tensors of a compiled model, by name: a variant of the program that returns them too."""
 
 from __future__ import annotations
 
@@ -44,6 +44,8 @@ class Source:
 
     def variant(self, nodes: Sequence[str]) -> Program:
         """The program with results "tap.NODE" after the model's own. It has no weights yet."""
+        if self.model.tapped is not None:
+            return self.compile_text(self.model.tapped(nodes))
         from wafer.frontends.torch import Importer
 
         return self.compile_text(Importer(self.model.exported, self.name, self.model.source, taps=nodes).run().text)

@@ -6,6 +6,7 @@ depend on inputs or parameters is computed here. A model without fixed sizes tak
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -38,13 +39,18 @@ def import_model(
     Raises:  UnsupportedOpError for an operator, type or shape that has no meaning here; CompileError for what is no ONNX model.
     """
     model, folder, what = onnx_model.read(source)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        return _Importer(model, folder, what, name).run(args, kwargs or {})
+    args, kwargs = [numpy.shape(value) for value in args], {key: numpy.shape(value) for key, value in (kwargs or {}).items()}
+
+    def run(taps: Sequence[str] = ()) -> ImportedModel:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            return _Importer(model, folder, what, name, taps).run(args, kwargs)
+
+    return dataclasses.replace(run(), tapped=lambda taps: run(taps).text)
 
 
 class _Importer:
-    def __init__(self, model: onnx.ModelProto, folder: os.PathLike | None, what: str, name: str):
+    def __init__(self, model: onnx.ModelProto, folder: os.PathLike | None, what: str, name: str, taps: Sequence[str] = ()):
         self._graph, self._folder, self._what = model.graph, folder, what
         self._versions = {imported.domain: imported.version for imported in model.opset_import}
         self._versions[""] = onnx_model.opset(model) or onnx.defs.onnx_opset_version()
@@ -53,8 +59,9 @@ class _Importer:
         self._emitter = Emitter(self._writer)
         self._parameters: dict[str, torch.Tensor] = {}
         self._doubles: list[str] = []
+        self._taps = taps
 
-    def run(self, args: Sequence[object], kwargs: Mapping[str, object]) -> ImportedModel:
+    def run(self, args: Sequence[tuple[int, ...]], kwargs: Mapping[str, tuple[int, ...]]) -> ImportedModel:
         if self._graph.sparse_initializer:
             raise CompileError(f"{self._what}: has sparse initializers, expected dense ones; convert them with onnx.helper and numpy")
         initializers = {proto.name for proto in self._graph.initializer}
@@ -71,14 +78,16 @@ class _Importer:
         outputs = self._outputs(values)
         if self._doubles:
             shown = ", ".join(f"'{name}'" for name in self._doubles[:3]) + (" ..." if len(self._doubles) > 3 else "")
-            warnings.warn(f"{self._what}: {shown} of type DOUBLE: computed with as f32", CompileWarning, stacklevel=4)
+            warnings.warn(f"{self._what}: {shown} of type DOUBLE: computed with as f32", CompileWarning, stacklevel=7)
         self._writer.place("result", self._graph.name, None)
-        text = self._writer.finish([(info.name, value) for info, value in outputs], None)
-        return ImportedModel(text, tuple(inputs), tuple(info for info, _ in outputs), self._parameters, self._writer.macs)
+        tapped = [(f"tap.{name}", values[name].value) for name in self._taps]
+        text = self._writer.finish([(info.name, value) for info, value in outputs] + tapped, None)
+        names = {name: onnx_model.label_of(proto) for proto in self._graph.node for name in proto.output if _is_computed(values.get(name))}
+        return ImportedModel(text, tuple(inputs), tuple(info for info, _ in outputs), self._parameters, self._writer.macs, names=names)
 
     # Inputs and outputs
 
-    def _given(self, names: Sequence[str], args: Sequence[object], kwargs: Mapping[str, object]) -> Mapping[str, tuple[int, ...]]:
+    def _given(self, names: Sequence[str], args: Sequence[tuple[int, ...]], kwargs: Mapping[str, tuple[int, ...]]) -> Mapping[str, tuple[int, ...]]:
         """Shapes of example inputs by name."""
         listed = ", ".join(f"'{name}'" for name in names) or "none"
         if len(args) > len(names):
@@ -87,7 +96,7 @@ class _Importer:
         for name in given:
             if name not in names:
                 raise CompileError(f"{self._what}: found an example input '{name}', and the model's inputs are {listed}")
-        return {name: tuple(numpy.shape(value)) for name, value in given.items()}
+        return given
 
     def _input_info(self, value: onnx.ValueInfoProto, shape: tuple[int, ...] | None) -> TensorInfo:
         if not value.type.HasField("tensor_type"):
@@ -247,3 +256,7 @@ class _Importer:
         near = registry.nearest(node.proto.op_type)
         known = f"nearest supported operators: {', '.join(near)}" if near else f"{len(registry.supported())} operators are supported"
         return node.refused(f"has no lowering; {known}")
+
+
+def _is_computed(value: Any) -> bool:
+    return isinstance(value, Deferred) and value.known is None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind, TensorArgument
@@ -81,6 +81,7 @@ class ImportedModel:
     exported: torch.export.ExportedProgram | None = None  # whose nodes were written
     names: Mapping[str, str] = dataclasses.field(default_factory=dict)  # of each node that computes something, the name that reports use
     source: SourceLocation | None = None  # of forward, or of the caller
+    tapped: Callable[[Sequence[str]], str] | None = None  # text with the values of some `names` as results "tap.NAME"; None: by `exported`
 
 
 def import_model(model: torch.nn.Module | torch.export.ExportedProgram, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None, name: str = "forward") -> ImportedModel:

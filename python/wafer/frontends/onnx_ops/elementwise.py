@@ -6,6 +6,7 @@ import functools
 
 import torch
 import torch.nn.functional as F
+from onnx import TensorProto
 
 from wafer.frontends import deferred, onnx_model
 from wafer.frontends.deferred import Any
@@ -80,7 +81,14 @@ def _pow(node: Node, a: Any, exponent: Any) -> Any:
 
 @operator("BitShift")
 def _bit_shift(node: Node, a: Any, count: Any) -> Any:
-    return torch.bitwise_left_shift(a, count) if node.attribute("direction") == "LEFT" else torch.bitwise_right_shift(a, count)
+    """By as many bits as there are, more, or less than none: nothing but the sign is left. An int64 has 32 bits here."""
+    bits = 8 * min(a.dtype.itemsize, 4)
+    inside = torch.logical_and(torch.ge(count, 0), torch.lt(count, bits))
+    few = torch.where(inside, count, torch.zeros((), dtype=count.dtype))
+    zero = torch.zeros((), dtype=a.dtype)
+    if node.attribute("direction") == "LEFT":
+        return torch.where(inside, torch.bitwise_left_shift(a, few), zero)
+    return torch.where(inside, torch.bitwise_right_shift(a, few), torch.where(a < 0, zero - 1, zero))
 
 
 @operator("IsInf")
@@ -108,6 +116,8 @@ def cast(node: Node, x: Any, element: int) -> Any:
     if unsigned and x.dtype != torch.bool:
         # What does not fit wraps around, as in C.
         return torch.bitwise_and(x.to(torch.int64), unsigned).to(onnx_model.DTYPES[element]) if unsigned < 2**31 else x.to(torch.int64)
+    if element == TensorProto.INT4:
+        return (torch.bitwise_xor(torch.bitwise_and(x.to(torch.int32), 15), 8) - 8).to(torch.int8)
     return x.to(onnx_model.DTYPES[element])
 
 

@@ -5,6 +5,7 @@
 #include "wafer/Emulator/NumberFormats.h"
 
 #include <cmath>
+#include <new>
 
 namespace wafer {
 
@@ -63,15 +64,14 @@ bool conflict(const Operation &earlier, const Trigger &later) {
 }
 
 CoreModel::CoreModel(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y)
-    : CoreModel(program, image, x, y, {}) {
+    : x(x), y(y), image(image), program_(program) {
   const Machine &machine = program.machine();
-  owned_.reset(new uint8_t[size_t(machine.sramBytes) + machine.accumulatorBytes]());
-  memory.sram = owned_.get();
-  memory.accumulator = owned_.get() + machine.sramBytes;
+  const size_t sramBytes = (size_t(machine.sramBytes) + 63) / 64 * 64;
+  sram_.reset(static_cast<uint8_t *>(std::calloc(sramBytes + machine.accumulatorBytes, 1)));
+  if (!sram_)
+    throw std::bad_alloc();
+  accumulator_ = sram_.get() + sramBytes;
 }
-
-CoreModel::CoreModel(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, CoreMemory memory)
-    : x(x), y(y), image(image), memory(memory), program_(program) {}
 
 std::string CoreModel::name() const { return "core (" + std::to_string(x) + ", " + std::to_string(y) + ")"; }
 
@@ -162,35 +162,29 @@ void CoreModel::checkSource(const Operation &op, unsigned which, unsigned reg) c
                ", but the destination's is " + std::to_string(op.dst.extent[d]));
 }
 
+bool CoreModel::receives(unsigned colour) const { return program_.routeAt(x, y, colour).tx & (1u << static_cast<unsigned>(wexe::Dir::Ramp)); }
+
+bool CoreModel::sends(unsigned colour) const {
+  RouteEntry entry = program_.routeAt(x, y, colour);
+  return entry.tx != 0 && entry.rx == wexe::Dir::Ramp;
+}
+
 /// The loader proves this for operands that it can tell; a register may hold one of several templates.
 void CoreModel::checkRoutes(const Operation &op) const {
-  constexpr unsigned ramp = 1u << static_cast<unsigned>(wexe::Dir::Ramp);
-  if (op.inputColour >= 0 && !(program_.routeAt(x, y, op.inputColour).tx & ramp))
+  if (op.inputColour >= 0 && !receives(op.inputColour))
     trap("route_c7", op.pc,
          "receives on " + program_.colourName(op.inputColour) +
              ", which the router does not deliver to RAMP; add a route with RAMP in tx there");
-  if (op.outputColour < 0)
-    return;
-  RouteEntry entry = program_.routeAt(x, y, op.outputColour);
-  if (entry.tx == 0 || entry.rx != wexe::Dir::Ramp)
+  if (op.outputColour >= 0 && !sends(op.outputColour))
     trap("route_c7", op.pc,
          "sends on " + program_.colourName(op.outputColour) + ", which the router does not take from RAMP; add a route with rx RAMP there");
 }
 
 Operation CoreModel::issue(const Instruction &insn, uint16_t pc) {
-  const uint8_t registers[3] = {insn.src0, insn.src1, insn.src2};
-  Descriptor sources[3];
-  const Descriptor &dst = use(insn.dst, pc);
-  for (unsigned i = 0; i < numSources(insn.opcode); ++i)
-    sources[i] = use(registers[i], pc);
-  return issue(insn, pc, dst, sources);
-}
-
-Operation CoreModel::issue(const Instruction &insn, uint16_t pc, const Descriptor &dst, const Descriptor *sources) {
   Operation op;
   op.insn = insn;
   op.pc = pc;
-  op.dst = dst;
+  op.dst = use(insn.dst, pc);
   op.sources = numSources(insn.opcode);
   const uint8_t sourceRegisters[3] = {insn.src0, insn.src1, insn.src2};
   op.elements = op.dst.elements();
@@ -206,7 +200,7 @@ Operation CoreModel::issue(const Instruction &insn, uint16_t pc, const Descripto
   if (op.dst.kind == wexe::DescKind::FabOut && op.elements != 0)
     op.outputColour = op.dst.colour;
   for (unsigned i = 0; i < op.sources; ++i)
-    op.src[i] = sources[i];
+    op.src[i] = use(sourceRegisters[i], pc);
   for (unsigned i = 0; i < op.sources; ++i) {
     const Descriptor &source = op.src[i];
     if (source.kind == wexe::DescKind::Const)
@@ -239,7 +233,7 @@ uint32_t CoreModel::element(Operation &op, uint32_t fabricBits) {
     } else if (source.kind == wexe::DescKind::FabIn) {
       bits = fabricBits;
     } else {
-      uint8_t *at = memory.at(source.kind, op.srcWalk[i].address());
+      uint8_t *at = memory(source.kind) + op.srcWalk[i].address();
       bits = loadBits(at, byteSize(stored));
       op.srcWalk[i].next();
       if (i == 1 && op.insn.clear1)
@@ -250,31 +244,22 @@ uint32_t CoreModel::element(Operation &op, uint32_t fabricBits) {
   ElementType target = elementType(op.dst.type);
   uint32_t bits = bitsFromNumber(target, convert(compute(op.insn.opcode, type, operands[0], operands[1], operands[2]), type, target));
   if (isMemory(op.dst)) {
-    std::memcpy(memory.at(op.dst.kind, op.dstWalk.address()), &bits, byteSize(target));
+    std::memcpy(memory(op.dst.kind) + op.dstWalk.address(), &bits, byteSize(target));
     op.dstWalk.next();
   }
   ++op.done;
   return bits;
 }
 
-void CoreModel::trapNoDataTask() const {
-  trapAt("task_c2", name(), "a data wavelet arrived on " + program_.colourName(image.commandColour) + ", but no data task is bound");
-}
-
 Trigger CoreModel::boundTrigger() {
   if (dataTask < 0)
-    trapNoDataTask();
+    trapAt("task_c2", name(), "a data wavelet arrived on " + program_.colourName(image.commandColour) + ", but no data task is bound");
   uint16_t pc = static_cast<uint16_t>(dataTask);
-  const Instruction &insn = at(pc);
-  return trigger(insn, pc, use(insn.dst, pc), use(insn.src0, pc));
-}
-
-Trigger CoreModel::trigger(const Instruction &insn, uint16_t pc, const Descriptor &dst, const Descriptor &rows) {
   Trigger trigger;
-  trigger.insn = insn;
+  trigger.insn = at(pc);
   trigger.pc = pc;
-  trigger.dst = dst;
-  trigger.rows = rows;
+  trigger.dst = use(trigger.insn.dst, pc);
+  trigger.rows = use(trigger.insn.src0, pc);
   if (!isMemory(trigger.dst) || !isMemory(trigger.rows))
     trap("desc_c3", pc,
          "d" + std::to_string(isMemory(trigger.dst) ? trigger.insn.src0 : trigger.insn.dst) + " is not memory, which a trigger works on");
@@ -296,12 +281,6 @@ Trigger CoreModel::trigger(const Instruction &insn, uint16_t pc, const Descripto
 
 Trigger CoreModel::arrive(uint32_t payload) {
   Trigger trigger = boundTrigger();
-  addValues(trigger, payload, implicitIndex);
-  return trigger;
-}
-
-void CoreModel::addValues(Trigger &trigger, uint32_t payload, uint32_t &implicit) const {
-  trigger.values = 0;
   uint32_t rows = trigger.rows.extent[0];
   ElementType type = trigger.insn.type;
   auto add = [&](uint32_t index, float value) {
@@ -316,15 +295,16 @@ void CoreModel::addValues(Trigger &trigger, uint32_t payload, uint32_t &implicit
     add(payload >> 16, half(payload));
     break;
   case Opcode::Fmacp:
-    add(implicit, half(payload));
-    if (implicit + 1 < rows)
-      add(implicit + 1, half(payload >> 16));
-    implicit += 2;
+    add(implicitIndex, half(payload));
+    if (implicitIndex + 1 < rows)
+      add(implicitIndex + 1, half(payload >> 16));
+    implicitIndex += 2;
     break;
   default:
-    add(implicit++, floatOf(payload));
+    add(implicitIndex++, floatOf(payload));
     break;
   }
+  return trigger;
 }
 
 void CoreModel::fmac(const Trigger &trigger, unsigned which, uint64_t from, uint64_t to) {
@@ -336,8 +316,8 @@ void CoreModel::fmac(const Trigger &trigger, unsigned which, uint64_t from, uint
   for (uint64_t j = 0; j < to; ++j, source.next(), target.next()) {
     if (j < from)
       continue;
-    float x = numberFromBits(rowType, loadBits(memory.at(row.kind, source.address()), byteSize(rowType))).f;
-    uint8_t *at = memory.at(trigger.dst.kind, target.address());
+    float x = numberFromBits(rowType, loadBits(memory(row.kind) + source.address(), byteSize(rowType))).f;
+    uint8_t *at = memory(trigger.dst.kind) + target.address();
     float sum = numberFromBits(dstType, loadBits(at, byteSize(dstType))).f;
     uint32_t bits = bitsFromNumber(dstType, {canonicalNaN(std::fma(trigger.value[which], x, sum)), 0});
     std::memcpy(at, &bits, byteSize(dstType));

@@ -13,6 +13,7 @@
 #include "wafer/Emulator/Engine.h"
 
 #include <array>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -74,28 +75,13 @@ struct Trigger {
 
 bool conflict(const Operation &earlier, const Trigger &later);
 
-/// Where a core's bytes are. Accumulators of several cores may lie side by side, word by word.
-struct CoreMemory {
-  uint8_t *sram = nullptr, *accumulator = nullptr;
-  size_t lanes = 1, lane = 0; ///< cores that share the accumulators' array, and which of them this is
-
-  uint8_t *at(wexe::DescKind kind, uint32_t address) const {
-    if (kind != wexe::DescKind::Acc)
-      return sram + address;
-    return accumulator + ((address >> 2) * lanes + lane) * 4 + (address & 3);
-  }
-};
-
 /// One core.
 class CoreModel {
 public:
   CoreModel(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y);
-  /// On memory that somebody else owns, zeros at first.
-  CoreModel(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, CoreMemory memory);
 
   const uint16_t x, y;
   const ImageModel &image;
-  CoreMemory memory;
 
   uint32_t implicitIndex = 0;
   int dataTask = -1; ///< pc of the bound data task
@@ -107,19 +93,10 @@ public:
   void control(const Instruction &insn, uint16_t pc);
   /// Reads descriptors and checks them: desc_c1, desc_c2, desc_c3, vec_c1, route_c7.
   Operation issue(const Instruction &insn, uint16_t pc);
-  /// The same with these descriptors in place of the registers'. `sources` has as many as the instruction reads.
-  Operation issue(const Instruction &insn, uint16_t pc, const Descriptor &dst, const Descriptor *sources);
-  /// route_c7 for an operation that was issued at another core.
-  void checkRoutes(const Operation &operation) const;
   /// The trigger for a data wavelet (task_c2, index_c1); advances the implicit index.
   Trigger arrive(uint32_t payload);
   /// The descriptors of the bound trigger as they are now, without a wavelet.
   Trigger boundTrigger();
-  /// The same with these descriptors in place of the registers'.
-  Trigger trigger(const Instruction &insn, uint16_t pc, const Descriptor &dst, const Descriptor &rows);
-  /// Puts the values of a data wavelet into a trigger (index_c1); `index` is the implicit one, which it advances.
-  void addValues(Trigger &trigger, uint32_t payload, uint32_t &index) const;
-  [[noreturn]] void trapNoDataTask() const;
 
   /// Works on the next element of an operation. `fabricBits` holds the element from the fabric, if one of the sources is; returns the bits
   /// to send when dst is.
@@ -127,6 +104,17 @@ public:
   /// Work on the elements [from, to) of value `which` of a trigger.
   void fmac(const Trigger &trigger, unsigned which, uint64_t from, uint64_t to);
 
+  /// What register `reg` holds; null before a ldd into it.
+  const Descriptor *descriptorIn(unsigned reg) const { return loaded_[reg] ? &registers_[reg] : nullptr; }
+  void copyRegister(const CoreModel &from, unsigned reg) {
+    registers_[reg] = from.registers_[reg];
+    loaded_[reg] = from.loaded_[reg];
+  }
+  /// Whether the router delivers the colour to the core, and takes it from the core.
+  bool receives(unsigned colour) const;
+  bool sends(unsigned colour) const;
+
+  uint8_t *memory(wexe::DescKind kind) { return kind == wexe::DescKind::Acc ? accumulator_ : sram_.get(); }
   void noteUse(const Footprint &footprint) {
     if (!footprint.acc && footprint.high > static_cast<int64_t>(sramHighWater))
       sramHighWater = static_cast<uint64_t>(footprint.high);
@@ -146,10 +134,15 @@ private:
   const Descriptor &use(unsigned reg, uint16_t pc) const;
   void checkMemory(const Descriptor &descriptor, const Footprint &footprint, unsigned reg, uint16_t pc) const;
   void checkSource(const Operation &operation, unsigned which, unsigned reg) const;
+  void checkRoutes(const Operation &operation) const;
   [[noreturn]] void trapAt(const char *label, const std::string &place, const std::string &message) const;
 
+  struct Free {
+    void operator()(uint8_t *bytes) const { std::free(bytes); }
+  };
   const LoadedProgram &program_;
-  std::unique_ptr<uint8_t[]> owned_;
+  std::unique_ptr<uint8_t, Free> sram_; ///< zeros that the host has no page for until they are touched
+  uint8_t *accumulator_ = nullptr;      ///< behind it
   std::array<Descriptor, numDescriptorRegisters> registers_;
   std::array<bool, numDescriptorRegisters> loaded_{};
 };

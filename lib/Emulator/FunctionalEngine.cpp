@@ -1,379 +1,308 @@
 //===- FunctionalEngine.cpp - the fast engine on bursts ----------------------===//
 //
-// A program is a network of sequential processes joined by FIFO channels (Kahn), so cores may run in any order, each until it lacks input. Cores that one port
-// commands run as a batch. Routes are resolved to receivers once. With one thread, words go straight into the receiver's queue; with several, ready batches run in
-// rounds and what they send is delivered between rounds. Either way the results are the same.
+// A program is a network of sequential processes joined by first-in first-out channels, so its results do not depend on when a process runs. MemoryX is read
+// ahead a packet at a time; the wafer is cut into domains, groups of rows that mostly send to each other, which the threads run until each lacks input. What
+// leaves a domain is delivered when all are done. The results are the same for any number of threads.
 //
 //===----------------------------------------------------------------------===//
 
-#include "CoreBatch.h"
+#include "FunctionalRouting.h"
 #include "Ports.h"
-#include "Workers.h"
 
-#include <algorithm>
-#include <map>
+#include <atomic>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <thread>
 
 namespace wafer {
 
 namespace {
 
-/// Bursts that are read ahead when no core can go on: enough to amortise a round, few enough to bound memory.
-constexpr unsigned burstsPerFeed = 1024;
+/// What is read ahead at a time: enough output rows to be multiplied at once, few enough to bound memory.
+constexpr size_t burstsPerColumn = 64, wordsPerPacket = size_t(1) << 18;
 
-struct LaneTarget {
-  uint32_t batch;
-  size_t lane;
+/// Bursts of MemoryX; their words lie one after another.
+struct Packet {
+  struct Part {
+    Burst burst; ///< without its data
+    size_t first, count;
+  };
+  std::vector<uint32_t> words;
+  std::vector<Part> parts;
 };
 
-/// Who gets what the lanes of a batch, or a port, send on a colour.
-struct Target {
-  std::vector<uint32_t> together;              ///< batches whose lane l gets what lane l sends, for all lanes
-  std::vector<std::vector<LaneTarget>> apart;  ///< other receivers, by sending lane
-  std::vector<std::vector<uint16_t>> ports;    ///< by sending lane
+/// A group of rows, run by one thread at a time.
+class Domain final : public BatchSink {
+public:
+  Domain(FunctionalRouting &routing, std::vector<std::unique_ptr<FunctionalBatch>> &batches, unsigned number)
+      : routing_(routing), batches_(batches), number_(number) {}
+
+  void send(uint32_t core, unsigned colour, Words words) override {
+    const FunctionalRouting::Target &target = routing_.targetOf(core, colour);
+    for (uint32_t receiver : target.cores) {
+      const CorePlace &place = routing_.placeOf(receiver);
+      if (routing_.domainOf(place.batch) == number_)
+        receive(place, colour, words);
+      else
+        outbox.push_back({receiver, colour, words});
+    }
+    for (uint16_t port : target.ports)
+      leaving.push_back({port, colour, words});
+  }
+
+  void sendAll(uint32_t batch, unsigned colour, ValueRef value, size_t elements) override {
+    if (int32_t peer = routing_.peerOf(batch, colour); peer >= 0) {
+      batches_[peer]->receiveAll(colour, std::move(value), elements);
+      wake(static_cast<uint32_t>(peer));
+      return;
+    }
+    const std::vector<uint32_t> &cores = routing_.batches()[batch];
+    std::vector<uint32_t> words(elements * cores.size());
+    std::memcpy(words.data(), value.data(), words.size() * sizeof(uint32_t));
+    const Words all = Words::of(std::move(words));
+    for (size_t i = 0; i < cores.size(); ++i)
+      send(cores[i], colour, all.part(i * elements, elements));
+  }
+
+  void receive(const CorePlace &place, unsigned colour, const Words &words) {
+    batches_[place.batch]->receive(place.place, colour, words);
+    wake(place.batch);
+  }
+
+  void wake(uint32_t batch) {
+    if (isReady_.size() < batches_.size())
+      isReady_.resize(batches_.size());
+    if (isReady_[batch])
+      return;
+    isReady_[batch] = 1;
+    ready_.push_back(batch);
+  }
+
+  bool hasWork() const { return !ready_.empty(); }
+
+  void run() {
+    try {
+      while (!ready_.empty()) {
+        const uint32_t batch = ready_.front();
+        ready_.pop_front();
+        isReady_[batch] = 0;
+        batches_[batch]->run(*this, counts);
+      }
+    } catch (...) {
+      error = std::current_exception();
+    }
+  }
+
+  struct Message {
+    uint32_t to; ///< core, or port
+    unsigned colour;
+    Words words;
+  };
+  std::vector<Message> outbox, leaving;
+  EngineStats counts;
+  std::exception_ptr error;
+  ValuePool pool;
+
+private:
+  FunctionalRouting &routing_;
+  std::vector<std::unique_ptr<FunctionalBatch>> &batches_;
+  const unsigned number_;
+  std::deque<uint32_t> ready_;
+  std::vector<char> isReady_; ///< by batch
 };
 
-class FunctionalEngine final : public Engine, private WordSink {
+class FunctionalEngine final : public Engine {
 public:
   FunctionalEngine(const LoadedProgram &program, const EngineOptions &options);
   std::string_view name() const override { return "functional"; }
   EngineStats run(Ingress &in, Egress &out) override;
 
 private:
-  /// What batches sent in a round, per thread.
-  class Outbox final : public WordSink {
-  public:
-    void sendAll(uint32_t batch, unsigned colour, const uint32_t *words, size_t count) override;
-    void sendLane(uint32_t batch, size_t lane, unsigned colour, const uint32_t *words, size_t count) override;
-    void deliverTo(FunctionalEngine &engine);
-    const FunctionalEngine *engine = nullptr;
-
-  private:
-    struct Message {
-      uint32_t batch;
-      int64_t lane; ///< -1: all
-      unsigned colour;
-      size_t first, count;
-    };
-    std::vector<Message> messages_;
-    std::vector<uint32_t> words_;
-  };
-
-  void sendAll(uint32_t batch, unsigned colour, const uint32_t *words, size_t count) override;
-  void sendLane(uint32_t batch, size_t lane, unsigned colour, const uint32_t *words, size_t count) override;
-  void deliverLane(const Target &target, size_t lane, unsigned colour, const uint32_t *words, size_t count);
-  void deliverTo(LaneTarget receiver, unsigned colour, const uint32_t *words, size_t count);
-  void wake(uint32_t batch);
-  bool feed(Ingress &in);
-  void sendCommands(const Burst &burst);
-  void runReady();
-  void runRound();
-  const Target &targetOf(uint32_t batch, unsigned colour);
-  const Target &targetOfPort(uint16_t port, unsigned colour);
-  LaneTarget receiverAt(uint16_t x, uint16_t y) const { return coreAt_[size_t(y) * program_.machine().width + x]; }
-  void makeBatches();
-  void addBatch(const std::vector<std::pair<uint16_t, uint16_t>> &places);
-  bool splitBatches();
+  bool read(Ingress &in);
+  void feed();
+  bool runDomains(const std::function<void()> &alongside);
+  bool runAhead();
+  void collect(Egress &out);
+  void checkComplete();
 
   const LoadedProgram &program_;
-  Workers workers_;
+  const unsigned threads_;
   std::vector<ImageModel> images_;
-  std::deque<CoreBatch> batches_;
-  std::vector<LaneTarget> coreAt_; ///< by y * width + x
-  std::vector<std::vector<std::unique_ptr<Target>>> targets_, portTargets_; ///< by batch or port, then colour; made when first used
-  std::deque<uint32_t> ready_;
-  std::vector<char> isReady_;
-  std::vector<Outbox> outboxes_;
-  Egress *egress_ = nullptr;
+  FunctionalRouting routing_;
+  std::vector<std::unique_ptr<FunctionalCore>> cores_;
+  std::vector<std::unique_ptr<Domain>> domains_; // before the batches, whose values are theirs
+  std::vector<std::unique_ptr<FunctionalBatch>> batches_;
+  Burst burst_; ///< keeps its room
+  std::vector<std::shared_ptr<Packet>> packets_;
+  std::shared_ptr<const Packet> next_; ///< read, not fed
+  bool more_ = false;
   EngineStats stats_;
 };
 
 FunctionalEngine::FunctionalEngine(const LoadedProgram &program, const EngineOptions &options)
-    : program_(program), workers_(std::max(1u, options.threads)), images_(imageModels(program)), outboxes_(workers_.count()) {
-  makeBatches();
-  for (Outbox &outbox : outboxes_)
-    outbox.engine = this;
+    : program_(program), threads_(std::max(1u, options.threads)), images_(imageModels(program)), routing_(program) {
+  for (uint32_t core = 0; core < routing_.cores(); ++core) {
+    const auto [x, y] = routing_.at(core);
+    cores_.push_back(std::make_unique<FunctionalCore>(program, images_[program.program().regions[program.regionAt(x, y)]->image], x, y, core));
+  }
+  for (unsigned domain = 0; domain < routing_.domains(); ++domain)
+    domains_.push_back(std::make_unique<Domain>(routing_, batches_, domain));
+  for (uint32_t batch = 0; batch < routing_.batches().size(); ++batch) {
+    std::vector<FunctionalCore *> cores;
+    for (uint32_t core : routing_.batches()[batch])
+      cores.push_back(cores_[core].get());
+    batches_.push_back(std::make_unique<FunctionalBatch>(program, std::move(cores), domains_[routing_.domainOf(batch)]->pool, batch));
+  }
 }
 
-/// Cores that get the same commands from one port, and no others, are a batch; every other core is one by itself.
-void FunctionalEngine::makeBatches() {
-  const Machine &machine = program_.machine();
-  coreAt_.assign(size_t(machine.width) * machine.height, {0, 0});
-  std::vector<char> placed(coreAt_.size());
-  auto imageAt = [&](uint16_t x, uint16_t y) {
-    int region = program_.regionAt(x, y);
-    return region < 0 ? -1 : static_cast<int>(program_.program().regions[region]->image);
-  };
-  for (uint16_t port = 0; port < machine.width; ++port)
-    for (const ImageModel &image : images_) {
-      RouteEntry entry = program_.routeAt(port, 0, image.commandColour);
-      if (entry.tx == 0 || entry.rx != wexe::Dir::N)
-        continue;
-      std::vector<std::pair<uint16_t, uint16_t>> places = receiversOfPort(program_, port, image.commandColour).cores;
-      auto fits = [&](const auto &place) {
-        return imageAt(place.first, place.second) == static_cast<int>(image.index) && !placed[size_t(place.second) * machine.width + place.first];
-      };
-      if (places.empty() || !std::all_of(places.begin(), places.end(), fits))
-        continue;
-      std::sort(places.begin(), places.end(), [](const auto &a, const auto &b) { return std::pair(a.second, a.first) < std::pair(b.second, b.first); });
-      for (auto [x, y] : places)
-        placed[size_t(y) * machine.width + x] = true;
-      addBatch(places);
+/// Takes a packet from MemoryX. Sets `more_` to whether there is one.
+bool FunctionalEngine::read(Ingress &in) {
+  std::shared_ptr<Packet> packet;
+  for (const auto &old : packets_)
+    if (old.use_count() == 1)
+      packet = old;
+  if (!packet) {
+    packet = std::make_shared<Packet>();
+    packets_.push_back(packet);
+  }
+  packet->words.clear();
+  packet->parts.clear();
+  const size_t most = burstsPerColumn * program_.machine().width;
+  while (packet->parts.size() < most && packet->words.size() < wordsPerPacket && in.next(burst_)) {
+    const size_t first = packet->words.size();
+    packet->words.insert(packet->words.end(), burst_.data.begin(), burst_.data.end());
+    packet->parts.push_back({{burst_.colour, burst_.firstPort, burst_.portStep, burst_.portCount, {}, burst_.control}, first, burst_.data.size()});
+    // Where the colour is no command colour, the control wavelet is a word like the others.
+    if (burst_.control)
+      packet->words.push_back(*burst_.control);
+  }
+  more_ = !packet->parts.empty();
+  next_ = more_ ? std::move(packet) : nullptr;
+  return more_;
+}
+
+/// Sends the packet to the cores.
+void FunctionalEngine::feed() {
+  const std::shared_ptr<const Packet> packet = std::move(next_);
+  next_.reset();
+  for (const Packet::Part &part : packet->parts) {
+    const Burst &burst = part.burst;
+    const bool hasControl = burst.control.has_value();
+    stats_.waveletsIn += part.count + hasControl;
+    const Words words{std::shared_ptr<const uint32_t>(packet, packet->words.data() + part.first), part.count + hasControl};
+    for (unsigned i = 0; i < burst.portCount; ++i) {
+      const FunctionalRouting::Target &target = routing_.targetOfPort(static_cast<uint16_t>(portOf(burst, i)), burst.colour);
+      for (uint32_t batch : target.commandedBatches) {
+        batches_[batch]->command({words.part(0, part.count), hasControl, burst.control.value_or(0)});
+        domains_[routing_.domainOf(batch)]->wake(batch);
+      }
+      for (uint32_t core : target.cores) {
+        const CorePlace &place = routing_.placeOf(core);
+        domains_[routing_.domainOf(place.batch)]->receive(place, burst.colour, words);
+      }
     }
-  for (uint16_t y = 0; y < machine.height; ++y)
-    for (uint16_t x = 0; x < machine.width; ++x)
-      if (imageAt(x, y) >= 0 && !placed[size_t(y) * machine.width + x])
-        addBatch({{x, y}});
-  portTargets_.resize(machine.width);
+  }
 }
 
-void FunctionalEngine::addBatch(const std::vector<std::pair<uint16_t, uint16_t>> &places) {
-  const uint32_t number = static_cast<uint32_t>(batches_.size());
-  const ImageModel &image = images_[program_.program().regions[program_.regionAt(places[0].first, places[0].second)]->image];
-  batches_.emplace_back(program_, image, places, number);
-  for (size_t lane = 0; lane < places.size(); ++lane)
-    coreAt_[size_t(places[lane].second) * program_.machine().width + places[lane].first] = {number, lane};
-  targets_.emplace_back();
-  isReady_.push_back(0);
-}
-
-/// Waiting for all lanes of a batch may be too much waiting: cores go on alone. False when all are alone already.
-bool FunctionalEngine::splitBatches() {
-  std::deque<CoreBatch> old = std::move(batches_);
-  bool did = std::any_of(old.begin(), old.end(), [](const CoreBatch &batch) { return batch.lanes() > 1; });
-  if (!did) {
-    batches_ = std::move(old);
+/// Runs the domains that have work, and `alongside` on a thread if there is more than one. Returns whether any had.
+bool FunctionalEngine::runDomains(const std::function<void()> &alongside) {
+  std::vector<Domain *> working;
+  for (const auto &domain : domains_)
+    if (domain->hasWork())
+      working.push_back(domain.get());
+  if (working.empty())
     return false;
-  }
-  batches_.clear();
-  targets_.clear();
-  isReady_.clear();
-  for (const CoreBatch &batch : old)
-    for (size_t lane = 0; lane < batch.lanes(); ++lane) {
-      const uint32_t number = static_cast<uint32_t>(batches_.size());
-      auto [x, y] = batch.place(lane);
-      coreAt_[size_t(y) * program_.machine().width + x] = {number, 0};
-      batches_.push_back(batch.only(lane, number));
-      targets_.emplace_back();
-      isReady_.push_back(0);
-      wake(number);
+  const unsigned workers = static_cast<unsigned>(std::min<size_t>(threads_, working.size()));
+  std::atomic<size_t> next{0};
+  auto work = [&] {
+    for (size_t i = next++; i < working.size(); i = next++)
+      working[i]->run();
+  };
+  std::exception_ptr error;
+  std::vector<std::thread> pool;
+  for (unsigned worker = 1; worker < workers; ++worker)
+    pool.emplace_back(work);
+  if (workers > 1)
+    try {
+      alongside();
+    } catch (...) {
+      error = std::current_exception();
     }
-  for (auto &byColour : portTargets_)
-    byColour.clear();
+  work();
+  for (std::thread &thread : pool)
+    thread.join();
+  for (const Domain *domain : working)
+    if (domain->error)
+      std::rethrow_exception(domain->error);
+  if (error)
+    std::rethrow_exception(error);
   return true;
 }
 
-const Target &FunctionalEngine::targetOf(uint32_t number, unsigned colour) {
-  auto &byColour = targets_[number];
-  byColour.resize(program_.machine().colours);
-  if (byColour[colour])
-    return *byColour[colour];
-  const CoreBatch &batch = batches_[number];
-  auto target = std::make_unique<Target>();
-  target->apart.resize(batch.lanes());
-  target->ports.resize(batch.lanes());
-  std::map<uint32_t, size_t> inStep; // batches, with how many lanes they get from the same lane
-  for (size_t lane = 0; lane < batch.lanes(); ++lane) {
-    auto [x, y] = batch.place(lane);
-    Receivers receivers = receiversOf(program_, x, y, colour);
-    for (auto [rx, ry] : receivers.cores) {
-      LaneTarget receiver = receiverAt(rx, ry);
-      target->apart[lane].push_back(receiver);
-      inStep[receiver.batch] += receiver.lane == lane;
+/// Delivers what left its domain or the wafer.
+void FunctionalEngine::collect(Egress &out) {
+  for (const auto &domain : domains_) {
+    for (const Domain::Message &message : domain->leaving) {
+      out.deliver(static_cast<uint16_t>(message.to), static_cast<uint8_t>(message.colour), message.words.data.get(), message.words.count);
+      stats_.waveletsOut += message.words.count;
     }
-    target->ports[lane] = receivers.ports;
-  }
-  for (auto [receiver, count] : inStep)
-    if (count == batch.lanes() && batches_[receiver].lanes() == batch.lanes() && colour != batches_[receiver].image().commandColour) {
-      target->together.push_back(receiver);
-      for (auto &receivers : target->apart)
-        receivers.erase(std::remove_if(receivers.begin(), receivers.end(), [r = receiver](const LaneTarget &lane) { return lane.batch == r; }), receivers.end());
+    domain->leaving.clear();
+    for (const Domain::Message &message : domain->outbox) {
+      const CorePlace &place = routing_.placeOf(message.to);
+      domains_[routing_.domainOf(place.batch)]->receive(place, message.colour, message.words);
     }
-  byColour[colour] = std::move(target);
-  return *byColour[colour];
-}
-
-const Target &FunctionalEngine::targetOfPort(uint16_t port, unsigned colour) {
-  auto &byColour = portTargets_[port];
-  byColour.resize(program_.machine().colours);
-  if (!byColour[colour]) {
-    Receivers receivers = receiversOfPort(program_, port, colour);
-    auto target = std::make_unique<Target>();
-    target->apart.resize(1);
-    for (auto [x, y] : receivers.cores)
-      target->apart[0].push_back(receiverAt(x, y));
-    target->ports = {receivers.ports};
-    byColour[colour] = std::move(target);
-  }
-  return *byColour[colour];
-}
-
-void FunctionalEngine::wake(uint32_t batch) {
-  if (isReady_[batch])
-    return;
-  isReady_[batch] = 1;
-  ready_.push_back(batch);
-}
-
-void FunctionalEngine::deliverTo(LaneTarget receiver, unsigned colour, const uint32_t *words, size_t count) {
-  CoreBatch &batch = batches_[receiver.batch];
-  if (colour == batch.image().commandColour) {
-    auto burst = std::make_shared<CommandBurst>();
-    burst->data.assign(words, words + count);
-    batch.commands.push_back(std::move(burst));
-  } else {
-    batch.in[colour].pushLane(receiver.lane, words, count);
-  }
-  wake(receiver.batch);
-}
-
-void FunctionalEngine::deliverLane(const Target &target, size_t lane, unsigned colour, const uint32_t *words, size_t count) {
-  for (LaneTarget receiver : target.apart[lane])
-    deliverTo(receiver, colour, words, count);
-  for (uint16_t port : target.ports[lane]) {
-    egress_->deliver(port, static_cast<uint8_t>(colour), words, count);
-    stats_.waveletsOut += count;
+    domain->outbox.clear();
   }
 }
 
-void FunctionalEngine::sendLane(uint32_t batch, size_t lane, unsigned colour, const uint32_t *words, size_t count) {
-  const Target &target = targetOf(batch, colour);
-  for (uint32_t receiver : target.together)
-    deliverTo({receiver, lane}, colour, words, count);
-  deliverLane(target, lane, colour, words, count);
-}
-
-void FunctionalEngine::sendAll(uint32_t batch, unsigned colour, const uint32_t *words, size_t count) {
-  const Target &target = targetOf(batch, colour);
-  for (uint32_t receiver : target.together) {
-    batches_[receiver].in[colour].pushAll(words, count);
-    wake(receiver);
-  }
-  const size_t lanes = batches_[batch].lanes();
-  std::vector<uint32_t> ofLane;
-  for (size_t lane = 0; lane < lanes; ++lane) {
-    if (target.apart[lane].empty() && target.ports[lane].empty())
-      continue;
-    ofLane.clear();
-    for (size_t i = 0; i < count; ++i)
-      ofLane.push_back(words[i * lanes + lane]);
-    deliverLane(target, lane, colour, ofLane.data(), count);
-  }
-}
-
-void FunctionalEngine::Outbox::sendAll(uint32_t batch, unsigned colour, const uint32_t *words, size_t count) {
-  messages_.push_back({batch, -1, colour, words_.size(), count});
-  words_.insert(words_.end(), words, words + count * engine->batches_[batch].lanes());
-}
-
-void FunctionalEngine::Outbox::sendLane(uint32_t batch, size_t lane, unsigned colour, const uint32_t *words, size_t count) {
-  messages_.push_back({batch, static_cast<int64_t>(lane), colour, words_.size(), count});
-  words_.insert(words_.end(), words, words + count);
-}
-
-void FunctionalEngine::Outbox::deliverTo(FunctionalEngine &engine) {
-  for (const Message &message : messages_) {
-    const uint32_t *words = words_.data() + message.first;
-    if (message.lane < 0)
-      engine.sendAll(message.batch, message.colour, words, message.count);
-    else
-      engine.sendLane(message.batch, static_cast<size_t>(message.lane), message.colour, words, message.count);
-  }
-  messages_.clear();
-  words_.clear();
-}
-
-/// A burst on a command colour: what arrives at a batch is shared by its cores, and by the batches.
-void FunctionalEngine::sendCommands(const Burst &burst) {
-  auto shared = std::make_shared<CommandBurst>();
-  shared->data = burst.data;
-  shared->hasControl = burst.control.has_value();
-  shared->control = burst.control.value_or(0);
-  for (unsigned p = 0; p < burst.portCount; ++p) {
-    uint32_t last = UINT32_MAX;
-    for (LaneTarget receiver : targetOfPort(static_cast<uint16_t>(portOf(burst, p)), burst.colour).apart[0]) {
-      if (receiver.batch == last)
-        continue; // another lane of the same batch
-      last = receiver.batch;
-      batches_[receiver.batch].commands.push_back(shared);
-      wake(receiver.batch);
+bool FunctionalEngine::runAhead() {
+  bool did = false;
+  for (uint32_t batch = 0; batch < batches_.size(); ++batch)
+    if (batches_[batch]->runAhead()) {
+      domains_[routing_.domainOf(batch)]->wake(batch);
+      did = true;
     }
-  }
+  return did;
 }
 
-/// Takes bursts from MemoryX. Returns false when there are none left.
-bool FunctionalEngine::feed(Ingress &in) {
-  for (unsigned i = 0; i < burstsPerFeed; ++i) {
-    Burst burst;
-    if (!in.next(burst))
-      return false;
-    stats_.waveletsIn += burst.data.size() + burst.control.has_value();
-    const Target &first = targetOfPort(static_cast<uint16_t>(portOf(burst, 0)), burst.colour);
-    if (!first.apart[0].empty() && batches_[first.apart[0].front().batch].image().commandColour == burst.colour) {
-      sendCommands(burst);
-      continue;
-    }
-    if (burst.control)
-      burst.data.push_back(*burst.control);
-    for (unsigned p = 0; p < burst.portCount; ++p)
-      deliverLane(targetOfPort(static_cast<uint16_t>(portOf(burst, p)), burst.colour), 0, burst.colour, burst.data.data(), burst.data.size());
-  }
-  return true;
-}
-
-void FunctionalEngine::runReady() {
-  while (!ready_.empty()) {
-    uint32_t batch = ready_.front();
-    ready_.pop_front();
-    isReady_[batch] = 0;
-    batches_[batch].run(*this, stats_);
-  }
-}
-
-/// All ready batches, spread over the threads; what they send arrives when all are done.
-void FunctionalEngine::runRound() {
-  std::vector<uint32_t> round(ready_.begin(), ready_.end());
-  ready_.clear();
-  for (uint32_t batch : round)
-    isReady_[batch] = 0;
-  const unsigned workers = static_cast<unsigned>(std::min<size_t>(workers_.count(), round.size()));
-  std::vector<EngineStats> counts(workers);
-  workers_.run(workers, [&](unsigned worker) {
-    // Contiguous parts: the outboxes, taken in order, hold the messages in the order of the batches.
-    for (size_t i = round.size() * worker / workers, end = round.size() * (worker + 1) / workers; i < end; ++i)
-      batches_[round[i]].run(outboxes_[worker], counts[worker]);
-  });
-  for (unsigned worker = 0; worker < workers; ++worker) {
-    stats_.instructions += counts[worker].instructions;
-    stats_.macs += counts[worker].macs;
-    stats_.elementOps += counts[worker].elementOps;
-    outboxes_[worker].deliverTo(*this);
-  }
+void FunctionalEngine::checkComplete() {
+  std::vector<Waiter> waiters;
+  for (const auto &batch : batches_)
+    if (!batch->quiet())
+      batch->addWaiters(program_, waiters);
+  for (const auto &core : cores_)
+    stats_.sramHighWater = std::max(stats_.sramHighWater, core->model.sramHighWater);
+  if (!waiters.empty())
+    reportNoProgress(waiters, "after all that MemoryX sends");
 }
 
 EngineStats FunctionalEngine::run(Ingress &in, Egress &out) {
-  egress_ = &out;
   stats_ = EngineStats();
-  for (const CoreBatch &batch : batches_)
-    stats_.cores += batch.lanes();
-  auto isQuiet = [](const CoreBatch &batch) { return batch.quiet(); };
-  for (bool more = true; more || !ready_.empty();) {
-    if (ready_.empty())
-      more = feed(in);
-    else if (workers_.count() == 1)
-      runReady();
-    else
-      runRound();
-    if (!more && ready_.empty() && !std::all_of(batches_.begin(), batches_.end(), isQuiet))
-      splitBatches();
+  stats_.cores = cores_.size();
+  more_ = true;
+  next_.reset();
+  auto readNext = [&] {
+    if (more_ && !next_)
+      read(in);
+  };
+  for (;;) {
+    while (runDomains(readNext))
+      collect(out);
+    if (runAhead())
+      continue;
+    readNext();
+    if (!next_)
+      break;
+    feed();
   }
-  std::vector<Waiter> waiters;
-  for (const CoreBatch &batch : batches_) {
-    if (!batch.quiet())
-      waiters.push_back(batch.waiter(program_));
-    stats_.sramHighWater = std::max(stats_.sramHighWater, batch.sramHighWater());
+  for (const auto &domain : domains_) {
+    stats_.instructions += domain->counts.instructions;
+    stats_.macs += domain->counts.macs;
+    stats_.elementOps += domain->counts.elementOps;
+    domain->counts = EngineStats();
   }
-  if (!waiters.empty())
-    reportNoProgress(waiters, "after all that MemoryX sends");
+  checkComplete();
   return stats_;
 }
 

@@ -1,6 +1,7 @@
 //===- FunctionalKernels.h - inner loops of the functional engine ------------===//
 //
-// The documented order, many lanes at a time. Each has one meaning and several implementations, chosen once by what the host can do; all give the same bits.
+// The documented order, many lanes at a time. Each has one meaning and is compiled for several instruction sets, of which the best that the host has is
+// chosen at run time; all give the same bits.
 //
 //===----------------------------------------------------------------------===//
 
@@ -9,31 +10,49 @@
 
 #include "Semantics.h"
 
+#include "wafer/Emulator/NumberFormats.h" // widenF16, narrowF16
+
 #include <cstddef>
 #include <cstdint>
 
 namespace wafer {
 
-/// For each row r < rows, result[r][j] = fma(weight[r][k], panel[k][j], ...) from +0 over k < count in order, for j < width; one rounding each, NaN results
-/// canonical. Rows of `weight` are `weightStride` apart; panel and result have `width` floats per row.
-void multiplyPanel(const float *panel, size_t width, const float *weight, size_t weightStride, size_t count, size_t rows, float *result);
-
-/// One weight of a run: which row of the panel it multiplies, and by what.
+/// One weight of a run: what it multiplies and by what.
 struct RowWeight {
-  uint32_t row;
+  const uint8_t *row;
   float value;
 };
-/// sum[j] = fma(value, panel[row][j], sum[j]) for each weight in order, otherwise as multiplyPanel.
-void addWeights(const float *panel, size_t width, const RowWeight *weights, size_t count, float *sum);
 
-/// result[j] = a[j] op b[j]; NaN results are canonical.
-void addFloats(const float *a, const float *b, float *result, size_t n);
-void subtractFloats(const float *a, const float *b, float *result, size_t n);
-void multiplyFloats(const float *a, const float *b, float *result, size_t n);
+/// For each weight in order: sum[j] = fma(value, row[j], sum[j]) for j < n, one rounding each. Rows are f32 or f16. NaN results are canonical.
+void fmacRun(float *sum, size_t n, const RowWeight *weights, size_t count, ElementType rowType);
 
-/// Exact widening and round-to-nearest-even narrowing of n elements.
-void widenF16(const uint8_t *from, float *to, size_t n);
-void narrowF16(const float *from, uint8_t *to, size_t n);
+/// Numbers that lie side by side in a tile of a panel; a multiple of every host's vector.
+constexpr size_t tileWidth = 64;
+
+/// A panel holds f32 rows of `width` numbers in tiles: number j of row k is at data[(j / tileWidth) * rows * tileWidth + k * tileWidth + j % tileWidth].
+struct Panel {
+  const float *data;
+  size_t rows, width;
+};
+
+/// Weights in order of arrival and the sums they go into, which have room for a whole number of tiles and are aligned to 64 bytes.
+struct PanelRun {
+  const float *values;
+  const uint32_t *rows; ///< of the panel; null: 0, 1, 2, ...
+  size_t count;
+  float *sums;
+  bool fromZero; ///< the sums are 0 before
+};
+
+/// For each run, for each of its weights in order: sums[j] = fma(value, row[j], sums[j]) for j < width, one rounding each. NaN results are canonical.
+/// What is behind the width in the last tile is unspecified.
+void contractPanel(const Panel &panel, const PanelRun *runs, size_t count);
+
+/// Arithmetic of f32 vector instructions on n elements, NaN results canonical. `result` may be `a` or `b`.
+enum class Arithmetic { Add, Sub, Mul };
+void arithmetic(Arithmetic operation, const float *a, const float *b, float *result, size_t n);
+/// With one number on the left.
+void arithmeticWithScalar(Arithmetic operation, float a, const float *b, float *result, size_t n);
 
 } // namespace wafer
 

@@ -10,6 +10,8 @@
 #include "wafer/Runtime/Tensor.h"
 
 #include <algorithm>
+#include <cstring>
+#include <type_traits>
 
 namespace wafer {
 
@@ -31,16 +33,36 @@ public:
   }
 
   uint64_t size() const { return featureBlock_ * tokenBlock_; }
-  /// Calls `use` with the place in the block and the number of the element in the tensor, for each place that has one (layout_c2).
-  template <typename Use> void forEachElement(Use use) const {
-    for (uint64_t j = 0; j < featureBlock_ && firstFeature_ + j < features_; ++j)
-      for (uint64_t i = 0; i < tokenBlock_ && firstToken_ + i < tokens_; ++i)
-        use(j * tokenBlock_ + i, (tokensBefore_ + firstToken_ + i) % tensorTokens_ * features_ + firstFeature_ + j);
+  /// Copies elements of `size` bytes from the tensor to their places in the block, or back. Places that have no element (layout_c2) are left alone.
+  void pick(const uint8_t *tensor, uint8_t *block, unsigned size) const {
+    copy(size, [=](auto bytes, uint64_t at, uint64_t element) { std::memcpy(block + at * bytes, tensor + element * bytes, bytes); });
   }
+  void place(const uint8_t *block, uint8_t *tensor, unsigned size) const {
+    copy(size, [=](auto bytes, uint64_t at, uint64_t element) { std::memcpy(tensor + element * bytes, block + at * bytes, bytes); });
+  }
+  /// Whether every place has an element.
+  bool isFull() const { return firstFeature_ + featureBlock_ <= features_ && firstToken_ + tokenBlock_ <= tokens_; }
 
 private:
   static uint64_t featuresOf(const wexe::StepT &step, const Shape &shape) {
     return step.columns != 0 ? step.columns : shape.empty() ? 1 : shape.back();
+  }
+  /// Calls `use` with the size, as a constant where it is a usual one, the place in the block and the number of the element in the tensor.
+  template <typename Use> void copy(unsigned size, Use use) const {
+    if (size == 4)
+      forEachElement([&](uint64_t at, uint64_t element) { use(std::integral_constant<size_t, 4>(), at, element); });
+    else if (size == 2)
+      forEachElement([&](uint64_t at, uint64_t element) { use(std::integral_constant<size_t, 2>(), at, element); });
+    else
+      forEachElement([&](uint64_t at, uint64_t element) { use(size_t(size), at, element); });
+  }
+  template <typename Use> void forEachElement(Use use) const {
+    const uint64_t features = firstFeature_ < features_ ? std::min(featureBlock_, features_ - firstFeature_) : 0;
+    for (uint64_t i = 0; i < tokenBlock_ && firstToken_ + i < tokens_; ++i) {
+      const uint64_t first = (tokensBefore_ + firstToken_ + i) % tensorTokens_ * features_ + firstFeature_;
+      for (uint64_t j = 0; j < features; ++j)
+        use(j * tokenBlock_ + i, first + j);
+    }
   }
 
   uint64_t tokenBlock_, featureBlock_, features_;

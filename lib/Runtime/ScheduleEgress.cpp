@@ -32,11 +32,15 @@ void PhaseEgress::place(const wexe::StepT &step, const Channel &channel, uint32_
   BlockLayout layout(grid_, step, tensor.shape(), channel.microBatch, portInGrid / grid_.columns, portInGrid % grid_.columns,
                      row);
   const unsigned size = byteSize(tensor.dtype());
-  std::vector<uint8_t> converted(layout.size() * size);
-  convertElements(dtypeOf(step.type), reinterpret_cast<const uint8_t *>(channel.words.data()), layout.size(), tensor.dtype(),
-                  converted.data());
-  uint8_t *to = tensor.mutableData();
-  layout.forEachElement([&](uint64_t at, uint64_t element) { std::copy_n(&converted[at * size], size, to + element * size); });
+  const uint8_t *words = reinterpret_cast<const uint8_t *>(channel.words.data());
+  const DType from = dtypeOf(step.type);
+  std::vector<uint8_t> converted;
+  if (from != tensor.dtype()) {
+    converted.resize(layout.size() * size);
+    convertElements(from, words, layout.size(), tensor.dtype(), converted.data());
+    words = converted.data();
+  }
+  layout.place(words, tensor.mutableData(), size);
 }
 
 void PhaseEgress::deliver(uint16_t port, uint8_t colour, const uint32_t *payload, size_t count) {

@@ -67,7 +67,7 @@ public:
       return false;
     burst.colour = step_.colour;
     burst.firstPort = static_cast<uint16_t>(grid_.x0 + port_);
-    burst.data = block();
+    fillBlock(burst.data);
     if (++row_ == grid_.rows) {
       row_ = 0;
       ++port_;
@@ -76,14 +76,19 @@ public:
   }
 
 private:
-  std::vector<uint32_t> block() const {
+  void fillBlock(std::vector<uint32_t> &words) {
     BlockLayout layout(grid_, step_, tensor_.shape(), microBatch_, port_ / grid_.columns, port_ % grid_.columns, row_);
     const DType from = tensor_.dtype(), to = dtypeOf(step_.type);
     const unsigned size = byteSize(from);
-    std::vector<uint8_t> picked(layout.size() * size), converted(layout.size() * byteSize(to));
-    layout.forEachElement([&](uint64_t at, uint64_t element) { std::copy_n(tensor_.data() + element * size, size, &picked[at * size]); });
-    convertElements(from, picked.data(), layout.size(), to, converted.data());
-    return packWavelets(converted.data(), layout.size(), byteSize(to));
+    picked_.resize(layout.size() * size);
+    if (!layout.isFull())
+      std::fill(picked_.begin(), picked_.end(), uint8_t(0));
+    layout.pick(tensor_.data(), picked_.data(), size);
+    // Hosts are little endian: the earlier element of a wavelet is in its low half.
+    words.resize((layout.size() * byteSize(to) + 3) / 4);
+    if (!words.empty())
+      words.back() = 0;
+    convertElements(from, picked_.data(), layout.size(), to, reinterpret_cast<uint8_t *>(words.data()));
   }
 
   const wexe::GridT &grid_;
@@ -92,6 +97,7 @@ private:
   uint32_t microBatch_;
   CommandBursts command_;
   uint32_t port_ = 0, row_ = 0;
+  std::vector<uint8_t> picked_; ///< a block in the tensor's type
 };
 
 /// What Contract and Scale share: rows from the stream, converted to the wire's type.
@@ -164,7 +170,7 @@ public:
     }
     uint64_t count = validFeatures(step_.columns, step_.feature_block, column_);
     if (count > 0)
-      burst.data = encoder_.weights(&weights_[column_ * step_.feature_block * encoder_.elementBytes()], count);
+      encoder_.weights(&weights_[column_ * step_.feature_block * encoder_.elementBytes()], count, burst.data);
     if (column_ == row_.owner && row_.bias) {
       burst.control = step_.task_bias;
       biasIsNext_ = true;
@@ -274,7 +280,11 @@ bool PhaseIngress::next(Burst &burst) {
   while (microBatch_ < phase_.grid->micro_batches && !phase_.steps.empty()) {
     if (!current_)
       current_ = startStep();
+    // It keeps its room.
+    std::vector<uint32_t> data = std::move(burst.data);
+    data.clear();
     burst = Burst();
+    burst.data = std::move(data);
     if (current_->next(burst)) {
       counts_.commands += burst.control.has_value();
       (streamsWeights(*phase_.steps[step_]) ? counts_.weights : counts_.activations) += burst.data.size();

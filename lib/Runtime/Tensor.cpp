@@ -218,6 +218,10 @@ void convertElements(DType fromType, const uint8_t *from, size_t count, DType to
     std::copy_n(from, count * byteSize(fromType), to);
     return;
   }
+  if (fromType == DType::F32 && toType == DType::F16 && reinterpret_cast<uintptr_t>(from) % alignof(float) == 0)
+    return narrowF16(reinterpret_cast<const float *>(from), to, count);
+  if (fromType == DType::F16 && toType == DType::F32 && reinterpret_cast<uintptr_t>(to) % alignof(float) == 0)
+    return widenF16(from, reinterpret_cast<float *>(to), count);
   withType(fromType,
            [&](auto source) { withType(toType, [&](auto target) { convertLoop<decltype(source), decltype(target)>(from, count, to); }); });
 }

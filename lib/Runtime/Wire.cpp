@@ -6,26 +6,27 @@
 
 namespace wafer {
 
-std::vector<uint32_t> packWavelets(const uint8_t *elements, size_t count, unsigned elementBytes) {
+void packWavelets(const uint8_t *elements, size_t count, unsigned elementBytes, std::vector<uint32_t> &words) {
   // Hosts are little endian, as safetensors are: the first element's bytes are the low ones.
-  std::vector<uint32_t> words((count * elementBytes + 3) / 4);
-  if (!words.empty())
-    std::memcpy(words.data(), elements, count * elementBytes);
-  return words;
+  words.resize((count * elementBytes + 3) / 4);
+  if (words.empty())
+    return;
+  words.back() = 0;
+  std::memcpy(words.data(), elements, count * elementBytes);
 }
 
-std::vector<uint32_t> WireEncoder::weights(const uint8_t *elements, size_t count) const {
+void WireEncoder::weights(const uint8_t *elements, size_t count, std::vector<uint32_t> &words) const {
   if (format_ != wexe::WireFormat::Indexed16)
-    return packWavelets(elements, count, elementBytes());
-  std::vector<uint32_t> words;
-  words.reserve(count);
+    return packWavelets(elements, count, elementBytes(), words);
+  words.resize(count);
+  size_t kept = 0;
   for (size_t k = 0; k < count; ++k) {
     uint16_t value;
     std::memcpy(&value, elements + k * sizeof value, sizeof value);
-    if (value & 0x7fff) // neither zero nor negative zero
-      words.push_back(static_cast<uint32_t>(k) << 16 | value);
+    words[kept] = static_cast<uint32_t>(k) << 16 | value;
+    kept += (value & 0x7fff) != 0; // neither zero nor negative zero
   }
-  return words;
+  words.resize(kept);
 }
 
 uint32_t WireEncoder::scalar(const uint8_t *element) const {

@@ -12,8 +12,8 @@
 namespace wafer {
 
 /// Wavelets of `count` elements of two or four bytes that lie one after another: two 16-bit elements per wavelet, the earlier one in the
-/// low half, an odd last one alone.
-std::vector<uint32_t> packWavelets(const uint8_t *elements, size_t count, unsigned elementBytes);
+/// low half, an odd last one alone. `words` becomes these and keeps its room.
+void packWavelets(const uint8_t *elements, size_t count, unsigned elementBytes, std::vector<uint32_t> &words);
 
 /// Encodes weights that already have the type of the wire.
 class WireEncoder {
@@ -22,7 +22,7 @@ public:
 
   unsigned elementBytes() const { return format_ == wexe::WireFormat::Dense32 ? 4 : 2; }
   /// A column's weights, index 0 first. Zeros are left out where wavelets carry an index.
-  std::vector<uint32_t> weights(const uint8_t *elements, size_t count) const;
+  void weights(const uint8_t *elements, size_t count, std::vector<uint32_t> &words) const;
   /// A bias, gamma or beta: index 0, sent whatever its value.
   uint32_t scalar(const uint8_t *element) const;
 

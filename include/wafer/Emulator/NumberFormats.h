@@ -7,6 +7,7 @@
 #ifndef WAFER_EMULATOR_NUMBERFORMATS_H
 #define WAFER_EMULATOR_NUMBERFORMATS_H
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -66,6 +67,10 @@ inline uint16_t f32ToF16(float value) {
   uint32_t rounded = magnitude + 0xfff + (magnitude >> 13 & 1);
   return static_cast<uint16_t>(sign | (rounded - (uint32_t(112) << 23)) >> 13);
 }
+
+/// The same for n elements that lie one behind the other, as fast as the host can (FunctionalKernels.cpp).
+void widenF16(const uint8_t *from, float *to, size_t n);
+void narrowF16(const float *from, uint8_t *to, size_t n);
 
 } // namespace wafer
 

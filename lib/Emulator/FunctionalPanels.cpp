@@ -1,0 +1,116 @@
+//===- FunctionalPanels.cpp - what arriving weights multiply, ready for it ----===//
+
+#include "FunctionalPanels.h"
+
+#include "wafer/Emulator/NumberFormats.h"
+
+#include <cstring>
+
+namespace wafer {
+
+namespace {
+
+/// The rows of a contraction, the ones of its bias, and one more.
+constexpr size_t mostPanels = 3;
+
+float loadElement(const uint8_t *at, ElementType type) {
+  uint32_t bits = 0;
+  std::memcpy(&bits, at, byteSize(type));
+  return numberFromBits(type, bits).f;
+}
+
+} // namespace
+
+const PackedRows &FunctionalPanels::of(const Descriptor &rows, const Footprint &footprint) {
+  for (const PackedRows &known : packed_)
+    if (sameDescriptor(known.rows, rows))
+      return known;
+  if (packed_.size() == mostPanels)
+    packed_.erase(packed_.begin());
+  packed_.push_back(pack(rows, footprint));
+  return packed_.back();
+}
+
+void FunctionalPanels::forget(const Footprint &footprint) {
+  for (size_t i = packed_.size(); i-- > 0;)
+    if (packed_[i].footprint.overlaps(footprint))
+      packed_.erase(packed_.begin() + static_cast<long>(i));
+}
+
+PackedRows FunctionalPanels::pack(const Descriptor &rows, const Footprint &footprint) {
+  Descriptor row = rows;
+  row.extent[0] = 1;
+  const size_t count = rows.extent[0], each = row.elements(), width = each * cores_.size();
+  const size_t tiles = (width + tileWidth - 1) / tileWidth;
+  const ElementType type = elementType(rows.type);
+  const int64_t rowBytes = int64_t(rows.stride[0]) * byteSize(type);
+  const bool isHalf = type == ElementType::F16, isDense = isContiguous(row) && (isHalf || type == ElementType::F32);
+
+  PackedRows packed{rows, footprint, pool_.make(tiles * count * tileWidth), {}, ++packings_};
+  float *to = packed.values.data();
+  if (width % tileWidth != 0)
+    std::fill_n(to + (tiles - 1) * count * tileWidth, count * tileWidth, 0.0f);
+  std::vector<float> widened(each);
+  for (size_t i = 0; i < cores_.size(); ++i) {
+    const uint8_t *memory = cores_[i]->model.memory(rows.kind);
+    for (size_t k = 0; k < count; ++k) {
+      row.base = static_cast<uint32_t>(rows.base + static_cast<int64_t>(k) * rowBytes);
+      const float *from = widened.data();
+      if (isDense && !isHalf) {
+        std::memcpy(widened.data(), memory + row.base, each * sizeof(float));
+      } else if (isDense) {
+        widenF16(memory + row.base, widened.data(), each);
+      } else {
+        Walk walk(row);
+        for (float &value : widened) {
+          value = loadElement(memory + walk.address(), type);
+          walk.next();
+        }
+      }
+      for (size_t j = 0; j < each;) {
+        const size_t at = i * each + j, some = std::min(tileWidth - at % tileWidth, each - j);
+        std::memcpy(to + (at / tileWidth * count + k) * tileWidth + at % tileWidth, from + j, some * sizeof(float));
+        j += some;
+      }
+    }
+  }
+  packed.panel = {to, count, width};
+  return packed;
+}
+
+bool decodeWeights(const Trigger &trigger, const uint32_t *payload, size_t count, uint32_t first, Weights &weights) {
+  const ElementType type = trigger.insn.type;
+  const uint32_t rows = trigger.rows.extent[0];
+  const uint8_t *bytes = reinterpret_cast<const uint8_t *>(payload);
+  weights.rows.clear();
+  if (trigger.insn.opcode == Opcode::Fmacw) {
+    weights.values.resize(count);
+    weights.rows.resize(count);
+    for (size_t i = 0; i < count; ++i) {
+      weights.rows[i] = payload[i] >> 16;
+      weights.values[i] = type == ElementType::F16 ? f16ToF32(static_cast<uint16_t>(payload[i])) : bf16ToF32(static_cast<uint16_t>(payload[i]));
+      if (weights.rows[i] >= rows)
+        return false;
+    }
+    return true;
+  }
+  // The last wavelet's low half has to be a row; its high half may be padding.
+  const size_t perWavelet = trigger.insn.opcode == Opcode::Fmacp ? 2 : 1;
+  if (uint64_t(first) + (count - 1) * perWavelet >= rows)
+    return false;
+  const size_t numbers = std::min<size_t>(count * perWavelet, rows - first);
+  weights.values.resize(numbers);
+  if (perWavelet == 1)
+    std::memcpy(weights.values.data(), payload, numbers * sizeof(float));
+  else if (type == ElementType::F16)
+    widenF16(bytes, weights.values.data(), numbers);
+  else
+    for (size_t i = 0; i < numbers; ++i)
+      weights.values[i] = loadElement(bytes + 2 * i, type);
+  if (first != 0)
+    for (size_t i = 0; i < numbers; ++i)
+      weights.rows.push_back(static_cast<uint32_t>(first + i));
+  return true;
+}
+
+} // namespace wafer

@@ -100,12 +100,12 @@ def supported_ops() -> list[str]:
 def _mlir_of(
     model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str, weights_argnums: Sequence[int] | int
 ) -> tuple[str, ImportedModel | None]:
+    model = getattr(model, "model_proto", model)  # what torch.onnx.export returns
     if _is_function(model):
         imported = _import_jax(model, example_inputs, kwargs, name, weights_argnums)
         return imported.text, imported
     if weights_argnums != ():
         raise CompileError(f"found weights_argnums for a model of type {type(model).__name__}, which knows its weights; it is for functions")
-    model = getattr(model, "model_proto", model)  # what torch.onnx.export returns
     if _is_onnx(model):
         imported = _import_onnx(model, example_inputs, kwargs, name)
         return imported.text, imported

@@ -7,6 +7,8 @@ import pytest
 import torch
 import wafer
 from wafer import optim
+from wafer.training.programs import Host
+from wafer.training.room import Room
 from wafer.training.update import Updater
 
 SHAPES = {"weight": (3, 5), "bias": (7,), "long": (1031,)}
@@ -49,7 +51,7 @@ def arrays(tensors):
 
 
 def run(rule, steps=20, scale=1.0):
-    updater, parameters, state = Updater(rule, "tiny"), arrays(start()), {}
+    updater, parameters, state = Updater(rule, Host("tiny"), Room()), arrays(start()), {}
     for step, gradient in enumerate(gradients(steps)):
         parameters, state = updater.apply(parameters, arrays(gradient), state, step, scale)
     return parameters, state, updater
@@ -131,13 +133,13 @@ def test_weight_decay_may_be_a_schedule():
 
 
 def test_clipping_by_value():
-    updater = Updater(optim.SGD(lr=1.0, clip_value=0.5), "tiny")
+    updater = Updater(optim.SGD(lr=1.0, clip_value=0.5), Host("tiny"), Room())
     found, _ = updater.apply({"p": numpy.zeros(4, "f4")}, {"p": numpy.array([-3, -0.25, 0.25, 8], "f4")}, {}, 0, 2.0)
     assert found["p"].tolist() == [0.5, 0.5, -0.5, -0.5]
 
 
 def test_norm_is_that_of_all_gradients_and_finds_what_is_not_finite():
-    updater, gradient = Updater(optim.SGD(lr=1.0), "tiny"), arrays(gradients(1)[0])
+    updater, gradient = Updater(optim.SGD(lr=1.0), Host("tiny"), Room()), arrays(gradients(1)[0])
     assert updater.norm(gradient) == pytest.approx(math.sqrt(sum((g.astype("f8") ** 2).sum() for g in gradient.values())), rel=1e-6)
     gradient["long"] = gradient["long"].copy()
     gradient["long"][1030] = numpy.inf

@@ -16,8 +16,8 @@ from wafer.training.rules import Rule
 
 Arrays = Mapping[str, numpy.ndarray]
 
-_CHUNK = 1 << 20  # elements that are updated at once, so that MemoryX needs room for no more of a parameter and its state
-_ROW = 1024  # a divisor of _CHUNK: squares that are added in f32; sums of rows are added in double precision
+_LARGEST_CHUNK = 1 << 20  # elements that are updated at once; MemoryX needs room for no more of a parameter and its state
+_ROW = 1024  # a divisor of every chunk: squares that are added in f32; sums of rows are added in double precision
 
 
 class Updater:
@@ -27,6 +27,7 @@ class Updater:
         self.rule = rule
         self._host = dataclasses.replace(host, engine="functional", threads=1)
         self._room = room
+        self._chunk = _chunk_for(host)
         self._updates: dict[tuple, Sessions] = {}
         self._squares: dict[int, Sessions] = {}
 
@@ -53,7 +54,7 @@ class Updater:
     def _applied(self, trace: Trace, given: Arrays, numbers: numpy.ndarray, size: int) -> dict[str, numpy.ndarray]:
         """Flat results of the rule for one tensor."""
         results: dict[str, numpy.ndarray] = {}
-        for chunk in _chunks(size):
+        for chunk in _chunks(size, self._chunk):
             count = chunk.stop - chunk.start
             key = (count, trace.structure)
             if key not in self._updates:
@@ -73,7 +74,7 @@ class Updater:
         """Of all gradients as one vector; infinite or NaN if one of them is."""
         sums = []
         for gradient in gradients.values():
-            for chunk in _chunks(gradient.size):
+            for chunk in _chunks(gradient.size, self._chunk):
                 count = chunk.stop - chunk.start
                 if count not in self._squares:
                     self._squares[count] = Sessions(_squares_text(count), "squares", "f32", self._host)
@@ -82,9 +83,17 @@ class Updater:
         return math.sqrt(math.fsum(sums)) if all(map(math.isfinite, sums)) else math.nan
 
 
-def _chunks(size: int) -> Iterator[slice]:
-    for start in range(0, max(size, 1), _CHUNK):
-        yield slice(start, min(start + _CHUNK, size))
+def _chunk_for(host: Host) -> int:
+    """The largest power of two of which parameter, gradient, state and results fit into the DRAM tier."""
+    if host.dram is None:
+        return _LARGEST_CHUNK
+    arrays, element = 8, 4
+    return min(_LARGEST_CHUNK, max(_ROW, 1 << (host.dram // (arrays * element)).bit_length() - 1))
+
+
+def _chunks(size: int, chunk: int) -> Iterator[slice]:
+    for start in range(0, max(size, 1), chunk):
+        yield slice(start, min(start + chunk, size))
 
 
 def _part_of(array: numpy.ndarray, chunk: slice) -> Pair:

@@ -147,6 +147,11 @@ class TrainStep:
         return self._state.calls
 
     @property
+    def is_first(self) -> bool:
+        """Whether this is the process that writes what is written once: the only one, or rank 0."""
+        return self._systems.is_first
+
+    @property
     def skipped(self) -> int:
         """Steps that changed no weights since a gradient overflowed (f16)."""
         return self._state.skipped

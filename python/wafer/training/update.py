@@ -13,6 +13,7 @@ from wafer.training.expressions import Trace
 from wafer.training.programs import Host, Sessions
 from wafer.training.room import Room, left
 from wafer.training.rules import Rule
+from wafer.training.tensor_rules import TensorRule, TensorUpdates
 
 Arrays = Mapping[str, numpy.ndarray]
 
@@ -28,6 +29,7 @@ class Updater:
         self._host = dataclasses.replace(host, engine="functional", threads=1)
         self._room = room
         self._chunk = _chunk_for(host)
+        self._of_tensors = TensorUpdates(self._host)
         self._updates: dict[tuple, Sessions] = {}
         self._squares: dict[int, Sessions] = {}
 
@@ -35,30 +37,37 @@ class Updater:
         self, parameters: Arrays, gradients: Arrays, state: Mapping[str, Arrays], step: int, scale: float
     ) -> tuple[dict[str, numpy.ndarray], dict[str, dict[str, numpy.ndarray]]]:
         """New parameters and new state; what was given stays as it is. Gradients are multiplied by `scale` first. Steps count from 0."""
-        trace = self.rule.trace(step, scale)
-        numbers = numpy.array(trace.numbers or [0.0], dtype=numpy.float32)
         new_parameters, new_state = {}, {}
+        traces: dict[int, Trace] = {}
         for name, gradient in gradients.items():
-            old, own_state = parameters[name], dict(state.get(name, {}))
-            given = {"parameter": old, "gradient": gradient}
-            for key, first in self.rule.state.items():
-                if key in trace.read:
-                    held = own_state.get(key)
-                    given[key] = numpy.asarray(first, dtype=numpy.float32) if held is None else held
-            changed = self._applied(trace, given, numbers, old.size)
-            changed = {result: left(array).reshape(old.shape) for result, array in changed.items()}
+            old, own_state, rule = parameters[name], dict(state.get(name, {})), self.rule.of(name)
+            if isinstance(rule, TensorRule):
+                changed = self._of_tensors.apply(rule, name, old, gradient, own_state, step, scale)
+                changed = {result: self._room.copy(array) if self._room.folder else array for result, array in changed.items()}
+            else:
+                trace = traces.setdefault(id(rule), rule.trace(step, scale))
+                changed = self._changed_by_element(rule, trace, old, gradient, own_state)
             new_parameters[name] = changed.pop("new parameter", old)
             new_state[name] = own_state | {result.removeprefix("new "): array for result, array in changed.items()}
         return new_parameters, new_state
 
-    def _applied(self, trace: Trace, given: Arrays, numbers: numpy.ndarray, size: int) -> dict[str, numpy.ndarray]:
+    def _changed_by_element(self, rule: Rule, trace: Trace, old: numpy.ndarray, gradient: numpy.ndarray, state: Arrays) -> dict[str, numpy.ndarray]:
+        given = {"parameter": old, "gradient": gradient}
+        for key, first in rule.state.items():
+            if key in trace.read:
+                given[key] = state.get(key, numpy.asarray(first, dtype=numpy.float32))
+        changed = self._applied(rule, trace, given, old.size)
+        return {result: left(array).reshape(old.shape) for result, array in changed.items()}
+
+    def _applied(self, rule: Rule, trace: Trace, given: Arrays, size: int) -> dict[str, numpy.ndarray]:
         """Flat results of the rule for one tensor."""
+        numbers = numpy.array(trace.numbers or [0.0], dtype=numpy.float32)
         results: dict[str, numpy.ndarray] = {}
         for chunk in _chunks(size, self._chunk):
             count = chunk.stop - chunk.start
             key = (count, trace.structure)
             if key not in self._updates:
-                names = ["new parameter", *(f"new {name}" for name in self.rule.state)]
+                names = ["new parameter", *(f"new {name}" for name in rule.state)]
                 self._updates[key] = Sessions(trace.text(count, names), "update", "f32", self._host)
             weights = {name: _part_of(array, chunk) for name, array in given.items()}
             found = self._updates[key].run(weights | {"numbers": ("f32", numbers)}, {})

@@ -11,21 +11,15 @@ Outside of the count are other domains than the standard one, cases without tens
 
 from __future__ import annotations
 
-import argparse
-import collections
-import json
-import pathlib
 import re
 import sys
-import time
 import warnings
 
 import numpy
 import onnx
 import wafer
+from coverage import Count, arguments_of, matches, place_of
 
-WAFER, MEMORYX, FOLDED = "on the wafer alone", "in MemoryX, or in part", "at import"
-PLACES = (WAFER, MEMORYX, FOLDED)
 INTEGERS = (onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL)
 PRODUCT = "_product"
 NOT_NUMBERS = {"StringConcat", "StringNormalizer", "StringSplit", "RegexFullMatch", "TfIdfVectorizer", "LabelEncoder", "ImageDecoder"}
@@ -96,26 +90,11 @@ def compiled(case, inputs: dict[str, object]) -> wafer.Program:
             constants.add(name)
 
 
-def place_of(program: wafer.Program) -> str:
-    if "linalg." not in program.mlir and "tensor." not in program.mlir:
-        return FOLDED
-    return WAFER if {op.placement for op in program.ops} == {"wafer"} else MEMORYX
-
-
 def as_array(value: object) -> object:
     """A tensor of a case; sequences stay lists."""
     if isinstance(value, list) or value is None:
         return value
     return onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else numpy.asarray(value)
-
-
-def matches(found: numpy.ndarray, wanted: numpy.ndarray, case) -> bool:
-    if found.shape != wanted.shape:
-        return False
-    # Intermediate values of 16-bit floats are rounded at other places than in the case.
-    least = {"float16": 2e-3, "bfloat16": 2e-2}.get(wanted.dtype.name, 1e-5)
-    found, wanted = found.astype(numpy.float64), wanted.astype(numpy.float64)
-    return bool(numpy.allclose(found, wanted, rtol=max(case.rtol, least), atol=max(case.atol, least), equal_nan=True))
 
 
 def outcome(case) -> tuple[bool, str]:
@@ -131,7 +110,10 @@ def outcome(case) -> tuple[bool, str]:
         except wafer.WaferError as error:
             return False, str(error).splitlines()[0]
         for value, wanted in zip(model.graph.output, outputs):
-            if value.name and not matches(results[value.name], as_array(wanted), case):
+            wanted = as_array(wanted)
+            # Intermediate values of 16-bit floats are rounded at other places than in the case.
+            least = {"float16": 2e-3, "bfloat16": 2e-2}.get(wanted.dtype.name, 1e-5)
+            if value.name and not matches(results[value.name], wanted, max(case.rtol, least), max(case.atol, least)):
                 return False, f"output '{value.name}' differs"
         place = place_of(program)
     return True, place
@@ -141,43 +123,16 @@ DTYPES = {"f32": numpy.float32, "i32": numpy.int32, "i16": numpy.int16, "i8": nu
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--filter", default="", help="only cases with this word in their name")
-    parser.add_argument("--failures", action="store_true", help="print why each failing case fails")
-    parser.add_argument("--json", type=pathlib.Path, help="file for the outcome of each case")
-    arguments = parser.parse_args()
+    arguments = arguments_of(__doc__.split("\n")[0])
     warnings.simplefilter("ignore")
     from onnx.backend.test.loader import load_model_tests
 
-    passed: dict[str, list[str]] = collections.defaultdict(list)
-    failed: dict[str, list[str]] = collections.defaultdict(list)
-    outcomes, start = {}, time.monotonic()
+    count = Count(arguments)
     for case in load_model_tests(kind="node"):
         op = operator_of(case)
-        if op is None or op in NOT_NUMBERS | RANDOM or arguments.filter not in case.name:
-            continue
-        try:
-            good, why = outcome(case)
-        except Exception as error:  # noqa: BLE001 - a crash of ours is a failure of the case, and the count goes on
-            good, why = False, f"{type(error).__name__}: {error}".splitlines()[0]
-        (passed if good else failed)[op].append(why)
-        outcomes[case.name] = {"operator": op, "passes": good, "where" if good else "why": why}
-        if not good and arguments.failures:
-            print(f"{case.name}: {why}", file=sys.stderr, flush=True)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(outcomes, indent=1) + "\n")
-
-    operators = sorted(passed.keys() | failed.keys())
-    whole = [op for op in operators if op in passed and op not in failed]
-    print(f"cases:     {sum(map(len, passed.values()))} of {len(outcomes)} give right results ({time.monotonic() - start:.0f} s)")
-    print(f"operators: {len(whole)} of {len(operators)} in all of their cases, {len(passed)} in some")
-    for place in PLACES:
-        ops = [op for op in whole if max(passed[op], key=passed[op].count) == place]
-        print(f"  mostly {place}: {len(ops)}")
-    print(
-        "not in all cases:",
-        ", ".join(f"{op} {len(passed.get(op, []))}/{len(passed.get(op, [])) + len(failed[op])}" for op in operators if op in failed) or "none",
-    )
+        if op is not None and op not in NOT_NUMBERS | RANDOM and arguments.filter in case.name:
+            count.add(case.name, op, lambda: outcome(case))  # noqa: B023 - called at once
+    count.print()
     return 0
 
 

@@ -29,14 +29,14 @@ def compiled(function, *args, **options):
     return wafer.compile(function, args, precision="f32", **options)
 
 
-def check(function, params, *inputs):
-    """The program's results are those of the function, with all multiply-accumulates on the wafer."""
+def check(function, params, *inputs, least_share=1):
+    """The program's results are those of the function, with this share of multiply-accumulates on the wafer."""
     program = compiled(function, params, *inputs, weights_argnums=0)
     wanted = jax.tree_util.tree_leaves(jax.jit(function)(params, *inputs))
     for (name, found), reference in zip(program.run(inputs).items(), wanted, strict=True):
         error = numpy.linalg.norm(found - reference) / numpy.linalg.norm(reference)
         assert error < 1e-5, f"{name}: {error}"
-    assert share_of_macs(program.ops, program.source.model.macs) == 1
+    assert share_of_macs(program.ops, program.source.model.macs) >= least_share
     return program
 
 
@@ -106,6 +106,34 @@ def test_gradient_of_a_model(name):
         return -jnp.take_along_axis(jax.nn.log_softmax(model(params, x)), labels[..., None], -1).mean()
 
     check(jax.value_and_grad(loss), params, x, labels)
+
+
+def recurrent(params, xs):
+    def step(state, x):
+        state = jnp.tanh(x @ params["w"] + state @ params["u"])
+        return state, state.sum(-1)
+
+    return lax.scan(step, jnp.zeros((xs.shape[1], params["u"].shape[0])), xs)
+
+
+RECURRENT = {"w": random(7, 9, seed=1, scale=0.4), "u": random(9, 9, seed=2, scale=0.4)}
+SEQUENCE = random(4, 3, 7, seed=3)
+
+
+def test_a_scan_is_written_step_by_step_and_has_a_gradient():
+    check(recurrent, RECURRENT, SEQUENCE)
+    # The first state, zeros, comes out of an array of all states, and what it multiplies is computed in MemoryX.
+    check(jax.grad(lambda params, xs: (recurrent(params, xs)[1] ** 2).sum()), RECURRENT, SEQUENCE, least_share=0.9)
+
+
+def test_random_numbers_are_those_of_jax():
+    def noisy(key, x):
+        return x + jax.random.normal(key, x.shape), jax.random.bernoulli(jax.random.key(3), 0.7, x.shape)
+
+    key = jax.random.PRNGKey(5)
+    found, wanted = compiled(noisy, key, X)(key, X), noisy(key, X)
+    numpy.testing.assert_allclose(found[0], wanted[0], rtol=1e-4, atol=1e-5)
+    numpy.testing.assert_array_equal(found[1], wanted[1])
 
 
 def test_a_function_under_jit_with_static_arguments_and_jitted_parts():
@@ -228,12 +256,8 @@ def loop(x):
     return lax.while_loop(lambda v: v.sum() < 10, lambda v: v * 2, x)
 
 
-def branch(x):
-    return lax.cond(x.sum() > 0, jnp.sin, jnp.cos, x)
-
-
-def noise(key, x):
-    return x + jax.random.normal(key, x.shape)
+def long_loop(x):
+    return lax.fori_loop(0, 5000, lambda i, v: v, x)
 
 
 def fourier(x):
@@ -246,10 +270,10 @@ def solve(x):
 
 
 UNSUPPORTED = {
-    "a loop": (loop, (X,), "'stablehlo.while' .* is a loop that ends when data says so.* unroll=True", "lax.while_loop"),
-    "a branch": (branch, (X,), "'stablehlo.case' .* choose with jnp.where", "lax.cond"),
+    "a loop": (loop, (X,), "'stablehlo.while' .* is a loop that ends when data says so.* use lax.scan or lax.fori_loop", "lax.while_loop"),
+    "a long loop": (long_loop, (X,), "'stablehlo.while' .* is a loop of more than 4096 steps", "lax.fori_loop"),
     "complex numbers": (fourier, (X,), "has elements of type complex<f32>, expected f32, .* keep real and imaginary parts", "jnp.fft.rfft"),
-    "a library call": (solve, (X,), "'stablehlo.custom_call' .* calls 'lapack_sgetrf_ffi', which has no lowering", "jnp.linalg.inv"),
+    "a library call": (solve, (X,), "'stablehlo.custom_call' .* calls 'lapack_sgetrf_ffi', which is a routine outside of the program", "jnp.linalg.inv"),
 }
 
 
@@ -260,11 +284,6 @@ def test_unsupported_operations_are_refused_with_the_users_line(name):
         compiled(function, *args)
     assert caught.value.location.line == line_of(function, needle)
     assert needle in str(caught.value)
-
-
-def test_random_numbers_are_refused():
-    with pytest.raises(wafer.UnsupportedOpError, match="has elements of type ui32, .*jax.random draws"):
-        compiled(noise, jax.random.PRNGKey(0), X)
 
 
 def test_doubles_are_refused():

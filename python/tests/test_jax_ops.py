@@ -66,6 +66,11 @@ def test_integers():
     check(function, IDS, jnp.array([3, -2, 2, -3], jnp.int32))
 
 
+def test_inverse_functions():
+    names = "asin acos atan asinh atanh erf_inv"
+    check(lambda x: (each(lax, names, x), lax.acosh(x + 3), lax.erf_inv(jnp.array([-1.0, 1.0]) * (1 + 0 * x[0, 0, 0]))), jnp.tanh(X))
+
+
 def test_truth_and_choices():
     def function(x, y):
         a, b = x > 0, y > 0
@@ -87,7 +92,7 @@ def test_reductions():
 def test_views_slices_and_joins():
     def function(x):
         views = x.T, x.reshape(5, 21), x.reshape(15, 7).T.reshape(3, 35), jnp.expand_dims(x, (0, 2)), jnp.broadcast_to(x[0], (4, 5, 7)), lax.broadcast_in_dim(x[0], (5, 2, 7), (0, 2))
-        slices = x[:, 1:4:2, ::-1], x[1], x[-1, ..., None], jnp.split(x, [2, 4], 1)[1], lax.rev(x, (1, 2))
+        slices = x[:, 1:4:2, ::-1], x[1], x[-1, ..., None], jnp.split(x, [2, 4], 1)[1], lax.associative_scan(jnp.add, x[:, :2], axis=1), lax.rev(x, (1, 2))
         joins = jnp.concatenate([x, x * 2], 1), jnp.stack([x[0], x[1]]), jnp.tile(x, (2, 1, 1)), jnp.repeat(x, 2, 1), jnp.roll(x, 2, 1)
         pads = jnp.pad(x, ((0, 0), (1, 2), (3, 0))), jnp.pad(x, ((1, 1), (0, 0), (0, 0)), constant_values=2.0), lax.pad(x, 0.0, ((-1, 0, 0), (0, 1, 2), (1, -1, 1)))
         return *views, *slices, *joins, *pads, jnp.tril(x), jnp.triu(x, 1), jnp.arange(7) * x, jnp.eye(5) + x[..., :5]
@@ -115,6 +120,7 @@ def test_convolutions():
             convolve(window_strides=(1, 1), padding=((1, 0), (2, -1))),
             convolve(window_strides=(1, 1), padding="VALID", rhs_dilation=(2, 1)),
             convolve(window_strides=(1, 1), padding=((2, 2), (1, 3)), lhs_dilation=(2, 3)),
+            convolve(jnp.ones_like(k), window_strides=(1, 1), padding="SAME"),
             convolve(k[:, :, :1].repeat(3, 3)[..., :6], window_strides=(1, 1), padding="SAME", feature_group_count=3),
             lax.conv_general_dilated(x.transpose(0, 3, 1, 2), k.transpose(3, 2, 0, 1), (1, 1), "SAME"),
             lax.conv_transpose(x, k, (2, 2), "SAME", dimension_numbers=CHANNELS_LAST),
@@ -195,8 +201,27 @@ def test_writing_at_computed_places():
     check(function, X, IDS, random(4, 5, 7, seed=9))
 
 
+def test_loops_with_a_known_end_and_branches():
+    def function(x, i):
+        loops = lax.fori_loop(0, 3, lambda n, v: v * 1.5 + n, x), lax.map(lambda row: row @ row.T, x), lax.while_loop(lambda s: s[0] < 4, lambda s: (s[0] * 2, s[1] + 1), (1, x))[1]
+        chosen = lax.cond(i[0] > 1, jnp.sin, jnp.cos, x), lax.switch(i[3], [jnp.sin, jnp.cos, lambda v: v * x[0]], x), lax.switch(i[1] - 7, [jnp.sin, jnp.cos], x)
+        return *loops, *chosen, lax.cond(True, jnp.tanh, jnp.cos, x)
+
+    check(function, X, IDS)
+
+
+def test_bits_and_unsigned_integers():
+    def function(x, i):
+        bits = lax.bitcast_convert_type(x, jnp.int32), i << 3, i << 33, i >> 1, lax.shift_right_logical(i, jnp.int32(1)), lax.population_count(i), lax.clz(i)
+        u = i.astype(jnp.uint32)
+        high = u - 3  # all but one above 2^31
+        return *bits, high > u, jnp.maximum(high, u).astype(jnp.float32), high.astype(jnp.float32), (high // 3).astype(jnp.float32), (high % 5).astype(jnp.int32)
+
+    check(function, X, jnp.array([2, -1, 7, -(2**31)], jnp.int32))
+
+
 def test_sorting():
-    check(lambda x: (jnp.sort(x, -1), jnp.argsort(x, 1), lax.top_k(x, 3), jnp.sort(x, 0, descending=True), lax.sort((x, x * 2), dimension=1)[1], jnp.median(x, -1)), X)
+    check(lambda x: (lax.sort((jnp.round(x), x), num_keys=2), jnp.sort(x, -1), jnp.argsort(x, 1), lax.top_k(x, 3), jnp.sort(x, 0, descending=True), lax.sort((x, x * 2), dimension=1)[1], jnp.median(x, -1)), X)
 
 
 def test_sixteen_bits():

@@ -51,6 +51,8 @@ def pair_of(value: object, what: str) -> Pair:
     array = numpy.ascontiguousarray(value).reshape(numpy.shape(value))
     if array.dtype.name == "bfloat16":
         return "bf16", array.view(numpy.uint16)
+    if array.dtype == numpy.uint32:
+        return "i32", array.view(numpy.int32)  # the bits, as the importer of JAX functions has them
     name = _NAMES.get(array.dtype.newbyteorder("=")) if array.dtype.kind in "fiub" else None
     if name is None:
         raise RuntimeError(f"{what} has elements of type {array.dtype}, expected {', '.join(str(dtype) for dtype in _NAMES)}")

@@ -108,6 +108,9 @@ class Context:
         inputs, _, result = equation.partition("->")
         labels_a, labels_b = inputs.split(",")
         sizes = dict(zip(labels_a, a.shape)) | dict(zip(labels_b, b.shape))
+        if 0 in (a.splat, b.splat):
+            # The first state of a recurrent layer: what it multiplies need not be read.
+            return Tensor.of_constant(torch.zeros((), dtype=dtype).expand([sizes[label] for label in result]))
         summed = [label for label in dict.fromkeys(labels_a + labels_b) if label not in result]
         for label in list(summed):
             # A loop must be seen in some map: one that both operands only repeat is dropped if it runs once, else an operand is spelled out.

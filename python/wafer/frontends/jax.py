@@ -6,6 +6,7 @@ arguments that hold weights are named by the caller, the weights in them by thei
 
 from __future__ import annotations
 
+import collections
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 
@@ -195,25 +196,27 @@ class _Importer:
 
     def _called(self, function: ir.OpView, given: Sequence[Any], source: SourceLocation | None) -> list[Any]:
         """The results of a function; calls are written where they are made."""
-        block = function.regions[0].blocks[0]
-        values: dict[ir.Value, Any] = dict(zip(block.arguments, given, strict=True))
+        return self._block(function.regions[0].blocks[0], given, {}, source)
+
+    def _block(self, block: ir.Block, given: Sequence[Any], outer: Mapping[ir.Value, Any], source: SourceLocation | None) -> list[Any]:
+        """What the last operation of a block hands on. `outer` are the values around a region, which its operations may read."""
+        values = collections.ChainMap(dict(zip(block.arguments, given, strict=True)), outer)
         for op in block.operations:
             operands = [values[operand] for operand in op.operands]
-            if op.operation.name == "func.return":
+            if op.operation.name in ("func.return", "stablehlo.return"):
                 return operands
-            results = self._computed(op, operands, place_of(op.location) or source)
+            results = self._computed(op, operands, values, place_of(op.location) or source)
             values.update(zip(op.results, results, strict=True))
-        raise AssertionError("a function ends with a return")
+        raise AssertionError("a block ends with a return")
 
-    def _computed(self, op: ir.OpView, operands: Sequence[Any], source: SourceLocation | None) -> Sequence[Any]:
+    def _computed(self, op: ir.OpView, operands: Sequence[Any], values: Mapping[ir.Value, Any], source: SourceLocation | None) -> Sequence[Any]:
         kind = op.operation.name
         target = op.attributes["callee"] if kind == "func.call" else op.attributes["decomposition"] if kind == "stablehlo.composite" else None
         if target is not None:
             return self._called(self._functions[ir.FlatSymbolRefAttr(target).value], operands, source)
         label = unique(name_of(op.location) or kind.partition(".")[2], self._labels)
         before = self._writer.written
-        self._emitter.op, self._emitter.node, self._emitter.source = kind, label, source
-        self._writer.place(label.rpartition("/")[2], label, source)
+        self._begin(kind, label, source)
         results = tuple(self._type_of(value) for value in op.results)
         if kind == "stablehlo.constant":
             return [tensor_of(ir.Attribute(op.attributes["value"]), *results[0], refuse=self._emitter.refused)]
@@ -221,11 +224,22 @@ class _Importer:
         if compute is None:
             what = f"calls '{ir.StringAttr(op.attributes['call_target_name']).value}', which " if kind == "stablehlo.custom_call" else ""
             raise self._emitter.refused(what + registry.why_not(kind))
-        made = self._run(compute, Operation(op, self._emitter, results), operands)
+
+        def run(region: int, given: Sequence[Any]) -> list[Any]:
+            made = self._block(op.regions[region].blocks[0], given, values, source)
+            self._begin(kind, label, source)
+            return made
+
+        made = self._run(compute, Operation(op, self._emitter, results, run), operands)
         typed = [self._typed(value, *wanted) for value, wanted in zip(made if isinstance(made, tuple) else (made,), results, strict=True)]
         if self._writer.written > before:
             self._labels.add(label)  # what costs nothing leaves its name to others
         return typed
+
+    def _begin(self, kind: str, label: str, source: SourceLocation | None) -> None:
+        """What is written and refused from here on is the operation's."""
+        self._emitter.op, self._emitter.node, self._emitter.source = kind, label, source
+        self._writer.place(label.rpartition("/")[2], label, source)
 
     def _run(self, compute: Callable[..., object], operation: Operation, operands: Sequence[Any]) -> object:
         try:

@@ -24,14 +24,17 @@ def tensor_of(value: object, shape: tuple[int, ...] = (), dtype: torch.dtype | N
                 return torch.from_numpy(value.view(numpy.int16)).view(torch.bfloat16)
             return torch.from_numpy(numpy.ascontiguousarray(value).reshape(value.shape))
     attribute = ir.DenseElementsAttr(value)
+    unsigned = str(ir.RankedTensorType(attribute.type).element_type).startswith("ui")
     if attribute.is_splat:
-        return torch.tensor(attribute.get_splat_value().value, dtype=dtype).expand(shape)
+        number = attribute.get_splat_value().value
+        return torch.tensor(number - (1 << dtype.itemsize * 8) if unsigned and number > torch.iinfo(dtype).max else number, dtype=dtype).expand(shape)
     size = math.prod(shape) * dtype.itemsize
     if size > MOST_BYTES:
         raise refuse(f"holds an array of {size} bytes that the function closes over, expected at most {MOST_BYTES}; pass it as an argument and name it in weights_argnums")
     if dtype == torch.bfloat16:
         return _bf16(str(attribute)).reshape(shape)
-    return torch.from_numpy(numpy.array(attribute)).reshape(shape)
+    array = numpy.array(attribute)
+    return torch.from_numpy(array.view(array.dtype.name.removeprefix("u")) if unsigned else array).reshape(shape)
 
 
 def _bf16(text: str) -> torch.Tensor:

@@ -29,6 +29,18 @@ def layer_norm(random):
     return x, {"ln.weight": gamma, "ln.bias": beta}, y
 
 
+def tosa(random):
+    """A convolution, relu, maxima of three rows, a linear layer and a softmax."""
+    x = random.uniform(-1, 1, (1, 6, 5, 3))
+    kernel, bias, weight = random.uniform(-0.5, 0.5, (4, 3, 3, 3)), random.uniform(-0.5, 0.5, 4), random.uniform(-0.5, 0.5, (1, 60, 7))
+    padded = numpy.pad(x, ((0, 0), (1, 0), (1, 1), (0, 0)))
+    conv = sum(padded[:, i : i + 5, j : j + 5] @ kernel[:, i, j].T for i in range(3) for j in range(3)) + bias
+    relu = numpy.maximum(conv, 0)
+    pool = numpy.maximum(numpy.maximum(relu[:, :3], relu[:, 1:4]), relu[:, 2:])
+    e = numpy.exp(pool.reshape(1, 60) @ weight[0])
+    return x, {"conv.weight": kernel, "conv.bias": bias, "fc.weight": weight}, e / e.sum()
+
+
 def write_safetensors(path, tensors):
     header, payload = {}, b""
     for name, values in tensors.items():
@@ -40,7 +52,7 @@ def write_safetensors(path, tensors):
 
 
 model, folder = sys.argv[1], pathlib.Path(sys.argv[2])
-x, weights, y = {"linear-relu-linear": linear_relu_linear, "softmax": softmax, "layer-norm": layer_norm}[model](numpy.random.default_rng(7))
+x, weights, y = {"linear-relu-linear": linear_relu_linear, "softmax": softmax, "layer-norm": layer_norm, "tosa": tosa}[model](numpy.random.default_rng(7))
 numpy.save(folder / "x.npy", x.astype("<f4"))
 numpy.save(folder / "y.npy", y)
 write_safetensors(folder / "weights.safetensors", weights)

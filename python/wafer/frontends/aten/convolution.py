@@ -51,6 +51,9 @@ def _convolution(
     used = [(o - 1) * s + (k - 1) * d + 1 for o, s, k, d in zip(out_spatial, stride, weight.shape[2:], dilation)]
     a = ctx.writer.extract_slice(a, [0] * a.rank, [*a.shape[:2], *used], [1] * a.rank)
 
+    # Every loop needs an operand that has its size, so what only repeats is spelled out.
+    a, weight = (tensor if set(range(tensor.rank)) <= set(tensor.dims) else ctx.writer.plain(tensor) for tensor in (a, weight))
+
     # Loops: batch, group, output channel in the group, output pixels; input channel in the group, window.
     grouped = groups > 1
     lead = ["d0", "d1", "d2"] if grouped else ["d0", "d1"]

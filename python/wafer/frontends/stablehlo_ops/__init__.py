@@ -2,6 +2,7 @@
 
 from wafer.frontends.stablehlo_ops import (  # noqa: F401
     contractions,
+    control,
     elementwise,
     indexing,
     reductions,

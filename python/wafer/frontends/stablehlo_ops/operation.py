@@ -19,6 +19,7 @@ from wafer.frontends.tensor import Tensor
 DTYPES = {
     "f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16,
     "i64": torch.int64, "i32": torch.int32, "i16": torch.int16, "i8": torch.int8, "i1": torch.bool,
+    "ui32": torch.int32, "ui64": torch.int64,  # the same bits; see Operation.is_unsigned
 }  # fmt: skip
 
 Results = tuple[tuple[tuple[int, ...], torch.dtype], ...]
@@ -26,11 +27,12 @@ Results = tuple[tuple[tuple[int, ...], torch.dtype], ...]
 
 @dataclasses.dataclass
 class Operation:
-    """`results` are shape and type of each."""
+    """`results` are shape and type of each; `run` computes a region, by its number, from values for its arguments."""
 
     op: ir.OpView
     emitter: Emitter
     results: Results
+    run: Callable[[int, Sequence[Any]], list[Any]]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -39,6 +41,11 @@ class Operation:
     @property
     def dtype(self) -> torch.dtype:
         return self.results[0][1]
+
+    @property
+    def is_unsigned(self) -> bool:
+        """Whether the first operand holds unsigned integers."""
+        return str(ir.RankedTensorType(self.op.operands[0].type).element_type).startswith("ui")
 
     def refused(self, reason: str) -> UnsupportedOpError:
         return self.emitter.refused(reason)
@@ -115,7 +122,6 @@ def type_of(value: ir.Value) -> tuple[tuple[int, ...], torch.dtype] | str:
     if element not in DTYPES:
         hint = {
             "f64": "; turn jax_enable_x64 off or convert with .astype(jnp.float32)",
-            "ui32": "; convert with .astype(jnp.int32); numbers that jax.random draws come from this type: draw them outside and pass them in",
         }.get(element, "; keep real and imaginary parts as two arrays" if element.startswith("complex") else "; convert with .astype")
         return f"has elements of type {element}, expected {', '.join(DTYPES)}{hint}"
     return tuple(kind.shape), DTYPES[element]

@@ -77,12 +77,19 @@ def _counts_along(places: torch.Tensor, d: int) -> bool:
 
 @operator("stablehlo.sort")
 def _sort(op: Operation, *operands: Any) -> tuple[Any, ...]:
-    d, direction = op.number("dimension"), op.comparison()
-    compared = [o for o in op.op.regions[0].blocks[0].operations if o.operation.name == "stablehlo.compare" and "TOTALORDER" in str(o.attributes["compare_type"] if "compare_type" in o.attributes else "")]
-    if direction not in ("LT", "GT") or len(compared) > 1:
-        raise op.refused("sorts by a function of several keys, expected one key in rising or falling order; use jnp.sort or jnp.argsort")
-    order = torch.sort(operands[0], dim=d, descending=direction == "GT", stable=True)
-    return (order[0], *(torch.gather(other, d, order[1]) for other in operands[1:]))
+    d = op.number("dimension")
+    block = op.op.regions[0].blocks[0]
+    # JAX compares the keys from the first to the last; what is read is a key. Before floats are compared in total order, zeros and NaNs become one each.
+    keys = [i for i in range(len(operands)) if list(block.arguments[2 * i].uses)]
+    compared = [o for o in block.operations if o.operation.name == "stablehlo.compare" and "TOTALORDER" in str(o.attributes["compare_type"] if "compare_type" in o.attributes else "")]
+    directions = {direction_of(o) for o in compared or block.operations if o.operation.name == "stablehlo.compare"} - ({"EQ"} if len(keys) > 1 else set())
+    if directions not in ({"LT"}, {"GT"}):
+        raise op.refused("sorts by a function of its own, expected keys in rising or falling order; use jnp.sort, jnp.argsort or lax.sort")
+    values = list(operands)
+    for key in reversed(keys):  # sorts are stable
+        order = torch.sort(values[key], dim=d, descending=directions == {"GT"}, stable=True)
+        values = [order[0] if i == key else torch.gather(value, d, order[1]) for i, value in enumerate(values)]
+    return tuple(values)
 
 
 @operator("chlo.top_k")

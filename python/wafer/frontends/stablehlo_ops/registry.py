@@ -11,9 +11,7 @@ _OPERATORS: dict[str, Operator] = {}
 
 # What is refused although one might expect it, and what to do instead.
 _INSTEAD = {
-    "stablehlo.while": "is a loop that ends when data says so, expected straight code; write it as a Python loop, or as lax.scan or lax.fori_loop with unroll=True",
-    "stablehlo.if": "runs one of two branches, expected straight code; compute both and choose with jnp.where",
-    "stablehlo.case": "runs one of several branches, expected straight code; compute all and choose with jnp.where",
+    "stablehlo.custom_call": "is a routine outside of the program, expected operations of StableHLO; compute what it gives outside and pass it in",
     "stablehlo.rng": "draws random numbers, which a program does not; draw them outside and pass them in",
     "stablehlo.rng_bit_generator": "draws random numbers, which a program does not; draw them outside and pass them in",
 }

@@ -36,6 +36,8 @@ def sliced(op: Operation, x: Any, starts: Sequence[int], limits: Sequence[int], 
         return x[tuple(slice(start, limit, step) for start, limit, step in zip(starts, limits, steps))]
     if tuple(sizes) == tuple(x.shape):
         return x
+    if 0 in sizes:
+        return torch.empty(sizes, dtype=x.dtype)
     return op.made(lambda ctx, a: ctx.writer.extract_slice(a, starts, sizes, steps), x)
 
 

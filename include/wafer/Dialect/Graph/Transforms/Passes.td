@@ -5,6 +5,25 @@
 
 include "mlir/Pass/PassBase.td"
 
+def LowerTosa : Pass<"graph-lower-tosa", "::mlir::func::FuncOp"> {
+  let summary = "Turn operations of the tosa dialect into linalg, tensor and arith";
+  let description = [{
+    Models also come as tosa, from TensorFlow Lite or from tools that end there. This pass runs upstream's conversions (tosa-to-linalg-named, tosa-to-linalg,
+    tosa-to-tensor, tosa-to-arith) with what they need before them. Upstream begins the sums of a convolution with the bias and maxima with the lowest finite
+    number; here sums begin with zero, with the bias added afterwards, and maxima with infinity, as in what other importers write.
+
+    A function without tosa operations is left alone, to the last byte. Afterwards no tosa operation remains; one that upstream cannot lower is an error at its
+    own place.
+
+    Before:   %y = tosa.conv2d %x, %kernel, %bias, %zero, %zero
+    After:    %s = linalg.conv_2d_nhwc_fhwc ins(%x, %kernel) outs(%zeros)   %y = linalg.generic {%s + %bias[c]}
+
+    Example: test/Dialect/Graph/lower-tosa.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
 def NormalizeContractions : Pass<"graph-normalize-contractions", "::mlir::func::FuncOp"> {
   let summary = "Bring contractions into the form batch, tokens, features";
   let description = [{

@@ -90,7 +90,10 @@ class Recorder(TorchDispatchMode):
         return function(*args, **kwargs)
 
     def _record(self, function, args, kwargs) -> None:
-        tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        leaves = pytree.tree_leaves((args, kwargs))
+        if any(isinstance(leaf, torch.dtype) and leaf not in (*TYPES, torch.float16, torch.bfloat16, torch.int32, torch.int16, torch.int8) for leaf in leaves):
+            return  # a type that no program has
+        tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
         if any(t.dtype not in TYPES or t.layout != torch.strided for t in tensors) or sum(t.numel() for t in tensors) > MOST_ELEMENTS:
             return
         signature = str(pytree.tree_map_only(torch.Tensor, lambda t: (tuple(t.shape), t.dtype), (args, kwargs)))

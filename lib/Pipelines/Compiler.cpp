@@ -80,7 +80,8 @@ LogicalResult compile(MLIRContext &context, const std::string &text, const Compi
   }
   if (!options.decisionTraceFile.empty())
     llvm::sys::fs::remove(options.decisionTraceFile);
-  buildWaferPipeline(pm, {options.machine, options.precision, options.decisionTraceFile});
+  PipelineOptions phases{options.machine, options.precision, options.decisionTraceFile};
+  options.onlyMemoryX ? buildMemoryXPipeline(pm, phases) : buildWaferPipeline(pm, phases);
   if (failed(pm.run(*module)))
     return failure();
   wexe::ProgramT program;

@@ -24,3 +24,14 @@ void wafer::buildGraphPhase(OpPassManager &pm, const PipelineOptions &) {
   function.addPass(graph::createFormLayers());
   function.addPass(graph::createPartition());
 }
+
+void wafer::buildMemoryXPipeline(OpPassManager &pm, const PipelineOptions &options) {
+  pm.addPass(createInlinerPass());
+  pm.addPass(createSymbolDCEPass());
+  OpPassManager &function = pm.nest<func::FuncOp>();
+  function.addPass(graph::createLowerTosa());
+  function.addPass(graph::createFormLayers());
+  function.addPass(graph::createPartition({/*onlyMemoryX=*/true}));
+  buildStreamPhase(pm, options);
+  buildWaferPhase(pm, options);
+}

@@ -34,13 +34,14 @@ py::tuple describe(const Diagnostic &diagnostic) {
 
 /// (executable or None, diagnostics)
 py::tuple compile(const std::string &text, const std::string &machine, const std::string &precision, const std::string &entry,
-                  const std::string &decisionTrace, const std::string &irDumpDir) {
+                  const std::string &decisionTrace, const std::string &irDumpDir, bool onlyMemoryX) {
   CompileOptions options;
   options.machine = machine;
   options.precision = precision;
   options.entry = entry;
   options.decisionTraceFile = decisionTrace;
   options.irDumpDir = irDumpDir;
+  options.onlyMemoryX = onlyMemoryX;
   CompileResult result;
   {
     py::gil_scoped_release released;
@@ -179,7 +180,7 @@ PYBIND11_MODULE(_wafer, module) {
   py::register_exception_translator(translate);
 
   module.def("compile_text", &compile, py::arg("text"), py::arg("machine"), py::arg("precision"), py::arg("entry"),
-             py::arg("decision_trace") = "", py::arg("ir_dump_dir") = "", "Gives the bytes of an executable, or None, and diagnostics.");
+             py::arg("decision_trace") = "", py::arg("ir_dump_dir") = "", py::arg("only_memoryx") = false, "Gives the bytes of an executable, or None, and diagnostics.");
   py::class_<Program>(module, "Program")
       .def(py::init(&verify), py::arg("executable"), "Reads and verifies an executable.")
       .def("describe", [](const Program &program) { return describe(program); });

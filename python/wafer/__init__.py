@@ -11,12 +11,14 @@
     loss = step(x, target)             # one training step; step.save("ckpt/"), step.load("ckpt/"), model.load_state_dict(step.state_dict())
     wafer.check(model, (x,))           # what would run where, and what not at all
     wafer.compare(program, x)          # the first operation whose numbers leave PyTorch's
+    wafer.bisect(program, x)           # the first pass after which they do
     program.run(x, taps=["fc1"])       # intermediate tensors by name
 
 `import wafer` imports neither torch nor the compiled module; each is imported when it is first needed.
 """
 
 from wafer import optim
+from wafer.bisection import bisect
 from wafer.checking import check
 from wafer.comparison import compare
 from wafer.compiler import compile, machines, supported_ops  # noqa: A004
@@ -65,6 +67,7 @@ __all__ = [
     "TrapError",
     "UnsupportedOpError",
     "WaferError",
+    "bisect",
     "check",
     "compare",
     "compile",

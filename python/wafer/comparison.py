@@ -182,6 +182,20 @@ def compare(
     return comparison
 
 
+def reference_outputs(program: Program, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+    """What PyTorch computes for a program's outputs."""
+    import torch
+
+    exported = program.source.model.exported
+    values = _Values(exported, inputs, program)
+    with torch.no_grad():
+        for node in exported.graph.nodes:
+            if node.op == "call_function":
+                values.compute(node)
+    results = next(iter(exported.graph.find_nodes(op="output"))).args[0]
+    return [_first(values.of[node]) for node in results if isinstance(node, torch.fx.Node)]
+
+
 def _first(value: object) -> torch.Tensor:
     """Of an operation with several results, the one that is looked at."""
     return value[0] if isinstance(value, (tuple, list)) else value

@@ -61,10 +61,10 @@ def compile(  # noqa: A001 - the name that users expect
 
         other_names: Mapping[str, Sequence[str]] = {}
 
-        def compile_text(text: str) -> Program:
+        def compile_text(text: str, dump: str | os.PathLike | None = None, only_memoryx: bool = False) -> Program:
             step(f"compiling for machine '{machine}'")
             executable, diagnostics = _native.module().compile_text(
-                text, os.fspath(machine), precision, name, os.fspath(decision_trace or ""), os.fspath(ir_dump_dir or "")
+                text, os.fspath(machine), precision, name, os.fspath(decision_trace or ""), os.fspath(dump or ""), only_memoryx
             )
             found = [diagnostic_of(diagnostic) for diagnostic in diagnostics]
             if executable is None:
@@ -78,7 +78,7 @@ def compile(  # noqa: A001 - the name that users expect
         step("importing the model")
         text, imported = _mlir_of(model, example_inputs, kwargs, name, weights_argnums)
         other_names = imported.other_names if imported else {}
-        program = compile_text(text)
+        program = compile_text(text, ir_dump_dir)
         if imported is not None:
             program.source = Source(imported, name, precision, compile_text)
         values = imported.parameters if weights is None and imported else weights

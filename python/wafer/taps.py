@@ -20,7 +20,7 @@ class Source:
     model: ImportedModel
     name: str
     precision: str
-    compile_text: Callable[[str], Program]
+    compile_text: Callable[..., Program]  # of a text; dump: a folder for the IR after each pass; only_memoryx: nothing on the wafer
 
     def node_of(self, tap: str) -> str:
         """The node that computes what `tap` names: a node ("linear_1"), a name of the report ("fc1/linear_1") or a module ("fc1", its last result).

@@ -27,6 +27,7 @@ struct CompileOptions {
   std::string precision = "f16";
   std::string entry = "forward";  ///< name of the function to compile
   std::string decisionTraceFile;  ///< empty: none; an older file is replaced
+  bool onlyMemoryX = false;       ///< everything is computed in MemoryX, nothing on the wafer
   std::string irDumpDir;          ///< empty: none; else one file per pass with the IR after it
 };
 

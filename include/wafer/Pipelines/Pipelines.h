@@ -30,6 +30,9 @@ void buildWaferPhase(mlir::OpPassManager &pm, const PipelineOptions &options);
 /// All of them.
 void buildWaferPipeline(mlir::OpPassManager &pm, const PipelineOptions &options);
 
+/// From a function of linalg, or of layers, to a wafer.program that computes everything in MemoryX: what the IR means, before any decision about the wafer.
+void buildMemoryXPipeline(mlir::OpPassManager &pm, const PipelineOptions &options);
+
 /// Makes the phases known to textual pipelines: --wafer-pipeline="machine=small precision=f16", --wafer-pipeline-graph, --wafer-pipeline-stream.
 void registerPipelines();
 

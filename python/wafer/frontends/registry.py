@@ -9,6 +9,14 @@ Lowering = Callable[..., object]
 
 _LOWERINGS: dict[str, Lowering] = {}
 
+# What is refused although one might expect it, and what to do instead.
+_INSTEAD = {
+    "aten.as_strided": "it reads the memory behind a tensor; use reshape, slices, unfold or expand",
+    "aten._embedding_bag": "use torch.nn.Embedding and a sum or mean over its rows",
+    "aten._fft": "it gives complex numbers; multiply by matrices of cosines and sines",
+    "aten.linalg": "it is a factorisation; compute what it gives outside and pass it in",
+}
+
 
 def lowering(*overloads: str) -> Callable[[Lowering], Lowering]:
     """Register a function for ATen overloads such as "aten.addmm.default".
@@ -33,6 +41,11 @@ def find(overload: str) -> Lowering | None:
 def supported() -> list[str]:
     """All overloads, sorted."""
     return sorted(_LOWERINGS)
+
+
+def instead(overload: str) -> str | None:
+    """What a person may write in place of an operation without a lowering, if that is known."""
+    return next((hint for name, hint in _INSTEAD.items() if overload.startswith(name)), None)
 
 
 def nearest(overload: str) -> list[str]:

@@ -38,7 +38,7 @@ _DECOMPOSED = tuple(
     getattr(getattr(torch.ops.aten, f"upsample_{kind}"), overload)
     for kind in ("nearest1d", "nearest2d", "nearest3d", "linear1d", "bilinear2d", "trilinear3d", "bicubic2d")
     for overload in ("vec", "default")
-)
+) + (torch.ops.aten.grid_sampler_2d.default,)
 
 # Checks of PyTorch's own, which export has already made.
 _NO_EFFECT = {"aten._assert_tensor_metadata.default", "aten._assert_scalar.default", "aten._assert_async.msg", "aten.sym_constrain_range_for_size.default"}
@@ -267,7 +267,7 @@ class Importer:
         source = locations.of_node(node) or self._source
         label = "/".join(filter(None, [locations.module_path(node), node.name]))
         self._writer.place(node.name, label, source)
-        if op.startswith(_RANDOM) and self._random is None:
+        if op.startswith(_RANDOM) and self._random is None and not (op == "aten.native_dropout.default" and (args[2] is False or args[1] == 0)):
             raise self._refused(node, "draws random numbers, which an inference program does not; call model.eval() before compiling")
         context = Context(self._writer, op, node.name, source, results, _used_results(node), self._random)
         if op in _OF_SHAPE:
@@ -354,6 +354,8 @@ class Importer:
         return UnsupportedOpError(op, f"{what or f'{op!r} (node {node.name!r})'} {reason}", locations.of_node(node) or self._source)
 
     def _unknown(self, node: torch.fx.Node, op: str) -> UnsupportedOpError:
+        if instead := registry.instead(op):
+            return self._refused(node, f"has no lowering; {instead}")
         near = registry.nearest(op)
         known = f"; nearest supported operations: {', '.join(near)}" if near else f"; {len(registry.supported())} operations are supported, see wafer.supported_ops()"
         hint = ", which a program for inference does not need; call model.eval() before compiling" if "functional" in op or "backward" in op else ""

@@ -146,6 +146,8 @@ class FunctionWriter:
         type.
         """
         loops = ", ".join(f"d{i}" for i in range(len(iterators)))
+        if 0 in shape:
+            return self.empty(shape, dtype)
         if results is None:
             results = [f"d{i}" for i, kind in enumerate(iterators) if kind == "p"]
         read = [(self.read(tensor), indices) for tensor, indices in inputs]
@@ -260,6 +262,10 @@ class FunctionWriter:
 
     def pad(self, tensor: Tensor, low: Sequence[int], high: Sequence[int], value: float | int, shape: tuple[int, ...]) -> Tensor:
         """`tensor`, which is plain, with `value` around it."""
+        if 0 in shape:
+            return self.empty(shape, tensor.dtype)
+        if 0 in tensor.shape:
+            return self.filled(value, shape, tensor.dtype)
         element = tensor.element
         indices = ", ".join(f"{self._fresh_scalar()}: index {self._location}" for _ in shape)
         scalar = self._fresh_scalar()
@@ -273,6 +279,8 @@ class FunctionWriter:
 
     def extract_slice(self, tensor: Tensor, offsets: Sequence[int], sizes: Sequence[int], strides: Sequence[int]) -> Tensor:
         """A slice; dimensions that only repeat are just shortened."""
+        if 0 in sizes:
+            return self.empty(tuple(sizes), tensor.dtype)
         tensor = self.read(tensor)
 
         def along(values: Sequence[int], otherwise: int) -> list[int]:

@@ -65,7 +65,7 @@ LogicalResult checkSizes(func::FuncOp function) {
 
 void FormLayers::runOnOperation() {
   func::FuncOp function = getOperation();
-  if (function.isExternal())
+  if (function.isExternal() || !function.getOps<LayerOp>().empty())
     return;
   if (!function.getBody().hasOneBlock()) {
     function.emitError() << "found " << function.getBody().getBlocks().size() << " blocks, expected one; models are straight-line code";

@@ -38,6 +38,7 @@ struct Part {
 };
 
 struct Partition : impl::PartitionBase<Partition> {
+  using PartitionBase::PartitionBase;
   void runOnOperation() override;
   SmallVector<Part> divide(LayerOp layer, WaferKernels &kernels);
   void split(LayerOp layer, MutableArrayRef<Part> parts);
@@ -108,6 +109,13 @@ void Partition::runOnOperation() {
       op.emitError() << "found '" << op.getName() << "' outside of a layer; run graph-form-layers first";
       return signalPassFailure();
     }
+  if (onlyMemoryX) {
+    for (LayerOp layer : layers) {
+      layer.setPlacement(Placement::MemoryX);
+      layer.setReason("the option only-memoryx asks for it");
+    }
+    return;
+  }
   SmallVector<SmallVector<Part>> divided;
   for (LayerOp layer : layers)
     divided.push_back(divide(layer, kernels));

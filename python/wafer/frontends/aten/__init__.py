@@ -6,6 +6,7 @@ from wafer.frontends.aten import (  # noqa: F401
     choices,
     contractions,
     convolution,
+    distances,
     elementwise,
     indexing,
     normalization,

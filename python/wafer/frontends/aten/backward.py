@@ -9,7 +9,8 @@ import torch
 from wafer.frontends import types
 from wafer.frontends.aten import reductions
 from wafer.frontends.aten.indexing import fetched
-from wafer.frontends.aten.pooling import window_sizes
+from wafer.frontends.aten.convolution import convolved
+from wafer.frontends.aten.pooling import averaged, window_sizes
 from wafer.frontends.aten.scatter_loops import scattered
 from wafer.frontends.aten.shapes import inserted, padded
 from wafer.frontends.body import Body, Scalar
@@ -106,12 +107,15 @@ def _convolution_backward(
     ctx: Context, gradient: Tensor, a: Tensor, weight: Tensor, bias_sizes: Sequence[int] | None, stride: Sequence[int], padding: Sequence[int],
     dilation: Sequence[int], transposed: bool, output_padding: Sequence[int], groups: int, wanted: Sequence[bool],
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # fmt: skip
-    if transposed:
-        raise ctx.unsupported("is the gradient of a transposed convolution, expected one of a plain convolution")
     spatial = weight.rank - 2
     stride, padding, dilation = (_per_dimension(values, spatial) for values in (stride, padding, dilation))
-    of_input = _gradient_of_input(ctx, gradient, weight, a.shape, stride, padding, dilation, groups) if wanted[0] else None
-    of_weight = _gradient_of_weight(ctx, gradient, a, weight.shape, stride, padding, dilation, groups) if wanted[1] else None
+    if transposed:
+        # A transposed convolution is the gradient of a plain one, of which gradient and input change places.
+        of_input = convolved(ctx, gradient, weight, stride, padding, dilation, groups, a.shape) if wanted[0] else None
+        of_weight = _gradient_of_weight(ctx, a, gradient, weight.shape, stride, padding, dilation, groups) if wanted[1] else None
+    else:
+        of_input = _gradient_of_input(ctx, gradient, weight, a.shape, stride, padding, dilation, groups) if wanted[0] else None
+        of_weight = _gradient_of_weight(ctx, gradient, a, weight.shape, stride, padding, dilation, groups) if wanted[1] else None
     of_bias = None
     if wanted[2]:
         of_bias = ctx.converted(reductions.total(ctx, gradient, [d for d in range(gradient.rank) if d != 1]), gradient.dtype)
@@ -166,6 +170,6 @@ def _avg_pool2d_backward(
 @lowering("aten._adaptive_avg_pool2d_backward.default")
 def _adaptive_avg_pool2d_backward(ctx: Context, gradient: Tensor, a: Tensor) -> Tensor:
     if any(size % out for size, out in zip(a.shape[-2:], gradient.shape[-2:])):
-        raise ctx.unsupported(f"averages {list(a.shape[-2:])} pixels to {list(gradient.shape[-2:])}, expected sizes that divide; use avg_pool2d")
+        return averaged(ctx, gradient, a.shape[-2:], backward=True)
     kernel = [size // out for size, out in zip(a.shape[-2:], gradient.shape[-2:])]
     return _avg_pool_backward(ctx, gradient, a, kernel, kernel, [0, 0], False, True, None)

@@ -44,7 +44,16 @@ def _convolution(
     out_spatial = ctx.shape[-spatial:] if spatial else ()
     if transposed:
         result = _transposed(ctx, a, weight, stride, padding, dilation, groups, out_spatial)
-        return _finished(ctx, result, bias, spatial, batched)
+    else:
+        result = convolved(ctx, a, weight, stride, padding, dilation, groups, (a.shape[0], weight.shape[0], *out_spatial))
+    return _finished(ctx, result, bias, spatial, batched)
+
+
+def convolved(
+    ctx: Context, a: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int, result_shape: tuple[int, ...]
+) -> Tensor:
+    """A plain convolution of a batch, without a bias."""
+    spatial, out_spatial, dtype = weight.rank - 2, result_shape[2:], a.dtype
     a = padded(ctx, a, [0, 0, *padding], [0, 0, *padding], 0)
     batch, channels_out = a.shape[0], weight.shape[0]
     # What a stride leaves over at the end is cut, so that the map stays inside.
@@ -70,7 +79,7 @@ def _convolution(
     else:
         inputs = [(a, ["d0", channel, *read]), (weight, ["d1", channel, *window])]
 
-    sum_dtype = torch.float32 if ctx.dtype.is_floating_point else torch.int32
+    sum_dtype = torch.float32 if dtype.is_floating_point else torch.int32
     element = types.computed(sum_dtype)
 
     def body(b: Body, x: Scalar, w: Scalar, total: Scalar) -> Scalar:
@@ -78,8 +87,7 @@ def _convolution(
 
     result = ctx.writer.generic(inputs, "p" * len(shape) + "r" * (1 + spatial), shape, sum_dtype, body, init=0)
     ctx.writer.count_macs(math.prod(shape) * math.prod(weight.shape[-1 - spatial :]))
-    result = ctx.writer.reshape(ctx.converted(result, ctx.dtype), (batch, channels_out, *out_spatial))
-    return _finished(ctx, result, bias, spatial, batched)
+    return ctx.writer.reshape(ctx.converted(result, dtype), (batch, channels_out, *out_spatial))
 
 
 def _finished(ctx: Context, result: Tensor, bias: Tensor | None, spatial: int, batched: bool) -> Tensor:

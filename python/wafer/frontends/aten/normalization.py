@@ -96,7 +96,7 @@ def _per_channel(parameter: Tensor | None, rank: int) -> Tensor | None:
 @lowering("aten._native_batch_norm_legit_no_training.default")
 def _batch_norm(
     ctx: Context, a: Tensor, weight: Tensor | None, bias: Tensor | None, average: Tensor, spread: Tensor, momentum: float, eps: float
-) -> tuple[Tensor, None, None]:
+) -> tuple[Tensor, Tensor, Tensor]:
     # One factor and one term per channel, which can be streamed to the wafer; they are computed from parameters alone.
     scale = _inverse_deviation(ctx, spread, eps)
     if weight is not None:
@@ -104,7 +104,7 @@ def _batch_norm(
     shift = ctx.elementwise(lambda b, m, s: b.neg(b.mul(m, s)), average, scale, dtype=torch.float32)
     if bias is not None:
         shift = ctx.elementwise(lambda b, x, y: b.add(x, y), shift, bias, dtype=torch.float32)
-    return _affine(ctx, a, _per_channel(scale, a.rank), _per_channel(shift, a.rank), ctx.dtype), None, None
+    return _affine(ctx, a, _per_channel(scale, a.rank), _per_channel(shift, a.rank), ctx.dtype), *(Tensor.of_constant(torch.empty(0)) for _ in range(2))
 
 
 @lowering("aten._native_batch_norm_legit.no_stats")

@@ -142,10 +142,32 @@ def _avg_pool1d(ctx: Context, a: Tensor, kernel, stride=(), padding=0, ceil_mode
     return _avg_pool(ctx, 1, a, kernel, stride, padding, ceil_mode, count_include_pad, None)
 
 
-@lowering("aten._adaptive_avg_pool2d.default")
-def _adaptive_avg_pool2d(ctx: Context, a: Tensor, size: Sequence[int]) -> Tensor:
-    height, width = a.shape[-2:]
-    if height % size[0] or width % size[1]:
-        raise ctx.unsupported(f"averages {height}x{width} pixels to {size[0]}x{size[1]}, expected sizes that divide; use avg_pool2d")
-    kernel = [height // size[0], width // size[1]]
-    return _avg_pool(ctx, 2, a, kernel, kernel, 0, False, True, None)
+def _shares(size: int, out: int) -> Tensor:
+    """How much of each pixel is in each average: [out, size]."""
+    result = torch.zeros(out, size)
+    for i in range(out):
+        first, end = i * size // out, -(-(i + 1) * size // out)
+        result[i, first:end] = 1 / (end - first)
+    return Tensor.of_constant(result)
+
+
+def averaged(ctx: Context, a: Tensor, sizes: Sequence[int], backward: bool = False) -> Tensor:
+    """The last dimensions averaged to `sizes` where windows differ in length: a product with a matrix for each dimension. `backward`: the gradient, whose
+    dimensions become `sizes`."""
+    result, labels = a, "abcdefg"[: a.rank]
+    for d, size in enumerate(sizes, a.rank - len(sizes)):
+        label = labels[d]
+        if result.shape[d] != size:
+            shares = _shares(size, result.shape[d]) if backward else _shares(result.shape[d], size)
+            matrix = f"{label}z" if backward else f"z{label}"
+            result = ctx.contract(f"{labels},{matrix}->{labels.replace(label, 'z')}", result, shares, dtype=torch.float32)
+    return ctx.converted(result, ctx.dtype)
+
+
+@lowering("aten._adaptive_avg_pool2d.default", "aten._adaptive_avg_pool3d.default")
+def _adaptive_avg_pool(ctx: Context, a: Tensor, sizes: Sequence[int]) -> Tensor:
+    spatial = len(sizes)
+    if 0 in ctx.shape or any(size % out for size, out in zip(a.shape[-spatial:], sizes)):
+        return averaged(ctx, a, sizes)
+    kernel = [size // out for size, out in zip(a.shape[-spatial:], sizes)]
+    return _avg_pool(ctx, spatial, a, kernel, kernel, 0, False, True, None)

@@ -133,16 +133,22 @@ def _var_mean(ctx: Context, a: Tensor, dims: Sequence[int] | None = None, *, cor
 @lowering("aten.linalg_vector_norm.default")
 def _vector_norm(ctx: Context, a: Tensor, ord: float = 2, dims: Sequence[int] | None = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
     dims = _all_dims(a, dims)
-    if ord == 2:
+    return _finished(ctx, norm(ctx, a, dims, ord), a, dims, keepdim)
+
+
+def norm(ctx: Context, a: Tensor, dims: Sequence[int], order: float) -> Tensor:
+    """In f32, without the dimensions. Of order 0: how many elements are not zero."""
+    if order == 0:
+        return total(ctx, a, dims, before=lambda b, x: b.cast(b.compare("ne", x, b.like(0, x)), x.type))
+    if order == 1:
+        return total(ctx, a, dims, before=lambda b, x: b.abs(x))
+    if order == 2:
         squares = total(ctx, a, dims, before=lambda b, x: b.mul(x, x))
-        norm = ctx.elementwise(lambda b, x: b.apply("math.sqrt", x), squares, dtype=torch.float32)
-    elif ord == 1:
-        norm = total(ctx, a, dims, before=lambda b, x: b.abs(x))
-    elif ord == math.inf:
-        norm = ctx.reduce(a, dims, 0, _MAX, before=lambda b, x: b.abs(x))
-    else:
-        raise ctx.unsupported(f"has the norm {ord}, expected 1, 2 or inf")
-    return _finished(ctx, norm, a, dims, keepdim)
+        return ctx.elementwise(lambda b, x: b.apply("math.sqrt", x), squares, dtype=torch.float32)
+    if abs(order) == math.inf:
+        return ctx.reduce(a, dims, 0 if order > 0 else math.inf, _MAX if order > 0 else _MIN, before=lambda b, x: b.abs(x))
+    powers = total(ctx, a, dims, before=lambda b, x: b.apply("math.powf", b.abs(x), b.like(order, x)))
+    return ctx.elementwise(lambda b, x: b.apply("math.powf", x, b.like(1 / order, x)), powers, dtype=torch.float32)
 
 
 # Places of maxima
@@ -226,7 +232,7 @@ def _scanned(ctx: Context, a: Tensor, dim: int, init: float | int, combine: Call
 
 
 @lowering("aten.cumsum.default")
-def _cumsum(ctx: Context, a: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
+def cumsum(ctx: Context, a: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
     return _scanned(ctx, a, dim, 0, _ADD)
 
 

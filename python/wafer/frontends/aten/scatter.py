@@ -3,12 +3,15 @@ their order: the last one stays, sums are added one after another."""
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Callable, Sequence
 
 import torch
 
 from wafer.frontends import types
-from wafer.frontends.aten.indexing import wrapped
+from wafer.frontends.aten.indexing import fetched, wrapped
+from wafer.frontends.aten.reductions import cumsum, highest, lowest
 from wafer.frontends.aten.scatter_loops import scattered
 from wafer.frontends.body import Body, Scalar
 from wafer.frontends.context import Context, Operand
@@ -106,6 +109,8 @@ def _added(ctx: Context, a: Tensor, indexed: dict[int, Tensor], values: Tensor, 
 def _masked_put(ctx: Context, a: Tensor, indexed: dict[int, Tensor], values: Tensor) -> Tensor:
     """a[mask] = one value is a choice, element by element."""
     (first, mask), *more = indexed.items()
+    if not more and first == 0 and mask.rank == a.rank and values.rank == 1 and values.shape != (1,):
+        return _masked_scatter(ctx, a, mask, values)
     if more or first or values.shape not in ((), (1,)):
         raise ctx.unsupported("writes where a bool tensor says, expected one value and one mask over the first dimensions; use torch.where")
     mask = mask.with_units(mask.shape + (1,) * (a.rank - mask.rank))
@@ -147,6 +152,43 @@ def _scatter_add(ctx: Context, a: Tensor, dim: int, index: Tensor, values: Tenso
 
 @lowering("aten.scatter_reduce.two", "aten.scatter.reduce", "aten.scatter.value_reduce")
 def _scatter_reduce(ctx: Context, a: Tensor, dim: int, index: Tensor, values: Operand, reduce: str, *, include_self: bool = True) -> Tensor:
-    if reduce not in _REDUCTIONS or not include_self:
-        raise ctx.unsupported(f"has reduce='{reduce}' and include_self={include_self}, expected {', '.join(_REDUCTIONS)} with include_self=True")
-    return _scattered(ctx, a, dim, index, values, _REDUCTIONS[reduce])
+    if reduce not in _REDUCTIONS and reduce != "mean":
+        raise ctx.unsupported(f"has reduce='{reduce}', expected {', '.join(_REDUCTIONS)} or mean")
+    if a.rank == 0:
+        a, index = a.with_units((1,)), index.with_units((1,))
+        values = values.with_units((1,)) if isinstance(values, Tensor) else values
+    count = None
+    if reduce == "mean" or not include_self:
+        zeros = Tensor.of_constant(torch.zeros((), dtype=a.dtype).expand(a.shape))
+        count = _scattered(ctx, zeros, dim, index, 1, _add)
+    if not include_self:
+        # What is written to begins with what changes nothing.
+        neutral = {"prod": 1, "multiply": 1, "amax": lowest(a.dtype), "amin": highest(a.dtype)}.get(reduce, 0)
+        a = ctx.elementwise(lambda b, x, n: b.select(b.compare("eq", n, b.like(0, n)), x, b.like(neutral, x)), a, count, dtype=a.dtype)
+    result = _scattered(ctx, a, dim, index, values, _REDUCTIONS.get(reduce, _add))
+    if reduce == "mean":
+
+        def divided(b: Body, total: Scalar, n: Scalar) -> Scalar:
+            n = b.add(n, b.like(1, n)) if include_self else b.maximum(n, b.like(1, n))
+            return b.div(total, n) if total.is_float else b.apply("arith.floordivsi", total, n)
+
+        result = ctx.elementwise(divided, result, count, dtype=a.dtype)
+    return ctx.writer.reshape(result, ctx.shape)
+
+
+@lowering("aten.masked_scatter.default")
+def _masked_scatter(ctx: Context, a: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """The elements of the source, one after another, where the mask is true."""
+    count, available = math.prod(ctx.shape), math.prod(source.shape)
+    if not count or not available:
+        return a.expanded(ctx.shape)
+    flat = dataclasses.replace(ctx, results=(((count,), torch.int64),))
+    mask = mask.expanded(ctx.shape)
+    number = cumsum(flat, ctx.converted(ctx.writer.reshape(mask, (count,)), torch.int64), 0)
+
+    def indices(b: Body, loops: list[Scalar], number: Scalar) -> list[Scalar]:
+        place = b.sub(number, b.like(1, number))
+        return [b.cast(b.minimum(b.maximum(place, b.like(0, place)), b.like(available - 1, place)), "index")]
+
+    chosen = ctx.writer.reshape(fetched(flat, ctx.writer.reshape(source, (available,)), (count,), indices, (number, ["d0"])), ctx.shape)
+    return ctx.elementwise(lambda b, here, new, old: b.select(b.cast(here, "i1"), b.cast(new, old.type), old), mask, chosen, a, compute="own", dtype=a.dtype)

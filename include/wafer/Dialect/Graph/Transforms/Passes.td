@@ -69,7 +69,7 @@ def FormLayers : Pass<"graph-form-layers", "::mlir::func::FuncOp"> {
     "fc1.weight"); elementwise operations, reductions and reshapes that follow join it; other operations form layers of their own.
 
     Needs a body of one block. Afterwards every operation is in a layer but for the return; a layer holds consecutive operations, so their order is that of
-    the function. Constants, empty tensors, fills with a constant, and transposes and slices of parameters are copied into each layer that reads them; one that is returned is a layer. Types
+    the function, and a function that has layers is left alone. Constants, empty tensors, fills with a constant, and transposes and slices of parameters are copied into each layer that reads them; one that is returned is a layer. Types
     and arithmetic are untouched, and layers have no placement yet.
 
     Before:   %1 = linalg.generic {matmul} ins(%x, %fc1_weight) ...
@@ -100,6 +100,8 @@ def Partition : Pass<"graph-partition", "::mlir::func::FuncOp"> {
     Example: test/Dialect/Graph/partition.mlir
   }];
   let dependentDialects = ["::wafer::graph::GraphDialect"];
+  let options = [Option<"onlyMemoryX", "only-memoryx", "bool", "false",
+                        "Place every layer in MemoryX, so that a run tells what the layers compute, whatever kernels there are">];
   let statistics = [Statistic<"onWafer", "operations on the wafer", "Operations with a wafer kernel">,
                     Statistic<"inMemoryX", "operations in MemoryX", "Operations without a wafer kernel">];
 }

@@ -96,6 +96,8 @@ class Recorder(TorchDispatchMode):
         tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
         if any(t.dtype not in TYPES or t.layout != torch.strided for t in tensors) or sum(t.numel() for t in tensors) > MOST_ELEMENTS:
             return
+        if any(t.dtype == torch.int64 and t.numel() and (t.min() < -(2**31) or t.max() >= 2**31) for t in tensors):
+            return  # what no program holds, such as memory that nobody set
         signature = str(pytree.tree_map_only(torch.Tensor, lambda t: (tuple(t.shape), t.dtype), (args, kwargs)))
         calls = self.calls.setdefault(str(function).removeprefix("aten."), {})
         if signature not in calls:

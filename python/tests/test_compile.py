@@ -168,6 +168,20 @@ def test_numpy_in_numpy_out(saved):
     assert found.tobytes() == bits(saved.program(saved.x))
 
 
+def test_tosa_text(tmp_path):
+    (tmp_path / "m.mlir").write_text("""
+        func.func @forward(%x: tensor<1x3x7xf32>, %w: tensor<1x7x5xf32>) -> tensor<1x3x5xf32> {
+          %zero = "tosa.const"() <{values = dense<0.0> : tensor<1xf32>}> : () -> tensor<1xf32>
+          %y = tosa.matmul %x, %w, %zero, %zero : (tensor<1x3x7xf32>, tensor<1x7x5xf32>, tensor<1xf32>, tensor<1xf32>) -> tensor<1x3x5xf32>
+          %z = tosa.tanh %y : (tensor<1x3x5xf32>) -> tensor<1x3x5xf32>
+          return %z : tensor<1x3x5xf32>
+        }""")
+    program = wafer.compile(tmp_path / "m.mlir", machine="odd", precision="f32")
+    x, w = random(1, 3, 7), random(1, 7, 5, seed=1)
+    torch.testing.assert_close(program(x, w), torch.tanh(x @ w))
+    assert {op.placement for op in program.ops} == {"wafer"}
+
+
 def test_name_is_that_of_the_entry():
     assert wafer.compile(perceptron(), (random(11, 7),), machine="odd", name="classify").entry == "classify"
 

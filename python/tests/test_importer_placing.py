@@ -95,3 +95,55 @@ def test_place_in_a_cache(check):
 
 def test_enlarged_pictures(check):
     check(Function(lambda x: (F.interpolate(x, scale_factor=2), F.interpolate(x, size=(5, 7), mode="bilinear"))), random(1, 2, 3, 4))
+
+
+def test_reductions_into_places_begin_with_or_without_what_is_there(check):
+    index = torch.tensor([[0, 2, 1], [2, 2, 0]])
+
+    def scatter(x, v, i):
+        return tuple(x.scatter_reduce(0, i, v, kind, include_self=own) for kind in ("sum", "mean", "prod", "amin") for own in (False, True))
+
+    check(Function(scatter), random(3, 4), random(2, 3, seed=1), index)
+
+
+def test_a_mask_takes_the_source_element_by_element(check):
+    check(Function(lambda x, s: (x.masked_scatter(x > 0.5, s), x.masked_scatter(x[0, 0] > 0, s * 2))), X, random(200, seed=1))
+
+
+def test_averages_over_windows_of_different_lengths(check):
+    check(Function(lambda x: (F.adaptive_avg_pool2d(x, (5, 3)), F.adaptive_avg_pool2d(x, (2, 9)), F.adaptive_avg_pool1d(x[0], 4))), random(2, 3, 7, 8))
+
+
+def test_averages_over_boxes_of_different_lengths(check):
+    check(Function(lambda x: (F.adaptive_avg_pool3d(x, (2, 3, 4)), F.adaptive_avg_pool3d(x, (5, 2, 1)))), random(1, 2, 5, 4, 6))
+
+
+def test_distances_of_all_pairs(check):
+    norms = 0.0, 1.0, 2.0, 3.5, float("inf")
+    check(Function(lambda x, y: tuple(torch.cdist(x, y, p, "donot_use_mm_for_euclid_dist") for p in norms) + (F.pdist(x[0]),)), X, random(3, 4, 7, seed=1))
+
+
+def test_pictures_read_at_computed_points(check):
+    check(Function(lambda x, at: (F.grid_sample(x, at, align_corners=False), F.grid_sample(x, at, padding_mode="border", align_corners=True))), random(1, 2, 4, 5), random(1, 3, 3, 2).tanh())
+
+
+def test_gradient_of_a_transposed_convolution(check):
+    def gradients(g, x, w):
+        return torch.ops.aten.convolution_backward(g, x, w, [3], [2, 2], [1, 1], [1, 1], True, [0, 0], 1, [True, True, True])
+
+    check(Function(gradients), random(2, 3, 5, 7), random(2, 4, 3, 4, seed=1), random(4, 3, 3, 3, seed=2))
+
+
+def test_tensors_without_elements(check):
+    check(Function(lambda x: (x[:, 2:2], x[:, :0].flip(0), torch.cat([x[:0], x]), F.pad(x[:, :, :0], (1, 2), value=3.0), x[:0].sum(0))), X)
+
+
+def test_dropout_that_does_nothing(check):
+    check(Function(lambda x: torch.ops.aten.native_dropout(x, 0.5, False)[0] + 1), X)
+
+
+def test_the_zero_state_of_a_recurrent_layer_costs_no_products(check):
+    torch.manual_seed(0)
+    layer = nn.LSTM(7, 4, batch_first=True)
+    imported = check(Function(lambda x: layer(x)[0]), X)
+    assert sum(imported.macs.values()) == 3 * 16 * (5 * 7 + 4 * 4)  # five steps read the input, four the state

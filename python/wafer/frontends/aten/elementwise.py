@@ -331,6 +331,11 @@ def _same(ctx: Context, a: Tensor, **options: object) -> Tensor:
     return a
 
 
+@lowering("prims.copy_strided.default")
+def _with_strides(ctx: Context, a: Tensor, strides: Sequence[int]) -> Tensor:
+    return a
+
+
 @lowering("aten.native_dropout.default")
 def _dropout(ctx: Context, a: Tensor, p: float, train: bool | None) -> tuple[Tensor, Tensor]:
     """The tensor with some elements zero and the others larger, and which were kept."""

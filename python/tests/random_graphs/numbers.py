@@ -35,7 +35,7 @@ _MOVING = set(
 
 
 # Operations that add up many products or elements in f32; noise of its own stands for the roundings of these additions.
-_SUMMING = set("mm bmm addmm baddbmm dot mv convolution sum mean cumsum var var_mean linear matmul avg_pool2d avg_pool1d _adaptive_avg_pool2d prod cumprod".split())
+_SUMMING = set("mm bmm addmm baddbmm dot mv convolution sum mean cumsum var var_mean linear matmul avg_pool2d avg_pool1d _adaptive_avg_pool2d prod cumprod remainder fmod".split())
 _SUMMED_UNIT = 4 * UNIT["f32"]
 
 # Operations in which the smallest difference of an operand may decide.

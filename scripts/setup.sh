@@ -9,7 +9,7 @@ export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,ti
 
 packages=(libmlir-22-dev mlir-22-tools llvm-22-dev llvm-22-tools clang-22 lld-22 libclang-rt-22-dev mold ccache cmake ninja-build
   libflatbuffers-dev flatbuffers-compiler nlohmann-json3-dev libcli11-dev libfmt-dev libxxhash-dev libhwy-dev libgtest-dev libbenchmark-dev
-  zlib1g-dev libzstd-dev python3-venv python3-dev)
+  zlib1g-dev libzstd-dev openmpi-bin libopenmpi3 python3-venv python3-dev)
 
 install_packages() {
   local missing=()

@@ -8,8 +8,8 @@
 
 #include "CycleCore.h"
 #include "CycleDeadlock.h"
+#include "CycleEdge.h"
 #include "CycleFabric.h"
-#include "Ports.h"
 #include "TaskTrace.h"
 
 #include <algorithm>
@@ -36,10 +36,6 @@ private:
   };
 
   void simulate(Ingress &in, Egress &out);
-  bool feed(Ingress &in);
-  void takeBurst(Ingress &in);
-  bool sendWavelet();
-  bool burstIsSent() const { return burstAt_ == burst_.data.size() + burst_.control.has_value(); }
   bool stepCores();
   void wake(uint32_t core);
   void restStuckCores();
@@ -53,6 +49,7 @@ private:
   uint64_t now_ = 0;
   std::vector<ImageModel> images_;
   CycleFabric fabric_;
+  CycleEdge edge_;
   std::vector<CycleCore> cores_;
   std::vector<int32_t> coreAt_; ///< by router, -1: none
   std::vector<uint32_t> awake_;
@@ -61,15 +58,10 @@ private:
   TaskTrace trace_;
   EngineStats stats_;
   uint64_t activity_[numActivities] = {};
-
-  // The burst that MemoryX is sending; `moreBursts_` until it says that there are none.
-  Burst burst_;
-  size_t burstAt_ = 0;
-  bool haveBurst_ = false, moreBursts_ = false;
 };
 
 CycleEngine::CycleEngine(const LoadedProgram &program, const EngineOptions &options)
-    : program_(program), machine_(program.machine()), images_(imageModels(program)), fabric_(program),
+    : program_(program), machine_(program.machine()), images_(imageModels(program)), fabric_(program), edge_(program),
       coreAt_(size_t(machine_.width) * machine_.height, -1), trace_(program, options.traceFile) {
   // Waiting for a latency is no standstill.
   uint64_t latency = std::max({machine_.hopCycles, machine_.rampCycles, machine_.vectorSetupCycles});
@@ -120,46 +112,6 @@ void CycleEngine::restStuckCores() {
   awake_.erase(std::remove_if(awake_.begin(), awake_.end(), rests), awake_.end());
 }
 
-void CycleEngine::takeBurst(Ingress &in) {
-  burst_ = Burst();
-  burstAt_ = 0;
-  moreBursts_ = haveBurst_ = in.next(burst_);
-  if (haveBurst_)
-    checkPorts(program_, burst_, "at cycle " + std::to_string(now_) + ", ");
-}
-
-/// The wavelet at the burst's front goes to all of its ports at once, if they have room.
-bool CycleEngine::sendWavelet() {
-  for (unsigned i = 0; i < burst_.portCount; ++i)
-    if (!fabric_.portHasRoom(portOf(burst_, i)))
-      return false;
-  bool isControl = burstAt_ == burst_.data.size();
-  Wavelet wavelet{isControl ? *burst_.control : burst_.data[burstAt_], isControl};
-  for (unsigned i = 0; i < burst_.portCount; ++i)
-    fabric_.enterPort(portOf(burst_, i), burst_.colour, wavelet);
-  ++burstAt_;
-  ++stats_.waveletsIn;
-  return true;
-}
-
-/// MemoryX sends, in order, what its link and the ports take in this cycle. Returns whether anything was sent.
-bool CycleEngine::feed(Ingress &in) {
-  unsigned sent = 0;
-  while (sent < machine_.ingestWaveletsPerCycle) {
-    if (!haveBurst_ && moreBursts_)
-      takeBurst(in);
-    if (!haveBurst_)
-      break;
-    if (!burstIsSent()) {
-      if (!sendWavelet())
-        break;
-      ++sent;
-    }
-    haveBurst_ = !burstIsSent();
-  }
-  return sent > 0;
-}
-
 bool CycleEngine::stepCores() {
   bool progress = false;
   for (uint32_t index : awake_) {
@@ -175,20 +127,16 @@ bool CycleEngine::stepCores() {
 }
 
 void CycleEngine::reportStall() const {
-  PendingBurst pending;
-  pending.any = haveBurst_;
-  pending.colour = burst_.colour;
-  for (unsigned i = 0; haveBurst_ && i < burst_.portCount; ++i)
-    if (!fabric_.portHasRoom(portOf(burst_, i)))
-      pending.fullPorts.push_back(portOf(burst_, i));
-  reportStandstill({program_, fabric_, cores_, coreAt_, pending}, "at cycle " + std::to_string(now_));
+  reportStandstill({program_, fabric_, cores_, coreAt_, edge_.pending(fabric_)}, "at cycle " + std::to_string(now_));
 }
 
 void CycleEngine::simulate(Ingress &in, Egress &out) {
   uint64_t lastProgress = now_;
-  for (moreBursts_ = true, haveBurst_ = false;; ++now_) {
-    bool progress = feed(in);
-    if (!moreBursts_ && !haveBurst_ && awake_.empty() && blockedCores_ == 0 && fabric_.quiet())
+  for (edge_.beginRun();; ++now_) {
+    const unsigned sent = edge_.feed(in, fabric_, now_);
+    stats_.waveletsIn += sent;
+    bool progress = sent > 0;
+    if (edge_.quiet() && awake_.empty() && blockedCores_ == 0 && fabric_.quiet())
       return;
     fabric_.decide(now_);
     progress |= stepCores();

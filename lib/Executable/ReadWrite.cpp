@@ -5,6 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "DisjointObjects.h"
+
 #include "wafer/Executable/Executable.h"
 
 #include <cerrno>
@@ -110,6 +112,8 @@ wexe::ProgramT readExecutable(const uint8_t *data, size_t size) {
   flatbuffers::Verifier verifier(data, size, mostDepth, mostTables);
   if (!wexe::VerifyProgramBuffer(verifier) || !vectorsAreAligned(*wexe::GetProgram(data)))
     throw ExecutableError("is damaged: an offset, a length or a string points outside the file (exe_c1)");
+  if (!objectsAreDisjoint(*reinterpret_cast<const flatbuffers::Table *>(wexe::GetProgram(data)), *wexe::ProgramTypeTable(), size))
+    throw ExecutableError("is damaged: two parts of it share bytes of the file (exe_c1)");
 
   const wexe::Program *root = wexe::GetProgram(data);
   if (root->format_version() != executableFormatVersion)

@@ -54,7 +54,7 @@ private:
   bool sent_ = false;
 };
 
-/// Send: the command, then one burst per core's block.
+/// Send: the command, then one burst per core's block, one for each port in turn, so that all ports are busy.
 class SendBursts final : public StepBursts {
 public:
   SendBursts(const wexe::PhaseT &phase, const wexe::StepT &step, const Tensor &tensor, uint32_t microBatch)
@@ -63,14 +63,14 @@ public:
   bool next(Burst &burst) override {
     if (command_.next(burst))
       return true;
-    if (port_ == uint32_t(grid_.columns) * grid_.groups)
+    if (row_ == grid_.rows)
       return false;
     burst.colour = step_.colour;
     burst.firstPort = static_cast<uint16_t>(grid_.x0 + port_);
     fillBlock(burst.data);
-    if (++row_ == grid_.rows) {
-      row_ = 0;
-      ++port_;
+    if (++port_ == uint32_t(grid_.columns) * grid_.groups) {
+      port_ = 0;
+      ++row_;
     }
     return true;
   }

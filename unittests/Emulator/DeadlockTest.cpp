@@ -188,7 +188,7 @@ TEST(DeadlockTest, TheWrongColourIsFirstInAPort) {
                       "it in the input port of column 0, which core (0, 0) does not take");
 }
 
-// MemoryX sends in one global order, so a column that takes nothing holds up the others.
+// A multicast goes to all of its columns at once, so one that takes nothing holds up the others.
 TEST(DeadlockTest, MemoryXIsPartOfACycle) {
   Pair pair;
   pair.builder.colour(input, "input");
@@ -204,7 +204,8 @@ TEST(DeadlockTest, MemoryXIsPartOfACycle) {
       .controlTask("work", 1, {"ldd d0, %block", "ldd d1, %first", "mov.f32 d0, d1", "ldd d2, %out", "mov.f32 d2, d0"})
       .controlTask("unused", 2, {"ldd d1, %in", "mov.f32 d0, d1"});
   ListIngress in = commandBoth();
-  in.data(input, 0, std::vector<uint32_t>(200)).data(input, 1, {1, 2, 3, 4});
+  in.data(input, 0, std::vector<uint32_t>(200)).data(input, 0, {1, 2, 3, 4});
+  in.bursts.back().portCount = 2;
   std::string message = standstill(pair.builder, in);
   expectPart(message, "these wait for each other:");
   expectPart(message, "core (0, 0), pc 2 'mov.f32 d0, d1' (test:1) waits for to_west (colour 2) from core (1, 0)");

@@ -85,6 +85,14 @@ TEST(FabricTimeTest, IngestIsLimited) {
 }
 
 // A wavelet that goes to several ports counts once.
+TEST(FabricTimeTest, AFullPortHoldsUpNoOther) {
+  Machine machine = testMachine(2, 1);
+  machine.ingestWaveletsPerCycle = 2;
+  const std::vector<uint32_t> words(300, 7);
+  uint64_t one = run(passThrough(machine), ListIngress().data(first, 0, words)).cycles;
+  EXPECT_LE(run(passThrough(machine), ListIngress().data(first, 0, words).data(first, 1, words)).cycles, one + machine.coreQueueDepth);
+}
+
 TEST(FabricTimeTest, IngestCountsAMulticastOnce) {
   Machine machine = testMachine(4, 2);
   machine.ingestWaveletsPerCycle = 1;

@@ -56,6 +56,18 @@ TEST(ReadWrite, BytesDependOnTheProgramOnly) {
   EXPECT_EQ(bytes, writeExecutable(readExecutable(bytes.data(), bytes.size())));
 }
 
+// A file of a few kilobytes must not unpack to gigabytes.
+TEST(ReadWrite, exe_c1_PartsThatShareBytesAreRefused) {
+  flatbuffers::FlatBufferBuilder builder;
+  auto name = builder.CreateString(std::string(1000, 'x'));
+  std::vector<flatbuffers::Offset<wexe::Colour>> colours;
+  for (uint8_t number = 0; number < 20; ++number)
+    colours.push_back(wexe::CreateColour(builder, number, name));
+  auto program = wexe::CreateProgram(builder, executableFormatVersion, isaHash(), 0, 0, 0, builder.CreateVector(colours));
+  wexe::FinishProgramBuffer(builder, program);
+  EXPECT_NE(readRefusal({builder.GetBufferPointer(), builder.GetBufferPointer() + builder.GetSize()}).find("two parts of it share bytes"), std::string::npos);
+}
+
 // Bytes from elsewhere may lie anywhere.
 TEST(ReadWrite, UnalignedBytesAreRead) {
   std::vector<uint8_t> bytes = linearBytes();

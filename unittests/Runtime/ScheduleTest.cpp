@@ -171,13 +171,13 @@ TEST_F(ScheduleTest, SendPadsFeaturesAndTokens) {
   send.task = 6;
   EXPECT_EQ(sent(), (Bursts{"9 @1+1*2: ctl 6",             //
                             "4 @1+1*1: 00200010 00210011", // column 0: tokens 0 and 1 of feature 0, then of feature 1
-                            "4 @1+1*1: 00400030 00410031", // south of it tokens 2 and 3
                             "4 @2+1*1: 00220012 00000000", // column 1: feature 2 only
+                            "4 @1+1*1: 00400030 00410031", // south of it tokens 2 and 3
                             "4 @2+1*1: 00420032 00000000", //
                             "9 @1+1*2: ctl 6",             // second micro-batch: token 4 only
                             "4 @1+1*1: 00000050 00000051", //
-                            "4 @1+1*1: 00000000 00000000", //
                             "4 @2+1*1: 00000052 00000000", //
+                            "4 @1+1*1: 00000000 00000000", //
                             "4 @2+1*1: 00000000 00000000"}));
   EXPECT_EQ(counts.activations, 16u);
   EXPECT_EQ(counts.commands, 2u);

@@ -25,7 +25,7 @@ Arrays = Mapping[str, numpy.ndarray]
 
 FORMAT = 1
 _PREFIX, _DESCRIPTION, _FILES = "checkpoint-", "checkpoint.json", ("model.safetensors", "optimizer.safetensors")
-_TEMPORARY = ".writing-"
+_TEMPORARY = ".incomplete-"
 
 
 def write(directory: Path, model: Arrays, optimizer: Arrays, description: Mapping[str, object], keep: int) -> pathlib.Path:
@@ -55,7 +55,10 @@ def write(directory: Path, model: Arrays, optimizer: Arrays, description: Mappin
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     for old in _checkpoints(directory)[: -max(keep, 1)]:
-        shutil.rmtree(old, ignore_errors=True)
+        # An old one is not there any more before its files go.
+        half_there = directory / f"{_TEMPORARY}{old.name}"
+        old.rename(half_there)
+        shutil.rmtree(half_there, ignore_errors=True)
     return final
 
 

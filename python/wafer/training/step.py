@@ -17,9 +17,10 @@ from wafer.errors import CompileError, RuntimeError  # noqa: A004
 from wafer.training import checkpoint
 from wafer.training.joint import Gradients, differentiate, gradient_of, new_value_of
 from wafer.training.programs import Sessions
+from wafer.training.ranks import world
 from wafer.training.rules import Rule
 from wafer.training.scaling import NO_SCALE, LossScale
-from wafer.training.systems import LocalSystems, default_shards, refuse_ranks
+from wafer.training.systems import Systems, default_shards
 from wafer.training.update import Updater
 
 Arrays = Mapping[str, numpy.ndarray]
@@ -59,13 +60,12 @@ def train_step(
              example: (x, target), or (x0, x1, ..., target) for a model of several inputs; whole batches. The first dimension of every tensor in it is
              the batch, and its size is that of every batch later.
              precision: of values on the wafer, "f16" (with loss scaling), "bf16" or "f32"; weights, gradients that leave the wafer, and state are f32.
-             systems: how many systems compute shards of the batch. shards: into how many equal parts the batch is cut, default the largest divisor that
+             systems: how many systems compute shards of the batch; under mpirun they are spread over the ranks, at least one each. shards: into how many equal parts the batch is cut, default the largest divisor that
              is at most 8; results depend on it, and not on systems. reduction: what loss_fn does over the batch, "mean" or "sum".
              seed: of dropout. engine, threads: as for wafer.compile.
     Returns: the step, with a copy of the model's weights; the model itself does not change while training.
     Raises:  UnsupportedOpError, CompileError, RuntimeError.
     """
-    refuse_ranks()
     if precision not in PRECISIONS:
         raise CompileError(f"found precision '{precision}', expected one of {', '.join(PRECISIONS)}")
     if reduction not in ("mean", "sum"):
@@ -79,17 +79,17 @@ def train_step(
     shards = default_shards(batch) if shards is None else shards
     if shards < 1 or batch % shards:
         raise RuntimeError(f"found a batch of {batch} for {shards} shards, expected a batch that they divide")
-    local = LocalSystems(systems, shards)
+    swarm = Systems(systems, shards, world())
     gradients = differentiate(model, loss_fn, _part(example, batch, shards, 0), scaled=precision == "f16")
     program = Sessions(gradients.imported.text, "gradients", machine, precision, engine=engine, threads=threads)
-    return TrainStep(model, gradients, program, Updater(optimizer, machine), local, batch, shards, reduction, seed, precision)
+    return TrainStep(model, gradients, program, Updater(optimizer, machine), swarm, batch, shards, reduction, seed, precision)
 
 
 class TrainStep:
     """loss = step(x, target) trains by one batch. Made by wafer.train_step."""
 
     def __init__(
-        self, model: torch.nn.Module, gradients: Gradients, program: Sessions, updater: Updater, systems: LocalSystems, batch: int, shards: int, reduction: str,
+        self, model: torch.nn.Module, gradients: Gradients, program: Sessions, updater: Updater, systems: Systems, batch: int, shards: int, reduction: str,
         seed: int, precision: str,
     ):  # fmt: skip
         self._gradients, self._program, self._updater, self._systems = gradients, program, updater, systems
@@ -197,7 +197,7 @@ class TrainStep:
     # Checkpoints
 
     def save(self, directory: str | os.PathLike, *, extra: Mapping[str, object] | None = None, keep: int = 2) -> None:
-        """Write a checkpoint: it is complete, or the one before is still the newest.
+        """Write a checkpoint: it is complete, or the one before is still the newest. Under mpirun all ranks call it, and the first one writes.
 
         Args: extra: anything that JSON holds, to be given back by load. keep: how many checkpoints stay in the folder.
         """
@@ -208,7 +208,9 @@ class TrainStep:
         }  # fmt: skip
         model = {name: tensor.numpy() for name, tensor in self.state_dict().items()}
         optimizer = {f"{name}/{key}": array for name, own in state.optimizer.items() for key, array in own.items()}
-        checkpoint.write(directory, model, optimizer, description, keep)
+        if self._systems.is_first:
+            checkpoint.write(directory, model, optimizer, description, keep)
+        self._systems.together()
 
     def load(self, directory: str | os.PathLike) -> dict:
         """Go on from the newest good checkpoint of a folder, as if the run had not stopped. Gives back `extra`.

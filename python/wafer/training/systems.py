@@ -1,31 +1,22 @@
 """Several systems that train one model: shards of the batch, and sums whose order does not depend on the number of systems.
 
 A batch is always cut into the same number of shards. Each shard is computed by one system, and the gradients of shards are added in a tree over the
-shards' numbers. So which system computed a shard changes nothing, not a bit. The systems of this module are sessions of one process, on threads; ranks
-of MPI would each host some of them, and exchange the sums at inner nodes of the same tree (see `TreeSum.add`).
+shards' numbers. So which system computed a shard changes nothing, not a bit. The systems are sessions on threads of this process and, under mpirun, of
+the other ranks, which exchange the sums at inner nodes of the same tree.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
-import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy
 
 from wafer.errors import RuntimeError  # noqa: A004
+from wafer.training.ranks import Ranks
 
 Sums = Mapping[str, numpy.ndarray]
-
-_RANKS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
-
-
-def refuse_ranks() -> None:
-    """Raises RuntimeError in a process that is one of several ranks of MPI: each would train a model of its own."""
-    for variable in _RANKS:
-        if os.environ.get(variable, "1") not in ("", "1"):
-            raise RuntimeError(f"found {os.environ[variable]} MPI ranks, expected one process; start without mpirun and use wafer.train_step(..., systems=N)")
 
 
 def default_shards(batch: int) -> int:
@@ -36,53 +27,118 @@ def default_shards(batch: int) -> int:
 class TreeSum:
     """Adds numbered terms in a fixed binary tree: 0+1, 2+3, ..., then those sums, and so on; an odd one at the end goes up as it is.
 
-    Terms may come in any order, from several threads. A node is added as soon as both of its parts are there, so that few wait.
+    Node (level, number) is the sum of the terms from number * 2^level on. Each rank adds its own terms, which may come in any order and from several
+    threads, as soon as both parts of a node are there; `joined` adds what lies across ranks.
     """
 
-    def __init__(self, terms: int):
+    def __init__(self, terms: int, own: range | None = None):
         self._terms = terms
-        self._waiting: dict[tuple[int, int], Sums] = {}
+        self._own = range(terms) if own is None else own
+        self._nodes: dict[tuple[int, int], Sums] = {}
         self._lock = threading.Lock()
-        self.result: Sums | None = None
+
+    @property
+    def result(self) -> Sums | None:
+        """The sum of all terms, at the rank that has term 0."""
+        level = (self._terms - 1).bit_length()
+        return self._nodes.get((level, 0))
 
     def add(self, number: int, term: Sums) -> None:
         level, count = 0, self._terms
         while count > 1:
             sibling = number ^ 1
             if sibling < count:
+                if not self._is_own(level, sibling):
+                    break
                 with self._lock:
-                    other = self._waiting.pop((level, sibling), None)
+                    other = self._nodes.pop((level, sibling), None)
                     if other is None:
-                        self._waiting[level, number] = term
+                        self._nodes[level, number] = term
                         return
-                left, right = (term, other) if number < sibling else (other, term)
-                term = {name: left[name] + right[name] for name in left}
+                term = _added(term, other) if number < sibling else _added(other, term)
             level, number, count = level + 1, number // 2, (count + 1) // 2
-        self.result = term
+        with self._lock:
+            self._nodes[level, number] = term
+
+    def _is_own(self, level: int, number: int) -> bool:
+        first, last = number << level, min((number + 1) << level, self._terms) - 1
+        return first in self._own and last in self._own
+
+    def joined(self, ranks: Ranks, owner_of: Callable[[int], int]) -> Sums:
+        """The sum of the terms of all ranks, at all of them; `owner_of` gives the rank of a term. Exchanges have one order, so none waits in a circle."""
+        like = next(iter(self._nodes.values()))
+        level, count = 0, self._terms
+        while count > 1:
+            for left in range(0, count, 2):
+                self._join(ranks, level, left, owner_of(left << level), owner_of((left + 1) << level) if left + 1 < count else None, like)
+            level, count = level + 1, (count + 1) // 2
+        return ranks.from_first(self.result, like)
+
+    def _join(self, ranks: Ranks, level: int, left: int, left_owner: int, right_owner: int | None, like: Sums) -> None:
+        nodes, above = self._nodes, (level + 1, left // 2)
+        if right_owner is None:
+            if (level, left) in nodes:
+                nodes[above] = nodes.pop((level, left))
+        elif left_owner == right_owner:
+            if (level, left) in nodes:  # else it is part of a node above already
+                nodes[above] = _added(nodes.pop((level, left)), nodes.pop((level, left + 1)))
+        elif ranks.rank == left_owner:
+            nodes[above] = _added(nodes.pop((level, left)), ranks.receive(like, right_owner))
+        elif ranks.rank == right_owner:
+            ranks.send(nodes.pop((level, left + 1)), left_owner)
 
 
-class LocalSystems:
-    """Runs shards on `systems` systems of this process; system i computes consecutive shards."""
+def _added(left: Sums, right: Sums) -> Sums:
+    return {name: left[name] + right[name] for name in left}
 
-    def __init__(self, systems: int, shards: int):
-        if not 1 <= systems <= shards:
-            hint = "give shards=... that is larger and divides the batch"
-            raise RuntimeError(f"found systems={systems} for {shards} shards of a batch, expected from 1 to {shards}; {hint}")
-        self._systems, self._shards = systems, shards
-        self._threads = concurrent.futures.ThreadPoolExecutor(systems, "wafer-system") if systems > 1 else None
+
+class Systems:
+    """Runs shards on systems; system i computes consecutive shards, rank r hosts consecutive systems. Each rank hosts at least one."""
+
+    def __init__(self, systems: int, shards: int, ranks: Ranks | None = None):
+        count = systems if ranks is None else max(systems, ranks.size)
+        if not 1 <= systems <= count <= shards:
+            found = f"systems={systems}" if count == systems else f"{count} ranks"
+            raise RuntimeError(f"found {found} for {shards} shards of a batch, expected from 1 to {shards}; give shards=... that is larger and divides the batch")
+        self._count, self._shards, self._ranks = count, shards, ranks
+        own = [system for system in range(count) if self._rank_of_system(system) == (ranks.rank if ranks else 0)]
+        self._own = range(own[0], own[-1] + 1)
+        self._threads = concurrent.futures.ThreadPoolExecutor(len(own), "wafer-system") if len(own) > 1 else None
+
+    def _rank_of_system(self, system: int) -> int:
+        return system * self._ranks.size // self._count if self._ranks else 0
+
+    def _system_of(self, shard: int) -> int:
+        return shard * self._count // self._shards
+
+    def _shards_of(self, systems: range) -> range:
+        shards = [shard for shard in range(self._shards) if self._system_of(shard) in systems]
+        return range(shards[0], shards[-1] + 1)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes what there is to write once."""
+        return self._ranks is None or self._ranks.rank == 0
+
+    def together(self) -> None:
+        """Waits for the other ranks, if there are any."""
+        if self._ranks:
+            self._ranks.together()
 
     def sum(self, compute: Callable[[int, int], Sums]) -> Sums:
-        """The sum over all shards of compute(shard, system)."""
-        tree = TreeSum(self._shards)
+        """The sum over all shards of compute(shard, place), where place is that of the system among those of this process."""
+        tree = TreeSum(self._shards, self._shards_of(self._own))
 
         def run(system: int) -> None:
-            for shard in range(self._shards):
-                if shard * self._systems // self._shards == system:
-                    tree.add(shard, compute(shard, system))
+            for shard in self._shards_of(range(system, system + 1)):
+                tree.add(shard, compute(shard, system - self._own.start))
 
+        self._run(run, self._own)
+        return tree.joined(self._ranks, lambda shard: self._rank_of_system(self._system_of(shard))) if self._ranks else tree.result
+
+    def _run(self, run: Callable[[int], None], systems: Sequence[int]) -> None:
         if self._threads is None:
-            run(0)
+            run(systems[0])
         else:
-            for done in [self._threads.submit(run, system) for system in range(self._systems)]:
+            for done in [self._threads.submit(run, system) for system in systems]:
                 done.result()
-        return tree.result

@@ -1,0 +1,87 @@
+//===- CycleEdge.cpp - MemoryX's side of the north edge --------------------===//
+
+#include "CycleEdge.h"
+
+#include "Ports.h"
+
+#include <algorithm>
+
+namespace wafer {
+
+void CycleEdge::beginRun() {
+  window_.clear();
+  more_ = true;
+}
+
+void CycleEdge::lookAhead(Ingress &in, uint64_t now) {
+  while (more_ && window_.size() < program_.machine().width) {
+    Sending next;
+    if (!(more_ = in.next(next.burst)))
+      return;
+    checkPorts(program_, next.burst, "at cycle " + std::to_string(now) + ", ");
+    if (!next.done())
+      window_.push_back(std::move(next));
+  }
+}
+
+/// The wavelet at the burst's front goes to all of its ports at once, if they have room.
+bool CycleEdge::send(Sending &sending, CycleFabric &fabric) {
+  const Burst &burst = sending.burst;
+  for (unsigned i = 0; i < burst.portCount; ++i)
+    if (!fabric.portHasRoom(portOf(burst, i)))
+      return false;
+  bool isControl = sending.at == burst.data.size();
+  Wavelet wavelet{isControl ? *burst.control : burst.data[sending.at], isControl};
+  for (unsigned i = 0; i < burst.portCount; ++i)
+    fabric.enterPort(portOf(burst, i), burst.colour, wavelet);
+  ++sending.at;
+  return true;
+}
+
+bool CycleEdge::takePorts(const Burst &burst) {
+  bool free = true;
+  for (unsigned i = 0; i < burst.portCount; ++i) {
+    uint64_t &taken = takenSince_[portOf(burst, i)];
+    free &= taken != turn_;
+    taken = turn_;
+  }
+  return free;
+}
+
+unsigned CycleEdge::feed(Ingress &in, CycleFabric &fabric, uint64_t now) {
+  const unsigned most = program_.machine().ingestWaveletsPerCycle;
+  unsigned sent = 0;
+  bool wentOn = true;
+  // What a burst leaves of the link goes to those behind it, and to those that come into the window when it is through.
+  while (wentOn && sent < most) {
+    wentOn = false;
+    lookAhead(in, now);
+    ++turn_;
+    for (Sending &sending : window_) {
+      if (sent == most)
+        break;
+      if (!takePorts(sending.burst))
+        continue;
+      while (sent < most && !sending.done() && send(sending, fabric))
+        ++sent;
+      wentOn |= sending.done();
+    }
+    window_.erase(std::remove_if(window_.begin(), window_.end(), [](const Sending &sending) { return sending.done(); }), window_.end());
+  }
+  return sent;
+}
+
+PendingBurst CycleEdge::pending(const CycleFabric &fabric) const {
+  PendingBurst pending;
+  if (window_.empty())
+    return pending;
+  const Burst &burst = window_.front().burst;
+  pending.any = true;
+  pending.colour = burst.colour;
+  for (unsigned i = 0; i < burst.portCount; ++i)
+    if (!fabric.portHasRoom(portOf(burst, i)))
+      pending.fullPorts.push_back(portOf(burst, i));
+  return pending;
+}
+
+} // namespace wafer

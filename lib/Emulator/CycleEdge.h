@@ -1,0 +1,52 @@
+//===- CycleEdge.h - MemoryX's side of the north edge ----------------------===//
+//
+// Bursts reach each input port in the order in which MemoryX makes them. One that waits for a full port does not hold up later ones for other ports:
+// the edge looks ahead as many bursts as the wafer has columns (docs/spec/machine.md section 1).
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_LIB_EMULATOR_CYCLEEDGE_H
+#define WAFER_LIB_EMULATOR_CYCLEEDGE_H
+
+#include "CycleDeadlock.h"
+#include "CycleFabric.h"
+#include "wafer/Emulator/Engine.h"
+
+#include <deque>
+
+namespace wafer {
+
+class CycleEdge {
+public:
+  explicit CycleEdge(const LoadedProgram &program) : program_(program), takenSince_(program.machine().width, 0) {}
+
+  void beginRun();
+  /// Sends what the link and the ports take in cycle `now`; returns how many wavelets that were, a multicast counted once.
+  unsigned feed(Ingress &in, CycleFabric &fabric, uint64_t now);
+  /// Whether everything has been sent.
+  bool quiet() const { return !more_ && window_.empty(); }
+  /// The burst that must go before all others, for the report of a standstill.
+  PendingBurst pending(const CycleFabric &fabric) const;
+
+private:
+  struct Sending {
+    Burst burst;
+    size_t at = 0;
+    bool done() const { return at == burst.data.size() + burst.control.has_value(); }
+  };
+
+  void lookAhead(Ingress &in, uint64_t now);
+  bool send(Sending &sending, CycleFabric &fabric);
+  /// Whether no earlier burst still needs one of the ports; they are this burst's from now on.
+  bool takePorts(const Burst &burst);
+
+  const LoadedProgram &program_;
+  std::deque<Sending> window_;
+  bool more_ = false; ///< until MemoryX says that there is no more
+  uint64_t turn_ = 0;
+  std::vector<uint64_t> takenSince_; ///< by port: the last turn in which a burst wanted it
+};
+
+} // namespace wafer
+
+#endif // WAFER_LIB_EMULATOR_CYCLEEDGE_H

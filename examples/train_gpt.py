@@ -84,7 +84,7 @@ def main() -> int:
         trained = model().eval()
         trained.load_state_dict(step.state_dict())
         generator = Generator.compile(trained, machine=arguments.machine, precision=arguments.precision, threads=arguments.threads)
-        prompt = text[: arguments.context // 4]
+        prompt = text[len(text) // 2 :][: arguments.context // 4]
         written = generator([number_of[character] for character in prompt], arguments.write)
         print("the trained model writes, on the wafer:")
         print(prompt + "|" + "".join(alphabet[number] for number in written))

@@ -3,10 +3,12 @@
 #include "wafer/Runtime/Session.h"
 
 #include "NearNames.h"
+#include "wafer/Runtime/Flash.h"
 
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <utility>
 
 namespace wafer {
 
@@ -42,10 +44,11 @@ void forEachRead(const wexe::PhaseT &phase, const std::function<void(unsigned)> 
         use(static_cast<unsigned>(tensor));
 }
 
-uint64_t bytesOf(const TensorValues &values) {
+uint64_t bytesInMemory(const TensorValues &values, const FlashPlaces &inFlash) {
   uint64_t bytes = 0;
   for (const auto &[number, value] : values)
-    bytes += value.bytes();
+    if (inFlash.count(value.data()) == 0)
+      bytes += value.bytes();
   return bytes;
 }
 
@@ -187,6 +190,27 @@ PhaseStats Session::runOnWafer(const wexe::PhaseT &phase, TensorValues &values) 
   return stats;
 }
 
+/// Moves the largest values to the flash tier until the others fit.
+void Session::spill(TensorValues &values, FlashPlaces &inFlash) {
+  const uint64_t room = store_.dram().budget() / 4;
+  // The places of values that are gone may be used again.
+  FlashPlaces gone = std::exchange(inFlash, {});
+  for (const auto &[number, value] : values)
+    if (gone.count(value.data()) != 0)
+      inFlash.insert(value.data());
+  uint64_t bytes = bytesInMemory(values, inFlash);
+  while (bytes > room) {
+    auto largest = values.end();
+    for (auto value = values.begin(); value != values.end(); ++value)
+      if (inFlash.count(value->second.data()) == 0 && (largest == values.end() || value->second.bytes() > largest->second.bytes()))
+        largest = value;
+    largest->second = copyToFlash(largest->second, options_.flashFolder);
+    inFlash.insert(largest->second.data());
+    bytes -= largest->second.bytes();
+    flashBytesWritten_ += largest->second.bytes();
+  }
+}
+
 PhaseStats Session::runInMemoryX(const wexe::PhaseT &phase, TensorValues &values) {
   const wexe::ProgramT &program = program_.program();
   const wexe::FunctionT &function = *program.functions[phase.function];
@@ -242,6 +266,7 @@ void Session::finishStats(const wexe::EntryT &entry, RunStats &stats, const Memo
   }
   stats.memoryX = store_.counters();
   stats.memoryX.flashBytesRead -= before.flashBytesRead;
+  stats.memoryX.flashBytesWritten = flashBytesWritten_;
   stats.memoryX.prefetchHits -= before.prefetchHits;
   stats.memoryX.prefetchWaits -= before.prefetchWaits;
   stats.weightColours = program_.provedWeightColours();
@@ -258,13 +283,17 @@ NamedTensors Session::run(const std::string &name, const NamedTensors &inputs) {
   checkBlocks(entry);
 
   RunStats stats;
+  FlashPlaces inFlash;
+  flashBytesWritten_ = 0;
   for (size_t i = 0; i < entry.phases.size(); ++i) {
     const Clock::time_point phaseStart = Clock::now();
     const wexe::PhaseT &phase = *entry.phases[i];
     stats.phases.push_back(phase.kind == wexe::PhaseKind::Wafer ? runOnWafer(phase, values) : runInMemoryX(phase, values));
     stats.phases.back().seconds = secondsSince(phaseStart);
-    stats.activationPeakBytes = std::max(stats.activationPeakBytes, bytesOf(values));
+    stats.activationPeakBytes = std::max(stats.activationPeakBytes, bytesInMemory(values, inFlash));
     dropUnused(entry, i, values);
+    if (!options_.flashFolder.empty())
+      spill(values, inFlash);
   }
 
   NamedTensors outputs;

@@ -51,6 +51,7 @@ std::string toJson(const RunStats &stats) {
   json["total"] = countersOf(stats.total, stats.streamed, stats.hasCycles());
   json["memoryx"] = {{"dram_budget_bytes", stats.memoryX.dramBudgetBytes}, {"dram_peak_bytes", stats.memoryX.dramPeakBytes},
                      {"activation_peak_bytes", stats.activationPeakBytes}, {"flash_bytes_read", stats.memoryX.flashBytesRead},
+                     {"flash_bytes_written", stats.memoryX.flashBytesWritten},
                      {"prefetch_hits", stats.memoryX.prefetchHits},        {"prefetch_waits", stats.memoryX.prefetchWaits}};
   json["weights_stored_on_wafer"] = 0;
   json["weight_colours_proved"] = stats.weightColours;

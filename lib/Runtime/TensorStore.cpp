@@ -130,7 +130,7 @@ std::shared_ptr<const TensorSource> TensorStore::find(const std::string &name, D
   return found->second;
 }
 
-MemoryXCounters TensorStore::counters() const { return {dram_.budget(), dram_.peak(), *flashBytesRead_, prefetchHits_, prefetchWaits_}; }
+MemoryXCounters TensorStore::counters() const { return {dram_.budget(), dram_.peak(), *flashBytesRead_, 0, prefetchHits_, prefetchWaits_}; }
 
 LeasedTensor loadWhole(DramTier &dram, const TensorSource &source) {
   LeasedTensor loaded;

@@ -92,12 +92,13 @@ py::dict describe(const Program &program) {
 }
 
 std::unique_ptr<Session> makeSession(const Program &program, const std::string &engine, unsigned threads, const std::string &trace,
-                                     std::optional<uint64_t> dramBudget) {
+                                     std::optional<uint64_t> dramBudget, const std::string &flashFolder) {
   SessionOptions options;
   options.engine = engine;
   options.threads = threads;
   options.trace = trace;
   options.dramBudget = dramBudget;
+  options.flashFolder = flashFolder;
   return std::make_unique<Session>(program.loaded, std::move(options));
 }
 
@@ -184,7 +185,7 @@ PYBIND11_MODULE(_wafer, module) {
       .def("describe", [](const Program &program) { return describe(program); });
   py::class_<Session>(module, "Session")
       .def(py::init(&makeSession), py::arg("program"), py::arg("engine"), py::arg("threads"), py::arg("trace") = "",
-           py::arg("dram_budget") = std::nullopt)
+           py::arg("dram_budget") = std::nullopt, py::arg("flash_folder") = "")
       .def("load_weights", &Session::loadWeights, py::arg("paths"))
       .def(
           "set_weight", [](Session &session, const std::string &name, const py::tuple &pair) { session.setWeight(name, toTensor(pair)); },

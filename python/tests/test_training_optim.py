@@ -7,6 +7,8 @@ import pytest
 import torch
 import wafer
 from wafer import optim
+from wafer.training.programs import Host
+from wafer.training.room import Room
 from wafer.training.update import Updater
 
 SHAPES = {"weight": (3, 5), "bias": (7,), "long": (1031,)}
@@ -49,7 +51,7 @@ def arrays(tensors):
 
 
 def run(rule, steps=20, scale=1.0):
-    updater, parameters, state = Updater(rule, "tiny"), arrays(start()), {}
+    updater, parameters, state = Updater(rule, Host("tiny"), Room()), arrays(start()), {}
     for step, gradient in enumerate(gradients(steps)):
         parameters, state = updater.apply(parameters, arrays(gradient), state, step, scale)
     return parameters, state, updater
@@ -82,6 +84,49 @@ def test_lion_by_its_definition():
             parameters[name] -= lr * torch.sign(beta1 * momentum[name] + (1 - beta1) * gradient[name])
             momentum[name] = beta2 * momentum[name] + (1 - beta2) * gradient[name]
     assert_same(run(optim.Lion(lr=lr, weight_decay=decay))[0], parameters)
+
+
+def test_adafactor_does_what_pytorch_does():
+    parameters = {key: tensor.requires_grad_() for key, tensor in start().items()}
+    reference = torch.optim.Adafactor(list(parameters.values()), lr=0.05, weight_decay=0.1)
+    for gradient in gradients():
+        for key, tensor in parameters.items():
+            tensor.grad = gradient[key]
+        reference.step()
+    assert_same(run(optim.Adafactor(lr=0.05, weight_decay=0.1))[0], parameters, 1e-5)
+
+
+def test_lamb_by_its_definition():
+    lr, decay = optim.linear(0.02, 0.01, 20), 0.1
+    parameters, first, second = start(), {}, {}
+    for step, gradient in enumerate(gradients(), 1):
+        for name in SHAPES:
+            first[name] = 0.9 * first.get(name, 0) + 0.1 * gradient[name]
+            second[name] = 0.999 * second.get(name, 0) + 0.001 * gradient[name] ** 2
+            change = first[name] / (1 - 0.9**step) / ((second[name] / (1 - 0.999**step)).sqrt() + 1e-6) + decay * parameters[name]
+            parameters[name] = parameters[name] - lr(step - 1) * parameters[name].norm() / change.norm() * change
+    assert_same(run(optim.Lamb(lr=lr, weight_decay=decay))[0], parameters, 1e-5)
+
+
+def test_muon_makes_matrices_orthogonal_and_other_rules_do_the_rest():
+    """PyTorch's Muon iterates in bf16, so that it is only near."""
+    matrix = {"weight": start()["weight"]}
+    matrix["weight"].requires_grad_()
+    reference = torch.optim.Muon([matrix["weight"]], lr=0.02)
+    for gradient in gradients(3):
+        matrix["weight"].grad = gradient["weight"]
+        reference.step()
+    rule = optim.groups({"weight": optim.Muon(lr=0.02)}, others=optim.SGD(lr=0.1))
+    found, _, updater = run(rule, steps=3)
+    assert_same(found, matrix, 2e-2)
+    plain = run(optim.SGD(lr=0.1), steps=3)[0]
+    assert all(numpy.array_equal(found[name], plain[name]) for name in SHAPES if name != "weight")
+    (program,) = updater._of_tensors._programs.values()
+    assert sum(op.placement == "wafer" and op.macs > 0 for op in program.ops) >= 15, "products of matrices are for the wafer"
+    with pytest.raises(wafer.CompileError, match=r"found '.*' of shape .* for Muon, which updates matrices; use wafer.optim.groups"):
+        run(optim.Muon(), steps=1)
+    with pytest.raises(TypeError, match="found clip_norm in a group"):
+        optim.groups({}, others=optim.SGD(lr=0.1, clip_norm=1.0))
 
 
 def test_updates_run_in_memoryx_and_hold_no_state_that_the_rule_does_not_use():
@@ -131,13 +176,13 @@ def test_weight_decay_may_be_a_schedule():
 
 
 def test_clipping_by_value():
-    updater = Updater(optim.SGD(lr=1.0, clip_value=0.5), "tiny")
+    updater = Updater(optim.SGD(lr=1.0, clip_value=0.5), Host("tiny"), Room())
     found, _ = updater.apply({"p": numpy.zeros(4, "f4")}, {"p": numpy.array([-3, -0.25, 0.25, 8], "f4")}, {}, 0, 2.0)
     assert found["p"].tolist() == [0.5, 0.5, -0.5, -0.5]
 
 
 def test_norm_is_that_of_all_gradients_and_finds_what_is_not_finite():
-    updater, gradient = Updater(optim.SGD(lr=1.0), "tiny"), arrays(gradients(1)[0])
+    updater, gradient = Updater(optim.SGD(lr=1.0), Host("tiny"), Room()), arrays(gradients(1)[0])
     assert updater.norm(gradient) == pytest.approx(math.sqrt(sum((g.astype("f8") ** 2).sum() for g in gradient.values())), rel=1e-6)
     gradient["long"] = gradient["long"].copy()
     gradient["long"][1030] = numpy.inf

@@ -38,11 +38,15 @@ from wafer.stats import Stats
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str):
-    if name in ("train_step", "TrainStep"):  # they need torch
-        from wafer.training import step
+_NEED_TORCH = {"train_step": "wafer.training.step", "TrainStep": "wafer.training.step", "Trainer": "wafer.training.trainer", "lora": "wafer.lora"}
 
-        return getattr(step, name)
+
+def __getattr__(name: str):
+    if name in _NEED_TORCH:
+        import importlib
+
+        module = importlib.import_module(_NEED_TORCH[name])
+        return module if module.__name__ == f"wafer.{name}" else getattr(module, name)
     raise AttributeError(f"module 'wafer' has no attribute '{name}'")
 
 
@@ -57,6 +61,7 @@ __all__ = [
     "SourceLocation",
     "Stats",
     "TrainStep",
+    "Trainer",
     "TrapError",
     "UnsupportedOpError",
     "WaferError",
@@ -64,6 +69,7 @@ __all__ = [
     "compare",
     "compile",
     "load",
+    "lora",
     "machines",
     "optim",
     "supported_ops",

@@ -113,9 +113,16 @@ def mapped(files: Sequence[str], name: str, what: str) -> arrays.Pair:
     for file in files:
         entries = _native.module().safetensors_entries(file)
         if name in entries:
-            dtype, shape, begin = entries[name]
-            if 0 in shape:
-                return dtype, numpy.empty(shape, numpy.dtype(_ARRAY_TYPES[dtype]))
-            return dtype, numpy.memmap(file, numpy.dtype(_ARRAY_TYPES[dtype]), "r", begin, shape)
+            return _mapped(file, *entries[name])
         known += entries
     raise RuntimeError(f"{what} is to come from '{name}', which is in none of {', '.join(files[:5])}{' ...' if len(files) > 5 else ''}{_near(name, known)}")
+
+
+def all_mapped(file: str | os.PathLike) -> dict[str, arrays.Pair]:
+    """The tensors of a file, mapped into memory."""
+    return {name: _mapped(file, *entry) for name, entry in _native.module().safetensors_entries(os.fspath(file)).items()}
+
+
+def _mapped(file: str | os.PathLike, dtype: str, shape: tuple[int, ...], begin: int) -> arrays.Pair:
+    array_type = numpy.dtype(_ARRAY_TYPES[dtype])
+    return dtype, numpy.empty(shape, array_type) if 0 in shape else numpy.memmap(file, array_type, "r", begin, shape)

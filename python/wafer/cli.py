@@ -1,4 +1,4 @@
-"""The commands of `python -m wafer`: compile, run, info, compare. Each is a few calls of the package."""
+"""The commands of `python -m wafer`: compile, run, info, train, compare. Each is a few calls of the package."""
 
 from __future__ import annotations
 
@@ -40,6 +40,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     showing = commands.add_parser("info", help="say what an executable takes and gives, and where its operations run")
     showing.add_argument("program", help="an executable (.wexe)")
     showing.set_defaults(run=_info)
+
+    training = commands.add_parser("train", help="train a model as a YAML file says, or go on with it")
+    training.add_argument("config", help="the file (docs/guides/training.md)")
+    training.add_argument("--steps", type=int, help="batches to train on in all, instead of what the file says")
+    training.set_defaults(run=_train)
 
     comparing = commands.add_parser("compare", help="run model families beside PyTorch and print a table; fails if one is further off than rounding explains")
     comparing.add_argument("families", nargs="*", metavar="FAMILY", help="which (default: all whose packages are installed)")
@@ -134,6 +139,19 @@ def _info(arguments: argparse.Namespace) -> None:
             print(f"  {info.name}: {info.dtype}{list(info.shape)}")
 
 
+def _train(arguments: argparse.Namespace) -> None:
+    from wafer.training.config import trainer_of
+
+    trainer = trainer_of(arguments.config, **({} if arguments.steps is None else {"steps": arguments.steps}))
+    try:
+        results = trainer.fit()
+    except KeyboardInterrupt as interrupt:
+        saved = f"start it again to go on from the checkpoint in {trainer.folder}" if trainer.folder else "nothing was written, as the file names no folder for checkpoints"
+        raise KeyboardInterrupt(f"interrupted after step {trainer.step.step}; {saved}") from interrupt
+    if trainer.step.is_first:
+        print(f"after step {trainer.step.step}: " + ", ".join(f"{name} {value:.5f}" for name, value in results.items()))
+
+
 def _compare(arguments: argparse.Namespace) -> None:
     from wafer.models import families, table
 
@@ -179,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError:
         print("error: needs more memory than there is", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(str(interrupt) or "interrupted; nothing was written", file=sys.stderr)
         return 130
     return 0

@@ -5,10 +5,11 @@
 
 from wafer.training.expressions import exp, log, maximum, minimum, sign, sqrt, tanh, where
 from wafer.training.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop
-from wafer.training.rules import Rule, rule
+from wafer.training.rules import Rule, groups, rule
 from wafer.training.schedules import cosine, exponential, linear, piecewise
+from wafer.training.tensor_rules import Adafactor, Lamb, Muon, tensor_rule
 
 __all__ = [
-    "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam", "RAdam", "RMSprop", "Rule", "SGD",
-    "cosine", "exp", "exponential", "linear", "log", "maximum", "minimum", "piecewise", "rule", "sign", "sqrt", "tanh", "where",
+    "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Lamb", "Lion", "Muon", "NAdam", "RAdam", "RMSprop", "Rule", "SGD",
+    "cosine", "exp", "exponential", "groups", "linear", "log", "maximum", "minimum", "piecewise", "rule", "sign", "sqrt", "tanh", "tensor_rule", "where",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 //===- wafer-run.cpp - run an executable ----------------------------------===//
 //
 //  wafer-run PROGRAM.wexe --weights W.safetensors --input NAME=FILE.npy ... --output-dir DIR
-//            --engine functional|cycle --threads N --stats FILE.json --trace FILE.json --memoryx-dram BYTES
+//            --engine functional|cycle --threads N --stats FILE.json --trace FILE.json --memoryx-dram BYTES --memoryx-flash DIR
 //
 // All outputs are computed before the first file is written; then all files are written, or none.
 //
@@ -44,6 +44,7 @@ void addOptions(CLI::App &app, Options &options) {
   app.add_option("--trace", options.session.trace, "file for a Chrome trace of the tasks, as JSON (cycle engine)");
   app.add_option("--memoryx-dram", options.dram, "size of MemoryX's DRAM tier in bytes, or as 512MB; default: the machine's")
       ->transform(CLI::AsSizeValue(false));
+  app.add_option("--memoryx-flash", options.session.flashFolder, "folder for activations that the DRAM tier has no room for; default: they stay in memory");
 }
 
 /// "x=x.npy". bf16 has no NumPy type: such an input is given as f32 and rounded.

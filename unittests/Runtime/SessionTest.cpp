@@ -41,6 +41,19 @@ TEST_F(SessionTest, RunsOnEveryEngine) {
   }
 }
 
+// A quarter of 64 bytes: x fits, y does not and is read from the flash tier by whoever asks for it.
+TEST_F(SessionTest, WhatDramHasNoRoomForIsInFlash) {
+  SessionOptions options;
+  options.dramBudget = 64;
+  options.flashFolder = testing::TempDir();
+  auto run = session(options);
+  EXPECT_EQ(valuesOf<float>(run->run("main", {{"x", x}}).at("y")), expectedY);
+  EXPECT_EQ(run->stats().memoryX.flashBytesWritten, 32u);
+  options.flashFolder = "/nowhere";
+  auto lost = session(options);
+  EXPECT_THROW(lost->run("main", {{"x", x}}), RuntimeError);
+}
+
 TEST_F(SessionTest, CountsWhatItDid) {
   SessionOptions options;
   options.engine = "cycle";

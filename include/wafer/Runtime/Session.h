@@ -12,6 +12,8 @@
 #include "wafer/Runtime/Schedule.h"
 #include "wafer/Runtime/Stats.h"
 
+#include <set>
+
 namespace wafer {
 
 struct SessionOptions {
@@ -19,10 +21,14 @@ struct SessionOptions {
   unsigned threads = 1;
   /// Size of the DRAM tier in bytes; without a value, that of the program's machine.
   std::optional<uint64_t> dramBudget;
+  /// Folder of the flash tier, for activations and results that do not fit into a quarter of the DRAM tier; empty: they stay in memory.
+  std::string flashFolder;
   std::string trace; ///< Chrome trace JSON; empty: none (cycle engine)
 };
 
 using NamedTensors = std::map<std::string, Tensor>;
+/// Where the elements of values in the flash tier begin.
+using FlashPlaces = std::set<const uint8_t *>;
 
 /// One thread at a time.
 class Session {
@@ -51,6 +57,7 @@ private:
   void checkWeights(const wexe::EntryT &entry) const;
   void checkBlocks(const wexe::EntryT &entry) const;
   PhaseStats runOnWafer(const wexe::PhaseT &phase, TensorValues &values);
+  void spill(TensorValues &values, FlashPlaces &inFlash);
   PhaseStats runInMemoryX(const wexe::PhaseT &phase, TensorValues &values);
   void finishStats(const wexe::EntryT &entry, RunStats &stats, const MemoryXCounters &before) const;
 
@@ -60,6 +67,7 @@ private:
   std::unique_ptr<Engine> engine_; ///< null after a trap: the next run begins with a fresh wafer
   uint16_t load_ = 0;              ///< the load that the engine has
   std::map<int, std::unique_ptr<Callable>> functions_;
+  uint64_t flashBytesWritten_ = 0; ///< in this run
   RunStats stats_;
 };
 

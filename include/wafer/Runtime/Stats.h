@@ -46,7 +46,7 @@ struct RunStats {
   StreamedBytes streamed;
   double seconds = 0;
   MemoryXCounters memoryX;          ///< of this run; the peak is since the session began
-  uint64_t activationPeakBytes = 0; ///< most bytes of inputs, intermediates and outputs that MemoryX held at one time
+  uint64_t activationPeakBytes = 0; ///< most bytes of inputs, intermediates and outputs that MemoryX held in memory at one time
   unsigned weightColours = 0;       ///< colours that carry weights; the loader proved for each that no core can store what it carries
   std::vector<OpStats> ops;
 

@@ -27,6 +27,7 @@ struct MemoryXCounters {
   uint64_t dramBudgetBytes = 0;
   uint64_t dramPeakBytes = 0;  ///< most weight bytes in the DRAM tier at one time
   uint64_t flashBytesRead = 0; ///< from files and from tensors that the caller lent
+  uint64_t flashBytesWritten = 0; ///< activations and results that the DRAM tier had no room for
   uint64_t prefetchHits = 0;   ///< pieces of weights that were there when the stream came to them
   uint64_t prefetchWaits = 0;  ///< pieces that the stream waited for
 };

@@ -25,7 +25,7 @@ def on_cpu(model: torch.nn.Module) -> Iterator[dict[str, torch.Tensor]]:
                 if id(tensor) not in stand_ins:
                     # Memory that is never touched is never there; strides stay what the model expects.
                     stand_in = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
-                    stand_ins[id(tensor)] = torch.nn.Parameter(stand_in, requires_grad=False) if isinstance(tensor, torch.nn.Parameter) else stand_in
+                    stand_ins[id(tensor)] = torch.nn.Parameter(stand_in, requires_grad=tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else stand_in
     try:
         for owner, name, tensor in changed:
             owner[name] = stand_ins[id(tensor)]

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 import numpy
 
-from wafer import _native, arrays
+from wafer import _native, arrays, checkpoints
 from wafer.errors import RuntimeError  # noqa: A004
 
 Path = str | os.PathLike
@@ -63,7 +63,7 @@ def write(directory: Path, model: Arrays, optimizer: Arrays, description: Mappin
 
 
 def read(directory: Path) -> tuple[dict[str, numpy.ndarray], dict[str, numpy.ndarray], dict]:
-    """Model, optimizer and description of the newest good checkpoint; a damaged one is passed over with a warning.
+    """Model, optimizer and description of the newest good checkpoint; a damaged one is passed over with a warning. The arrays are mapped: copy them.
 
     Raises: RuntimeError if there is none.
     """
@@ -89,9 +89,8 @@ def _read(folder: pathlib.Path) -> tuple[dict[str, numpy.ndarray], dict[str, num
     for file in _FILES:
         if _checksum(folder / file) != description["sha256"][file]:
             raise ValueError(f"{file} has another SHA-256 than {_DESCRIPTION} says")
-    model, optimizer = (_native.module().read_safetensors(os.fspath(folder / file)) for file in _FILES)
-    # Copied, since the files may go before the arrays do.
-    return *({name: arrays.array_of(pair).copy() for name, pair in tensors.items()} for tensors in (model, optimizer)), description
+    model, optimizer = (checkpoints.all_mapped(folder / file) for file in _FILES)
+    return *({name: arrays.array_of(pair) for name, pair in tensors.items()} for tensors in (model, optimizer)), description
 
 
 def _checkpoints(directory: pathlib.Path) -> list[pathlib.Path]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch._decomp import core_aten_decompositions
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch._functorch._aot_autograd.logging_utils import setup_stacktrace_preservation_hooks
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx import traceback
@@ -102,14 +103,16 @@ def differentiate(model: torch.nn.Module, loss: Loss, example: Sequence[object],
 
 
 def _trained(model: torch.nn.Module, loss: Loss, example: Sequence[object], source: SourceLocation | None) -> list[str]:
-    """Names of the parameters that the loss depends on. Runs the model once."""
+    """Names of the parameters that the loss depends on. Runs the model once, without data."""
     parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     if not parameters:
         raise CompileError(Diagnostic("error", "found no parameter that requires a gradient, expected at least one", source))
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers() if buffer is not None}
-    with torch.enable_grad(), torch.random.fork_rng(devices=[]):
-        result = _loss_of(lambda *inputs: torch.func.functional_call(model, buffers, inputs), loss, example)
-        found = torch.autograd.grad(result, list(parameters.values()), allow_unused=True) if result.requires_grad else [None]
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.enable_grad():
+        buffers = {name: mode.from_tensor(buffer) for name, buffer in model.named_buffers() if buffer is not None}
+        trained = {name: mode.from_tensor(parameter.detach()).requires_grad_() for name, parameter in parameters.items()}
+        args = pytree.tree_map_only(torch.Tensor, mode.from_tensor, tuple(example))
+        result = _loss_of(lambda *inputs: torch.func.functional_call(model, buffers | trained, inputs), loss, args)
+        found = torch.autograd.grad(result, list(trained.values()), allow_unused=True) if result.requires_grad else [None]
     names = [name for name, gradient in zip(parameters, found) if gradient is not None]
     if not names:
         raise CompileError(Diagnostic("error", "the loss depends on no parameter of the model", source))

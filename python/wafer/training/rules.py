@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import inspect
 from collections.abc import Callable, Mapping
 
@@ -26,6 +27,10 @@ class Rule:
     takes_step: bool
     clip_norm: float | None = None
     clip_value: float | None = None
+
+    def of(self, name: str) -> Rule:
+        """The rule for the parameter of this name."""
+        return self
 
     def numbers(self, step: int) -> dict[str, Number]:
         """The hyperparameters at a step; steps count from 0."""
@@ -51,6 +56,30 @@ class Rule:
             raise TypeError(f"update rule '{self.name}' returned {len(given)} values, expected {1 + len(self.state)}: {expected}")
         trace.results = [trace.symbol(value) for value in given]
         return trace
+
+
+@dataclasses.dataclass(frozen=True)
+class Groups(Rule):
+    """Rules by patterns of parameters' names; made by `groups`."""
+
+    chosen: tuple[tuple[str, Rule], ...] = ()
+    others: Rule | None = None
+
+    def of(self, name: str) -> Rule:
+        return next((rule for pattern, rule in self.chosen if fnmatch.fnmatchcase(name, pattern)), self.others)
+
+
+def groups(rules: Mapping[str, Rule], *, others: Rule, clip_norm: float | None = None) -> Groups:
+    """Different rules for different parameters.
+
+    Args:  rules: by patterns of names such as "*.bias"; the first that matches counts. others: for all other parameters. clip_norm: the largest norm of
+           all gradients together.
+    """
+    for rule in (*rules.values(), others):
+        if rule.clip_norm is not None:
+            raise TypeError(f"found clip_norm in a group, for '{rule.name}', expected it of groups(..., clip_norm=...), which clips all gradients together")
+    name = f"groups({', '.join(dict.fromkeys(rule.name for rule in (*rules.values(), others)))})"
+    return Groups(name, others.function, {}, {}, False, clip_norm, None, tuple(rules.items()), others)
 
 
 def rule(function: Callable) -> Callable[..., Rule]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -11,13 +12,15 @@ import numpy
 import torch
 from torch.utils import _pytree as pytree
 
-from wafer import arrays
+from wafer import arrays, checkpoints
 from wafer.compiler import PRECISIONS
 from wafer.errors import CompileError, RuntimeError  # noqa: A004
+from wafer.frontends import absent
 from wafer.training import checkpoint
 from wafer.training.joint import Gradients, differentiate, gradient_of, new_value_of
-from wafer.training.programs import Sessions
+from wafer.training.programs import Host, Sessions
 from wafer.training.ranks import world
+from wafer.training.room import Room
 from wafer.training.rules import Rule
 from wafer.training.scaling import NO_SCALE, LossScale
 from wafer.training.systems import Systems, default_shards
@@ -53,6 +56,9 @@ def train_step(
     seed: int = 0,
     engine: str = "functional",
     threads: int = 1,
+    weights: str | os.PathLike | None = None,
+    memoryx_dram: int | None = None,
+    memoryx_flash: str | os.PathLike | None = None,
 ) -> TrainStep:
     """Make a training step of a model.
 
@@ -63,6 +69,9 @@ def train_step(
              systems: how many systems compute shards of the batch; under mpirun they are spread over the ranks, at least one each. shards: into how many equal parts the batch is cut, default the largest divisor that
              is at most 8; results depend on it, and not on systems. reduction: what loss_fn does over the batch, "mean" or "sum".
              seed: of dropout. engine, threads: as for wafer.compile.
+             weights: a safetensors file or a Hugging Face checkpoint directory with the weights to begin with, for a model on PyTorch's device "meta".
+             memoryx_dram: size of MemoryX's DRAM tier in bytes, default the machine's. memoryx_flash: folder for whatever of weights, optimizer state,
+             gradients and activations that tier has no room for, so that a model larger than memory trains; None: all is in memory.
     Returns: the step, with a copy of the model's weights; the model itself does not change while training.
     Raises:  UnsupportedOpError, CompileError, RuntimeError.
     """
@@ -79,28 +88,53 @@ def train_step(
     shards = default_shards(batch) if shards is None else shards
     if shards < 1 or batch % shards:
         raise RuntimeError(f"found a batch of {batch} for {shards} shards, expected a batch that they divide")
-    swarm = Systems(systems, shards, world())
-    gradients = differentiate(model, loss_fn, _part(example, batch, shards, 0), scaled=precision == "f16")
-    program = Sessions(gradients.imported.text, "gradients", machine, precision, engine=engine, threads=threads)
-    return TrainStep(model, gradients, program, Updater(optimizer, machine), swarm, batch, shards, reduction, seed, precision)
+    room = Room(memoryx_flash)
+    swarm = Systems(systems, shards, world(), room)
+    initial = _initial_values(model, weights, room)
+    with absent.on_cpu(model):
+        gradients = differentiate(model, loss_fn, _part(example, batch, shards, 0), scaled=precision == "f16")
+    host = Host(machine, engine, threads, memoryx_dram, room.folder or "")
+    program = Sessions(gradients.imported.text, "gradients", precision, host)
+    return TrainStep(model, initial, gradients, program, Updater(optimizer, host, room), swarm, room, batch, shards, reduction, seed, precision)
+
+
+def _initial_values(model: torch.nn.Module, weights: str | os.PathLike | None, room: Room) -> dict[str, numpy.ndarray]:
+    """Parameters and buffers by their first names. Those of a checkpoint stay in its files."""
+    tensors = dict(model.named_parameters()) | {name: buffer for name, buffer in model.named_buffers() if buffer is not None}
+    if weights is None:
+        for name, tensor in tensors.items():
+            if tensor.is_meta:
+                raise CompileError(f"'{name}' is on the device meta and has no values; give weights=, a safetensors file or a checkpoint directory")
+        return {name: room.copy(tensor.detach().cpu().contiguous().numpy()) for name, tensor in tensors.items()}
+    others = _aliases(model)
+    wanted = {name: [name, *(other for other, first in others.items() if first == name and other != name)] for name in tensors}
+    files, names = checkpoints.find([weights], wanted)
+    values = {}
+    for name, tensor in tensors.items():
+        dtype, array = checkpoints.mapped(files, names[name], f"'{name}'")
+        expected = arrays.pair_of(torch.empty(0, dtype=tensor.dtype), name)[0]
+        if dtype != expected or array.shape != tuple(tensor.shape):
+            raise RuntimeError(f"'{name}' is {dtype}{list(array.shape)} in {os.fspath(weights)}, expected {expected}{list(tensor.shape)}")
+        values[name] = array
+    return values
 
 
 class TrainStep:
     """loss = step(x, target) trains by one batch. Made by wafer.train_step."""
 
     def __init__(
-        self, model: torch.nn.Module, gradients: Gradients, program: Sessions, updater: Updater, systems: Systems, batch: int, shards: int, reduction: str,
-        seed: int, precision: str,
+        self, model: torch.nn.Module, initial: Arrays, gradients: Gradients, program: Sessions, updater: Updater, systems: Systems, room: Room,
+        batch: int, shards: int, reduction: str, seed: int, precision: str,
     ):  # fmt: skip
         self._gradients, self._program, self._updater, self._systems = gradients, program, updater, systems
-        self._batch, self._shards, self._reduction, self._seed = batch, shards, reduction, seed
-        self._initial = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        self._batch, self._shards, self._reduction, self._seed, self._room = batch, shards, reduction, seed, room
+        self._forms = {name: (tuple(value.shape), value.dtype) for name, value in model.state_dict().items()}
         self._aliases = _aliases(model)
-        trained = dict(model.named_parameters())
-        self._untrained = {name: _copy(value) for name, value in trained.items() if name not in gradients.parameters}
+        buffers = [name for name, buffer in model.named_buffers() if buffer is not None]
+        self._untrained = {name: array for name, array in initial.items() if name not in gradients.parameters and name not in buffers}
         self._state = _State(
-            {name: _copy(trained[name]) for name in gradients.parameters},
-            {name: _copy(buffer) for name, buffer in model.named_buffers() if buffer is not None},
+            {name: initial[name] for name in gradients.parameters},
+            {name: initial[name] for name in buffers},
             {},
             scale=LossScale() if precision == "f16" else NO_SCALE,
         )
@@ -113,6 +147,11 @@ class TrainStep:
         return self._state.calls
 
     @property
+    def is_first(self) -> bool:
+        """Whether this is the process that writes what is written once: the only one, or rank 0."""
+        return self._systems.is_first
+
+    @property
     def skipped(self) -> int:
         """Steps that changed no weights since a gradient overflowed (f16)."""
         return self._state.skipped
@@ -122,18 +161,25 @@ class TrainStep:
         return self._state.scale.scale
 
     @property
+    def stats(self) -> dict:
+        """What the last run of the gradients program counted, in the form of `wafer-run --stats`. Raises RuntimeError before the first step."""
+        if not self._state.calls:
+            raise RuntimeError("the step has not run yet, so that nothing was counted; call it first")
+        return json.loads(self._program.session().stats())
+
+    @property
     def program(self):
         """The gradients program, a wafer.Program: its report says where each operation of both passes runs."""
         return self._program.program
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """For model.load_state_dict: a copy of all weights and buffers."""
+        return {name: torch.from_numpy(array.copy()).to(self._forms[name][1]) for name, array in self._arrays().items()}
+
+    def _arrays(self) -> dict[str, numpy.ndarray]:
+        """All weights and buffers by their names in the model's state_dict, tied ones under each."""
         values = {**self._untrained, **self._state.buffers, **self._state.parameters}
-        result = {}
-        for name, initial in self._initial.items():
-            value = values.get(self._aliases.get(name, name))
-            result[name] = initial.clone() if value is None else torch.from_numpy(value.copy()).to(initial.dtype).reshape(initial.shape)
-        return result
+        return {name: values[self._aliases[name]].reshape(shape) for name, (shape, _) in self._forms.items()}
 
     # Training
 
@@ -206,7 +252,7 @@ class TrainStep:
             "step": state.calls, "updates": state.updates, "skipped": state.skipped, "optimizer": rule.name, "shards": self._shards, "seed": self._seed,
             "loss_scale": None if state.scale is NO_SCALE else dataclasses.asdict(state.scale), "extra": dict(extra or {}),
         }  # fmt: skip
-        model = {name: tensor.numpy() for name, tensor in self.state_dict().items()}
+        model = self._arrays()
         optimizer = {f"{name}/{key}": array for name, own in state.optimizer.items() for key, array in own.items()}
         if self._systems.is_first:
             checkpoint.write(directory, model, optimizer, description, keep)
@@ -221,28 +267,24 @@ class TrainStep:
         for what, own in (("optimizer", self._updater.rule.name), ("shards", self._shards), ("seed", self._seed)):
             if description[what] != own:
                 raise RuntimeError(f"the checkpoint was made with {what} {description[what]!r}, expected {own!r}; make the step with the same")
-        for name, initial in self._initial.items():
+        for name, (shape, _) in self._forms.items():
             found = model.get(name)
-            if found is None or found.shape != tuple(initial.shape):
+            if found is None or found.shape != shape:
                 what = "no tensor" if found is None else f"shape {list(found.shape)} for"
-                raise RuntimeError(f"the checkpoint has {what} '{name}', expected shape {list(initial.shape)}")
+                raise RuntimeError(f"the checkpoint has {what} '{name}', expected shape {list(shape)}")
         state: dict[str, dict[str, numpy.ndarray]] = {}
         for key, array in optimizer.items():
             name, _, own = key.rpartition("/")
-            state.setdefault(name, {})[own] = array
+            state.setdefault(name, {})[own] = self._room.copy(array)
         scale = description["loss_scale"]
         if (scale is None) != (self._state.scale is NO_SCALE):
             raise RuntimeError("the checkpoint was made with another precision: one of the two has loss scaling; make the step with the same")
         self._state = _State(
-            {name: model[name] for name in self._state.parameters},
+            {name: self._room.copy(model[name]) for name in self._state.parameters},
             {name: model.get(name, old).astype(old.dtype) for name, old in self._state.buffers.items()},
             state, description["updates"], description["skipped"], description["step"], NO_SCALE if scale is None else LossScale(**scale),
         )  # fmt: skip
         return description["extra"]
-
-
-def _copy(tensor: torch.Tensor) -> numpy.ndarray:
-    return tensor.detach().cpu().contiguous().numpy().copy()
 
 
 def _aliases(model: torch.nn.Module) -> dict[str, str]:

@@ -15,6 +15,7 @@ import numpy
 
 from wafer.errors import RuntimeError  # noqa: A004
 from wafer.training.ranks import Ranks
+from wafer.training.room import Room
 
 Sums = Mapping[str, numpy.ndarray]
 
@@ -31,9 +32,10 @@ class TreeSum:
     threads, as soon as both parts of a node are there; `joined` adds what lies across ranks.
     """
 
-    def __init__(self, terms: int, own: range | None = None):
+    def __init__(self, terms: int, own: range | None = None, room: Room | None = None):
         self._terms = terms
         self._own = range(terms) if own is None else own
+        self._room = room or Room()
         self._nodes: dict[tuple[int, int], Sums] = {}
         self._lock = threading.Lock()
 
@@ -55,7 +57,7 @@ class TreeSum:
                     if other is None:
                         self._nodes[level, number] = term
                         return
-                term = _added(term, other) if number < sibling else _added(other, term)
+                term = self._added(term, other) if number < sibling else self._added(other, term)
             level, number, count = level + 1, number // 2, (count + 1) // 2
         with self._lock:
             self._nodes[level, number] = term
@@ -63,6 +65,9 @@ class TreeSum:
     def _is_own(self, level: int, number: int) -> bool:
         first, last = number << level, min((number + 1) << level, self._terms) - 1
         return first in self._own and last in self._own
+
+    def _added(self, left: Sums, right: Sums) -> Sums:
+        return {name: self._room.sum(left[name], right[name]) for name in left}
 
     def joined(self, ranks: Ranks, owner_of: Callable[[int], int]) -> Sums:
         """The sum of the terms of all ranks, at all of them; `owner_of` gives the rank of a term. Exchanges have one order, so none waits in a circle."""
@@ -81,26 +86,22 @@ class TreeSum:
                 nodes[above] = nodes.pop((level, left))
         elif left_owner == right_owner:
             if (level, left) in nodes:  # else it is part of a node above already
-                nodes[above] = _added(nodes.pop((level, left)), nodes.pop((level, left + 1)))
+                nodes[above] = self._added(nodes.pop((level, left)), nodes.pop((level, left + 1)))
         elif ranks.rank == left_owner:
-            nodes[above] = _added(nodes.pop((level, left)), ranks.receive(like, right_owner))
+            nodes[above] = self._added(nodes.pop((level, left)), ranks.receive(like, right_owner))
         elif ranks.rank == right_owner:
             ranks.send(nodes.pop((level, left + 1)), left_owner)
-
-
-def _added(left: Sums, right: Sums) -> Sums:
-    return {name: left[name] + right[name] for name in left}
 
 
 class Systems:
     """Runs shards on systems; system i computes consecutive shards, rank r hosts consecutive systems. Each rank hosts at least one."""
 
-    def __init__(self, systems: int, shards: int, ranks: Ranks | None = None):
+    def __init__(self, systems: int, shards: int, ranks: Ranks | None = None, room: Room | None = None):
         count = systems if ranks is None else max(systems, ranks.size)
         if not 1 <= systems <= count <= shards:
             found = f"systems={systems}" if count == systems else f"{count} ranks"
             raise RuntimeError(f"found {found} for {shards} shards of a batch, expected from 1 to {shards}; give shards=... that is larger and divides the batch")
-        self._count, self._shards, self._ranks = count, shards, ranks
+        self._count, self._shards, self._ranks, self._room = count, shards, ranks, room
         own = [system for system in range(count) if self._rank_of_system(system) == (ranks.rank if ranks else 0)]
         self._own = range(own[0], own[-1] + 1)
         self._threads = concurrent.futures.ThreadPoolExecutor(len(own), "wafer-system") if len(own) > 1 else None
@@ -127,7 +128,7 @@ class Systems:
 
     def sum(self, compute: Callable[[int, int], Sums]) -> Sums:
         """The sum over all shards of compute(shard, place), where place is that of the system among those of this process."""
-        tree = TreeSum(self._shards, self._shards_of(self._own))
+        tree = TreeSum(self._shards, self._shards_of(self._own), self._room)
 
         def run(system: int) -> None:
             for shard in self._shards_of(range(system, system + 1)):

@@ -1,28 +1,35 @@
-"""The update of the weights, in MemoryX: a program per size of tensor, and one that adds up the squares of a gradient."""
+"""The update of the weights, in MemoryX: a program per size of chunk, and one that adds up the squares of a gradient."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy
 
 from wafer.arrays import Pair
-from wafer.training.programs import Sessions
+from wafer.training.expressions import Trace
+from wafer.training.programs import Host, Sessions
+from wafer.training.room import Room, left
 from wafer.training.rules import Rule
+from wafer.training.tensor_rules import TensorRule, TensorUpdates
 
 Arrays = Mapping[str, numpy.ndarray]
 
-_ROW = 1024  # squares that are added in f32; sums of rows are added in double precision
+_LARGEST_CHUNK = 1 << 20  # elements that are updated at once; MemoryX needs room for no more of a parameter and its state
+_ROW = 1024  # a divisor of every chunk: squares that are added in f32; sums of rows are added in double precision
 
 
 class Updater:
-    """Applies a rule to tensors, one after another, so that MemoryX needs room for one parameter with its state at a time."""
+    """Applies a rule to tensors, one after another and in chunks. New parameters and state are made in `room`."""
 
-    def __init__(self, rule: Rule, machine: str | os.PathLike):
+    def __init__(self, rule: Rule, host: Host, room: Room):
         self.rule = rule
-        self._machine = machine
+        self._host = dataclasses.replace(host, engine="functional", threads=1)
+        self._room = room
+        self._chunk = _chunk_for(host)
+        self._of_tensors = TensorUpdates(self._host)
         self._updates: dict[tuple, Sessions] = {}
         self._squares: dict[int, Sessions] = {}
 
@@ -30,41 +37,79 @@ class Updater:
         self, parameters: Arrays, gradients: Arrays, state: Mapping[str, Arrays], step: int, scale: float
     ) -> tuple[dict[str, numpy.ndarray], dict[str, dict[str, numpy.ndarray]]]:
         """New parameters and new state; what was given stays as it is. Gradients are multiplied by `scale` first. Steps count from 0."""
-        trace = self.rule.trace(step, scale)
-        structure = trace.structure
-        results = ["new parameter", *(f"new {name}" for name in self.rule.state)]
-        numbers = ("f32", numpy.array(trace.numbers or [0.0], dtype=numpy.float32))
         new_parameters, new_state = {}, {}
+        traces: dict[int, Trace] = {}
         for name, gradient in gradients.items():
-            old = parameters[name]
-            key = (old.size, structure)
-            if key not in self._updates:
-                self._updates[key] = Sessions(trace.text(old.size, results), "update", self._machine, "f32")
-            own_state = dict(state.get(name, {}))
-            weights = {"parameter": _flat(old), "gradient": _flat(gradient), "numbers": numbers}
-            for key_of_state, first in self.rule.state.items():
-                if key_of_state in trace.read:
-                    held = own_state.get(key_of_state)
-                    weights[key_of_state] = _flat(numpy.full(old.shape, first, dtype=numpy.float32) if held is None else held)
-            found = self._updates[key].run(weights, {})
-            changed = {result: array.reshape(old.shape) for result, (_, array) in found.items()}
+            old, own_state, rule = parameters[name], dict(state.get(name, {})), self.rule.of(name)
+            if isinstance(rule, TensorRule):
+                changed = self._of_tensors.apply(rule, name, old, gradient, own_state, step, scale)
+                changed = {result: self._room.copy(array) if self._room.folder else array for result, array in changed.items()}
+            else:
+                trace = traces.setdefault(id(rule), rule.trace(step, scale))
+                changed = self._changed_by_element(rule, trace, old, gradient, own_state)
             new_parameters[name] = changed.pop("new parameter", old)
             new_state[name] = own_state | {result.removeprefix("new "): array for result, array in changed.items()}
         return new_parameters, new_state
+
+    def _changed_by_element(self, rule: Rule, trace: Trace, old: numpy.ndarray, gradient: numpy.ndarray, state: Arrays) -> dict[str, numpy.ndarray]:
+        given = {"parameter": old, "gradient": gradient}
+        for key, first in rule.state.items():
+            if key in trace.read:
+                given[key] = state.get(key, numpy.asarray(first, dtype=numpy.float32))
+        changed = self._applied(rule, trace, given, old.size)
+        return {result: left(array).reshape(old.shape) for result, array in changed.items()}
+
+    def _applied(self, rule: Rule, trace: Trace, given: Arrays, size: int) -> dict[str, numpy.ndarray]:
+        """Flat results of the rule for one tensor."""
+        numbers = numpy.array(trace.numbers or [0.0], dtype=numpy.float32)
+        results: dict[str, numpy.ndarray] = {}
+        for chunk in _chunks(size, self._chunk):
+            count = chunk.stop - chunk.start
+            key = (count, trace.structure)
+            if key not in self._updates:
+                names = ["new parameter", *(f"new {name}" for name in rule.state)]
+                self._updates[key] = Sessions(trace.text(count, names), "update", "f32", self._host)
+            weights = {name: _part_of(array, chunk) for name, array in given.items()}
+            found = self._updates[key].run(weights | {"numbers": ("f32", numbers)}, {})
+            if count == size and self._room.folder is None:
+                return {name: array for name, (_, array) in found.items()}
+            for name, (_, array) in found.items():
+                if name not in results:
+                    results[name] = self._room.empty((size,), array.dtype)
+                results[name][chunk] = array
+        return results
 
     def norm(self, gradients: Arrays) -> float:
         """Of all gradients as one vector; infinite or NaN if one of them is."""
         sums = []
         for gradient in gradients.values():
-            if gradient.size not in self._squares:
-                self._squares[gradient.size] = Sessions(_squares_text(gradient.size), "squares", self._machine, "f32")
-            for _, array in self._squares[gradient.size].run({"gradient": _flat(gradient)}, {}).values():
-                sums.extend(array.astype(numpy.float64).tolist())
+            for chunk in _chunks(gradient.size, self._chunk):
+                count = chunk.stop - chunk.start
+                if count not in self._squares:
+                    self._squares[count] = Sessions(_squares_text(count), "squares", "f32", self._host)
+                for _, array in self._squares[count].run({"gradient": _part_of(gradient, chunk)}, {}).values():
+                    sums.extend(array.astype(numpy.float64).tolist())
         return math.sqrt(math.fsum(sums)) if all(map(math.isfinite, sums)) else math.nan
 
 
-def _flat(array: numpy.ndarray) -> Pair:
-    return "f32", array.reshape(-1)
+def _chunk_for(host: Host) -> int:
+    """The largest power of two of which parameter, gradient, state and results fit into the DRAM tier."""
+    if host.dram is None:
+        return _LARGEST_CHUNK
+    arrays, element = 8, 4
+    return min(_LARGEST_CHUNK, max(_ROW, 1 << (host.dram // (arrays * element)).bit_length() - 1))
+
+
+def _chunks(size: int, chunk: int) -> Iterator[slice]:
+    for start in range(0, max(size, 1), chunk):
+        yield slice(start, min(start + chunk, size))
+
+
+def _part_of(array: numpy.ndarray, chunk: slice) -> Pair:
+    """Elements of an array; a single one stands for as many as are wanted."""
+    if array.size == 1:
+        return "f32", numpy.full(chunk.stop - chunk.start, array.reshape(()), dtype=numpy.float32)
+    return "f32", numpy.ascontiguousarray(array.reshape(-1)[chunk])
 
 
 def _squares_text(count: int) -> str:

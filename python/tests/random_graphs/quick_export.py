@@ -13,8 +13,9 @@ from torch._export import utils
 from torch.export import decomp_utils, exported_program
 
 
+@functools.cache
 def install() -> None:
-    """For this process, from now on. Needs the pinned version of PyTorch, whose internals it replaces."""
+    """For this process and those that fork from it, from now on. Needs the pinned version of PyTorch, whose internals it replaces."""
     collect = functools.cache(utils._collect_all_valid_cia_ops)
     split = exported_program._split_decomp_table_to_cia_and_python_decomp
 
@@ -26,3 +27,5 @@ def install() -> None:
         module._collect_all_valid_cia_ops = collect
     exported_program._split_decomp_table_to_cia_and_python_decomp = quick_split
     torch.set_num_threads(1)
+    # The first export of a process takes a second.
+    torch.export.export(torch.nn.Linear(2, 2), (torch.ones(2),)).run_decompositions(torch.export.default_decompositions())

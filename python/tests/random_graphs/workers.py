@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import multiprocessing.connection
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 
@@ -13,12 +15,19 @@ from random_graphs.graph import parse
 
 LIMIT_SECONDS = 60.0
 
+# PyTorch's caches grow with each graph; a new process begins with those of this one.
+GRAPHS_PER_PROCESS = 50
+
 _context = multiprocessing.get_context("fork")  # so that a new one need not import PyTorch again
 
 
 def _serve(connection: multiprocessing.connection.Connection, graph_of: Callable[[object], str]) -> None:
-    quick_export.install()
+    gc.disable()  # a tenth of the time; the process ends soon
+    parent = os.getppid()
     while True:
+        while not connection.poll(5.0):
+            if os.getppid() != parent:  # whose end of the pipe its other children may hold open
+                return
         try:
             task = connection.recv()
         except EOFError:
@@ -37,12 +46,18 @@ class Worker:
         self._start()
 
     def _start(self) -> None:
+        quick_export.install()
         self.connection, theirs = _context.Pipe()
         self._process = _context.Process(target=_serve, args=(theirs, self._graph_of), daemon=True)
         self._process.start()
         theirs.close()
+        self._graphs = 0
 
     def give(self, task: object) -> None:
+        if self._graphs == GRAPHS_PER_PROCESS:
+            self.close()
+            self._start()
+        self._graphs += 1
         self.task, self._text, self._until = task, "", time.monotonic() + self._limit
         self.connection.send(task)
 

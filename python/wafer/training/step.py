@@ -13,9 +13,9 @@ import torch
 from torch.utils import _pytree as pytree
 
 from wafer import arrays, checkpoints
-from wafer.compiler import PRECISIONS
 from wafer.errors import CompileError, RuntimeError  # noqa: A004
 from wafer.frontends import absent
+from wafer.precision import PRECISIONS
 from wafer.training import checkpoint
 from wafer.training.joint import Gradients, differentiate, gradient_of, new_value_of
 from wafer.training.programs import Host, Sessions

@@ -15,8 +15,8 @@ import torch
 from torch.utils import _pytree as pytree
 
 from wafer import arrays, checkpoints
-from wafer.compiler import PRECISIONS
 from wafer.errors import CompileError, RuntimeError  # noqa: A004
+from wafer.precision import PRECISIONS
 from wafer.training import checkpoint
 from wafer.training.joint import gradient_of, new_value_of
 from wafer.training.passes import Passes, Shards, samples_of

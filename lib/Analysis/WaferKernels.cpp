@@ -324,8 +324,8 @@ bool WaferKernels::findOperands(linalg::LinalgOp op, ArrayRef<unsigned> order, B
     auto describe = [&, number = number](StringRef what) { return reason = "operand " + std::to_string(number) + " " + what.str(), false; };
     std::optional<ParameterView> view = viewOfParameter(value);
     const std::optional<Dims> &dims = indices[number];
-    if (found.constant) {
-      // The body reads the number itself.
+    if (found.constant || op.getBlock()->getArgument(number).use_empty()) {
+      // The body reads the number itself, or nothing: the window of a pooling has a shape only.
     } else if (!isa<RankedTensorType>(value.getType())) {
       return describe("is a scalar that is computed elsewhere");
     } else if (!checkStored(value, reason)) {

@@ -5,8 +5,10 @@
 #include "CheckFunction.h"
 #include "Lowering.h"
 
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/ExecutionEngine/ExecutionEngine.h"
 #include "mlir/ExecutionEngine/OptUtils.h"
+#include "mlir/Interfaces/LoopLikeInterface.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
@@ -25,7 +27,30 @@ namespace {
 
 /// Whatever the function was called, its name must not be one that it could be confused with.
 constexpr const char *entryName = "wafer_compute_entry";
-constexpr unsigned optimizationLevel = 2;
+/// Below this many executions of a body, optimizing a function takes longer than it saves.
+constexpr int64_t worthOptimizing = 1 << 16;
+
+/// How often bodies of the function are executed, or the elements that it reads and writes, whichever is more. Loops outside of linalg count as endless.
+int64_t workOf(func::FuncOp function) {
+  auto elements = [](TypeRange types) {
+    int64_t sum = 0;
+    for (Type type : types)
+      sum += cast<RankedTensorType>(type).getNumElements();
+    return sum;
+  };
+  int64_t work = elements(function.getArgumentTypes()) + elements(function.getResultTypes());
+  function.walk([&](Operation *op) {
+    if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op)) {
+      int64_t iterations = 1;
+      for (int64_t range : linalgOp.getStaticLoopRanges())
+        iterations = range < worthOptimizing ? std::min(iterations * range, worthOptimizing) : worthOptimizing;
+      work += iterations;
+    } else if (isa<LoopLikeOpInterface>(op)) {
+      work += worthOptimizing;
+    }
+  });
+  return work;
+}
 
 /// Collects what is said about a function, for the exception.
 class Diagnostics {
@@ -239,16 +264,18 @@ std::unique_ptr<Callable> compileFunction(const std::string &mlirText, const std
   function->setSymName(entryName);
   function->setPublic();
 
+  bool isWorthOptimizing = workOf(*function) >= worthOptimizing;
   FailureOr<GuardSites> sites = lowerFunction(*module, *function);
   if (failed(sites))
     refuse();
   auto machineBuilder = valueOrThrow(llvm::orc::JITTargetMachineBuilder::detectHost(), functionName);
-  machineBuilder.setCodeGenOptLevel(llvm::CodeGenOptLevel::Default);
+  llvm::CodeGenOptLevel codeGenLevel = isWorthOptimizing ? llvm::CodeGenOptLevel::Default : llvm::CodeGenOptLevel::None;
+  machineBuilder.setCodeGenOptLevel(codeGenLevel);
   auto machine = valueOrThrow(machineBuilder.createTargetMachine(), functionName);
-  auto transformer = makeOptimizingTransformer(optimizationLevel, /*sizeLevel=*/0, machine.get());
+  auto transformer = makeOptimizingTransformer(isWorthOptimizing ? 2 : 0, /*sizeLevel=*/0, machine.get());
   ExecutionEngineOptions options;
   options.transformer = transformer;
-  options.jitCodeGenOptLevel = llvm::CodeGenOptLevel::Default;
+  options.jitCodeGenOptLevel = codeGenLevel;
   options.enableGDBNotificationListener = options.enablePerfNotificationListener = false;
   auto engine = valueOrThrow(ExecutionEngine::create(*module, options), functionName);
   engine->registerSymbols(symbols);

@@ -14,7 +14,7 @@ namespace {
 
 struct TextualOptions : PassPipelineOptions<TextualOptions> {
   Option<std::string> machine{*this, "machine", llvm::cl::desc("A preset's name or the path of a machine description"), llvm::cl::init("small")};
-  Option<std::string> precision{*this, "precision", llvm::cl::desc("Type of values on the wafer: f16, bf16 or f32"), llvm::cl::init("f16")};
+  Option<std::string> precision{*this, "precision", llvm::cl::desc("Type of values on the wafer: f16, bf16 or f32; then perhaps ,PATTERN=TYPE for operations by name"), llvm::cl::init("f16")};
   Option<std::string> decisionTrace{*this, "decision-trace", llvm::cl::desc("File to which decisions are appended, one JSON object a line")};
 
   operator PipelineOptions() const { return {machine, precision, decisionTrace}; }

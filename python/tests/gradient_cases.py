@@ -177,9 +177,9 @@ NOT_DIFFERENTIABLE = set(
 # Other forms of an operation that has a case: what export, decomposition or autograd makes of it, or makes it of.
 SAME_AS_ANOTHER = set(
     (
-        "_adaptive_avg_pool2d_backward _safe_softmax _unsafe_index _unsafe_index_put _unsafe_view alias avg_pool2d_backward contiguous "
+        "_adaptive_avg_pool2d_backward _safe_softmax _unsafe_index _unsafe_index_put _unsafe_view alias as_strided avg_pool2d_backward contiguous "
         "convolution_backward detach diagonal_copy diagonal_scatter lift_fresh_copy log_softmax max_pool2d_with_indices_backward softmax to "
-        "native_dropout"
+        "native_dropout prims"
     ).split()
 )
 # Forward only: the backward pass of three-dimensional pooling has no lowering.

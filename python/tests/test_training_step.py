@@ -89,6 +89,27 @@ def test_shards_are_averaged_to_the_whole_batch():
     torch.testing.assert_close(one.state_dict()["0.weight"], added.state_dict()["0.weight"], rtol=1e-4, atol=1e-6)
 
 
+def test_batches_need_not_divide_nor_be_alike():
+    """23 samples in 5 shards, then a short batch of 7, then one of 3, which has fewer shards."""
+    model, step = mlp(), make(mlp(), optim.SGD(lr=0.1), example=(X[:23], TARGET[:23]), shards=5)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for size in (23, 7, 3):
+        ((found, wanted),) = beside_pytorch(model, optimizer, step, 1, (X[:size], TARGET[:size]))
+        assert found == pytest.approx(wanted, rel=1e-6)
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(step.state_dict()[name], tensor, rtol=1e-5, atol=1e-6, msg=name)
+
+
+def test_systems_change_no_bit_of_batches_that_do_not_divide():
+    hashes = set()
+    for systems in (1, 3, 8):
+        step = make(mlp(0.2), systems=systems, example=(X[:21], TARGET[:21]))
+        step(X[:21], TARGET[:21])
+        step(X[:9], TARGET[:9])
+        hashes.add(hash_of(step))
+    assert len(hashes) == 1
+
+
 def test_dropout_is_a_function_of_seed_and_step():
     first, second, other = make(mlp(0.5)), make(mlp(0.5)), make(mlp(0.5), seed=1)
     losses = [first(X, TARGET) for _ in range(3)]
@@ -187,15 +208,15 @@ def test_engines_agree_on_every_bit_of_a_training_step():
 def test_what_does_not_fit_is_refused_and_changes_nothing(monkeypatch):
     step = make(mlp())
     before = hash_of(step)
-    with pytest.raises(wafer.RuntimeError, match="found a batch of 23, expected 24 as in the example; drop or fill up the last batch"):
-        step(X[:23], TARGET[:23])
+    with pytest.raises(wafer.RuntimeError, match="found systems=4 for 3 shards of a batch"):
+        make(mlp(), systems=4)(X[:3], TARGET[:3])
     with pytest.raises(wafer.RuntimeError, match="found a batch of the form"):
         step(X, X, TARGET)
     with pytest.raises(wafer.RuntimeError, match="is f32\\[3x11\\], expected f32\\[3x12\\]"):
         step(X[:, :11], TARGET)
     assert hash_of(step) == before and step.step == 0
-    with pytest.raises(wafer.RuntimeError, match="found a batch of 24 for 5 shards"):
-        make(mlp(), shards=5)
+    with pytest.raises(wafer.RuntimeError, match="found 25 shards for a batch of 24"):
+        make(mlp(), shards=25)
     with pytest.raises(wafer.RuntimeError, match="found systems=9 for 8 shards"):
         make(mlp(), systems=9)
     with pytest.raises(wafer.CompileError, match="'0.weight' is bfloat16, expected float32"):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from wafer import _native
 from wafer.errors import CompileError, Diagnostic, ExecutableError
+from wafer.precision import Precision, text_of
 from wafer.stats import OpStats
 
 
@@ -40,7 +41,7 @@ def check(
     inputs: Sequence[object] | None = None,
     *,
     machine: str | os.PathLike = "small",
-    precision: str = "f16",
+    precision: Precision = "f16",
     kwargs: Mapping[str, object] | None = None,
 ) -> Check:
     """Say what of a model would run on the wafer, what in MemoryX, and what not at all, with reasons and source lines.
@@ -62,7 +63,7 @@ def check(
     except CompileError as error:
         return Check((), tuple(error.diagnostics), None)
     problems = [diagnostic for error in refused for diagnostic in error.diagnostics]
-    executable, diagnostics = _native.module().compile_text(imported.text, os.fspath(machine), precision, "forward", "", "")
+    executable, diagnostics = _native.module().compile_text(imported.text, os.fspath(machine), text_of(precision), "forward", "", "")
     problems += [diagnostic for diagnostic in map(diagnostic_of, diagnostics) if diagnostic.severity == "error"]
     if executable is None:
         return Check((), tuple(problems) or (Diagnostic("error", "the compiler gave no reason"),), None)

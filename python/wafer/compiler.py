@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from wafer import _native
 from wafer.errors import CompileError, CompileWarning, Diagnostic, SourceLocation
+from wafer.precision import Precision, check_names, coarsest, text_of
 from wafer.program import Program, Weights
 from wafer.progress import steps
 from wafer.taps import Source
@@ -18,15 +19,13 @@ from wafer.taps import Source
 if TYPE_CHECKING:
     from wafer.frontends.torch import ImportedModel
 
-PRECISIONS = ("f16", "bf16", "f32")
-
 
 def compile(  # noqa: A001 - the name that users expect
     model: object,
     example_inputs: Sequence[object] | None = None,
     *,
     machine: str | os.PathLike = "small",
-    precision: str = "f16",
+    precision: Precision = "f16",
     name: str | None = None,
     progress: bool | None = None,
     kwargs: Mapping[str, object] | None = None,
@@ -43,7 +42,9 @@ def compile(  # noqa: A001 - the name that users expect
              jax.jit or not), MLIR text, or the path of a .mlir file.
              example_inputs: the inputs of forward, whose shapes and types the program will have; kwargs: those given by name. An ONNX model needs
              them only where its own input shapes are open.
-             machine: a preset (see wafer.machines) or the path of a description. precision: of values on the wafer, "f16", "bf16" or "f32".
+             machine: a preset (see wafer.machines) or the path of a description. precision: of values on the wafer, "f16", "bf16" or "f32"; or a
+             mapping, {"default": "f16", "fc1": "f32", "layers.*.attn": "bf16"}, by modules and by operations as reports call them, * for any part of
+             a name; the last that fits counts.
              weights: values for the model's parameters instead of its own: safetensors files, a Hugging Face checkpoint directory or tensors by
              name. The model may then be made on PyTorch's device "meta", so that its parameters take no memory.
              weights_argnums: of a function, the places of the arguments whose float arrays are weights. Arguments are pytrees: their arrays are
@@ -54,8 +55,7 @@ def compile(  # noqa: A001 - the name that users expect
     Returns: the program with the model's weights, which it shares with the model.
     Raises:  UnsupportedOpError, CompileError; both name the line of the model's source.
     """
-    if precision not in PRECISIONS:
-        raise CompileError(f"found precision '{precision}', expected one of {', '.join(PRECISIONS)}")
+    precision_text = text_of(precision)
     with steps(progress) as step:
         name = name or "forward"
 
@@ -64,7 +64,7 @@ def compile(  # noqa: A001 - the name that users expect
         def compile_text(text: str, dump: str | os.PathLike | None = None, only_memoryx: bool = False) -> Program:
             step(f"compiling for machine '{machine}'")
             executable, diagnostics = _native.module().compile_text(
-                text, os.fspath(machine), precision, name, os.fspath(decision_trace or ""), os.fspath(dump or ""), only_memoryx
+                text, os.fspath(machine), precision_text, name, os.fspath(decision_trace or ""), os.fspath(dump or ""), only_memoryx
             )
             found = [diagnostic_of(diagnostic) for diagnostic in diagnostics]
             if executable is None:
@@ -78,9 +78,11 @@ def compile(  # noqa: A001 - the name that users expect
         step("importing the model")
         text, imported = _mlir_of(model, example_inputs, kwargs, name, weights_argnums)
         other_names = imported.other_names if imported else {}
+        if imported is not None:
+            check_names(precision, imported.names.values())
         program = compile_text(text, ir_dump_dir)
         if imported is not None:
-            program.source = Source(imported, name, precision, compile_text)
+            program.source = Source(imported, name, coarsest(precision), compile_text)
         values = imported.parameters if weights is None and imported else weights
         return program.set_weights(values) if values else program
 

@@ -17,7 +17,7 @@ namespace wafer {
 
 struct PipelineOptions {
   std::string machine = "small"; ///< a preset's name or the path of a description
-  std::string precision = "f16"; ///< of values on the wafer: f16, bf16 or f32
+  std::string precision = "f16"; ///< of values on the wafer, as stream-set-precision takes it
   std::string decisionTrace;     ///< file to which passes append why they chose what, as JSON lines; empty: none
 };
 

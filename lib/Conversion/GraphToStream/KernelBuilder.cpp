@@ -98,10 +98,12 @@ RankedTensorType KernelBuilder::typeOf(BlockShape block, Type element) const { r
 /// The tensor in which MemoryX holds a value seen through layers.
 FlatSymbolRefAttr KernelBuilder::nameOf(Value held) const { return FlatSymbolRefAttr::get(held_.lookup(held).getSymNameAttr()); }
 
-/// A value that is not on the wafer yet is sent before its first use.
+/// A value that is not on the wafer yet is sent before its first use, and once more where it is read in another block shape: repeated over tokens, say.
 Value KernelBuilder::valueOf(Value value, BlockShape block) {
   Value origin = originOf(value);
-  Value &known = values_[origin];
+  if (Value computed = values_.lookup(origin))
+    return computed;
+  Value &known = sent_[{origin, {block.tokens, block.features}}];
   if (!known)
     known = stream::SendOp::create(builder_, value.getLoc(), typeOf(block, getElementTypeOrSelf(value.getType())),
                                    nameOf(origin));

@@ -37,7 +37,8 @@ private:
   stream::SegmentOp segment_;
   mlir::OpBuilder builder_;
   const HeldTensors &held_;
-  llvm::DenseMap<mlir::Value, mlir::Value> values_;
+  llvm::DenseMap<mlir::Value, mlir::Value> values_;                                    ///< computed in the segment
+  llvm::DenseMap<std::pair<mlir::Value, std::pair<int64_t, int64_t>>, mlir::Value> sent_; ///< by tokens and features
 };
 
 } // namespace wafer

@@ -16,6 +16,14 @@ llvm::SmallVector<Value> PlannedKernel::activations() const {
   return values;
 }
 
+llvm::SmallVector<Value> PlannedKernel::repeated() const {
+  llvm::SmallVector<Value> values;
+  for (const KernelOperand &operand : kernel.operands)
+    if (operand.use == OperandUse::Repeated)
+      values.push_back(originOf(operand.value));
+  return values;
+}
+
 llvm::SmallVector<Value> PlannedKernel::streamed() const {
   llvm::SmallVector<Value> values;
   if (kernel.weight)
@@ -37,6 +45,7 @@ void SegmentPlan::add(Operation *op, const WaferKernel &kernel) {
         earliest = std::max(earliest, defined->second + distance);
   };
   comesAfter(planned.activations(), 0);
+  comesAfter(planned.repeated(), 1);
   comesAfter(planned.streamed(), 1);
   bool contracts = kernel.kind == KernelKind::Contract;
   auto takes = [&](const PlannedSegment &segment) {

@@ -1,7 +1,7 @@
 //===- SegmentPlan.h - which kernels share a segment ------------------------===//
 //
-// Kernels that run one after another on the wafer share a segment when their values have the same tokens and batch entries. What a contraction streams from
-// an activation has to be in MemoryX before its segment begins, so its producer is in an earlier one.
+// Kernels that run one after another on the wafer share a segment when their values have the same tokens and batch entries. What MemoryX streams or
+// repeats has to be there before the segment begins, so its producer is in an earlier one.
 //
 //===----------------------------------------------------------------------===//
 
@@ -19,8 +19,9 @@ struct PlannedKernel {
   mlir::Operation *op;
   WaferKernel kernel;
 
-  /// Origins of what the kernel reads on the wafer, and of what MemoryX streams to it.
+  /// Origins of what the kernel reads on the wafer; of these, what MemoryX repeats over the tokens when it sends it; and of what MemoryX streams to it.
   llvm::SmallVector<mlir::Value> activations() const;
+  llvm::SmallVector<mlir::Value> repeated() const;
   llvm::SmallVector<mlir::Value> streamed() const;
 };
 

@@ -11,7 +11,6 @@ _LOWERINGS: dict[str, Lowering] = {}
 
 # What is refused although one might expect it, and what to do instead.
 _INSTEAD = {
-    "aten.as_strided": "it reads the memory behind a tensor; use reshape, slices, unfold or expand",
     "aten._embedding_bag": "use torch.nn.Embedding and a sum or mean over its rows",
     "aten._fft": "it gives complex numbers; multiply by matrices of cosines and sines",
     "aten.linalg": "it is a factorisation; compute what it gives outside and pass it in",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -145,35 +146,55 @@ class FunctionWriter:
         input, and one for the result if there is an `init`: a number, or the tensor to start from. What it returns is converted to the result's
         type.
         """
+        return self.generics(inputs, iterators, shape, [dtype], lambda *arguments: [body(*arguments)], results=results, inits=[init])[0]
+
+    def generics(
+        self,
+        inputs: Sequence[tuple[Tensor, Sequence[str]]],
+        iterators: str,
+        shape: tuple[int, ...],
+        dtypes: Sequence[torch.dtype],
+        body: Callable[..., Sequence[Scalar]],
+        *,
+        results: Sequence[str] | None = None,
+        inits: Sequence[float | int | Tensor | None],
+    ) -> list[Tensor]:
+        """A linalg.generic with a result of `shape` for each of `dtypes`, all at the same indices; otherwise as `generic`."""
         loops = ", ".join(f"d{i}" for i in range(len(iterators)))
         if 0 in shape:
-            return self.empty(shape, dtype)
+            return [self.empty(shape, dtype) for dtype in dtypes]
         if results is None:
             results = [f"d{i}" for i, kind in enumerate(iterators) if kind == "p"]
         read = [(self.read(tensor), indices) for tensor, indices in inputs]
-        if isinstance(init, Tensor):
-            out = self.plain(init)
-        else:
-            out = self.empty(shape, dtype) if init is None else self.filled(init, shape, dtype)
-        maps = [tensor.map_results(list(indices)) for tensor, indices in read] + [list(results)]
+
+        def start(init: float | int | Tensor | None, dtype: torch.dtype) -> Tensor:
+            if isinstance(init, Tensor):
+                return self.plain(init)
+            return self.empty(shape, dtype) if init is None else self.filled(init, shape, dtype)
+
+        outs = [start(init, dtype) for init, dtype in zip(inits, dtypes, strict=True)]
+        maps = [tensor.map_results(list(indices)) for tensor, indices in read] + [list(results)] * len(outs)
         maps_text = ", ".join(f"affine_map<({loops}) -> ({', '.join(exprs)})>" for exprs in maps)
         kinds = ", ".join(f'"{"parallel" if kind == "p" else "reduction"}"' for kind in iterators)
         ins = f" ins({', '.join(t.name for t, _ in read)} : {', '.join(t.type for t, _ in read)})" if read else ""
 
         writer = Body(self._fresh_scalar, self._location)
-        arguments = [Scalar(self._fresh_scalar(), tensor.element) for tensor, _ in read] + [Scalar(self._fresh_scalar(), out.element)]
-        value = body(writer, *(arguments if init is not None else arguments[:-1]))
-        value = writer.cast(value, out.element)
-        block = ", ".join(f"{scalar.name}: {scalar.type} {self._location}" for scalar in arguments)
+        arguments = [Scalar(self._fresh_scalar(), tensor.element) for tensor, _ in read]
+        so_far = [Scalar(self._fresh_scalar(), out.element) for out in outs]
+        values = body(writer, *arguments, *(scalar for scalar, init in zip(so_far, inits) if init is not None))
+        values = [writer.cast(value, out.element) for value, out in zip(values, outs, strict=True)]
+        block = ", ".join(f"{scalar.name}: {scalar.type} {self._location}" for scalar in arguments + so_far)
 
-        result = Tensor.of(self._fresh(self._hint), shape, dtype)
-        self._lines.append(f"    {result.name} = linalg.generic {{indexing_maps = [{maps_text}], iterator_types = [{kinds}]}}")
-        self._lines.append(f"       {ins} outs({out.name} : {out.type}) {{")
+        made = [Tensor.of(self._fresh(self._hint), shape, dtype) for dtype in dtypes]
+        name = made[0].name if len(made) == 1 else self._fresh(self._hint)
+        types_text = ", ".join(result.type for result in made)
+        self._lines.append(f"    {name}{f':{len(made)}' if len(made) > 1 else ''} = linalg.generic {{indexing_maps = [{maps_text}], iterator_types = [{kinds}]}}")
+        self._lines.append(f"       {ins} outs({', '.join(out.name for out in outs)} : {', '.join(out.type for out in outs)}) {{")
         self._lines.append(f"    ^bb0({block}):")
         self._lines.extend(writer.lines)
-        self._lines.append(f"      linalg.yield {value.name} : {value.type} {self._location}")
-        self._lines.append(f"    }} -> {result.type} {self._location}")
-        return result
+        self._lines.append(f"      linalg.yield {', '.join(v.name for v in values)} : {', '.join(v.type for v in values)} {self._location}")
+        self._lines.append(f"    }} -> {types_text if len(made) == 1 else f'({types_text})'} {self._location}")
+        return made if len(made) == 1 else [dataclasses.replace(result, name=f"{name}#{i}") for i, result in enumerate(made)]
 
     def loop_nest(self, into: Tensor, sizes: Sequence[int], body: Callable[[Body, list[Scalar], str], str]) -> Tensor:
         """Loops over `sizes`, one inside the other, that change a copy of `into` element by element.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import json
 import math
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy
@@ -13,12 +15,12 @@ import torch
 from torch.utils import _pytree as pytree
 
 from wafer import arrays, checkpoints
-from wafer.compiler import PRECISIONS
 from wafer.errors import CompileError, RuntimeError  # noqa: A004
-from wafer.frontends import absent
+from wafer.precision import PRECISIONS
 from wafer.training import checkpoint
-from wafer.training.joint import Gradients, differentiate, gradient_of, new_value_of
-from wafer.training.programs import Host, Sessions
+from wafer.training.joint import gradient_of, new_value_of
+from wafer.training.passes import Passes, Shards, samples_of
+from wafer.training.programs import Host
 from wafer.training.ranks import world
 from wafer.training.room import Room
 from wafer.training.rules import Rule
@@ -63,11 +65,11 @@ def train_step(
     """Make a training step of a model.
 
     Args:    loss_fn: loss_fn(model(x), target), one number. optimizer: of wafer.optim.
-             example: (x, target), or (x0, x1, ..., target) for a model of several inputs; whole batches. The first dimension of every tensor in it is
-             the batch, and its size is that of every batch later.
+             example: (x, target), or (x0, x1, ..., target) for a model of several inputs; a whole batch. The first dimension of every tensor in it is
+             the batch; later batches may be shorter or longer.
              precision: of values on the wafer, "f16" (with loss scaling), "bf16" or "f32"; weights, gradients that leave the wafer, and state are f32.
-             systems: how many systems compute shards of the batch; under mpirun they are spread over the ranks, at least one each. shards: into how many equal parts the batch is cut, default the largest divisor that
-             is at most 8; results depend on it, and not on systems. reduction: what loss_fn does over the batch, "mean" or "sum".
+             systems: how many systems compute shards of the batch; under mpirun they are spread over the ranks, at least one each. shards: into how many parts the batch is cut, default 8, or as many as it has
+             samples; results depend on it, and not on systems. reduction: what loss_fn does over the batch, "mean" or "sum".
              seed: of dropout. engine, threads: as for wafer.compile.
              weights: a safetensors file or a Hugging Face checkpoint directory with the weights to begin with, for a model on PyTorch's device "meta".
              memoryx_dram: size of MemoryX's DRAM tier in bytes, default the machine's. memoryx_flash: folder for whatever of weights, optimizer state,
@@ -84,18 +86,17 @@ def train_step(
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             raise CompileError(f"'{name}' is {str(tensor.dtype).removeprefix('torch.')}, expected float32; use model.float(), and precision= for the wafer")
-    batch = _batch_of(example)
-    shards = default_shards(batch) if shards is None else shards
-    if shards < 1 or batch % shards:
-        raise RuntimeError(f"found a batch of {batch} for {shards} shards, expected a batch that they divide")
+    samples = samples_of(example)
+    shards = default_shards(samples) if shards is None else shards
+    if not 1 <= shards <= samples:
+        raise RuntimeError(f"found {shards} shards for a batch of {samples}, expected 1 to {samples}")
     room = Room(memoryx_flash)
     swarm = Systems(systems, shards, world(), room)
     initial = _initial_values(model, weights, room)
-    with absent.on_cpu(model):
-        gradients = differentiate(model, loss_fn, _part(example, batch, shards, 0), scaled=precision == "f16")
     host = Host(machine, engine, threads, memoryx_dram, room.folder or "")
-    program = Sessions(gradients.imported.text, "gradients", precision, host)
-    return TrainStep(model, initial, gradients, program, Updater(optimizer, host, room), swarm, room, batch, shards, reduction, seed, precision)
+    passes = Passes(model, loss_fn, precision, host)
+    passes.prepare(Shards(example, shards))
+    return TrainStep(model, initial, passes, Updater(optimizer, host, room), swarm, room, shards, reduction, seed, precision)
 
 
 def _initial_values(model: torch.nn.Module, weights: str | os.PathLike | None, room: Room) -> dict[str, numpy.ndarray]:
@@ -123,11 +124,13 @@ class TrainStep:
     """loss = step(x, target) trains by one batch. Made by wafer.train_step."""
 
     def __init__(
-        self, model: torch.nn.Module, initial: Arrays, gradients: Gradients, program: Sessions, updater: Updater, systems: Systems, room: Room,
-        batch: int, shards: int, reduction: str, seed: int, precision: str,
+        self, model: torch.nn.Module, initial: Arrays, passes: Passes, updater: Updater, systems: Systems, room: Room, shards: int, reduction: str,
+        seed: int, precision: str,
     ):  # fmt: skip
-        self._gradients, self._program, self._updater, self._systems = gradients, program, updater, systems
-        self._batch, self._shards, self._reduction, self._seed, self._room = batch, shards, reduction, seed, room
+        self._passes, self._updater, self._systems, self._room = passes, updater, systems, room
+        self._shards, self._reduction, self._seed = shards, reduction, seed
+        self._writing: concurrent.futures.Future | None = None
+        gradients, _ = passes.first
         self._forms = {name: (tuple(value.shape), value.dtype) for name, value in model.state_dict().items()}
         self._aliases = _aliases(model)
         buffers = [name for name, buffer in model.named_buffers() if buffer is not None]
@@ -165,12 +168,12 @@ class TrainStep:
         """What the last run of the gradients program counted, in the form of `wafer-run --stats`. Raises RuntimeError before the first step."""
         if not self._state.calls:
             raise RuntimeError("the step has not run yet, so that nothing was counted; call it first")
-        return json.loads(self._program.session().stats())
+        return json.loads(self._passes.first[1].session().stats())
 
     @property
     def program(self):
-        """The gradients program, a wafer.Program: its report says where each operation of both passes runs."""
-        return self._program.program
+        """The gradients program of the example's first shard, a wafer.Program: its report says where each operation of both passes runs."""
+        return self._passes.first[1].program
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """For model.load_state_dict: a copy of all weights and buffers."""
@@ -186,39 +189,49 @@ class TrainStep:
     def __call__(self, *batch: object) -> float:
         """Train by one batch.
 
-        Args:   as the example: the model's inputs, and the target last.
+        Args:   as the example: the model's inputs, and the target last. A batch of another size, such as a short last one, makes programs of its own
+                when it first comes.
         Returns: the loss before the update.
-        Raises: RuntimeError for a batch of another shape than the example's, for instance the last one of a data set; TrapError. Nothing changes then.
+        Raises: RuntimeError for a batch of another form than the example's, or of fewer samples than there are systems; TrapError. Nothing changes then.
         """
-        if _batch_of(batch) != self._batch:
-            hint = "drop or fill up the last batch of a data set (drop_last=True)"
-            raise RuntimeError(f"found a batch of {_batch_of(batch)}, expected {self._batch} as in the example; {hint}")
+        samples, (gradients, _) = samples_of(batch), self._passes.first
         form = pytree.tree_structure(tuple(batch))
-        if form != self._gradients.spec:
-            raise RuntimeError(f"found a batch of the form {form}, expected {self._gradients.spec} as in the example")
+        if form != gradients.spec:
+            raise RuntimeError(f"found a batch of the form {form}, expected {gradients.spec} as in the example")
+        shards = Shards(batch, min(self._shards, samples))
+        self._systems.check(shards.count)
+        self._passes.prepare(shards)
         state = self._state
         weights = {name: ("f32", array) for name, array in {**state.parameters, **state.buffers}.items() if array.dtype == numpy.float32}
-        sums = self._systems.sum(lambda shard, system: self._compute(state, weights, batch, shard, system))
-        self._state = self._updated(state, sums)
-        divisor = self._shards if self._reduction == "mean" else 1
-        return float(sums["loss"]) / divisor
+        sums = self._systems.sum(shards.count, lambda shard, system: self._compute(state, weights, shards, shard, system))
+        self._state = self._updated(state, sums, shards.count)
+        return float(sums["loss"]) / self._divisor(shards.count)
 
-    def _compute(self, state: _State, weights: Mapping[str, arrays.Pair], batch: Sequence[object], shard: int, system: int) -> Arrays:
-        values = dict(zip(self._gradients.arguments, pytree.tree_leaves(_part(batch, self._batch, self._shards, shard))))
+    def _divisor(self, shards: int) -> int:
+        return shards if self._reduction == "mean" else 1
+
+    def _compute(self, state: _State, weights: Mapping[str, arrays.Pair], shards: Shards, shard: int, system: int) -> Arrays:
+        gradients, program = self._passes.of(shards.size(shard))
+        values = dict(zip(gradients.arguments, pytree.tree_leaves(shards.part(shard))))
         values |= {name: array for name, array in state.buffers.items() if array.dtype != numpy.float32}
         values["loss_scale"] = numpy.float32(state.scale.scale)
         values["seed"] = _seed(self._seed, state.calls, shard)
         inputs = {}
-        for name, info in self._program.inputs.items():
+        for name, info in program.inputs.items():
             what = f"input '{name}'"
             inputs[name] = arrays.converted(arrays.pair_of(values[name], what), info.dtype, what)
-        return {name: arrays.array_of(pair) for name, pair in self._program.run(weights, inputs, system).items()}
+        found = {name: arrays.array_of(pair) for name, pair in program.run(weights, inputs, system).items()}
+        # In a mean over the batch a shard counts by its size.
+        share = numpy.float32(shards.size(shard) * shards.count / shards.samples)
+        if self._reduction == "sum" or share == 1:
+            return found
+        return {name: array * share if array.dtype == numpy.float32 else array for name, array in found.items()}
 
-    def _updated(self, state: _State, sums: Arrays) -> _State:
+    def _updated(self, state: _State, sums: Arrays, shards: int) -> _State:
         rule = self._updater.rule
-        divisor = self._shards if self._reduction == "mean" else 1
-        scale = 1.0 / (divisor * state.scale.scale)
-        gradients = {name: sums[gradient_of(name)] for name in self._gradients.parameters}
+        described, _ = self._passes.first
+        scale = 1.0 / (self._divisor(shards) * state.scale.scale)
+        gradients = {name: sums[gradient_of(name)] for name in described.parameters}
         norm = None
         if state.scale is not NO_SCALE or rule.clip_norm is not None:
             norm = self._updater.norm(gradients) * scale
@@ -231,10 +244,10 @@ class TrainStep:
             scale *= min(1.0, rule.clip_norm / (norm + 1e-6))
         parameters, optimizer = self._updater.apply(state.parameters, gradients, state.optimizer, state.updates, scale)
         buffers = dict(state.buffers)
-        for name in self._gradients.buffers:
+        for name in described.buffers:
             found, old = sums[new_value_of(name)], buffers[name]
-            # Statistics of shards are averaged; all shards count alike.
-            mean = found / numpy.float32(self._shards) if old.dtype == numpy.float32 else found // self._shards
+            # Statistics of shards are averaged.
+            mean = found / numpy.float32(shards) if old.dtype == numpy.float32 else found // shards
             buffers[name] = numpy.asarray(mean, dtype=old.dtype).reshape(old.shape)
         return dataclasses.replace(
             state, parameters={**state.parameters, **parameters}, optimizer=optimizer, buffers=buffers, updates=state.updates + 1, calls=state.calls + 1
@@ -242,11 +255,13 @@ class TrainStep:
 
     # Checkpoints
 
-    def save(self, directory: str | os.PathLike, *, extra: Mapping[str, object] | None = None, keep: int = 2) -> None:
+    def save(self, directory: str | os.PathLike, *, extra: Mapping[str, object] | None = None, keep: int = 2, wait: bool = True) -> None:
         """Write a checkpoint: it is complete, or the one before is still the newest. Under mpirun all ranks call it, and the first one writes.
 
-        Args: extra: anything that JSON holds, to be given back by load. keep: how many checkpoints stay in the folder.
+        Args: extra: anything that JSON holds, to be given back by load. keep: how many checkpoints stay in the folder. wait: False: what there is now is
+              written while training goes on; `written`, and the next save, wait for it and raise what went wrong.
         """
+        self.written()
         state, rule = self._state, self._updater.rule
         description = {
             "step": state.calls, "updates": state.updates, "skipped": state.skipped, "optimizer": rule.name, "shards": self._shards, "seed": self._seed,
@@ -255,7 +270,21 @@ class TrainStep:
         model = self._arrays()
         optimizer = {f"{name}/{key}": array for name, own in state.optimizer.items() for key, array in own.items()}
         if self._systems.is_first:
-            checkpoint.write(directory, model, optimizer, description, keep)
+            # A step makes new arrays and changes none, so that these stay what they are.
+            self._writing = concurrent.futures.Future()
+            arguments = (self._writing, directory, model, optimizer, description, keep)
+            if wait:
+                _write(*arguments)
+            else:
+                threading.Thread(target=_write, args=arguments, name="wafer-checkpoint").start()
+        if wait:
+            self.written()
+
+    def written(self) -> None:
+        """Returns when the last checkpoint is complete. Under mpirun all ranks call it."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
         self._systems.together()
 
     def load(self, directory: str | os.PathLike) -> dict:
@@ -263,6 +292,7 @@ class TrainStep:
 
         Raises: RuntimeError if there is none, or if it is of another model, optimizer, seed or number of shards. Nothing changes then.
         """
+        self.written()
         model, optimizer, description = checkpoint.read(directory)
         for what, own in (("optimizer", self._updater.rule.name), ("shards", self._shards), ("seed", self._seed)):
             if description[what] != own:
@@ -287,27 +317,18 @@ class TrainStep:
         return description["extra"]
 
 
+def _write(done: concurrent.futures.Future, *arguments: object) -> None:
+    try:
+        done.set_result(checkpoint.write(*arguments))
+    except BaseException as error:
+        done.set_exception(error)
+
+
 def _aliases(model: torch.nn.Module) -> dict[str, str]:
     """For each name of a tied parameter or buffer the first name that it has."""
     first: dict[int, str] = {}
     every = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
     return {name: first.setdefault(id(tensor), name) for name, tensor in every}
-
-
-def _batch_of(example: Sequence[object]) -> int:
-    if not isinstance(example, (tuple, list)) or len(example) < 2:
-        raise RuntimeError("found no pair of inputs and target, expected (x, target)")
-    sizes = {leaf.shape[0] for leaf in pytree.tree_leaves(tuple(example)) if isinstance(leaf, torch.Tensor) and leaf.dim()}
-    if not sizes:
-        raise RuntimeError("found no tensor in the batch, expected PyTorch tensors")
-    if len(sizes) > 1:
-        raise RuntimeError(f"found tensors with first dimensions {sorted(sizes)}, expected one size, that of the batch")
-    return sizes.pop()
-
-
-def _part(example: Sequence[object], batch: int, shards: int, shard: int) -> tuple:
-    size = batch // shards
-    return pytree.tree_map(lambda leaf: leaf[shard * size : (shard + 1) * size] if isinstance(leaf, torch.Tensor) and leaf.dim() else leaf, tuple(example))
 
 
 def _seed(seed: int, step: int, shard: int) -> numpy.ndarray:

@@ -21,8 +21,8 @@ Sums = Mapping[str, numpy.ndarray]
 
 
 def default_shards(batch: int) -> int:
-    """The largest divisor of the batch that is at most 8."""
-    return next(shards for shards in range(min(8, batch), 0, -1) if batch % shards == 0)
+    """8, so that up to 8 systems can share the work, or as many as there are samples."""
+    return min(8, batch)
 
 
 class TreeSum:
@@ -97,24 +97,30 @@ class Systems:
     """Runs shards on systems; system i computes consecutive shards, rank r hosts consecutive systems. Each rank hosts at least one."""
 
     def __init__(self, systems: int, shards: int, ranks: Ranks | None = None, room: Room | None = None):
-        count = systems if ranks is None else max(systems, ranks.size)
-        if not 1 <= systems <= count <= shards:
-            found = f"systems={systems}" if count == systems else f"{count} ranks"
-            raise RuntimeError(f"found {found} for {shards} shards of a batch, expected from 1 to {shards}; give shards=... that is larger and divides the batch")
-        self._count, self._shards, self._ranks, self._room = count, shards, ranks, room
-        own = [system for system in range(count) if self._rank_of_system(system) == (ranks.rank if ranks else 0)]
+        self._count = systems if ranks is None else max(systems, ranks.size)
+        self._ranks, self._room = ranks, room
+        if systems < 1:
+            raise RuntimeError(f"found systems={systems}, expected at least 1")
+        self.check(shards)
+        own = [system for system in range(self._count) if self._rank_of_system(system) == (ranks.rank if ranks else 0)]
         self._own = range(own[0], own[-1] + 1)
         self._threads = concurrent.futures.ThreadPoolExecutor(len(own), "wafer-system") if len(own) > 1 else None
+
+    def check(self, shards: int) -> None:
+        """Each system has a shard. Raises RuntimeError."""
+        if self._count > shards:
+            found = f"systems={self._count}" if self._ranks is None else f"{self._count} systems on {self._ranks.size} ranks"
+            raise RuntimeError(f"found {found} for {shards} shards of a batch, expected from 1 to {shards}; use larger batches, or shards=...")
 
     def _rank_of_system(self, system: int) -> int:
         return system * self._ranks.size // self._count if self._ranks else 0
 
-    def _system_of(self, shard: int) -> int:
-        return shard * self._count // self._shards
+    def _system_of(self, shard: int, shards: int) -> int:
+        return shard * self._count // shards
 
-    def _shards_of(self, systems: range) -> range:
-        shards = [shard for shard in range(self._shards) if self._system_of(shard) in systems]
-        return range(shards[0], shards[-1] + 1)
+    def _shards_of(self, systems: range, shards: int) -> range:
+        own = [shard for shard in range(shards) if self._system_of(shard, shards) in systems]
+        return range(own[0], own[-1] + 1)
 
     @property
     def is_first(self) -> bool:
@@ -126,16 +132,16 @@ class Systems:
         if self._ranks:
             self._ranks.together()
 
-    def sum(self, compute: Callable[[int, int], Sums]) -> Sums:
+    def sum(self, shards: int, compute: Callable[[int, int], Sums]) -> Sums:
         """The sum over all shards of compute(shard, place), where place is that of the system among those of this process."""
-        tree = TreeSum(self._shards, self._shards_of(self._own), self._room)
+        tree = TreeSum(shards, self._shards_of(self._own, shards), self._room)
 
         def run(system: int) -> None:
-            for shard in self._shards_of(range(system, system + 1)):
+            for shard in self._shards_of(range(system, system + 1), shards):
                 tree.add(shard, compute(shard, system - self._own.start))
 
         self._run(run, self._own)
-        return tree.joined(self._ranks, lambda shard: self._rank_of_system(self._system_of(shard))) if self._ranks else tree.result
+        return tree.joined(self._ranks, lambda shard: self._rank_of_system(self._system_of(shard, shards))) if self._ranks else tree.result
 
     def _run(self, run: Callable[[int], None], systems: Sequence[int]) -> None:
         if self._threads is None:

@@ -51,7 +51,7 @@ class Trainer:
         trainer.fit()
 
     Args: data, evaluation: batches (x, target), each an iterable that can be walked again; one with a method epoch(number), such as wafer.data.Batches,
-          may have another order in each epoch. Short last batches are left out. steps: batches to train on in all.
+          may have another order in each epoch. Batches may differ in size. steps: batches to train on in all.
           metrics: functions of the model's output and the target by name, averaged over the evaluation. evaluate_every, checkpoint_every: steps; 0 is
           only at the end. checkpoints: folder; a run with the same arguments goes on from the newest one there, with the same batches as if it had not
           stopped. keep: how many stay. log: folder for TensorBoard. progress: a bar with the loss; None: on a terminal.
@@ -76,7 +76,6 @@ class Trainer:
         if example is None:
             raise RuntimeError("found no batch in the data, expected at least one")
         self.step: TrainStep = train_step(model, loss_fn, optimizer, example, **options)
-        self._shapes = _shapes_of(example)
         self._evaluation = None if evaluation is None else Evaluation(model, loss_fn, evaluation, metrics or {}, options)
         self.history: list[dict[str, float]] = []
 
@@ -107,7 +106,7 @@ class Trainer:
                     if self._is_due(self._evaluate_every):
                         results, done_at = self._evaluated(write), (number, done_at[1])
                     if self._is_due(self._checkpoint_every):
-                        self._save()
+                        self._save(wait=False)
                         done_at = (done_at[0], number)
             except KeyboardInterrupt:
                 self._save()
@@ -116,6 +115,7 @@ class Trainer:
                 results = self._evaluated(write)
             if done_at[1] != self.step.step:
                 self._save()
+            self.step.written()
         if not any(tensor.is_meta for tensor in self.model.state_dict().values()):
             self.model.load_state_dict(self.step.state_dict())
         self._tell("on_end")
@@ -144,8 +144,6 @@ class Trainer:
         while self.step.step < self.steps and not self._stopping:
             before = passed
             for batch in self._epoch(epoch):
-                if _shapes_of(batch) != self._shapes:
-                    continue
                 passed += 1
                 if passed <= self.step.step:
                     continue
@@ -153,7 +151,7 @@ class Trainer:
                 if self.step.step >= self.steps or self._stopping:
                     return
             if passed == before:
-                raise RuntimeError("found an epoch without a whole batch, expected at least one")
+                raise RuntimeError("found an epoch without a batch, expected at least one")
             epoch += 1
 
     def _is_due(self, every: int) -> bool:
@@ -167,9 +165,9 @@ class Trainer:
         self._tell("on_evaluation", results)
         return results
 
-    def _save(self) -> None:
+    def _save(self, wait: bool = True) -> None:
         if self.folder:
-            self.step.save(self.folder, extra={"history": self.history}, keep=self._keep)
+            self.step.save(self.folder, extra={"history": self.history}, keep=self._keep, wait=wait)
             self._tell("on_checkpoint")
 
     def _tell(self, moment: str, *arguments: object) -> None:
@@ -200,7 +198,3 @@ class Trainer:
         with Progress(*columns, console=Console(stderr=True)) as progress:
             task = progress.add_task("", total=self.steps)
             yield lambda number, text: progress.update(task, completed=number, description=text)
-
-
-def _shapes_of(batch: Batch) -> list[tuple[int, ...]]:
-    return [tuple(leaf.shape) for leaf in torch.utils._pytree.tree_leaves(tuple(batch)) if isinstance(leaf, torch.Tensor)]

@@ -2,7 +2,11 @@
 // RUN: wafer-opt %s --pass-pipeline="builtin.module(stream.program(stream-set-precision{type=f32}))" -split-input-file | FileCheck %s --check-prefix=F32
 // RUN: not wafer-opt %s --pass-pipeline="builtin.module(stream.program(stream-set-precision{type=f8}))" -split-input-file 2>&1 | FileCheck %s --check-prefix=BAD
 
+// RUN: wafer-opt %s --pass-pipeline="builtin.module(stream.program(stream-set-precision{type=f16,second=f32,blocks.*.attn=bf16}))" -split-input-file | FileCheck %s --check-prefix=BYNAME
+// RUN: not wafer-opt %s --pass-pipeline="builtin.module(stream.program(stream-set-precision{type=f16,second=i4}))" -split-input-file 2>&1 | FileCheck %s --check-prefix=BADNAME
+
 // BAD: error: found precision 'f8', expected f16, bf16 or f32
+// BADNAME: error: found precision 'i4', expected f16, bf16 or f32
 
 // Values are stored narrow, bodies compute in f32, MemoryX keeps f32.
 // CHECK-LABEL: stream.program @narrow
@@ -83,5 +87,24 @@ stream.program @sum_is_contracted machine "odd" {
     %s = stream.reduce <add> %x : tensor<3x5xf32> -> tensor<3x1xf32>
     %y = stream.contract %s, @w {row_stride = 1 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x1xf32> -> tensor<3x7xf32>
     stream.receive %y, @y : tensor<3x7xf32>
+  }
+}
+
+// -----
+
+// An operation that is named has a precision of its own; what it multiplies is converted before.
+// BYNAME-LABEL: stream.program @by_name
+// BYNAME: stream.contract %{{.*}}, @w {{.*}} : tensor<3x5xbf16> -> tensor<3x5xbf16>
+// BYNAME: %[[WIDE:.*]] = stream.map {{.*}} : (tensor<3x5xbf16>) -> tensor<3x5xf32>
+// BYNAME: stream.contract %[[WIDE]], @w {{.*}} : tensor<3x5xf32> -> tensor<3x5xf32>
+stream.program @by_name machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.tensor @w <weight> : tensor<5x5xf32>
+  stream.tensor @y <output> : tensor<3x5xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf32>
+    %a = stream.contract %x, @w {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xf32> -> tensor<3x5xf32> loc("blocks.0.attn/linear")
+    %b = stream.contract %a, @w {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xf32> -> tensor<3x5xf32> loc("second/linear_1")
+    stream.receive %b, @y : tensor<3x5xf32>
   }
 }

@@ -1,9 +1,12 @@
 //===- SetPrecision.cpp - stream-set-precision -----------------------------===//
 
+#include "Precisions.h"
+
 #include "wafer/Dialect/Stream/Transforms/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Builders.h"
+#include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
 
@@ -20,8 +23,9 @@ struct SetPrecision : impl::SetPrecisionBase<SetPrecision> {
   void runOnOperation() override;
   void setInSegment(SegmentOp segment);
   bool staysWide(Value value) const;
+  Type typeFor(Value value) const;
 
-  Type narrow;
+  std::optional<Precisions> precisions;
   llvm::DenseSet<Value> wide;
 };
 
@@ -38,6 +42,16 @@ bool SetPrecision::staysWide(Value value) const {
   auto map = dyn_cast<MapOp>(op);
   return map && numFeatures(map.getType()) == 1 && llvm::all_of(map.getInputs(), [&](Value input) { return wide.contains(input); }) &&
          llvm::none_of(value.getUses(), isMultiplied);
+}
+
+/// What is computed has the type of its operation. What is sent has that of the operations that read it if they agree: MemoryX holds f32.
+Type SetPrecision::typeFor(Value value) const {
+  if (!isa<SendOp>(value.getDefiningOp()) || value.use_empty())
+    return precisions->of(value.getLoc());
+  llvm::SetVector<Type> types;
+  for (Operation *user : value.getUsers())
+    types.insert(precisions->of(user->getLoc()));
+  return types.size() == 1 ? types.front() : Float32Type::get(value.getContext());
 }
 
 void setElementType(Value value, Type element) { value.setType(cast<RankedTensorType>(value.getType()).clone(element)); }
@@ -72,34 +86,37 @@ void SetPrecision::setInSegment(SegmentOp segment) {
       if (staysWide(result))
         wide.insert(result);
       else
-        setElementType(result, narrow);
+        setElementType(result, typeFor(result));
     }
   }
   for (Operation &op : llvm::make_early_inc_range(kernels)) {
     if (auto map = dyn_cast<MapOp>(op))
       convertAtEdges(map);
-    // A reduction's result that is multiplied by weights is narrowed between.
+    // What is multiplied has the type of the operation that does it: a sum is narrowed before, a value of another layer converted.
     for (OpOperand &operand : op.getOpOperands()) {
-      if (!isMultiplied(operand) || !wide.contains(operand.get()))
+      Type before = getElementTypeOrSelf(operand.get().getType()), after = isMultiplied(operand) ? precisions->of(op.getLoc()) : FloatType();
+      if (!after || before == after || !isStorageType(before))
         continue;
       OpBuilder builder(&op);
-      auto type = cast<RankedTensorType>(cast<RankedTensorType>(operand.get().getType()).clone(narrow));
+      auto type = cast<RankedTensorType>(cast<RankedTensorType>(operand.get().getType()).clone(after));
       auto map = MapOp::create(builder, op.getLoc(), type, operand.get());
-      Block *body = builder.createBlock(&map.getBody(), {}, builder.getF32Type(), op.getLoc());
-      YieldOp::create(builder, op.getLoc(), arith::TruncFOp::create(builder, op.getLoc(), narrow, body->getArgument(0)));
+      Value converted = builder.createBlock(&map.getBody(), {}, before, op.getLoc())->getArgument(0);
+      if (!before.isF32())
+        converted = arith::ExtFOp::create(builder, op.getLoc(), builder.getF32Type(), converted);
+      if (!after.isF32())
+        converted = arith::TruncFOp::create(builder, op.getLoc(), after, converted);
+      YieldOp::create(builder, op.getLoc(), converted);
       operand.set(map);
     }
   }
 }
 
 void SetPrecision::runOnOperation() {
-  MLIRContext *context = &getContext();
-  narrow = type == "f16" ? Type(Float16Type::get(context)) : type == "bf16" ? Type(BFloat16Type::get(context)) : Type(Float32Type::get(context));
-  if (narrow.isF32() && type != "f32") {
-    emitError(getOperation().getLoc()) << "found precision '" << type << "', expected f16, bf16 or f32";
+  FailureOr<Precisions> parsed = Precisions::parse(type, getOperation().getLoc());
+  if (failed(parsed))
     return signalPassFailure();
-  }
-  if (narrow.isF32())
+  precisions = *parsed;
+  if (precisions->areAllF32())
     return;
   for (auto segment : getOperation().getOps<SegmentOp>())
     setInSegment(segment);

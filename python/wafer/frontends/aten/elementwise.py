@@ -269,12 +269,20 @@ def _leaky_relu(ctx: Context, a: Tensor, slope: float = 0.01) -> Tensor:
     return ctx.elementwise(lambda b, x: b.select(b.compare("gt", x, b.like(0, x)), x, b.mul(x, b.like(slope, x))), a)
 
 
+def _log_of_one_plus(b: Body, y: Scalar) -> Scalar:
+    """log(1 + y) for y in [0, 1]. What 1 + y rounds away of a small y comes back as a factor (Kahan)."""
+    one = b.like(1, y)
+    total = b.add(one, y)
+    added = b.sub(total, one)
+    return b.select(b.compare("eq", added, b.like(0, y)), y, b.mul(b.apply("math.log", total), b.div(y, added)))
+
+
 @lowering("aten.softplus.default")
 def _softplus(ctx: Context, a: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
     def body(b: Body, x: Scalar) -> Scalar:
         scaled = _scaled(b, x, beta)
         # log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)), which does not overflow.
-        tail = b.apply("math.log", b.add(b.like(1, x), b.apply("math.exp", b.neg(b.abs(scaled)))))
+        tail = _log_of_one_plus(b, b.apply("math.exp", b.neg(b.abs(scaled))))
         soft = b.div(b.add(b.maximum(scaled, b.like(0, x)), tail), b.like(beta, x))
         return b.select(b.compare("gt", scaled, b.like(threshold, x)), x, soft)
 
@@ -328,6 +336,11 @@ def _to_copy(ctx: Context, a: Tensor, *unused: object, **options: object) -> Ten
 
 @lowering("aten.clone.default", "aten.alias.default", "aten.detach.default", "aten.contiguous.default", "aten.lift_fresh_copy.default")
 def _same(ctx: Context, a: Tensor, **options: object) -> Tensor:
+    return a
+
+
+@lowering("prims.copy_strided.default")
+def _with_strides(ctx: Context, a: Tensor, strides: Sequence[int]) -> Tensor:
     return a
 
 

@@ -154,61 +154,54 @@ def norm(ctx: Context, a: Tensor, dims: Sequence[int], order: float) -> Tensor:
 # Places of maxima
 
 
-def _place_of(ctx: Context, a: Tensor, best: Tensor, dim: int) -> Tensor:
-    """The first index along `dim` at which `a` is `best`, or NaN."""
-    best = ctx.with_kept(best, a.shape, [dim])
-    kept = [d for d in range(a.rank) if d != dim]
-    place = {d: f"d{i}" for i, d in enumerate(kept + [dim])}
-    indices = [place[d] for d in range(a.rank)]
-    if dim not in a.dims:
-        a = ctx.writer.plain(a)
-
-    def body(b: Body, x: Scalar, top: Scalar, first: Scalar) -> Scalar:
-        x, top = (b.cast(value, types.computed(types.widened(a.dtype))) for value in (x, top))
-        found = b.compare("eq", x, top)
-        if x.is_float:
-            found = b.apply("arith.ori", found, b.is_nan(x))
-        here = b.cast(b.index(a.rank - 1), "i32")
-        return b.minimum(first, b.select(found, here, b.const(types.INT32_MAX, "i32")))
-
-    return ctx.writer.generic(
-        [(a, indices), (best.expanded(a.shape), indices)], "p" * len(kept) + "r", tuple(a.shape[d] for d in kept), torch.int64, body, init=types.INT32_MAX
-    )
-
-
-def _extreme_with_place(ctx: Context, a: Tensor, dim: int, keepdim: bool, init: float | int, combine: Callable[..., Scalar]) -> tuple[Tensor, Tensor]:
+def _extreme_with_place(ctx: Context, a: Tensor, dim: int, keepdim: bool, init: float | int, is_better: str) -> tuple[Tensor, Tensor]:
+    """The extreme along `dim`, or NaN, and the first index at which it stands. One reduction finds both: two might see elements of different precision."""
     if a.rank == 0:
         return a, Tensor.of_constant(torch.tensor(0))
     dim %= a.rank
-    best = ctx.reduce(a, [dim], init, combine)
-    place = _place_of(ctx, a, best, dim)
-    return _finished(ctx, best, a, [dim], keepdim, a.dtype), _finished(ctx, place, a, [dim], keepdim, torch.int64)
+    kept = [d for d in range(a.rank) if d != dim]
+    place = {d: f"d{i}" for i, d in enumerate(kept + [dim])}
+    if dim not in a.dims:
+        a = ctx.writer.plain(a)
+
+    def body(b: Body, x: Scalar, best: Scalar, first: Scalar) -> tuple[Scalar, Scalar]:
+        wide = types.computed(types.widened(a.dtype))
+        x, best = b.cast(b.cast(x, types.computed(a.dtype)), wide), b.cast(b.cast(best, types.computed(a.dtype)), wide)
+        better = b.compare(is_better, x, best)
+        if x.is_float:
+            better = b.apply("arith.andi", b.apply("arith.ori", better, b.is_nan(x)), b.logical_not(b.is_nan(best)))
+        return b.select(better, x, best), b.select(better, b.cast(b.index(a.rank - 1), "i32"), first)
+
+    source = [(a, [place[d] for d in range(a.rank)])]
+    shape = tuple(a.shape[d] for d in kept)
+    best, first = ctx.writer.generics(source, "p" * len(kept) + "r", shape, [a.dtype, torch.int64], body, inits=[init, 0])
+    return _finished(ctx, best, a, [dim], keepdim, a.dtype), _finished(ctx, first, a, [dim], keepdim, torch.int64)
 
 
 @lowering("aten.max.dim")
 def _max_dim(ctx: Context, a: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
-    return _extreme_with_place(ctx, a, dim, keepdim, lowest(a.dtype), _MAX)
+    return _extreme_with_place(ctx, a, dim, keepdim, lowest(a.dtype), "gt")
 
 
 @lowering("aten.min.dim")
 def _min_dim(ctx: Context, a: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
-    return _extreme_with_place(ctx, a, dim, keepdim, highest(a.dtype), _MIN)
+    return _extreme_with_place(ctx, a, dim, keepdim, highest(a.dtype), "lt")
 
 
-def _place(ctx: Context, a: Tensor, dim: int | None, keepdim: bool, init: float | int, combine: Callable[..., Scalar]) -> Tensor:
+def _place(ctx: Context, a: Tensor, dim: int | None, keepdim: bool, init: float | int, is_better: str) -> Tensor:
     if dim is None:
         a, dim, keepdim = ctx.writer.reshape(a, (math.prod(a.shape),)), 0, False
-    return _extreme_with_place(ctx, a, dim, keepdim, init, combine)[1]
+    return _extreme_with_place(ctx, a, dim, keepdim, init, is_better)[1]
 
 
 @lowering("aten.argmax.default")
 def _argmax(ctx: Context, a: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    return _place(ctx, a, dim, keepdim, lowest(a.dtype), _MAX)
+    return _place(ctx, a, dim, keepdim, lowest(a.dtype), "gt")
 
 
 @lowering("aten.argmin.default")
 def _argmin(ctx: Context, a: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    return _place(ctx, a, dim, keepdim, highest(a.dtype), _MIN)
+    return _place(ctx, a, dim, keepdim, highest(a.dtype), "lt")
 
 
 def _scanned(ctx: Context, a: Tensor, dim: int, init: float | int, combine: Callable[..., Scalar]) -> Tensor:

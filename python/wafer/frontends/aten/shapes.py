@@ -54,6 +54,17 @@ def _repeat(ctx: Context, a: Tensor, repeats: Sequence[int]) -> Tensor:
     return ctx.writer.reshape(spread, ctx.shape)
 
 
+@lowering("aten.as_strided.default")
+def _as_strided(ctx: Context, a: Tensor, size: Sequence[int], strides: Sequence[int], offset: int | None = None) -> Tensor:
+    """Only what PyTorch writes after a mean over all pixels of an image whose channels come last: the same elements, with strides that suit their shape."""
+    count = 1
+    for n, stride in zip(reversed(size), reversed(strides)):
+        if tuple(size) != a.shape or offset or (n > 1 and stride != count):
+            raise ctx.unsupported(f"reads {list(a.shape)} as {list(size)} with strides {list(strides)}; write it with reshape, slices and unfold")
+        count *= n
+    return a
+
+
 # Slices
 
 

@@ -34,13 +34,17 @@ def SetPrecision : Pass<"stream-set-precision", "::wafer::stream::ProgramOp"> {
     maps of one feature per token, and values that only reductions read stay f32: they are small or cancel. MemoryX keeps f32: tensors of the program and
     functions are left alone, conversion happens at send and receive. Values that are not f32 stay as they are. "f32" changes nothing.
 
+    `type` may go on with others for operations by name, as in "f16,fc1=f32,layers.*.attn=bf16": a pattern fits the name of an operation in reports, or the path
+    of a module that it is in; the last one that fits counts. An operation's result, and what it multiplies, are of its type; a value that comes from an
+    operation of another type is converted by a map before it is multiplied.
+
     Before:   %0 = stream.send @x : tensor<8x64xf32>
     After:    %0 = stream.send @x : tensor<8x64xf16>
 
     Example: test/Dialect/Stream/set-precision.mlir
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
-  let options = [Option<"type", "type", "std::string", "\"f16\"", "Type of stored values: f16, bf16 or f32">];
+  let options = [Option<"type", "type", "std::string", "\"f16\"", "Type of stored values: f16, bf16 or f32; then perhaps ,PATTERN=TYPE for operations by name">];
 }
 
 def ChooseWireFormat : Pass<"stream-choose-wire-format", "::wafer::stream::ProgramOp"> {

@@ -3,9 +3,10 @@
     PYTHONPATH=build/python .venv/bin/python benchmarks/aten_coverage.py [--filter WORD] [--failures] [--json FILE]
 
 The set is that of the overloads in torch.ops.aten with the tag torch.Tag.core. Each sample of PyTorch's OpInfo database (f32, and int64 or bool for what
-knows no floats) runs once forward and backward, and what it comes down to in core operators is recorded with its arguments. Up to CASES calls of each
-operator, spread over all that were recorded, are compiled for a small machine at precision f32, run on the emulator, and compared with what PyTorch
-computes. What no sample comes down to has calls of its own. Tensors of real numbers first go through a product with the identity, because work next to no contraction stays in MemoryX anyway.
+knows no floats) runs once forward and backward, and what it comes down to in core operators is recorded with its arguments; what no sample comes down to
+has calls of its own. Up to CASES calls of each operator, spread over all that were recorded, are compiled for a small machine at precision f32, run on the
+emulator, and compared with what PyTorch computes. Tensors of real numbers first go through a product with the identity, because work next to no contraction
+stays in MemoryX anyway.
 An operator passes when all of its cases do. Outside of the count are operators that compute no tensor with a shape and values that follow from
 static shapes and given values: see NOT_APPLICABLE. An operator without a case is counted as one that does not pass.
 """
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 
 import torch
 import wafer
-from coverage import Count, arguments_of, matches, place_of
+from operator_counts import Count, arguments_of, matches, place_of
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -119,9 +120,10 @@ def recorded() -> dict[str, list[tuple]]:
                 break
             try:
                 with recorder:
-                    results = [t for t in pytree.tree_leaves(info.op(sample.input, *sample.args, **sample.kwargs)) if isinstance(t, torch.Tensor) and t.requires_grad]
+                    results = pytree.tree_leaves(info.op(sample.input, *sample.args, **sample.kwargs))
+                    results = [t for t in results if isinstance(t, torch.Tensor) and t.requires_grad]
                     if results:
-                        sum(t.sum() for t in results if t.dtype.is_floating_point).backward()
+                        sum(t.sum() for t in results).backward()
             except Exception:  # noqa: BLE001, S112 - a sample that PyTorch itself cannot run here is no case
                 continue
     return {operator: list(calls.values()) for operator, calls in recorder.calls.items()}

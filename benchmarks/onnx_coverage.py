@@ -18,7 +18,7 @@ import warnings
 import numpy
 import onnx
 import wafer
-from coverage import Count, arguments_of, matches, place_of
+from operator_counts import Count, arguments_of, matches, place_of
 
 INTEGERS = (onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL)
 PRODUCT = "_product"

@@ -18,7 +18,8 @@ def _while(op: Operation, *values: Any) -> tuple[Any, ...]:
     for _ in range(MOST_STEPS):
         goes_on = deferred.known(op.run(0, values)[0])
         if goes_on is None:
-            raise op.refused("is a loop that ends when data says so, expected a count that is known; use lax.scan or lax.fori_loop, and jnp.where for what may stop earlier")
+            hint = "use lax.scan or lax.fori_loop, and jnp.where for what may stop earlier"
+            raise op.refused(f"is a loop that ends when data says so, expected a count that is known; {hint}")
         if not goes_on.item():
             return values
         values = tuple(op.run(1, values))

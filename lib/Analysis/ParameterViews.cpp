@@ -106,7 +106,8 @@ bool isFree(Operation *op) {
   // Numbers that differ from element to element are a tensor that MemoryX holds.
   if (op->hasTrait<OpTrait::ConstantLike>())
     return constantScalar(op->getResult(0)) || !stream::isStorageType(getElementTypeOrSelf(op->getResult(0).getType()));
-  if (op->getNumResults() != 1)
+  // What a layer gives, be it a view of a parameter, is made once.
+  if (op->getNumResults() != 1 || isa<graph::LayerOp>(op))
     return false;
   return (isa<linalg::FillOp>(op) && constantScalar(op->getResult(0))) || viewOfParameter(op->getResult(0)).has_value();
 }

@@ -184,5 +184,5 @@ SAME_AS_ANOTHER = set(
         "native_dropout prims"
     ).split()
 )
-# Forward only: the backward passes of three-dimensional pooling, of distances and of masked writes have no lowering.
-NO_GRADIENT_YET = {"avg_pool3d", "max_pool3d_with_indices", "_adaptive_avg_pool3d", "_cdist_forward", "_pdist_forward", "masked_scatter"}
+# Forward only: what their backward passes do has no lowering.
+NO_GRADIENT_YET = {"_adaptive_avg_pool3d", "_cdist_forward", "_pdist_forward", "avg_pool3d", "masked_scatter", "max_pool3d_with_indices"}

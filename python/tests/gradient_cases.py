@@ -158,11 +158,13 @@ WINDOWS = {
     "convolution": _one(lambda x, w, b: F.conv2d(x, w, b, stride=2, padding=1), IMAGE, random(3, 4, 3, 3), random(3)),
     "convolution.groups": _one(lambda x, w: F.conv2d(x, w, groups=2, dilation=2, padding=(2, 0)), IMAGE, random(6, 2, 3, 1)),
     "convolution.1d": _one(lambda x, w: F.conv1d(x, w, padding=2), random(2, 3, 9), random(4, 3, 5)),
+    "convolution.transposed": _one(lambda x, w, b: F.conv_transpose2d(x, w, b, stride=2, padding=1), IMAGE, random(4, 3, 3, 3), random(3)),
     "max_pool2d_with_indices": _one(lambda x: F.max_pool2d(x, 3, 2, 1), IMAGE),
     "avg_pool1d": _one(lambda x: F.avg_pool1d(x, 2), random(2, 3, 8)),
     "avg_pool2d": _one(lambda x: F.avg_pool2d(x, 3, 2, 1), IMAGE),
     "avg_pool2d.ceil": _one(lambda x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True, count_include_pad=False), IMAGE),
     "_adaptive_avg_pool2d": _one(lambda x: F.adaptive_avg_pool2d(x, (1, 3)), IMAGE),
+    "_adaptive_avg_pool2d.uneven": _one(lambda x: F.adaptive_avg_pool2d(x, (3, 4)), IMAGE),
 }
 
 CASES = {"unary": UNARY, "binary": BINARY, "products": PRODUCTS, "reductions": REDUCTIONS, "shapes": SHAPES, "windows": WINDOWS}

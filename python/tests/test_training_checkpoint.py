@@ -81,7 +81,7 @@ def test_kill_at_any_moment_leaves_a_good_checkpoint(fresh, undisturbed, tmp_pat
                 code = 0
             finally:
                 os._exit(code)
-        deadline = time.monotonic() + (moments.uniform(0.002, 0.04) if killed < 12 else 60)
+        deadline = time.monotonic() + (moments.uniform(0.001, 0.012) if killed < 12 else 60)
         while (done := os.waitpid(child, os.WNOHANG)) == (0, 0):
             if time.monotonic() > deadline:
                 os.kill(child, signal.SIGKILL)
@@ -110,7 +110,7 @@ def test_ctrl_c_at_any_moment_leaves_a_step_that_can_be_saved(fresh, undisturbed
     try:
         while fresh.step < STEPS:
             try:
-                signal.setitimer(signal.ITIMER_REAL, moments.uniform(0.001, 0.1) if interrupted < 8 else 0)
+                signal.setitimer(signal.ITIMER_REAL, moments.uniform(0.0002, 0.004) if interrupted < 8 else 0)
                 while fresh.step < STEPS:
                     fresh(*batch(fresh.step))
                 signal.setitimer(signal.ITIMER_REAL, 0)

@@ -44,7 +44,8 @@ _DECIDING_TRIES = 4
 
 # Operations that are one for PyTorch and several for the wafer, which rounds in between.
 _COMPOSED = """native_layer_norm native_group_norm native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training var std var_mean std_mean
-    _softmax _log_softmax gelu softplus mish silu elu hardswish hardsigmoid log_sigmoid_forward softshrink lerp addcmul _fused_rms_norm logaddexp""".split()
+    _softmax _log_softmax gelu softplus mish silu elu hardswish hardsigmoid log_sigmoid_forward softshrink lerp addcmul _fused_rms_norm logaddexp
+    _scaled_dot_product_flash_attention_for_cpu _safe_softmax""".split()
 
 
 class _Noise(TorchDispatchMode):
@@ -63,6 +64,9 @@ class _Noise(TorchDispatchMode):
         if function in self._decompositions:
             with self:
                 return self._decompositions[function](*args, **kwargs)
+        if function._can_decompose():  # what a decomposition calls may be composed itself
+            with self:
+                return function.decompose(*args, **kwargs)
         name = function.overloadpacket.__name__
         if name in _SUMMING:
             args = tree_map(lambda value: self._times(value, _SUMMED_UNIT), args)

@@ -195,7 +195,7 @@ void Assembler::tensor() {
   tensor->role = static_cast<wexe::Role>(in_.enumerator(roleWords(), "a role"));
   tensor->type = static_cast<wexe::ElemType>(in_.enumerator(typeWords(), "a type"));
   tensor->shape = in_.integers<uint64_t>("a size");
-  in_.fields({{"nonzeros", integerInto("a count", tensor->dense_nonzeros)}});
+  in_.fields({{"nonzeros", integerInto("a count", tensor->dense_nonzeros)}, {"updates", referenceInto(Space::Tensor, "state", tensor->updates)}});
   in_.endLine();
   program_.tensors.push_back(std::move(tensor));
 }
@@ -216,7 +216,8 @@ void Assembler::report() {
   in_.fields({{"placement", stringInto("a placement", op->placement)},
               {"location", stringInto("a location", op->location)},
               {"reason", stringInto("a reason", op->reason)},
-              {"macs", integerInto("a count", op->macs)}});
+              {"macs", integerInto("a count", op->macs)},
+              {"entry", integerInto("an entry", op->entry)}});
   in_.endLine();
   program_.report.push_back(std::move(op));
 }

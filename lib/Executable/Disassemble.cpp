@@ -231,7 +231,8 @@ void Disassembler::route(const wexe::RouteT &route) {
 void Disassembler::tensor(const wexe::TensorT &tensor) {
   line(0, "tensor " + nameOf(tensor.name) + " " + wordOf(roleWords(), unsigned(tensor.role)) + " " +
               wordOf(typeWords(), unsigned(tensor.type)) + " " + listOf(tensor.shape) +
-              (tensor.dense_nonzeros ? " nonzeros=" + std::to_string(tensor.dense_nonzeros) : ""));
+              (tensor.dense_nonzeros ? " nonzeros=" + std::to_string(tensor.dense_nonzeros) : "") +
+              (tensor.updates == -1 ? "" : " updates=" + (tensor.updates < 0 ? std::to_string(tensor.updates) : tensors_.refer(unsigned(tensor.updates)))));
 }
 
 void Disassembler::function(const wexe::FunctionT &function) {
@@ -355,7 +356,7 @@ std::string Disassembler::run() {
          {std::pair("placement", &op->placement), std::pair("location", &op->location), std::pair("reason", &op->reason)})
       if (!value->empty())
         text += std::string(" ") + key + "=" + quote(*value);
-    line(0, text + (op->macs ? " macs=" + std::to_string(op->macs) : ""));
+    line(0, text + (op->macs ? " macs=" + std::to_string(op->macs) : "") + (op->entry ? " entry=" + std::to_string(op->entry) : ""));
   }
   return std::move(out_);
 }

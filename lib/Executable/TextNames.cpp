@@ -25,7 +25,7 @@ const Words &fieldWords() {
   return words;
 }
 const Words &roleWords() {
-  static const Words words = {"input", "output", "weight", "intermediate"};
+  static const Words words = {"input", "output", "weight", "intermediate", "state"};
   return words;
 }
 const Words &wireWords() {

@@ -24,6 +24,8 @@ public:
   void checkEntries();
 
 private:
+  void checkUpdate(const wexe::TensorT &made, const std::string &where) const;
+  void checkUpdatesOnce(const wexe::EntryT &entry, const std::string &where) const;
   void checkTensorList(const std::vector<uint32_t> &list, const char *what, const std::string &where) const;
   void checkFunctionPhase(const wexe::PhaseT &phase, const std::string &where) const;
   void checkGrid(const wexe::PhaseT &phase, const std::string &where);
@@ -47,11 +49,33 @@ private:
   std::set<std::array<uint32_t, 6>> seenTasks_, seenPorts_; ///< questions that were answered already
 };
 
+void Schedule::checkUpdate(const wexe::TensorT &made, const std::string &where) const {
+  const wexe::TensorT &state = tensor(made.updates, "state", where);
+  bool isMade = made.role == wexe::Role::Output || made.role == wexe::Role::Intermediate;
+  if (!isMade || state.role != wexe::Role::State || state.type != made.type || state.shape != made.shape)
+    refuse(where, "updates " + quoted(state.name) + ", expected an output or intermediate that updates a state of its type and shape", "exe_c16");
+}
+
+/// Of a verified entry.
+void Schedule::checkUpdatesOnce(const wexe::EntryT &entry, const std::string &where) const {
+  std::set<uint32_t> made;
+  for (const auto &phase : entry.phases) {
+    made.insert(phase->outputs.begin(), phase->outputs.end());
+    for (const auto &step : phase->steps)
+      if (step->kind == wexe::StepKind::Receive)
+        made.insert(static_cast<uint32_t>(step->tensor));
+  }
+  std::set<int> updated;
+  for (uint32_t index : made)
+    if (int state = program_.tensors[index]->updates; state >= 0 && !updated.insert(state).second)
+      refuse(where, "makes two tensors that update " + quoted(program_.tensors[state]->name) + ", expected one", "exe_c16");
+}
+
 void Schedule::checkTensors() {
   for (size_t i = 0; i < program_.tensors.size(); ++i) {
     const wexe::TensorT &tensor = *program_.tensors[i];
     std::string where = entryName("tensors", i, tensor.name);
-    if (unsigned(tensor.role) > unsigned(wexe::Role::Intermediate))
+    if (unsigned(tensor.role) > unsigned(wexe::Role::State))
       refuse(where, "has unknown role " + std::to_string(unsigned(tensor.role)), "exe_c4");
     if (tensor.type == wexe::ElemType::None || unsigned(tensor.type) > unsigned(wexe::ElemType::I8))
       refuse(where, "has unknown type " + std::to_string(unsigned(tensor.type)), "exe_c4");
@@ -70,6 +94,8 @@ void Schedule::checkTensors() {
       refuse(where, "has " + std::to_string(tensor.dense_nonzeros) + " nonzeros among " + std::to_string(elements) + " elements",
              "exe_c11");
     elements_.push_back(elements);
+    if (tensor.updates != -1)
+      checkUpdate(tensor, where);
   }
 }
 
@@ -98,8 +124,8 @@ void Schedule::checkFunctionPhase(const wexe::PhaseT &phase, const std::string &
   checkTensorList(phase.inputs, "input", where);
   checkTensorList(phase.outputs, "output", where);
   for (uint32_t index : phase.outputs)
-    if (program_.tensors[index]->role == wexe::Role::Input)
-      refuse(where, "writes tensor " + quoted(program_.tensors[index]->name) + ", an input of the program", "exe_c12");
+    if (wexe::Role role = program_.tensors[index]->role; role == wexe::Role::Input || role == wexe::Role::State)
+      refuse(where, "writes tensor " + quoted(program_.tensors[index]->name) + ", an input or state of the program", "exe_c12");
 }
 
 /// How many cores of the range are told what to do by `colour`: their router delivers it and it is their image's command colour.
@@ -350,6 +376,7 @@ void Schedule::checkEntries() {
       for (size_t s = 0; s < phase.steps.size(); ++s)
         checkStep(phase, *phase.steps[s], place + " step " + std::to_string(s) + " (" + quoted(phase.steps[s]->name) + ")");
     }
+    checkUpdatesOnce(entry, where);
   }
 }
 

@@ -10,6 +10,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/MLIRContext.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "llvm/Support/FileSystem.h"
@@ -53,23 +54,45 @@ Diagnostic converted(mlir::Diagnostic &source) {
   return diagnostic;
 }
 
-/// Leaves the entry as the only public function, so that the others are inlined into it or dropped.
-LogicalResult selectEntry(ModuleOp module, const std::string &entry) {
-  auto function = module.lookupSymbol<func::FuncOp>(entry);
-  if (!function || function.isExternal()) {
-    InFlightDiagnostic diag = module.emitError() << "found no function '@" << entry << "' with a body, expected the entry to compile";
-    for (auto other : module.getOps<func::FuncOp>())
-      diag.attachNote(other.getLoc()) << "'@" << other.getSymName() << "' is here; name it as the entry";
-    return diag;
+/// Leaves the entries as the only public functions, so that the others are inlined into them or dropped.
+LogicalResult selectEntries(ModuleOp module, const std::vector<std::string> &entries) {
+  for (auto function : module.getOps<func::FuncOp>())
+    function.setVisibility(SymbolTable::Visibility::Private);
+  for (const std::string &entry : entries) {
+    auto function = module.lookupSymbol<func::FuncOp>(entry);
+    if (!function || function.isExternal()) {
+      InFlightDiagnostic diag = module.emitError() << "found no function '@" << entry << "' with a body, expected the entry to compile";
+      for (auto other : module.getOps<func::FuncOp>())
+        diag.attachNote(other.getLoc()) << "'@" << other.getSymName() << "' is here; name it as the entry";
+      return diag;
+    }
+    function.setVisibility(SymbolTable::Visibility::Public);
   }
-  for (auto other : module.getOps<func::FuncOp>())
-    other.setVisibility(other == function ? SymbolTable::Visibility::Public : SymbolTable::Visibility::Private);
   return success();
 }
 
+/// One module with what stands in all texts; lines "// -----" part them, as in tools of MLIR.
+OwningOpRef<ModuleOp> parseTexts(MLIRContext &context, const std::string &text) {
+  SmallVector<StringRef> texts;
+  StringRef(text).split(texts, "\n// -----\n");
+  OwningOpRef<ModuleOp> module;
+  for (StringRef part : texts) {
+    OwningOpRef<ModuleOp> parsed = parseSourceString<ModuleOp>(part, &context);
+    if (!parsed)
+      return nullptr;
+    if (!module)
+      module = std::move(parsed);
+    else
+      module->getBody()->getOperations().splice(module->getBody()->end(), parsed->getBody()->getOperations());
+  }
+  if (failed(verify(*module)))
+    return nullptr;
+  return module;
+}
+
 LogicalResult compile(MLIRContext &context, const std::string &text, const CompileOptions &options, std::vector<uint8_t> &executable) {
-  OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context);
-  if (!module || failed(selectEntry(*module, options.entry)))
+  OwningOpRef<ModuleOp> module = parseTexts(context, text);
+  if (!module || failed(selectEntries(*module, options.entries)))
     return failure();
   PassManager pm(&context);
   if (!options.irDumpDir.empty()) {

@@ -52,13 +52,14 @@ uint64_t bytesInMemory(const TensorValues &values, const FlashPlaces &inFlash) {
   return bytes;
 }
 
-/// Drops what neither a phase after `phase` reads nor the entry gives.
-void dropUnused(const wexe::EntryT &entry, size_t phase, TensorValues &values) {
+/// Drops what neither a phase after `phase` reads nor the entry gives or keeps.
+void dropUnused(const wexe::ProgramT &program, const wexe::EntryT &entry, size_t phase, TensorValues &values) {
   std::vector<unsigned> used(entry.outputs.begin(), entry.outputs.end());
   for (size_t later = phase + 1; later < entry.phases.size(); ++later)
     forEachRead(*entry.phases[later], [&](unsigned tensor) { used.push_back(tensor); });
   for (auto value = values.begin(); value != values.end();)
-    value = std::find(used.begin(), used.end(), value->first) == used.end() ? values.erase(value) : std::next(value);
+    value = std::find(used.begin(), used.end(), value->first) == used.end() && program.tensors[value->first]->updates < 0 ? values.erase(value)
+                                                                                                                           : std::next(value);
 }
 
 uint16_t firstLoad(const wexe::ProgramT &program) {
@@ -87,24 +88,56 @@ void Session::loadWeights(const std::vector<std::string> &paths) {
   for (const std::string &path : paths)
     store_.addFile(path);
   for (const auto &tensor : program_.program().tensors)
-    if (tensor->role == wexe::Role::Weight && store_.has(tensor->name))
+    if ((tensor->role == wexe::Role::Weight || tensor->role == wexe::Role::State) && store_.has(tensor->name))
       store_.find(tensor->name, dtypeOf(tensor->type), tensor->shape);
 }
 
 void Session::setWeight(const std::string &name, Tensor tensor) {
+  findOutside(name, tensor, {wexe::Role::Weight, wexe::Role::State}, "weight");
+  store_.set(name, std::move(tensor));
+}
+
+/// The tensor of one of the roles that the outside gives `value` to.
+const wexe::TensorT &Session::findOutside(const std::string &name, const Tensor &value, std::initializer_list<wexe::Role> roles, const char *what) const {
   std::vector<std::string> names;
   for (const auto &known : program_.program().tensors) {
-    if (known->role != wexe::Role::Weight)
+    if (std::find(roles.begin(), roles.end(), known->role) == roles.end())
       continue;
     names.push_back(known->name);
     if (known->name != name)
       continue;
-    if (!isLike(tensor, *known))
-      throw RuntimeError("weight '" + name + "' is " + describe(tensor) + ", expected " + describe(*known));
-    store_.set(name, std::move(tensor));
-    return;
+    if (!isLike(value, *known))
+      throw RuntimeError(std::string(what) + " '" + name + "' is " + describe(value) + ", expected " + describe(*known));
+    return *known;
   }
-  throw RuntimeError("the program has no weight '" + name + "', it has " + listNames(names) + didYouMean(name, names));
+  throw RuntimeError(std::string("the program has no ") + what + " '" + name + "', it has " + listNames(names) + didYouMean(name, names));
+}
+
+Tensor Session::stateOf(uint32_t number) const {
+  if (auto written = states_.find(number); written != states_.end())
+    return written->second;
+  const wexe::TensorT &tensor = *program_.program().tensors[number];
+  const DType dtype = dtypeOf(tensor.type);
+  Tensor value = Tensor::zeros(dtype, tensor.shape);
+  if (store_.has(tensor.name))
+    store_.find(tensor.name, dtype, tensor.shape)->read(0, value.bytes(), value.mutableData());
+  return value;
+}
+
+NamedTensors Session::states() const {
+  NamedTensors states;
+  const auto &tensors = program_.program().tensors;
+  for (uint32_t number = 0; number < tensors.size(); ++number)
+    if (tensors[number]->role == wexe::Role::State)
+      states.emplace(tensors[number]->name, stateOf(number));
+  return states;
+}
+
+void Session::setState(const std::string &name, Tensor value) {
+  const wexe::TensorT &found = findOutside(name, value, {wexe::Role::State}, "state");
+  const auto &tensors = program_.program().tensors;
+  auto place = std::find_if(tensors.begin(), tensors.end(), [&](const auto &tensor) { return tensor.get() == &found; });
+  states_[static_cast<unsigned>(place - tensors.begin())] = std::move(value);
 }
 
 const wexe::EntryT &Session::findEntry(const std::string &name) const {
@@ -134,6 +167,11 @@ TensorValues Session::checkInputs(const wexe::EntryT &entry, const NamedTensors 
                          describe(tensor));
     values[number] = given->second;
   }
+  for (const auto &phase : entry.phases)
+    forEachRead(*phase, [&](unsigned number) {
+      if (program.tensors[number]->role == wexe::Role::State && values.count(number) == 0)
+        values[number] = stateOf(number);
+    });
   return values;
 }
 
@@ -270,8 +308,10 @@ void Session::finishStats(const wexe::EntryT &entry, RunStats &stats, const Memo
   stats.memoryX.prefetchHits -= before.prefetchHits;
   stats.memoryX.prefetchWaits -= before.prefetchWaits;
   stats.weightColours = program_.provedWeightColours();
+  const auto &entries = program_.program().entries;
   for (const auto &op : program_.program().report)
-    stats.ops.push_back({op->name, op->location, op->placement, op->reason, op->macs});
+    if (op->entry < entries.size() && entries[op->entry].get() == &entry)
+      stats.ops.push_back({op->name, op->location, op->placement, op->reason, op->macs});
 }
 
 NamedTensors Session::run(const std::string &name, const NamedTensors &inputs) {
@@ -291,7 +331,7 @@ NamedTensors Session::run(const std::string &name, const NamedTensors &inputs) {
     stats.phases.push_back(phase.kind == wexe::PhaseKind::Wafer ? runOnWafer(phase, values) : runInMemoryX(phase, values));
     stats.phases.back().seconds = secondsSince(phaseStart);
     stats.activationPeakBytes = std::max(stats.activationPeakBytes, bytesInMemory(values, inFlash));
-    dropUnused(entry, i, values);
+    dropUnused(program_.program(), entry, i, values);
     if (!options_.flashFolder.empty())
       spill(values, inFlash);
   }
@@ -304,6 +344,9 @@ NamedTensors Session::run(const std::string &name, const NamedTensors &inputs) {
                          "' has no value: no phase makes it");
     outputs[program_.program().tensors[number]->name] = value->second;
   }
+  for (const auto &[number, value] : values)
+    if (int state = program_.program().tensors[number]->updates; state >= 0)
+      states_[static_cast<unsigned>(state)] = value;
   finishStats(entry, stats, before);
   stats.seconds = secondsSince(start);
   stats_ = std::move(stats);

@@ -27,7 +27,9 @@ namespace {
 
 class ProgramReader {
 public:
-  ProgramReader(MLIRContext *context, const wexe::ProgramT &source) : source_(source), builder_(context), unknown_(UnknownLoc::get(context)) {}
+  /// `source` has unique names; in `original` they are what they are outside.
+  ProgramReader(MLIRContext *context, const wexe::ProgramT &source, const wexe::ProgramT &original)
+      : source_(source), original_(original), builder_(context), unknown_(UnknownLoc::get(context)) {}
   OwningOpRef<ModuleOp> run();
 
 private:
@@ -60,9 +62,10 @@ private:
     return wfr::RectAttr::get(context(), rect.x0(), rect.y0(), rect.nx(), rect.ny(), rect.sx(), rect.sy());
   }
 
-  const wexe::ProgramT &source_;
+  const wexe::ProgramT &source_, &original_;
   OpBuilder builder_;
   Location unknown_;
+  uint16_t load_ = 0;   ///< of the phase that is being read
   size_t reported_ = 0; ///< entries of the report that have been given to operations
 };
 
@@ -80,11 +83,11 @@ ArrayAttr ProgramReader::tensors(const std::vector<uint32_t> &numbers) {
   return builder_.getArrayAttr(names);
 }
 
-/// Steps name tasks by number; the program's images agree on them.
+/// Steps name tasks by number; the images of a load agree on them.
 SymbolRefAttr ProgramReader::task(unsigned number) {
   for (const auto &image : source_.images)
     for (const auto &task : image->tasks)
-      if (task->kind == wexe::TaskKind::Control && task->number == number)
+      if (image->load == load_ && task->kind == wexe::TaskKind::Control && task->number == number)
         return SymbolRefAttr::get(context(), image->name, {symbol(task->name)});
   return SymbolRefAttr::get(context(), "unknown");
 }
@@ -293,6 +296,7 @@ void ProgramReader::readPhase(const wexe::PhaseT &phase, OpBuilder &inside) {
                         builder_.getStringAttr(function.reason));
     return;
   }
+  load_ = phase.load;
   const wexe::GridT &grid = *phase.grid;
   auto attr = wfr::GridAttr::get(context(), grid.x0, grid.y0, grid.columns, grid.rows, grid.groups, grid.token_block, static_cast<int64_t>(grid.tokens),
                                  grid.micro_batches, grid.batches);
@@ -337,11 +341,12 @@ OwningOpRef<ModuleOp> ProgramReader::run() {
 
   for (const auto &color : source_.colours)
     wfr::ColorOp::create(builder_, unknown_, color->name, i64(color->number), color->weight);
-  for (const auto &tensor : source_.tensors) {
+  for (const auto &[tensor, original] : llvm::zip_equal(source_.tensors, original_.tensors)) {
     SmallVector<int64_t> shape(tensor->shape.begin(), tensor->shape.end());
     wfr::TensorOp::create(builder_, unknown_, builder_.getStringAttr(tensor->name), stream::RoleAttr::get(context(), static_cast<stream::Role>(tensor->role)),
                           TypeAttr::get(RankedTensorType::get(shape, type(tensor->type))),
-                          tensor->dense_nonzeros ? i64(static_cast<int64_t>(tensor->dense_nonzeros)) : IntegerAttr());
+                          tensor->dense_nonzeros ? i64(static_cast<int64_t>(tensor->dense_nonzeros)) : IntegerAttr(), this->tensor(tensor->updates),
+                          tensor->name == original->name ? StringAttr() : builder_.getStringAttr(original->name));
   }
   for (const auto &function : source_.functions)
     if (failed(readFunction(*function)))
@@ -366,7 +371,7 @@ OwningOpRef<ModuleOp> ProgramReader::run() {
 OwningOpRef<ModuleOp> translateFromExecutable(MLIRContext *context, const wexe::ProgramT &program) {
   wexe::ProgramT named = program;
   makeNamesUnique(named);
-  return ProgramReader(context, named).run();
+  return ProgramReader(context, named, program).run();
 }
 
 } // namespace wafer

@@ -16,6 +16,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -55,7 +56,8 @@ std::optional<wexe::ElemType> elemTypeOf(Type type) {
 
 class ProgramWriter {
 public:
-  ProgramWriter(wfr::ProgramOp source, wexe::ProgramT &target) : source_(source), target_(target) {}
+  /// `functionNames`: those that programs before this one have taken.
+  ProgramWriter(wfr::ProgramOp source, wexe::ProgramT &target, llvm::StringSet<> &functionNames) : source_(source), target_(target), functionNames_(functionNames) {}
   LogicalResult run();
 
 private:
@@ -81,6 +83,7 @@ private:
 
   wfr::ProgramOp source_;
   wexe::ProgramT &target_;
+  llvm::StringSet<> &functionNames_;
   Numbering tensors_, functions_, images_;
   llvm::StringMap<Numbering> descriptors_;                  ///< by image
   llvm::StringMap<llvm::StringMap<wfr::TaskOp>> tasks_;     ///< by image, then name
@@ -126,13 +129,19 @@ LogicalResult ProgramWriter::writeTensors() {
     if (failed(element))
       return failure();
     auto target = std::make_unique<wexe::TensorT>();
-    target->name = op.getSymName().str();
+    target->name = op.getOutside().value_or(op.getSymName()).str();
     target->role = static_cast<wexe::Role>(op.getRole());
     target->type = *element;
     target->shape.assign(type.getShape().begin(), type.getShape().end());
     target->dense_nonzeros = op.getNonzeros().value_or(0);
     tensors_.add(op.getSymName());
     target_.tensors.push_back(std::move(target));
+  }
+  for (auto [op, target] : llvm::zip_equal(source_.getOps<wfr::TensorOp>(), target_.tensors)) {
+    FailureOr<int> updated = tensor(op, op.getUpdates());
+    if (failed(updated))
+      return failure();
+    target->updates = *updated;
   }
   return success();
 }
@@ -141,9 +150,12 @@ LogicalResult ProgramWriter::writeFunctions() {
   for (auto op : source_.getOps<func::FuncOp>()) {
     // A module of its own, so that the text stands for itself.
     OwningOpRef<ModuleOp> module = ModuleOp::create(op.getLoc());
-    OpBuilder::atBlockBegin(module->getBody()).clone(*op);
+    auto copy = cast<func::FuncOp>(OpBuilder::atBlockBegin(module->getBody()).clone(*op));
     auto target = std::make_unique<wexe::FunctionT>();
     target->name = op.getSymName().str();
+    for (unsigned i = 1; !functionNames_.insert(target->name).second; ++i)
+      target->name = op.getSymName().str() + "_" + std::to_string(i);
+    copy.setSymName(target->name);
     llvm::raw_string_ostream os(target->mlir);
     module->print(os);
     target->location = locationText(op.getLoc());
@@ -512,6 +524,7 @@ void ProgramWriter::report(Operation *op, StringRef placement, StringRef reason,
   entry->placement = placement.str();
   entry->reason = reason.str();
   entry->macs = macs;
+  entry->entry = target_.entries.size(); // the one that is being written
   target_.report.push_back(std::move(entry));
 }
 
@@ -536,12 +549,19 @@ LogicalResult ProgramWriter::run() {
 } // namespace
 
 LogicalResult translateToExecutable(ModuleOp module, wexe::ProgramT &program) {
-  SmallVector<wfr::ProgramOp> programs(module.getOps<wfr::ProgramOp>());
-  if (programs.size() != 1)
-    return module.emitError() << "found " << programs.size() << " wafer.program operations, expected 1; run --wafer-pipeline first";
-  if (failed(checkRanges(programs.front())))
-    return failure();
-  return ProgramWriter(programs.front(), program).run();
+  std::vector<wexe::ProgramT> parts;
+  llvm::StringSet<> functionNames;
+  for (auto source : module.getOps<wfr::ProgramOp>())
+    if (failed(checkRanges(source)) || failed(ProgramWriter(source, parts.emplace_back(), functionNames).run()))
+      return failure();
+  if (parts.empty())
+    return module.emitError() << "found no wafer.program, expected one for each entry; run --wafer-pipeline first";
+  try {
+    program = linkPrograms(std::move(parts));
+  } catch (const ExecutableError &error) {
+    return module.emitError() << error.what();
+  }
+  return success();
 }
 
 } // namespace wafer

@@ -33,12 +33,12 @@ py::tuple describe(const Diagnostic &diagnostic) {
 }
 
 /// (executable or None, diagnostics)
-py::tuple compile(const std::string &text, const std::string &machine, const std::string &precision, const std::string &entry,
+py::tuple compile(const std::string &text, const std::string &machine, const std::string &precision, const std::vector<std::string> &entries,
                   const std::string &decisionTrace, const std::string &irDumpDir, bool onlyMemoryX) {
   CompileOptions options;
   options.machine = machine;
   options.precision = precision;
-  options.entry = entry;
+  options.entries = entries;
   options.decisionTraceFile = decisionTrace;
   options.irDumpDir = irDumpDir;
   options.onlyMemoryX = onlyMemoryX;
@@ -77,18 +77,20 @@ py::list describe(const wexe::ProgramT &program, const std::vector<uint32_t> &te
 py::dict describe(const Program &program) {
   const wexe::ProgramT &source = program.loaded.program();
   const Machine &machine = program.loaded.machine();
-  py::list weights, entries, ops;
+  py::list weights, states, entries, ops;
   for (const auto &tensor : source.tensors)
     if (tensor->role == wexe::Role::Weight)
       weights.append(describe(*tensor));
+    else if (tensor->role == wexe::Role::State)
+      states.append(describe(*tensor));
   for (const auto &entry : source.entries)
     entries.append(py::dict(py::arg("name") = toStr(entry->name), py::arg("inputs") = describe(source, entry->inputs),
                             py::arg("outputs") = describe(source, entry->outputs)));
   for (const auto &op : source.report)
-    ops.append(py::dict(py::arg("name") = toStr(op->name), py::arg("location") = toStr(op->location),
+    ops.append(py::dict(py::arg("entry") = op->entry, py::arg("name") = toStr(op->name), py::arg("location") = toStr(op->location),
                         py::arg("placement") = toStr(op->placement), py::arg("reason") = toStr(op->reason), py::arg("macs") = op->macs));
   return py::dict(py::arg("machine") = toStr(machine.name), py::arg("width") = machine.width, py::arg("height") = machine.height,
-                  py::arg("weights") = weights, py::arg("entries") = entries, py::arg("ops") = ops,
+                  py::arg("weights") = weights, py::arg("states") = states, py::arg("entries") = entries, py::arg("ops") = ops,
                   py::arg("weight_colours_proved") = program.loaded.provedWeightColours());
 }
 
@@ -179,7 +181,7 @@ PYBIND11_MODULE(_wafer, module) {
   module.doc() = "Compiler and runtime behind the package wafer; not meant to be used by itself.";
   py::register_exception_translator(translate);
 
-  module.def("compile_text", &compile, py::arg("text"), py::arg("machine"), py::arg("precision"), py::arg("entry"),
+  module.def("compile_text", &compile, py::arg("text"), py::arg("machine"), py::arg("precision"), py::arg("entries"),
              py::arg("decision_trace") = "", py::arg("ir_dump_dir") = "", py::arg("only_memoryx") = false, "Gives the bytes of an executable, or None, and diagnostics.");
   py::class_<Program>(module, "Program")
       .def(py::init(&verify), py::arg("executable"), "Reads and verifies an executable.")
@@ -191,6 +193,11 @@ PYBIND11_MODULE(_wafer, module) {
       .def(
           "set_weight", [](Session &session, const std::string &name, const py::tuple &pair) { session.setWeight(name, toTensor(pair)); },
           py::arg("name"), py::arg("tensor"))
+      .def("states", [](const Session &session) { return fromTensors(session.states()); })
+      .def(
+          "set_state", [](Session &session, const std::string &name, const py::tuple &pair) { session.setState(name, toTensor(pair)); },
+          py::arg("name"), py::arg("tensor"))
+      .def("reset_states", &Session::resetStates)
       .def("run", &run, py::arg("entry"), py::arg("inputs"))
       .def("stats", [](const Session &session) { return toStr(toJson(session.stats())); });
   module.def("machine_presets", &Machine::presets);

@@ -6,7 +6,6 @@ import torch
 import wafer
 from wafer.generate import Generator, Sampler, greedy, probabilities
 from wafer.models import trained
-from wafer.models.gpt2 import GPT2
 
 LOGITS = numpy.log(numpy.array([0.1, 0.4, 0.2, 0.3]))
 
@@ -57,11 +56,27 @@ def test_prompt_that_does_not_fit_is_refused(generator, prompt):
         generator(prompt, 1)
 
 
-def test_programs_with_different_caches_are_refused(generator):
-    torch.manual_seed(0)
-    other = Generator.compile(GPT2(11, 8, 8, 1, 2).eval(), precision="f32")
-    with pytest.raises(wafer.RuntimeError, match="found caches"):
-        Generator(other.prefill, generator.decode)
+def test_both_entries_share_one_set_of_weights_and_states(generator):
+    program = generator.program
+    assert list(program.entries) == ["prefill", "decode"]
+    assert len({weight.name for weight in program.weights}) == len(program.weights)
+    assert {state.name for state in program.states} >= {"transformer.h.0.attn.keys", "transformer.h.0.attn.values"}
+
+
+def test_the_cache_is_what_pytorch_keeps(model_and_characters, generator):
+    model, characters = model_and_characters
+    ids = torch.tensor([characters.encode("x" * model.length)])
+    generator.program(ids)
+    model.add_caches()
+    with torch.no_grad():
+        model.prefill(ids)
+    torch.testing.assert_close(torch.tensor(generator.program.state_values()["transformer.h.0.attn.keys"]), model.transformer["h"][0].attn.keys)
+
+
+def test_program_without_the_entries_is_refused():
+    program = wafer.compile(torch.nn.Linear(2, 2), (torch.zeros(1, 2),), machine="tiny")
+    with pytest.raises(wafer.RuntimeError, match="found a program with the entries forward, expected prefill and decode"):
+        Generator(program)
 
 
 # Choosing

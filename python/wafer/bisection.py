@@ -121,7 +121,7 @@ def _in_memoryx(program: Program, text: str, inputs: Mapping[str, object], names
     """The outputs of some IR, or why there are none."""
     try:
         stage = program.source.compile_text(text, only_memoryx=True)
-        stage._pairs, stage._files = program._pairs, program._files
+        stage._sessions.share_weights(program._sessions)
         results = stage.run(inputs, engine=engine)
         return [results[name] for name in names]
     except (CompileError, RuntimeError, KeyError) as error:

@@ -63,7 +63,7 @@ def check(
     except CompileError as error:
         return Check((), tuple(error.diagnostics), None)
     problems = [diagnostic for error in refused for diagnostic in error.diagnostics]
-    executable, diagnostics = _native.module().compile_text(imported.text, os.fspath(machine), text_of(precision), "forward", "", "")
+    executable, diagnostics = _native.module().compile_text(imported.text, os.fspath(machine), text_of(precision), ["forward"], "", "")
     problems += [diagnostic for diagnostic in map(diagnostic_of, diagnostics) if diagnostic.severity == "error"]
     if executable is None:
         return Check((), tuple(problems) or (Diagnostic("error", "the compiler gave no reason"),), None)

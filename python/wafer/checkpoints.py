@@ -23,8 +23,8 @@ SINGLE = "model.safetensors"
 _ARRAY_TYPES = {"f32": "<f4", "f16": "<f2", "bf16": "<u2", "f64": "<f8", "i64": "<i8", "i32": "<i4", "i16": "<i2", "i8": "i1", "u8": "u1", "bool": "?"}
 
 
-def find(paths: Sequence[str | os.PathLike], wanted: Mapping[str, Sequence[str]]) -> tuple[list[str], dict[str, str]]:
-    """Where the weights of a program are. `wanted` gives the names that each may have there, the best first.
+def find(paths: Sequence[str | os.PathLike], wanted: Mapping[str, Sequence[str]], optional: Collection[str] = ()) -> tuple[list[str], dict[str, str]]:
+    """Where the weights of a program are. `wanted` gives the names that each may have there, the best first; those of `optional` may be nowhere.
 
     Returns: the safetensors files among `paths`, where a checkpoint directory stands for those of its files that are needed; and the name of
              each weight there.
@@ -36,7 +36,8 @@ def find(paths: Sequence[str | os.PathLike], wanted: Mapping[str, Sequence[str]]
     known = {name for places in folders.values() for name in places or ()}
     for file in (file for files in plain.values() for file in files):
         known.update(_native.module().safetensors_entries(os.fspath(file)))
-    chosen = {weight: next((name for name in names if name in known), names[0]) for weight, names in wanted.items()}
+    found_names = {weight: next((name for name in names if name in known), None if weight in optional else names[0]) for weight, names in wanted.items()}
+    chosen = {weight: name for weight, name in found_names.items() if name is not None}
     files: list[str] = []
     for path in map(pathlib.Path, paths):
         found = plain.get(path) or _files_of_index(_index_of(path), folders[path], chosen, alone=len(paths) == 1)

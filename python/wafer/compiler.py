@@ -33,6 +33,7 @@ def compile(  # noqa: A001 - the name that users expect
     weights_argnums: Sequence[int] | int = (),
     engine: str = "functional",
     threads: int = 1,
+    entries: Mapping[str, Sequence[object]] | None = None,
     decision_trace: str | os.PathLike | None = None,
     ir_dump_dir: str | os.PathLike | None = None,
 ) -> Program:
@@ -50,6 +51,8 @@ def compile(  # noqa: A001 - the name that users expect
              weights_argnums: of a function, the places of the arguments whose float arrays are weights. Arguments are pytrees: their arrays are
              weights and inputs by their path ("layers.0.w"), everything else in them is part of the program.
              name: of the program's entry, default "forward". progress: show steps; None: on a terminal.
+             entries: of a torch.nn.Module, example inputs by method instead of those of forward: {"prefill": (ids,), "decode": (one, position)}. Each is
+             an entry of the program; weights are there once, and so are buffers that a method changes, which are the program's states.
              engine, threads: defaults of the program's calls.
              decision_trace: file for what the compiler chose and why, as JSON lines. ir_dump_dir: folder for the IR after each pass.
     Returns: the program with the model's weights, which it shares with the model.
@@ -57,14 +60,14 @@ def compile(  # noqa: A001 - the name that users expect
     """
     precision_text = text_of(precision)
     with steps(progress) as step:
-        name = name or "forward"
+        names = list(entries) if entries else [name or "forward"]
 
         other_names: Mapping[str, Sequence[str]] = {}
 
-        def compile_text(text: str, dump: str | os.PathLike | None = None, only_memoryx: bool = False) -> Program:
+        def compile_text(text: str, dump: str | os.PathLike | None = None, only_memoryx: bool = False, entry: str | None = None) -> Program:
             step(f"compiling for machine '{machine}'")
             executable, diagnostics = _native.module().compile_text(
-                text, os.fspath(machine), precision_text, name, os.fspath(decision_trace or ""), os.fspath(dump or ""), only_memoryx
+                text, os.fspath(machine), precision_text, [entry] if entry else names, os.fspath(decision_trace or ""), os.fspath(dump or ""), only_memoryx
             )
             found = [diagnostic_of(diagnostic) for diagnostic in diagnostics]
             if executable is None:
@@ -76,15 +79,30 @@ def compile(  # noqa: A001 - the name that users expect
             return Program(executable, engine=engine, threads=threads, mlir=text, other_names=other_names)
 
         step("importing the model")
-        text, imported = _mlir_of(model, example_inputs, kwargs, name, weights_argnums)
-        other_names = imported.other_names if imported else {}
-        if imported is not None:
-            check_names(precision, imported.names.values())
+        models: list[ImportedModel] = []
+        if entries:
+            if example_inputs is not None or kwargs or name:
+                raise CompileError("found entries together with example_inputs, kwargs or name; entries have the names and the example inputs of all")
+            models = _import_methods(model, entries)
+            text = _SPLIT.join(imported.text for imported in models)
+        else:
+            text, imported = _mlir_of(model, example_inputs, kwargs, names[0], weights_argnums)
+            models = [imported] if imported else []
+        if models:
+            other_names = models[0].other_names
+            check_names(precision, [label for imported in models for label in imported.names.values()])
         program = compile_text(text, ir_dump_dir)
-        if imported is not None:
-            program.source = Source(imported, name, coarsest(precision), compile_text)
-        values = imported.parameters if weights is None and imported else weights
-        return program.set_weights(values) if values else program
+        for entry, imported in zip(names, models):
+            program.entries[entry].source = Source(imported, entry, coarsest(precision), lambda text, *args, entry=entry, **options: compile_text(text, *args, entry=entry, **options))
+        for imported in models:
+            given = imported.parameters if weights is None else {name: value for name, value in imported.parameters.items() if name in {info.name for info in program.states}}
+            if given:
+                program.set_weights(given)
+        return program.set_weights(weights) if weights else program
+
+
+# Between the texts of entries, as tools of MLIR have it.
+_SPLIT = "\n// -----\n\n"
 
 
 def machines() -> list[str]:
@@ -165,6 +183,15 @@ def _import_jax(
     if args is not None and not isinstance(args, (tuple, list)):
         args = (args,)
     return import_function(function, args or (), kwargs, name, weights_argnums)
+
+
+def _import_methods(model: object, entries: Mapping[str, Sequence[object]]) -> list[ImportedModel]:
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(model, torch.nn.Module):
+        raise CompileError(f"found entries for a model of type {type(model).__name__}, expected a torch.nn.Module with methods of these names")
+    from wafer.frontends.entries import import_methods
+
+    return import_methods(model, entries)
 
 
 def _import_torch(model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str) -> ImportedModel:

@@ -1,10 +1,10 @@
-"""Text generation: a program for the prompt, a program for each token after it, and how a token is chosen.
+"""Text generation: a program with an entry for the prompt and one for each token after it, and how a token is chosen.
 
     generator = wafer.generate.Generator.compile(model, machine="small")      # a wafer.models.gpt2.GPT2
     ids = list(generator(prompt_ids, 32))                                     # greedy
     ids = list(generator(prompt_ids, 32, Sampler(temperature=0.8, top_p=0.9, seed=0)))
 
-Keys and values of what was read are the cache: outputs of one call and inputs of the next. They stay in MemoryX's memory on the host between calls.
+Keys and values of what was read are states of the program, which stay in MemoryX between calls.
 """
 
 from __future__ import annotations
@@ -71,53 +71,43 @@ class Sampler:
 class Generator:
     """Writes on from a prompt.
 
-    `prefill` takes ids [1, length] and gives logits [1, length, vocabulary] and the caches; `decode` takes ids [1, 1], the position [1] and the caches,
-    and gives logits [1, 1, vocabulary] and the caches with that token. Both give the first result first.
+    Of `program`, the entry "prefill" takes ids [1, length] and gives logits [1, length, vocabulary]; "decode" takes ids [1, 1] and their position [1], and
+    gives logits [1, 1, vocabulary]. What decode must know of the tokens before are states.
     """
 
-    def __init__(self, prefill: Program, decode: Program):
-        taken = [(info.shape, info.dtype) for info in decode.inputs[2:]]
-        given = [(info.shape, info.dtype) for info in prefill.outputs[1:]]
-        if taken != given or taken != [(info.shape, info.dtype) for info in decode.outputs[1:]]:
-            raise RuntimeError(f"found caches {given} of the prefill program, expected those that the decode program takes and gives, {taken}")
-        self.prefill, self.decode = prefill, decode
-        self.length: int = prefill.inputs[0].shape[1]
+    def __init__(self, program: Program):
+        missing = {"prefill", "decode"} - set(program.entries)
+        if missing:
+            raise RuntimeError(f"found a program with the entries {', '.join(program.entries)}, expected prefill and decode")
+        self.program = program
+        self.length: int = program.entries["prefill"].inputs[0].shape[1]
 
     @classmethod
     def compile(cls, model: GPT2, **options: object) -> Generator:
-        """Compile both programs of a model; options are those of wafer.compile."""
+        """Compile a model with methods `prefill` and `decode`, to which room for keys and values is added; options are those of wafer.compile."""
         import torch
 
         import wafer
-        from wafer.models.gpt2 import Decode, Prefill
 
+        model.add_caches()
         ids = torch.zeros(1, model.length, dtype=torch.int64)
-        with torch.no_grad():
-            _, *caches = Prefill(model)(ids)
-        prefill = wafer.compile(Prefill(model).eval(), (ids,), **options)
-        decode = wafer.compile(Decode(model).eval(), (ids[:, :1], torch.tensor([1]), *caches), **options)
-        return cls(prefill, decode)
+        return cls(wafer.compile(model.eval(), entries={"prefill": (ids,), "decode": (ids[:, :1], torch.tensor([1]))}, **options))
 
     def __call__(self, prompt: Sequence[int], count: int, choose: Choose = greedy) -> Iterator[int]:
-        """Yields up to `count` tokens after the prompt, fewer when prompt and tokens reach the length of the programs."""
+        """Yields up to `count` tokens after the prompt, fewer when prompt and tokens reach the length of the program."""
         prompt = list(prompt)
         if not 0 < len(prompt) <= self.length:
             raise RuntimeError(f"found a prompt of {len(prompt)} tokens, expected 1 to {self.length}")
         return self._tokens(prompt, min(count, self.length - len(prompt) + 1), choose)
 
     def _tokens(self, prompt: list[int], count: int, choose: Choose) -> Iterator[int]:
+        prefill, decode = self.program.entries["prefill"], self.program.entries["decode"]
         ids = numpy.zeros((1, self.length), numpy.int32)
         ids[0, : len(prompt)] = prompt
-        logits, *caches = self._run(self.prefill, ids)
-        row = logits[0, len(prompt) - 1]
+        row = prefill(ids)[0, len(prompt) - 1]
         for position in range(len(prompt), len(prompt) + count):
             token = choose(row)
             yield token
             if position + 1 == len(prompt) + count:
                 return
-            logits, *caches = self._run(self.decode, numpy.array([[token]], numpy.int32), numpy.array([position], numpy.int32), *caches)
-            row = logits[0, 0]
-
-    @staticmethod
-    def _run(program: Program, *inputs: numpy.ndarray) -> list[numpy.ndarray]:
-        return list(program.run(inputs).values())
+            row = decode(numpy.array([[token]], numpy.int32), numpy.array([position], numpy.int32))[0, 0]

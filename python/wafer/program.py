@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import pathlib
-import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from wafer import _native, arrays, checkpoints
+import numpy
+
+from wafer import _native, arrays
 from wafer.errors import ExecutableError, RuntimeError  # noqa: A004
+from wafer.sessions import Sessions
 from wafer.stats import OpStats, Stats
 
 if TYPE_CHECKING:
@@ -33,82 +36,102 @@ class Program:
     `engine` is "functional" (fast, the default) or "cycle" (counts time); both give the same bits. `threads` changes speed, never results.
     Weights that came from a model in memory are shared with it: a later change of the model is seen by the next call.
     A program may be called from several threads; the calls run one after another.
+
+    Buffers that the model changes are states: they are kept from call to call. A program with several entries has them in `entries`, by name:
+    program.entries["decode"](...). All have the same weights and states; the program itself stands for the first.
     """
 
     def __init__(self, executable: bytes, *, engine: str = "functional", threads: int = 1, mlir: str | None = None, other_names: Mapping[str, Sequence[str]] | None = None):
         """Use wafer.compile or wafer.load. Raises ExecutableError when `executable` breaks a rule of the machine."""
-        native = _native.module()
         self._executable = executable
-        self._verified = native.Program(executable)
-        description = self._verified.describe()
-        self.machine: str = description["machine"]
-        self._grid = (description["width"], description["height"])
-        self._weight_colours = description["weight_colours_proved"]
-        if len(description["entries"]) != 1:
-            raise ExecutableError(f"found {len(description['entries'])} entries, expected one")
-        entry = description["entries"][0]
-        self.entry: str = entry["name"]
-        self.inputs = tuple(TensorInfo(*info) for info in entry["inputs"])
-        self.outputs = tuple(TensorInfo(*info) for info in entry["outputs"])
-        self.weights = tuple(TensorInfo(*info) for info in description["weights"])
-        self.ops = tuple(OpStats(**op) for op in description["ops"])
+        self._sessions = Sessions(executable, other_names or {})
+        self._description = self._sessions.verified.describe()
+        self.machine: str = self._description["machine"]
+        self._grid = (self._description["width"], self._description["height"])
+        self._weight_colours = self._description["weight_colours_proved"]
+        self.weights = tuple(TensorInfo(*info) for info in self._description["weights"])
+        self.states = tuple(TensorInfo(*info) for info in self._description["states"])
         self.engine = engine
         self.threads = threads
         self.mlir = mlir
+        if not self._description["entries"]:
+            raise ExecutableError("found no entry, expected at least one")
+        self.entries: dict[str, Program] = {}  # by name, all with the weights and states of this one
+        for number in range(len(self._description["entries"])):
+            program = copy.copy(self) if number else self
+            program._select(number)
+            self.entries[program.entry] = program
+
+    def _select(self, number: int) -> None:
+        entry = self._description["entries"][number]
+        self.entry: str = entry["name"]
+        self.inputs = tuple(TensorInfo(*info) for info in entry["inputs"])
+        self.outputs = tuple(TensorInfo(*info) for info in entry["outputs"])
+        self.ops = tuple(OpStats(**{key: value for key, value in op.items() if key != "entry"}) for op in self._description["ops"] if op["entry"] == number)
         self.source: Source | None = None  # set by wafer.compile for models of PyTorch
         self._variants: dict[tuple[str, ...], Program] = {}  # by the nodes whose values they return too
-        self._pairs: dict[str, arrays.Pair] = {}
-        self._files: list[str] = []
-        self._other_names = other_names or {}  # of tied parameters, of which a checkpoint holds one
-        self._sessions: dict[tuple, object] = {}
-        self._lock = threading.Lock()
         self._stats: Stats | None = None
 
-    # Weights
+    # Weights and states
 
     def set_weights(self, weights: Weights, *, names: Mapping[str, str] | None = None) -> Program:
-        """Give the program its weights.
+        """Give the program its weights, and what its states begin with.
 
         Args:   weights: safetensors files, a Hugging Face checkpoint directory (sharded or not), or tensors by name such as a state dict. They
                 may hold more than the program needs. Files are read by pieces while the program runs, never copied whole.
                 names: for weights that have another name there, that name by the program's name, as {"lm_head.weight": "wte.weight"}.
         Raises: RuntimeError for a damaged or missing file, and for a weight that is missing or of another type or shape than the program expects.
         """
-        infos = {info.name: info for info in self.weights}
+        infos = {info.name: info for info in self.weights + self.states}
         for name in names or {}:
             if name not in infos:
                 raise RuntimeError(f"found a name for weight '{name}', which the program does not have; it has {', '.join(list(infos)[:5])}{' ...' if len(infos) > 5 else ''}")
             if isinstance(weights, Mapping) and names[name] not in weights:
                 raise RuntimeError(f"weight '{name}' is to come from '{names[name]}', which was not given")
-        wanted = {name: [names[name]] if names and name in names else [name, *self._other_names.get(name, ())] for name in infos}
-        with self._lock:
-            self._sessions.clear()
-            self._variants.clear()
-            if isinstance(weights, Mapping):
-                for name, candidates in wanted.items():
-                    if given := next((candidate for candidate in candidates if candidate in weights), None):
-                        what = f"weight '{name}'"
-                        self._pairs[name] = arrays.converted(arrays.pair_of(weights[given], what), infos[name].dtype, what)
-            else:
-                paths = [weights] if isinstance(weights, (str, os.PathLike)) else list(weights)
-                self._files, chosen = checkpoints.find(paths, wanted)
-                self._pairs = {name: checkpoints.mapped(self._files, given, f"weight '{name}'") for name, given in chosen.items() if name != given}
-            self._session(self.engine, self.threads, "", None)  # refuses wrong weights now and not at the first call
+        with self._sessions.lock:
+            for entry in self.entries.values():
+                entry._variants.clear()
+            self._sessions.set_weights(weights, infos, names or {}, {info.name for info in self.states})
+            self._sessions.get(self.engine, self.threads, "", None)  # refuses wrong weights now and not at the first call
         return self
 
+    def state_values(self) -> dict[str, numpy.ndarray]:
+        """What the program's states are now, by name: buffers that the model changes, such as a cache of keys and values."""
+        with self._sessions.lock:
+            return {name: arrays.array_of(pair) for name, pair in self._session().states().items()}
+
+    def set_states(self, values: Mapping[str, object]) -> Program:
+        """Give states a value for the next call. Raises RuntimeError for one that the program does not have, or of another type or shape."""
+        types = {info.name: info.dtype for info in self.states}
+        with self._sessions.lock:
+            session = self._session()
+            for name, value in values.items():
+                what = f"state '{name}'"
+                session.set_state(name, arrays.converted(arrays.pair_of(value, what), types.get(name, ""), what))
+        return self
+
+    def reset_states(self) -> Program:
+        """Let every state begin anew: as the weights have it, or with zeros."""
+        with self._sessions.lock:
+            self._session().reset_states()
+        return self
+
+    def _session(self):
+        """The one that runs without options for the call. The lock is held."""
+        return self._sessions.get(self.engine, self.threads, "", None)
+
     def save_weights(self, path: Path) -> None:
-        """Write all weights of the program as one safetensors file, complete or not there.
+        """Write all weights of the program, and its states as they are, as one safetensors file, complete or not there.
 
         Raises: RuntimeError when some were never given, and when the file cannot be written.
         """
-        native = _native.module()
-        pairs = dict(self._pairs)
-        for file in self._files:
-            pairs = native.read_safetensors(file) | pairs
+        pairs = self._sessions.weights()
         missing = [info.name for info in self.weights if info.name not in pairs]
         if missing:
             raise RuntimeError(f"found no values for the weights {', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}; give them with set_weights")
-        native.write_safetensors(os.fspath(path), {info.name: pairs[info.name] for info in self.weights})
+        with self._sessions.lock:
+            states = self._session().states() if self.states else {}
+        _native.module().write_safetensors(os.fspath(path), {info.name: pairs[info.name] for info in self.weights} | states)
 
     # Running
 
@@ -158,8 +181,8 @@ class Program:
         for name, value in inputs.items():
             what = f"input '{name}'"
             pairs[name] = arrays.converted(arrays.pair_of(value, what), types.get(name, ""), what)
-        with self._lock:
-            session = self._session(engine or self.engine, threads or self.threads, os.fspath(trace), memoryx_dram)
+        with self._sessions.lock:
+            session = self._sessions.get(engine or self.engine, threads or self.threads, os.fspath(trace), memoryx_dram)
             results = session.run(self.entry, pairs)
             self._stats = Stats(session.stats())
         kinds = ((arrays.is_torch, arrays.torch_of), (arrays.is_jax, arrays.jax_of))
@@ -180,31 +203,22 @@ class Program:
             raise RuntimeError("found taps for a program that does not know its model; compile the PyTorch model in this process to tap it")
         node_of = {tap: self.source.node_of(tap) for tap in taps}
         nodes = tuple(sorted(set(node_of.values())))
-        with self._lock:
+        with self._sessions.lock:
             variant = self._variants.get(nodes)
             if variant is None:
                 variant = self.source.variant(nodes)
-                variant._pairs, variant._files = self._pairs, self._files
+                variant._sessions.share_weights(self._sessions)
                 self._variants[nodes] = variant
+        if self.states:
+            variant.set_states({name: value for name, value in self.state_values().items() if name in {info.name for info in variant.states}})
         results = variant.run(inputs, **options)
+        if self.states:
+            self.set_states(variant.state_values())
         self._stats = variant._stats
         outputs = {info.name: results[info.name] for info in self.outputs}
         if taken := outputs.keys() & node_of.keys():
             raise RuntimeError(f"found the tap '{min(taken)}', which is also the name of an output; use the node's name")
         return outputs | {tap: results[f"tap.{node}"] for tap, node in node_of.items()}
-
-    def _session(self, engine: str, threads: int, trace: str, dram: int | None):
-        """A session with these options and the program's weights. The lock is held."""
-        options = (engine, threads, trace, dram)
-        session = self._sessions.get(options)
-        if session is None:
-            session = _native.module().Session(self._verified, engine, threads, trace, dram)
-            if self._files:
-                session.load_weights(self._files)
-            for name, pair in self._pairs.items():
-                session.set_weight(name, pair)
-            self._sessions[options] = session
-        return session
 
     # What it is and did
 

@@ -24,6 +24,22 @@ func.func @forward(%x: tensor<3xf32> {graph.name = "forward"}) {
 
 // -----
 
+func.func @state_twice(%x: tensor<3xf32> {graph.name = "s", graph.role = "state"})
+    -> (tensor<3xf32> {graph.name = "s", graph.role = "state"}, tensor<3xf32> {graph.name = "s", graph.role = "state"}) {
+  // expected-error @+1 {{argument_c4: found two results for the state 's', expected one}}
+  return %x, %x : tensor<3xf32>, tensor<3xf32>
+}
+
+// -----
+
+// expected-note @+1 {{the state is here}}
+func.func @state_type(%x: tensor<3xf32> {graph.name = "s", graph.role = "state"}, %y: tensor<4xf32>) -> (tensor<4xf32> {graph.name = "s", graph.role = "state"}) {
+  // expected-error @+1 {{found the state 's' to become a 'tensor<4xf32>', expected a 'tensor<3xf32>'}}
+  return %y : tensor<4xf32>
+}
+
+// -----
+
 // expected-error @+1 {{found 'x' of type 'tensor<?x5xf32>', expected a tensor of static shape; export the model with fixed sizes}}
 func.func @dynamic(%x: tensor<?x5xf32> {graph.name = "x"}) {
   return

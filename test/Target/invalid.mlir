@@ -2,7 +2,7 @@
 //
 // RUN: rm -rf %t && split-file %s %t
 // RUN: not wafer-translate --wafer-to-wexe %t/none.mlir -o %t/out.wexe 2>&1 | FileCheck %s --check-prefix=NONE
-// NONE: error: found 0 wafer.program operations, expected 1; run --wafer-pipeline first
+// NONE: error: found no wafer.program, expected one for each entry; run --wafer-pipeline first
 // RUN: not wafer-translate --wafer-to-wexe %t/machine.mlir -o %t/out.wexe 2>&1 | FileCheck %s --check-prefix=MACHINE
 // MACHINE: machine.mlir:1:1: error: {{.*}}cannot load its machine: {{.*}}'huge'
 // RUN: not wafer-translate --wafer-to-wexe %t/channel.mlir -o %t/out.wexe 2>&1 | FileCheck %s --check-prefix=CHANNEL

@@ -1,6 +1,7 @@
 //===- wafer-run.cpp - run an executable ----------------------------------===//
 //
 //  wafer-run PROGRAM.wexe --weights W.safetensors --input NAME=FILE.npy ... --output-dir DIR
+//            --entry NAME --state FILE.safetensors --save-state FILE.safetensors
 //            --engine functional|cycle --threads N --stats FILE.json --trace FILE.json --memoryx-dram BYTES --memoryx-flash DIR
 //
 // All outputs are computed before the first file is written; then all files are written, or none.
@@ -10,6 +11,7 @@
 #include "OutputFiles.h"
 
 #include "wafer/Runtime/Npy.h"
+#include "wafer/Runtime/Safetensors.h"
 #include "wafer/Runtime/Session.h"
 
 #include <CLI/CLI.hpp>
@@ -23,7 +25,7 @@ using namespace wafer;
 namespace {
 
 struct Options {
-  std::string program, outputDir, stats;
+  std::string program, outputDir, stats, entry, state, saveState;
   std::vector<std::string> weights, inputs;
   SessionOptions session;
   uint64_t dram = 0;
@@ -34,6 +36,9 @@ void addOptions(CLI::App &app, Options &options) {
   app.add_option("--weights", options.weights, "a safetensors file with weights of the program; may be repeated")->allow_extra_args(false);
   app.add_option("--input", options.inputs, "an input of the program and the .npy file it is in, NAME=FILE.npy; may be repeated")
       ->allow_extra_args(false);
+  app.add_option("--entry", options.entry, "the entry to run, of a program with several");
+  app.add_option("--state", options.state, "a safetensors file with what the program's states begin with, by name; default: those of the weights, or zeros");
+  app.add_option("--save-state", options.saveState, "safetensors file for the program's states after the run");
   app.add_option("--output-dir", options.outputDir, "folder for the outputs, each as NAME.npy; it is made if it is not there")->required();
   app.add_option("--engine", options.session.engine, "functional (fast) or cycle (counts time); both give the same bits")
       ->capture_default_str();
@@ -68,15 +73,27 @@ NamedTensors readInputs(const std::vector<std::string> &arguments, const wexe::P
   return inputs;
 }
 
-/// The one entry of a program.
-const wexe::EntryT &entryOf(const wexe::ProgramT &program) {
-  if (program.entries.size() == 1)
+/// The entry called `wanted`, or the only one.
+const wexe::EntryT &entryOf(const wexe::ProgramT &program, const std::string &wanted) {
+  if (program.entries.size() == 1 && wanted.empty())
     return *program.entries[0];
   std::string names;
-  for (const auto &entry : program.entries)
+  for (const auto &entry : program.entries) {
+    if (entry->name == wanted)
+      return *entry;
     names += (names.empty() ? " (" : ", ") + entry->name;
-  throw RuntimeError("the program has " + std::to_string(program.entries.size()) + " entries" + (names.empty() ? "" : names + ")") +
-                     ", expected one");
+  }
+  names += names.empty() ? "" : ")";
+  if (!wanted.empty())
+    throw RuntimeError("the program has no entry '" + wanted + "'; it has " + std::to_string(program.entries.size()) + names);
+  throw RuntimeError("the program has " + std::to_string(program.entries.size()) + " entries" + names + ", expected one; name one with --entry");
+}
+
+void loadState(Session &session, const std::string &path) {
+  SafetensorsFile file(path);
+  for (const auto &state : session.states())
+    if (file.entries().count(state.first))
+      session.setState(state.first, file.tensor(state.first));
 }
 
 /// Names come from a file; no output may land outside the folder.
@@ -118,7 +135,7 @@ void printSummary(const RunStats &stats, const std::vector<std::string> &files) 
 
 void run(const Options &options) {
   LoadedProgram program = LoadedProgram::readFile(options.program);
-  const wexe::EntryT &entry = entryOf(program.program());
+  const wexe::EntryT &entry = entryOf(program.program(), options.entry);
   std::map<std::string, std::string> paths; // known to be right before the work begins
   for (uint32_t number : entry.outputs) {
     const std::string &name = program.program().tensors[number]->name;
@@ -126,6 +143,8 @@ void run(const Options &options) {
   }
   Session session(program, options.session);
   session.loadWeights(options.weights);
+  if (!options.state.empty())
+    loadState(session, options.state);
   NamedTensors outputs = session.run(entry.name, readInputs(options.inputs, program.program()));
 
   std::vector<std::string> files;
@@ -136,6 +155,10 @@ void run(const Options &options) {
   for (const auto &output : outputs) {
     files.push_back(paths.at(output.first));
     written.add(files.back(), [&] { writeNpy(files.back(), forNumPy(output.second)); });
+  }
+  if (!options.saveState.empty()) {
+    files.push_back(options.saveState);
+    written.add(options.saveState, [&] { writeSafetensors(options.saveState, session.states()); });
   }
   if (!options.stats.empty()) {
     std::string text = toJson(session.stats());

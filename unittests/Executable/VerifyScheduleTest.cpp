@@ -190,6 +190,52 @@ TEST(Verify, exe_c12_RolesFit) {
   expectRefused(program, "exe_c12", "receives tensor 'x', which is neither an output nor an intermediate");
 }
 
+/// y becomes the state s.
+wexe::ProgramT programWithState() {
+  wexe::ProgramT program = linearProgram();
+  auto state = std::make_unique<wexe::TensorT>(tensor(program, "y"));
+  state->name = "s";
+  state->role = wexe::Role::State;
+  tensor(program, "y").updates = static_cast<int>(program.tensors.size());
+  program.tensors.push_back(std::move(state));
+  return program;
+}
+
+TEST(Verify, exe_c16_UpdatesAreOfStates) {
+  wexe::ProgramT program = programWithState();
+  EXPECT_EQ(refusal(program), "");
+  tensor(program, "s").shape = {8};
+  expectRefused(program, "exe_c16", "updates 's', expected an output or intermediate that updates a state of its type and shape");
+
+  program = programWithState();
+  tensor(program, "x").updates = tensor(program, "y").updates;
+  expectRefused(program, "exe_c16", "updates 's'");
+
+  program = programWithState();
+  tensor(program, "y").updates = 9;
+  expectRefused(program, "exe_c4", "names state 9, but there are");
+}
+
+TEST(Verify, exe_c16_OneUpdatePerEntry) {
+  wexe::ProgramT program = programWithState();
+  auto second = std::make_unique<wexe::TensorT>(tensor(program, "y"));
+  second->name = "y2";
+  auto copy = std::make_unique<wexe::PhaseT>();
+  copy->kind = wexe::PhaseKind::Function;
+  copy->function = 0;
+  copy->outputs = {uint32_t(program.tensors.size())};
+  program.tensors.push_back(std::move(second));
+  program.functions.push_back(std::make_unique<wexe::FunctionT>());
+  program.entries[0]->phases.push_back(std::move(copy));
+  expectRefused(program, "exe_c16", "makes two tensors that update 's', expected one");
+}
+
+TEST(Verify, exe_c12_StatesChangeAtTheEndOnly) {
+  wexe::ProgramT program = programWithState();
+  step(program, "y").tensor = tensor(program, "y").updates;
+  expectRefused(program, "exe_c12", "receives tensor 's', which is neither an output nor an intermediate");
+}
+
 TEST(Verify, exe_c13_MicroBatchesHoldAllTokens) {
   wexe::ProgramT program = linearProgram();
   phase(program).grid->token_block = 1;

@@ -41,6 +41,29 @@ TEST_F(SessionTest, RunsOnEveryEngine) {
   }
 }
 
+TEST_F(SessionTest, StatesAreKeptFromRunToRun) {
+  wexe::ProgramT program = linearProgram();
+  auto made = std::find_if(program.tensors.begin(), program.tensors.end(), [](const auto &tensor) { return tensor->name == "y"; });
+  auto state = std::make_unique<wexe::TensorT>(**made);
+  state->name = "s";
+  state->role = wexe::Role::State;
+  (*made)->updates = static_cast<int>(program.tensors.size());
+  program.tensors.push_back(std::move(state));
+  Session run(LoadedProgram::verify(std::move(program)), {});
+  run.setWeight("fc.weight", w);
+  EXPECT_EQ(valuesOf<float>(run.states().at("s")), std::vector<float>(8, 0));
+  run.run("main", {{"x", x}});
+  EXPECT_EQ(valuesOf<float>(run.states().at("s")), expectedY);
+  run.setState("s", x);
+  EXPECT_EQ(valuesOf<float>(run.states().at("s")), valuesOf<float>(x));
+  EXPECT_THROW(run.run("main", {}), RuntimeError);
+  EXPECT_EQ(valuesOf<float>(run.states().at("s")), valuesOf<float>(x));
+  run.setWeight("s", floats({4, 2}, std::vector<float>(8, 2)));
+  run.resetStates();
+  EXPECT_EQ(valuesOf<float>(run.states().at("s")), std::vector<float>(8, 2));
+  EXPECT_THROW(run.setState("s", w), RuntimeError);
+}
+
 // A quarter of 64 bytes: x fits, y does not and is read from the flash tier by whoever asks for it.
 TEST_F(SessionTest, WhatDramHasNoRoomForIsInFlash) {
   SessionOptions options;

@@ -86,8 +86,12 @@ private:
   std::shared_ptr<const std::map<uint16_t, LoadedProgram>> loads_; ///< several loads
 };
 
+/// One program with the entries of all; weights and states of one name are one. `programs` are as the compiler writes them. Throws ExecutableError when what
+/// they share differs, and when they need more colours together than the machine has.
+wexe::ProgramT linkPrograms(std::vector<wexe::ProgramT> programs);
+
 /// Version of the schema; a file of another version is refused.
-inline constexpr uint32_t executableFormatVersion = 1;
+inline constexpr uint32_t executableFormatVersion = 2;
 
 /// Serialises; the bytes depend on the program only.
 std::vector<uint8_t> writeExecutable(const wexe::ProgramT &program);

@@ -25,7 +25,7 @@ struct Diagnostic {
 struct CompileOptions {
   std::string machine = "small";
   std::string precision = "f16";
-  std::string entry = "forward";  ///< name of the function to compile
+  std::vector<std::string> entries = {"forward"}; ///< names of the functions to compile, which are the entries of the program
   std::string decisionTraceFile;  ///< empty: none; an older file is replaced
   bool onlyMemoryX = false;       ///< everything is computed in MemoryX, nothing on the wafer
   std::string irDumpDir;          ///< empty: none; else one file per pass with the IR after it
@@ -37,7 +37,7 @@ struct CompileResult {
   std::vector<Diagnostic> diagnostics;
 };
 
-/// Compiles a module whose entry function keeps the input contract of docs/rationale/graph.md.
+/// Compiles a module whose entry functions keep the input contract of docs/rationale/graph.md.
 CompileResult compileText(const std::string &mlirText, const CompileOptions &options);
 
 } // namespace wafer

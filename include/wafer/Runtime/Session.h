@@ -40,12 +40,21 @@ public:
   /// Takes weights from safetensors files. Throws RuntimeError for a damaged file, and for a weight of the program that has another type or
   /// shape there.
   void loadWeights(const std::vector<std::string> &paths);
-  /// Takes a weight from memory, now and for later runs. Throws RuntimeError when the program has no such weight, of this type and shape.
+  /// Takes a weight, or what a state begins with, from memory, now and for later runs. Throws RuntimeError when the program has no such weight, of this type
+  /// and shape.
   void setWeight(const std::string &name, Tensor tensor);
 
   /// Runs an entry. Throws RuntimeError when inputs or weights are missing, unknown, or of another type or shape, before anything runs;
-  /// Trap when the program does what the machine forbids. The session can be used again after either.
+  /// Trap when the program does what the machine forbids. The session can be used again after either, and its states are
+  /// those from before.
   NamedTensors run(const std::string &entry, const NamedTensors &inputs);
+
+  /// What the program's states are now, by name. A state that nobody gave a value begins with zeros.
+  NamedTensors states() const;
+  /// Throws RuntimeError when the program has no such state, of this type and shape.
+  void setState(const std::string &name, Tensor value);
+  /// Every state begins anew.
+  void resetStates() { states_.clear(); }
 
   /// Of the last run that was complete.
   const RunStats &stats() const { return stats_; }
@@ -53,6 +62,8 @@ public:
 
 private:
   const wexe::EntryT &findEntry(const std::string &name) const;
+  const wexe::TensorT &findOutside(const std::string &name, const Tensor &value, std::initializer_list<wexe::Role> roles, const char *what) const;
+  Tensor stateOf(uint32_t number) const;
   TensorValues checkInputs(const wexe::EntryT &entry, const NamedTensors &inputs) const;
   void checkWeights(const wexe::EntryT &entry) const;
   void checkBlocks(const wexe::EntryT &entry) const;
@@ -67,6 +78,7 @@ private:
   std::unique_ptr<Engine> engine_; ///< null after a trap: the next run begins with a fresh wafer
   uint16_t load_ = 0;              ///< the load that the engine has
   std::map<int, std::unique_ptr<Callable>> functions_;
+  TensorValues states_;                  ///< those that were written, by number
   uint64_t flashBytesWritten_ = 0; ///< in this run
   RunStats stats_;
 };

@@ -11,7 +11,7 @@
 
 namespace wafer {
 
-/// Writes the module's one wafer.program, fully lowered, as an executable. Errors are diagnostics on the operation that cannot be written.
+/// Writes the module's wafer.program operations, fully lowered, as one executable with the entries of all. Errors are diagnostics on the operation that cannot be written.
 mlir::LogicalResult translateToExecutable(mlir::ModuleOp module, wexe::ProgramT &program);
 
 /// The wafer.program of an executable that was verified; translating it again gives the same executable, if the compiler made it. The context must have the wafer, pe and func dialects loaded. Null after

@@ -46,6 +46,7 @@ private:
   void findCrossings();
   LogicalResult declareArguments();
   LogicalResult declareResults();
+  FailureOr<stream::TensorOp> declareUpdate(Location loc, StringRef name, Type type);
   stream::TensorOp declare(Location loc, StringRef name, stream::Role role, RankedTensorType type);
   stream::TensorOp tensorFor(Value value, bool isReceived, StringRef hint);
   void writeSegments(const Run &run);
@@ -63,6 +64,7 @@ private:
   bool hasFunctions_ = false;
   SmallVector<Run> runs_;
   llvm::StringMap<Location> named_;
+  llvm::StringMap<stream::TensorOp> states_;
   HeldTensors held_;
   llvm::DenseSet<Value> crossing_;
   llvm::MapVector<Value, stream::TensorOp> outputs_;      ///< by the value that is returned there
@@ -172,8 +174,15 @@ LogicalResult ProgramBuilder::declareArguments() {
     std::string name = graph::argumentName(argument);
     if (failed(checkOutside(argument.getLoc(), name, argument.getType(), function_.getSymName(), named_)))
       return failure();
-    stream::Role role = graph::isParameter(argument) ? stream::Role::Weight : stream::Role::Input;
-    stream::TensorOp tensor = declare(argument.getLoc(), name, role, cast<RankedTensorType>(argument.getType()));
+    auto role = function_.getArgAttrOfType<StringAttr>(argument.getArgNumber(), graph::roleAttr);
+    bool isState = role && role.getValue() == graph::stateRole;
+    stream::TensorOp tensor = declare(argument.getLoc(), name,
+                                      isState                          ? stream::Role::State
+                                      : graph::isParameter(argument) ? stream::Role::Weight
+                                                                      : stream::Role::Input,
+                                      cast<RankedTensorType>(argument.getType()));
+    if (isState)
+      states_[name] = tensor;
     if (auto nonzeros = function_.getArgAttrOfType<IntegerAttr>(argument.getArgNumber(), graph::nonzerosAttr))
       tensor.setNonzerosAttr(nonzeros);
     held_[argument] = tensor;
@@ -181,14 +190,41 @@ LogicalResult ProgramBuilder::declareArguments() {
   return success();
 }
 
+/// Where the value that a state has after the run is made.
+FailureOr<stream::TensorOp> ProgramBuilder::declareUpdate(Location loc, StringRef name, Type type) {
+  auto known = states_.find(name);
+  if (known == states_.end()) {
+    // Written and never read here; another entry may read it.
+    if (failed(checkOutside(loc, name, type, function_.getSymName(), named_)))
+      return failure();
+    known = states_.try_emplace(name, declare(loc, name, stream::Role::State, cast<RankedTensorType>(type))).first;
+  }
+  if (known->second.getType() != type) {
+    InFlightDiagnostic diag = emitError(loc) << "found the state '" << name << "' to become a " << type << ", expected a " << known->second.getType();
+    diag.attachNote(known->second.getLoc()) << "the state is here";
+    return diag;
+  }
+  std::string updateName = ("wafer.next." + name).str();
+  if (!named_.try_emplace(updateName, loc).second)
+    return emitError(loc) << "argument_c4: found two results for the state '" << name << "', expected one";
+  stream::TensorOp tensor = declare(loc, updateName, stream::Role::Intermediate, cast<RankedTensorType>(type));
+  tensor.setUpdatesAttr(FlatSymbolRefAttr::get(known->second.getSymNameAttr()));
+  return tensor;
+}
+
 LogicalResult ProgramBuilder::declareResults() {
   auto ret = cast<func::ReturnOp>(function_.getBody().front().getTerminator());
   for (OpOperand &operand : ret->getOpOperands()) {
     auto attr = function_.getResultAttrOfType<StringAttr>(operand.getOperandNumber(), graph::nameAttr);
     std::string name = attr ? attr.str() : "output" + (ret.getNumOperands() == 1 ? std::string() : std::to_string(operand.getOperandNumber()));
-    if (failed(checkOutside(ret.getLoc(), name, operand.get().getType(), function_.getSymName(), named_)))
+    FailureOr<stream::TensorOp> declared = failure();
+    if (function_.getResultAttr(operand.getOperandNumber(), graph::roleAttr))
+      declared = declareUpdate(ret.getLoc(), name, operand.get().getType());
+    else if (succeeded(checkOutside(ret.getLoc(), name, operand.get().getType(), function_.getSymName(), named_)))
+      declared = declare(ret.getLoc(), name, stream::Role::Output, cast<RankedTensorType>(operand.get().getType()));
+    if (failed(declared))
       return failure();
-    stream::TensorOp tensor = declare(ret.getLoc(), name, stream::Role::Output, cast<RankedTensorType>(operand.get().getType()));
+    stream::TensorOp tensor = *declared;
     Value value = originOf(operand.get());
     bool computed = value.getDefiningOp() && value.getParentBlock() != &function_.getBody().front();
     if (!computed || !outputs_.insert({value, tensor}).second)

@@ -195,7 +195,8 @@ LogicalResult ProgramLowering::run() {
   target_ = wfr::ProgramOp::create(builder, source_.getLoc(), source_.getSymNameAttr(), source_.getMachineAttr());
   OpBuilder inside = OpBuilder::atBlockBegin(&target_.getBody().emplaceBlock());
   for (auto tensor : source_.getOps<stream::TensorOp>())
-    wfr::TensorOp::create(inside, tensor.getLoc(), tensor.getSymNameAttr(), tensor.getRoleAttr(), tensor.getTypeAttr(), tensor.getNonzerosAttr());
+    wfr::TensorOp::create(inside, tensor.getLoc(), tensor.getSymNameAttr(), tensor.getRoleAttr(), tensor.getTypeAttr(), tensor.getNonzerosAttr(),
+                          tensor.getUpdatesAttr(), /*outside=*/StringAttr());
   for (auto function : source_.getOps<func::FuncOp>())
     inside.clone(*function);
   entry_ = wfr::EntryOp::create(inside, source_.getLoc(), source_.getSymName(), tensorsOf(source_, stream::Role::Input),

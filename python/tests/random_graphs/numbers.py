@@ -8,6 +8,7 @@ the condition of the operations. What the precision holds exactly is not touched
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import torch
 from torch._decomp import get_decompositions
@@ -58,6 +59,7 @@ class _Noise(TorchDispatchMode):
         packets = [getattr(torch.ops.aten, name) for name in _COMPOSED if hasattr(torch.ops.aten, name)]
         self._decompositions = get_decompositions(packets)
         self.undecided = False
+        self.distances: list[torch.Tensor] = []  # of what was compared for equality, run by run
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -77,8 +79,9 @@ class _Noise(TorchDispatchMode):
 
     def _decide(self, function, args, kwargs, results) -> None:
         if function.overloadpacket.__name__ in ("eq", "ne"):  # which noise leaves unequal, and rounding may make equal
-            distance = (args[0] - args[1]).abs() if args[0].is_floating_point() else torch.zeros(1)
-            self.undecided |= bool(((distance > 0) & (distance <= 4 * self._unit * abs(args[0]))).any())
+            distance = args[0] - args[1] if args[0].is_floating_point() else torch.zeros(1)
+            self.distances.append(distance)
+            self.undecided |= bool(((distance != 0) & (distance.abs() <= 4 * self._unit * abs(args[0]))).any())
             return
         for _ in range(_DECIDING_TRIES):
             others = function(*tree_map(lambda value: self.added_to(value, 4.0), args), **kwargs)
@@ -134,16 +137,24 @@ class Values:
             return Value(tensor, [self._noise.added_to(tensor) for _ in range(self._runs)])
         in_f64 = Line(line.name, line.expression.replace("torch.float32", "torch.float64"))
         clean = evaluate(in_f64, {name: self.of[name].clean for name in line.uses})
-        noisy = []
+        noisy, distances = [], []
         self._noise.undecided = False
         for run in range(self._runs):
+            self._noise.distances = []
             with self._noise:
                 noisy.append(evaluate(in_f64, {name: self.of[name].noisy[run] for name in line.uses}))
-        return Value(clean, noisy, self._noise.undecided)
+            distances.append(self._noise.distances)
+        return Value(clean, noisy, self._noise.undecided or any(map(_on_both_sides, zip(*distances))))
 
     def add(self, line: Line) -> Value:
         self.of[line.name] = value = self.compute(line)
         return value
+
+
+def _on_both_sides(distances: Sequence[torch.Tensor]) -> bool:
+    """Whether some element is above zero in one run and below in another, so that it may as well be zero."""
+    every = torch.stack(list(distances))
+    return bool(((every > 0).any(0) & (every < 0).any(0)).any())
 
 
 def values_of(graph: Graph, **options: object) -> Values:

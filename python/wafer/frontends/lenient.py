@@ -9,7 +9,7 @@ import torch
 
 from wafer.errors import UnsupportedOpError, WaferError
 from wafer.frontends import types
-from wafer.frontends.torch import ImportedModel, Importer, check_outputs, exported_model, placeholders_of, results_of_model
+from wafer.frontends.torch import ImportedModel, Importer, check_outputs, exported_model, placeholders_of, results_of_model, updates_of
 
 
 class _LenientImporter(Importer):
@@ -56,7 +56,7 @@ def import_what_can_be(
     """The text of what can be imported, and an error for each operation that cannot. Raises CompileError when PyTorch cannot export the model."""
     exported, source = exported_model(model, args, kwargs)
     importer = _LenientImporter(exported.graph, "forward", source)
-    imported = importer.run(placeholders_of(exported), results_of_model(exported))
+    imported = importer.run(placeholders_of(exported), results_of_model(exported), updates=updates_of(exported))
     try:
         check_outputs(exported, source)
     except UnsupportedOpError as error:

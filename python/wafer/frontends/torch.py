@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind, TensorArgument
@@ -63,7 +63,7 @@ class TensorInfo:
 
 @dataclasses.dataclass(frozen=True)
 class Placeholder:
-    """What a placeholder of a graph stands for: an "input" or "parameter" of the function, called `name`, or a "constant" of this value."""
+    """What a placeholder of a graph stands for: an "input", "parameter" or "state" of the function, called `name`, or a "constant" of this value."""
 
     role: str
     name: str = ""
@@ -96,12 +96,15 @@ def import_model(model: torch.nn.Module | torch.export.ExportedProgram, args: Se
     """
     exported, source = exported_model(model, args, kwargs)
     imported = import_exported(exported, name, source)
-    return dataclasses.replace(imported, other_names=_other_names(model)) if isinstance(model, torch.nn.Module) else imported
+    return dataclasses.replace(imported, other_names=other_names(model)) if isinstance(model, torch.nn.Module) else imported
 
 
-def import_exported(exported: torch.export.ExportedProgram, name: str, source: SourceLocation | None, taps: Sequence[str] = ()) -> ImportedModel:
-    """Write what `exported_model` gave. `taps` are nodes whose values become results too, each called by its node."""
-    imported = Importer(exported.graph, name, source).run(placeholders_of(exported), results_of_model(exported), taps)
+def import_exported(
+    exported: torch.export.ExportedProgram, name: str, source: SourceLocation | None, taps: Sequence[str] = (), states: Collection[str] = ()
+) -> ImportedModel:
+    """Write what `exported_model` gave. `taps` are nodes whose values become results too, each called by its node. `states`: buffers that something else
+    changes between calls."""
+    imported = Importer(exported.graph, name, source).run(placeholders_of(exported, states), results_of_model(exported), taps, updates=updates_of(exported))
     check_outputs(exported, source)
     return dataclasses.replace(imported, exported=exported)
 
@@ -132,7 +135,7 @@ def _decomposed(exported: torch.export.ExportedProgram) -> torch.export.Exported
         return exported.run_decompositions(table)
 
 
-def _other_names(model: torch.nn.Module) -> dict[str, list[str]]:
+def other_names(model: torch.nn.Module) -> dict[str, list[str]]:
     """For tied parameters, which the graph knows under one name, the others."""
     names: dict[int, list[str]] = {}
     tensors = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
@@ -160,9 +163,10 @@ def nonzeros(data: torch.Tensor) -> int | None:
     return count if count < data.numel() else None
 
 
-def placeholders_of(exported: torch.export.ExportedProgram) -> dict[str, Placeholder]:
-    """What a model's arguments and tensors are, by the names of their nodes."""
+def placeholders_of(exported: torch.export.ExportedProgram, states: Collection[str] = ()) -> dict[str, Placeholder]:
+    """What a model's arguments and tensors are, by the names of their nodes. Buffers that it changes are states, and so are `states`."""
     placeholders = {}
+    states = {*states, *exported.graph_signature.buffers_to_mutate.values()}
     nodes = {node.name: node for node in exported.graph.find_nodes(op="placeholder")}
     for spec in exported.graph_signature.input_specs:
         if not hasattr(spec.arg, "name"):
@@ -176,6 +180,8 @@ def placeholders_of(exported: torch.export.ExportedProgram) -> dict[str, Placeho
         is_weight = spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.persistent is not False and data is not None and data.is_floating_point()
         if spec.kind == InputKind.USER_INPUT:
             placeholders[spec.arg.name] = Placeholder("input", spec.arg.name)
+        elif spec.target in states:
+            placeholders[spec.arg.name] = Placeholder("state", spec.target, data)
         elif nodes[spec.arg.name].users:
             # Masks, positions and the like are part of the program, as they are part of no checkpoint or hold no weights.
             placeholders[spec.arg.name] = Placeholder("parameter", spec.target, data) if is_weight else Placeholder("constant", spec.target, data)
@@ -189,14 +195,19 @@ def results_of_model(exported: torch.export.ExportedProgram) -> list[tuple[str, 
     return [(name, node) for name, node in zip(_output_names(exported.call_spec.out_spec), nodes) if isinstance(node, torch.fx.Node)]
 
 
+def updates_of(exported: torch.export.ExportedProgram) -> list[tuple[str, torch.fx.Node]]:
+    """Buffers that the model changes, and the nodes with what they become."""
+    nodes = {node.name: node for node in exported.graph.nodes}
+    return [(buffer, nodes[node]) for node, buffer in exported.graph_signature.buffers_to_mutate.items()]
+
+
 def check_outputs(exported: torch.export.ExportedProgram, source: SourceLocation | None) -> None:
-    """No state may change while the model runs. Raises UnsupportedOpError."""
+    """Nothing but buffers may change while the model runs. Raises UnsupportedOpError."""
     for spec in exported.graph_signature.output_specs:
         # An order of effects is what a token stands for; the operation that has the effect is refused where it stands.
-        if spec.kind not in (OutputKind.USER_OUTPUT, OutputKind.TOKEN):
-            raise UnsupportedOpError(
-                "output", f"the model changes '{spec.target}' while it runs ({spec.kind.name.lower()}), expected a model that only computes; call model.eval()", source
-            )
+        if spec.kind not in (OutputKind.USER_OUTPUT, OutputKind.TOKEN, OutputKind.BUFFER_MUTATION):
+            reason = f"the model changes '{spec.target}' while it runs ({spec.kind.name.lower()}), expected one that changes nothing but its buffers"
+            raise UnsupportedOpError("output", reason, source)
 
 
 class Importer:
@@ -214,9 +225,15 @@ class Importer:
         self._random: RandomNumbers | None = None
 
     def run(
-        self, placeholders: Mapping[str, Placeholder], results: Sequence[tuple[str, torch.fx.Node]], taps: Sequence[str] = (), *, random: bool = False
+        self,
+        placeholders: Mapping[str, Placeholder],
+        results: Sequence[tuple[str, torch.fx.Node]],
+        taps: Sequence[str] = (),
+        *,
+        random: bool = False,
+        updates: Sequence[tuple[str, torch.fx.Node]] = (),
     ) -> ImportedModel:
-        """`placeholders`: by the name of their node. `random`: the function takes an input "seed", two i32, and draws its random numbers from it."""
+        """`placeholders`: by the name of their node. `updates`: states and what they become. `random`: the function takes an input "seed", two i32, and draws its random numbers from it."""
         for node in self._graph.find_nodes(op="placeholder"):
             if node.name in placeholders:
                 self._add_placeholder(node, placeholders[node.name])
@@ -228,7 +245,7 @@ class Importer:
                 self._import_node(node)
             elif node.op not in ("placeholder", "output"):
                 raise self._refused(node, f"is a '{node.op}', expected a graph of ATen operations without submodules")
-        text = self._finish(results, taps)
+        text = self._finish(results, taps, updates)
         values = {name: data for name, data in self._parameters.items() if not data.is_meta}
         return ImportedModel(text, tuple(self._inputs), tuple(self._outputs), values, self._writer.macs, None, self._names, self._source)
 
@@ -242,6 +259,10 @@ class Importer:
         elif placeholder.role == "parameter":
             self._values[node] = self._argument(node, name, "parameter", None if placeholder.trained else nonzeros(value))
             self._parameters[name] = value.detach()
+        elif placeholder.role == "state":
+            self._parameters[name] = value.detach()
+            if node.users:
+                self._values[node] = self._argument(node, name, "state")
         elif isinstance(value, torch.Tensor) and value.is_meta:
             reason = "is on the device meta and is no weight that a checkpoint could give, so that it has no values; make it on the device cpu"
             raise UnsupportedOpError("buffer", f"buffer '{name}' {reason}", self._source)
@@ -363,7 +384,7 @@ class Importer:
 
     # Results
 
-    def _finish(self, wanted: Sequence[tuple[str, torch.fx.Node]], taps: Sequence[str]) -> str:
+    def _finish(self, wanted: Sequence[tuple[str, torch.fx.Node]], taps: Sequence[str], updates: Sequence[tuple[str, torch.fx.Node]]) -> str:
         taken = {info.name for info in self._inputs} | set(self._parameters)
         results = []
         for name, node in wanted:
@@ -376,9 +397,9 @@ class Importer:
             if node.name in taps:
                 value = self._values[node]
                 results.append((f"tap.{node.name}", value[0] if isinstance(value, tuple) else value))
-        if not results:
+        if not results and not updates:
             raise CompileError(Diagnostic("error", "the model returns no tensor, expected at least one", self._source))
-        return self._writer.finish(results, self._source)
+        return self._writer.finish(results, self._source, [(name, self._values[node]) for name, node in updates])
 
 
 def _used_results(node: torch.fx.Node) -> frozenset[int]:

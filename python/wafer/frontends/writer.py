@@ -84,12 +84,13 @@ class FunctionWriter:
         self._arguments.append(f"{tensor.name}: {tensor.type} {attributes} {self._location_of(graph_name, source)}")
         return tensor
 
-    def finish(self, results: Sequence[tuple[str, Tensor]], source: SourceLocation | None) -> str:
-        """Returns the named results and gives the text of the module."""
+    def finish(self, results: Sequence[tuple[str, Tensor]], source: SourceLocation | None, updates: Sequence[tuple[str, Tensor]] = ()) -> str:
+        """Returns the named results, then what the named states become, and gives the text of the module."""
         self.place("result", self._name, source)
-        values = [self.plain(tensor) for _, tensor in results]
+        values = [self.plain(tensor) for _, tensor in [*results, *updates]]
         kinds = ", ".join(value.type for value in values)
-        named = ", ".join(f"{v.type} {{graph.name = {json.dumps(n, ensure_ascii=False)}}}" for (n, _), v in zip(results, values))
+        roles = [""] * len(results) + [', graph.role = "state"'] * len(updates)
+        named = ", ".join(f"{v.type} {{graph.name = {json.dumps(n, ensure_ascii=False)}{role}}}" for (n, _), v, role in zip([*results, *updates], values, roles))
         self._lines.append(f"    func.return{' ' + ', '.join(v.name for v in values) + ' : ' + kinds if values else ''} {self._location}")
         indent = ",\n" + " " * (len(self._name) + 14)
         aliases = [f"{alias} = loc({text})" for text, alias in self._locations.items()]

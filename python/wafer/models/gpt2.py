@@ -1,6 +1,6 @@
 """GPT-2 (Radford and others, 2019); names of parameters are those of its public checkpoints.
 
-Attention can read and extend a cache of keys and values: `Prefill` and `Decode` are the two entry points of generation.
+`prefill` and `decode` are the entry points of generation. Keys and values of what was read are buffers, which the one fills and the other extends.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import nn
-
-Cache = tuple[torch.Tensor, torch.Tensor]  # keys and values, [batch, heads, length, size]
 
 
 class Conv1D(nn.Module):
@@ -32,16 +30,24 @@ class Attention(nn.Module):
         self.heads = heads
         self.c_attn, self.c_proj = Conv1D(width, 3 * width), Conv1D(width, width)
 
-    def forward(self, x: torch.Tensor, cache: Cache | None = None, here: torch.Tensor | None = None, seen: torch.Tensor | None = None) -> tuple[torch.Tensor, Cache]:
-        """Causal, or on a cache: `here` [length, 1] marks the place that x takes in it, `seen` [1, length] is 0 for places that x may look at, else -inf."""
+    def add_cache(self, batch: int, length: int) -> None:
+        """Make room for keys and values, [batch, heads, length, size]; they are part of no checkpoint."""
+        like = self.c_attn.weight
+        for name in ("keys", "values"):
+            self.register_buffer(name, like.new_zeros(batch, self.heads, length, like.shape[0] // self.heads), persistent=False)
+
+    def forward(self, x: torch.Tensor, fill: bool = False, here: torch.Tensor | None = None, seen: torch.Tensor | None = None) -> torch.Tensor:
+        """Causal, where `fill` keeps keys and values; or on what was kept: `here` [length, 1] marks the place that x takes among it, `seen` [1, length] is 0
+        for places that x may look at, else -inf."""
         batch, length, width = x.shape
         query, keys, values = (t.view(batch, length, self.heads, -1).transpose(1, 2) for t in self.c_attn(x).chunk(3, -1))
-        if cache is None:
-            mixed = F.scaled_dot_product_attention(query, keys, values, is_causal=True)
-        else:
-            keys, values = (torch.where(here, new, old) for new, old in zip((keys, values), cache))
-            mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=seen)
-        return self.c_proj(mixed.transpose(1, 2).reshape(batch, length, width)), (keys, values)
+        if here is not None:
+            keys, values = torch.where(here, keys, self.keys), torch.where(here, values, self.values)
+        if fill or here is not None:
+            self.keys.copy_(keys)
+            self.values.copy_(values)
+        mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=seen, is_causal=here is None)
+        return self.c_proj(mixed.transpose(1, 2).reshape(batch, length, width))
 
 
 class FeedForward(nn.Module):
@@ -59,10 +65,9 @@ class Block(nn.Module):
         self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attn, self.mlp = Attention(width, heads), FeedForward(width)
 
-    def forward(self, x: torch.Tensor, *cache: object) -> tuple[torch.Tensor, Cache]:
-        mixed, kept = self.attn(self.ln_1(x), *cache)
-        x = x + mixed
-        return x + self.mlp(self.ln_2(x)), kept
+    def forward(self, x: torch.Tensor, **cache: object) -> torch.Tensor:
+        x = x + self.attn(self.ln_1(x), **cache)
+        return x + self.mlp(self.ln_2(x))
 
 
 class GPT2(nn.Module):
@@ -85,45 +90,26 @@ class GPT2(nn.Module):
         self.lm_head.weight = self.transformer["wte"].weight
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        return self.with_caches(ids)[0]
+        return self._logits(ids, torch.arange(ids.shape[1]))
 
-    def with_caches(self, ids: torch.Tensor) -> tuple[torch.Tensor, list[Cache]]:
-        """Logits, and keys and values of each layer."""
-        x = self.transformer["wte"](ids) + self.transformer["wpe"](torch.arange(ids.shape[1]))
-        caches = []
+    def add_caches(self, batch: int = 1) -> None:
+        """Make room for what `prefill` and `decode` keep."""
         for block in self.transformer["h"]:
-            x, kept = block(x)
-            caches.append(kept)
-        return self.lm_head(self.transformer["ln_f"](x)), caches
+            block.attn.add_cache(batch, self.length)
 
+    def prefill(self, ids: torch.Tensor) -> torch.Tensor:
+        """ids [batch, length] to logits. What follows the prompt in `ids` is seen by nobody before it: fill it with anything."""
+        return self._logits(ids, torch.arange(ids.shape[1]), fill=True)
 
-class Prefill(nn.Module):
-    """ids [batch, length] to (logits, keys and values of each layer). What follows the prompt in `ids` is seen by nobody before it: fill it with anything."""
-
-    def __init__(self, model: GPT2):
-        super().__init__()
-        self.model = model
-
-    def forward(self, ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        logits, caches = self.model.with_caches(ids)
-        return logits, *(tensor for cache in caches for tensor in cache)
-
-
-class Decode(nn.Module):
-    """One token: ids [batch, 1] at `position` [1] and the caches of everything before it, to (logits [batch, 1, vocabulary], the caches with it)."""
-
-    def __init__(self, model: GPT2):
-        super().__init__()
-        self.model = model
-
-    def forward(self, ids: torch.Tensor, position: torch.Tensor, *caches: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        parts = self.model.transformer
-        places = torch.arange(caches[0].shape[2])
+    def decode(self, ids: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+        """One token: ids [batch, 1] at `position` [1], after everything before it, to logits [batch, 1, vocabulary]."""
+        places = torch.arange(self.length)
         here = (places == position)[:, None]
         seen = torch.where(places <= position, 0.0, -math.inf)[None, :]
-        x = parts["wte"](ids) + parts["wpe"](position)
-        kept = []
-        for i, block in enumerate(parts["h"]):
-            x, cache = block(x, caches[2 * i : 2 * i + 2], here, seen)
-            kept += cache
-        return self.model.lm_head(parts["ln_f"](x)), *kept
+        return self._logits(ids, position, here=here, seen=seen)
+
+    def _logits(self, ids: torch.Tensor, positions: torch.Tensor, **cache: object) -> torch.Tensor:
+        x = self.transformer["wte"](ids) + self.transformer["wpe"](positions)
+        for block in self.transformer["h"]:
+            x = block(x, **cache)
+        return self.lm_head(self.transformer["ln_f"](x))

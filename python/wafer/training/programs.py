@@ -36,7 +36,7 @@ class Sessions:
     def session(self, number: int = 0) -> object:
         """The session of this number; made when first asked for."""
         while len(self._sessions) <= number:
-            self._sessions.append(_native.module().Session(self.program._verified, self._host.engine, self._host.threads, "", self._host.dram, self._host.flash))
+            self._sessions.append(_native.module().Session(self.program._sessions.verified, self._host.engine, self._host.threads, "", self._host.dram, self._host.flash))
         return self._sessions[number]
 
     def run(self, weights: dict[str, Pair], inputs: dict[str, Pair], number: int = 0) -> dict[str, Pair]:

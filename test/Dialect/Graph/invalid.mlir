@@ -6,7 +6,7 @@ func.func @argument_c1(%x: tensor<3xf32> {graph.name = ""}) { return }
 
 // -----
 
-// expected-error @+1 {{argument_c2: found graph.role = "weight" on argument 0, expected "input" or "parameter"}}
+// expected-error @+1 {{argument_c2: found graph.role = "weight" on argument 0, expected "input", "parameter" or "state"}}
 func.func @argument_c2(%x: tensor<3xf32> {graph.role = "weight"}) { return }
 
 // -----
@@ -16,7 +16,7 @@ func.func @argument_c3(%x: tensor<3xf32> {graph.rule = "input"}) { return }
 
 // -----
 
-// expected-error @+1 {{argument_c3: found "graph.role" on result 0, expected graph.name}}
+// expected-error @+1 {{argument_c3: found "graph.role" = "input" on result 0, expected graph.name, or graph.role = "state"}}
 func.func @argument_c3_result(%x: tensor<3xf32>) -> (tensor<3xf32> {graph.role = "input"}) { return %x : tensor<3xf32> }
 
 // -----

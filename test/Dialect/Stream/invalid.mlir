@@ -1,5 +1,5 @@
 // RUN: wafer-opt %s -split-input-file -verify-diagnostics
-// What the verifiers check, in this order: grid and layout attributes, program_c1, tensor_c1, tensor_c2, segment_c1 to segment_c5, call_c1, send_c1, send_c2, receive_c1,
+// What the verifiers check, in this order: grid and layout attributes, program_c1, tensor_c1 to tensor_c3, segment_c1 to segment_c5, call_c1, send_c1, send_c2, receive_c1,
 // receive_c2, contract_c1 to contract_c5, scale_c1 to scale_c3, map_c1 to map_c3, reduce_c1.
 
 // expected-error @+1 {{found rows = 0, expected at least 1}}
@@ -411,4 +411,12 @@ stream.program @blocks_are_two_dimensional machine "odd" {
 stream.program @tensor_c2 machine "odd" {
   // expected-error @+1 {{tensor_c2: found 7 nonzeros, expected 0 to 6}}
   stream.tensor @w <weight> : tensor<2x3xf32> nonzeros 7
+}
+
+// -----
+
+stream.program @tensor_c3 machine "odd" {
+  stream.tensor @s <state> : tensor<2x3xf32>
+  // expected-error @+1 {{tensor_c3: found it to update @s, expected an output or intermediate that updates a state of its type, 'tensor<3x2xf32>'}}
+  stream.tensor @y <output> : tensor<3x2xf32> updates @s
 }

@@ -30,6 +30,7 @@ inline constexpr llvm::StringLiteral roleAttr = "graph.role";
 inline constexpr llvm::StringLiteral nonzerosAttr = "graph.nonzeros";
 inline constexpr llvm::StringLiteral parameterRole = "parameter";
 inline constexpr llvm::StringLiteral inputRole = "input";
+inline constexpr llvm::StringLiteral stateRole = "state";
 
 /// The value that `value` stands for outside of layers: a layer's block argument is the layer's operand, a layer's result what it yields.
 mlir::Value throughLayers(mlir::Value value);

@@ -19,11 +19,12 @@ def Graph_Dialect : Dialect {
     func.func @forward(%x: tensor<8x64xf32> {graph.name = "x", graph.role = "input"},
                        %w: tensor<10x64xf32> {graph.name = "fc1.weight", graph.role = "parameter"}) -> (tensor<8x10xf32> {graph.name = "output"})
     ```
-    (argument_c1) `graph.name` is a string that is not empty. (argument_c2) `graph.role` is "input" (also when it is missing) or "parameter".
-    (argument_c3) No other attribute of this dialect stands on an argument or result, and `graph.role` stands on arguments only.
+    (argument_c1) `graph.name` is a string that is not empty. (argument_c2) `graph.role` of an argument is "input" (also when it is missing), "parameter" or "state".
+    (argument_c3) No other attribute of this dialect stands on an argument or result, and `graph.role` of a result is "state".
+    A state is kept from call to call: the argument is its value before, the result of the same name and type its value after the call. Either may be missing.
     (argument_c6) `graph.nonzeros`, how many elements of a parameter are not zero when that is known, is an integer from 0 to the number of elements and stands on
     parameters only. It decides how weights travel; a parameter whose values have more or fewer zeros is streamed correctly all the same.
-    (argument_c4) Names are unique: convert-graph-to-stream refuses two arguments or results of one name.
+    (argument_c4) Names are unique, but for a state's argument and result: convert-graph-to-stream refuses two arguments or results of one name.
     (argument_c5) No name is that of the function or begins with `wafer.`: those are the symbols of the compiled program. Checked there too.
   }];
   let useDefaultAttributePrinterParser = 1;

@@ -48,7 +48,7 @@ def Stream_LayoutAttr : Stream_Attr<"Layout", "layout"> {
 
 def Stream_Role : I32EnumAttr<"Role", "what a MemoryX tensor is", [
     I32EnumAttrCase<"Input", 0, "input">, I32EnumAttrCase<"Output", 1, "output">, I32EnumAttrCase<"Weight", 2, "weight">,
-    I32EnumAttrCase<"Intermediate", 3, "intermediate">]> {
+    I32EnumAttrCase<"Intermediate", 3, "intermediate">, I32EnumAttrCase<"State", 4, "state">]> {
   let cppNamespace = "::wafer::stream";
   let genSpecializedAttr = 0;
 }

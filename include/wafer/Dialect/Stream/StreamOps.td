@@ -35,12 +35,15 @@ def Stream_TensorOp : Stream_Op<"tensor", [Symbol, HasParent<"ProgramOp">]> {
   let description = [{
     `stream.tensor @fc1.weight <weight> : tensor<64x64xf32>`. Type and shape are those of the outside (safetensors, the caller's arrays).
     `nonzeros` says how many elements are not zero, when that is known.
+    A state keeps its value from run to run; `updates` names the state that has the tensor's value after the run.
     (tensor_c1) The type is a ranked tensor with static shape and no encoding. (tensor_c2) There are no more nonzeros than elements.
+    (tensor_c3) What `updates` names is a state of the same type, and the tensor is an output or intermediate.
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, Stream_RoleAttr:$role, TypeAttrOf<AnyRankedTensor>:$type, OptionalAttr<I64Attr>:$nonzeros);
-  let assemblyFormat = "$sym_name $role `:` $type (`nonzeros` $nonzeros^)? attr-dict";
+  let arguments = (ins SymbolNameAttr:$sym_name, Stream_RoleAttr:$role, TypeAttrOf<AnyRankedTensor>:$type, OptionalAttr<I64Attr>:$nonzeros,
+    OptionalAttr<FlatSymbolRefAttr>:$updates);
+  let assemblyFormat = "$sym_name $role `:` $type (`nonzeros` $nonzeros^)? (`updates` $updates^)? attr-dict";
   let builders = [OpBuilder<(ins "::mlir::StringAttr":$name, "RoleAttr":$role, "::mlir::TypeAttr":$type), [{
-    build($_builder, $_state, name, role, type, ::mlir::IntegerAttr());
+    build($_builder, $_state, name, role, type, ::mlir::IntegerAttr(), ::mlir::FlatSymbolRefAttr());
   }]>];
   let hasVerifier = 1;
 }

@@ -24,9 +24,11 @@ def Wafer_ProgramOp : Wafer_Body<"program", [Symbol, SymbolTable, IsolatedFromAb
 
 def Wafer_TensorOp : Wafer_Op<"tensor", [Symbol, HasParent<"ProgramOp">]> {
   let summary = "a tensor that MemoryX holds";
-  let description = [{ `wafer.tensor @fc1.weight <weight> : tensor<64x64xf32>`. (tensor_c1) The shape is static, and there is no encoding. }];
-  let arguments = (ins SymbolNameAttr:$sym_name, Stream_RoleAttr:$role, TypeAttrOf<AnyRankedTensor>:$type, OptionalAttr<I64Attr>:$nonzeros);
-  let assemblyFormat = "$sym_name $role `:` $type (`nonzeros` $nonzeros^)? attr-dict";
+  let description = [{ `wafer.tensor @fc1.weight <weight> : tensor<64x64xf32>`. `named` is its name outside, where that is not the symbol;
+    `updates` names the state that has its value after a run of an entry that made it. (tensor_c1) The shape is static, and there is no encoding. }];
+  let arguments = (ins SymbolNameAttr:$sym_name, Stream_RoleAttr:$role, TypeAttrOf<AnyRankedTensor>:$type, OptionalAttr<I64Attr>:$nonzeros,
+    OptionalAttr<FlatSymbolRefAttr>:$updates, OptionalAttr<StrAttr>:$outside);
+  let assemblyFormat = "$sym_name $role `:` $type (`nonzeros` $nonzeros^)? (`updates` $updates^)? (`named` $outside^)? attr-dict";
   let hasVerifier = 1;
 }
 

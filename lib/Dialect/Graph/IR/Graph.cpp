@@ -57,9 +57,9 @@ LogicalResult GraphDialect::verifyRegionArgAttribute(Operation *op, unsigned, un
     return op->emitOpError() << "argument_c3: found " << attribute.getName() << " on argument " << argIndex << ", expected graph.name, graph.role or graph.nonzeros";
   // argument_c2
   auto role = dyn_cast<StringAttr>(attribute.getValue());
-  if (!role || (role.getValue() != parameterRole && role.getValue() != inputRole))
+  if (!role || (role.getValue() != parameterRole && role.getValue() != inputRole && role.getValue() != stateRole))
     return op->emitOpError() << "argument_c2: found graph.role = " << attribute.getValue() << " on argument " << argIndex
-                             << ", expected \"input\" or \"parameter\"";
+                             << ", expected \"input\", \"parameter\" or \"state\"";
   return success();
 }
 
@@ -67,7 +67,11 @@ LogicalResult GraphDialect::verifyRegionResultAttribute(Operation *op, unsigned,
   if (attribute.getName() == nameAttr)
     return verifyName(op, attribute);
   // argument_c3
-  return op->emitOpError() << "argument_c3: found " << attribute.getName() << " on result " << resultIndex << ", expected graph.name";
+  auto role = attribute.getName() == roleAttr ? dyn_cast<StringAttr>(attribute.getValue()) : StringAttr();
+  if (role && role.getValue() == stateRole)
+    return success();
+  return op->emitOpError() << "argument_c3: found " << attribute.getName() << " = " << attribute.getValue() << " on result " << resultIndex
+                           << ", expected graph.name, or graph.role = \"state\"";
 }
 
 static LogicalResult verifySameTypes(LayerOp layer, TypeRange inside, TypeRange outside, StringRef what) {

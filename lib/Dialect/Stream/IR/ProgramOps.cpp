@@ -22,6 +22,12 @@ LogicalResult TensorOp::verify() {
   // tensor_c2
   if (getNonzeros() && (static_cast<int64_t>(*getNonzeros()) < 0 || static_cast<int64_t>(*getNonzeros()) > type.getNumElements()))
     return emitOpError() << "tensor_c2: found " << static_cast<int64_t>(*getNonzeros()) << " nonzeros, expected 0 to " << type.getNumElements();
+  // tensor_c3
+  if (FlatSymbolRefAttr updated = getUpdatesAttr()) {
+    auto state = (*this)->getParentOfType<ProgramOp>().lookupSymbol<TensorOp>(updated.getAttr());
+    if (!state || state.getRole() != Role::State || state.getType() != getType() || (getRole() != Role::Output && getRole() != Role::Intermediate))
+      return emitOpError() << "tensor_c3: found it to update " << updated << ", expected an output or intermediate that updates a state of its type, " << getType();
+  }
   return success();
 }
 

@@ -27,14 +27,16 @@ int64_t elementBytesOf(RankedTensorType type) { return type.getElementTypeBitWid
 
 /// Conversions and constants need no instruction of their own in most places.
 bool isCheap(Operation *op) {
-  return op->hasTrait<OpTrait::ConstantLike>() || isa<arith::ExtFOp, arith::TruncFOp, arith::UIToFPOp, stream::YieldOp>(op);
+  return op->hasTrait<OpTrait::ConstantLike>() || isa<arith::ExtFOp, arith::TruncFOp, arith::UIToFPOp, arith::SIToFPOp, arith::FPToSIOp, stream::YieldOp>(op);
 }
 
 WireCost wireOf(stream::ContractOp contract) {
   WireCost wire;
   wire.wide = contract.getInput().getType().getElementType().isF32();
-  stream::WireFormat format = contract.getWire().value_or(wire.wide ? stream::WireFormat::Dense32 : stream::WireFormat::Packed16);
-  wire.perWavelet = format == stream::WireFormat::Packed16 ? 2 : 1;
+  stream::WireFormat format = contract.getWire().value_or(wire.wide ? stream::WireFormat::Dense32
+                                                         : contract.getInput().getType().getElementType().isInteger(8) ? stream::WireFormat::Packed8
+                                                                                                                      : stream::WireFormat::Packed16);
+  wire.perWavelet = format == stream::WireFormat::Packed8 ? 4 : format == stream::WireFormat::Packed16 ? 2 : 1;
   auto weight = contract->getParentOfType<stream::ProgramOp>().lookupSymbol<stream::TensorOp>(contract.getWeightAttr().getAttr());
   if (format == stream::WireFormat::Indexed16 && weight && weight.getNonzeros())
     wire.density = double(*weight.getNonzeros()) / std::max<int64_t>(1, cast<RankedTensorType>(weight.getType()).getNumElements());

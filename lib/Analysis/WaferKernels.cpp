@@ -120,18 +120,21 @@ bool isMultiplyAdd(Block *body) {
   auto widened = [](Value value) {
     if (auto extend = value.getDefiningOp<arith::ExtFOp>())
       return extend.getIn();
+    if (auto extend = value.getDefiningOp<arith::ExtSIOp>())
+      return extend.getIn();
     return value;
   };
   if (body->getNumArguments() != 3)
     return false;
-  auto add = body->getTerminator()->getOperand(0).getDefiningOp<arith::AddFOp>();
-  if (!add)
+  Operation *add = body->getTerminator()->getOperand(0).getDefiningOp();
+  if (!isa_and_present<arith::AddFOp, arith::AddIOp>(add))
     return false;
-  Value term = add.getLhs() == body->getArgument(2) ? add.getRhs() : add.getRhs() == body->getArgument(2) ? add.getLhs() : Value();
-  auto multiply = term ? term.getDefiningOp<arith::MulFOp>() : arith::MulFOp();
-  if (!multiply)
+  Value left = add->getOperand(0), right = add->getOperand(1);
+  Value term = left == body->getArgument(2) ? right : right == body->getArgument(2) ? left : Value();
+  Operation *multiply = term ? term.getDefiningOp() : nullptr;
+  if (!isa_and_present<arith::MulFOp, arith::MulIOp>(multiply))
     return false;
-  Value a = widened(multiply.getLhs()), b = widened(multiply.getRhs());
+  Value a = widened(multiply->getOperand(0)), b = widened(multiply->getOperand(1));
   return (a == body->getArgument(0) && b == body->getArgument(1)) || (a == body->getArgument(1) && b == body->getArgument(0));
 }
 
@@ -143,6 +146,29 @@ std::optional<stream::Combiner> combinerOf(Operation *op) {
   if (isa<arith::MinimumFOp>(op))
     return stream::Combiner::Min;
   return std::nullopt;
+}
+
+/// A contraction of 8-bit integers with exact sums.
+bool isIntegerContraction(linalg::LinalgOp op) {
+  return llvm::all_of(op.getDpsInputs(), [](Value operand) { return getElementTypeOrSelf(operand.getType()).isInteger(8); }) &&
+         getElementTypeOrSelf(op->getResult(0).getType()).isInteger(32);
+}
+
+/// Whether all that is done with an integer operand is to make a float of it, and an integer result is made of a float.
+bool onlyConvertsIntegers(linalg::LinalgOp op) {
+  auto isInteger = [](Value value) { return isa<IntegerType>(value.getType()); };
+  for (BlockArgument argument : op.getRegionInputArgs())
+    if (isInteger(argument) && (argument.use_empty() || !llvm::all_of(argument.getUsers(), [](Operation *user) { return isa<arith::SIToFPOp>(user); })))
+      return false;
+  Value yielded = op.getBlock()->getTerminator()->getOperand(0);
+  return !isInteger(yielded) || yielded.getDefiningOp<arith::FPToSIOp>();
+}
+
+/// 0 of a float or an integer.
+bool isZero(TypedAttr value) {
+  auto number = dyn_cast_or_null<FloatAttr>(value);
+  auto integer = dyn_cast_or_null<IntegerAttr>(value);
+  return (number && number.getValue().isZero()) || (integer && integer.getValue().isZero());
 }
 
 bool isNeutral(TypedAttr value, stream::Combiner combiner) {
@@ -265,19 +291,20 @@ std::optional<WaferKernel> WaferKernels::contractStreaming(linalg::LinalgOp op, 
 /// A parameter is streamed where there is one; of two activations, the one whose dimensions come last in the result.
 std::optional<WaferKernel> WaferKernels::findContract(linalg::LinalgOp op, std::string &reason) const {
   bool isParameter[2];
+  const bool isInteger = isIntegerContraction(op);
   for (unsigned i : {0, 1}) {
     Value operand = op.getDpsInputOperand(i)->get();
     isParameter[i] = viewOfParameter(operand).has_value();
-    if (!checkStored(operand, reason))
+    if (!isInteger && !checkStored(operand, reason))
       return std::nullopt;
     if (!isParameter[i] && constantScalar(operand))
       return reason = "an operand is a constant", std::nullopt;
   }
   if (isParameter[0] && isParameter[1])
     return reason = "it multiplies two parameters", std::nullopt;
-  if (!checkStored(op->getResult(0), reason))
+  if (!isInteger && !checkStored(op->getResult(0), reason))
     return std::nullopt;
-  if (!isNeutral(constantScalar(op.getDpsInits()[0]), stream::Combiner::Add))
+  if (!isZero(constantScalar(op.getDpsInits()[0])))
     return reason = "it adds to a tensor that is not zero", std::nullopt;
   if (isParameter[0] || isParameter[1])
     return contractStreaming(op, isParameter[0] ? 0 : 1, reason);
@@ -328,7 +355,7 @@ bool WaferKernels::findOperands(linalg::LinalgOp op, ArrayRef<unsigned> order, B
       // The body reads the number itself, or nothing: the window of a pooling has a shape only.
     } else if (!isa<RankedTensorType>(value.getType())) {
       return describe("is a scalar that is computed elsewhere");
-    } else if (!checkStored(value, reason)) {
+    } else if (!onlyConvertsIntegers(op) && !checkStored(value, reason)) {
       return false;
     } else if (!dims) {
       return describe("is read with other indices than the loops");
@@ -375,7 +402,7 @@ std::optional<WaferKernel> WaferKernels::findPointwise(linalg::LinalgOp op, std:
     return reason = "its result is transposed", std::nullopt;
   if (!op.getMatchingBlockArgument(op.getDpsInitOperand(0)).use_empty())
     return reason = "it updates a tensor", std::nullopt;
-  if (!checkStored(op->getResult(0), reason) || !checkBody(op.getBlock(), reason))
+  if ((!onlyConvertsIntegers(op) && !checkStored(op->getResult(0), reason)) || !checkBody(op.getBlock(), reason))
     return std::nullopt;
   WaferKernel kernel;
   kernel.kind = KernelKind::Pointwise;

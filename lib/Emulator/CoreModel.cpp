@@ -300,6 +300,12 @@ Trigger CoreModel::arrive(uint32_t payload) {
       add(implicitIndex + 1, half(payload >> 16));
     implicitIndex += 2;
     break;
+  case Opcode::Fmacq:
+    add(implicitIndex, static_cast<int8_t>(payload));
+    for (unsigned i = 1; i < 4 && implicitIndex + i < rows; ++i)
+      add(implicitIndex + i, static_cast<int8_t>(payload >> 8 * i));
+    implicitIndex += 4;
+    break;
   default:
     add(implicitIndex++, floatOf(payload));
     break;
@@ -316,10 +322,18 @@ void CoreModel::fmac(const Trigger &trigger, unsigned which, uint64_t from, uint
   for (uint64_t j = 0; j < to; ++j, source.next(), target.next()) {
     if (j < from)
       continue;
-    float x = numberFromBits(rowType, loadBits(memory(row.kind) + source.address(), byteSize(rowType))).f;
+    Number x = numberFromBits(rowType, loadBits(memory(row.kind) + source.address(), byteSize(rowType)));
     uint8_t *at = memory(trigger.dst.kind) + target.address();
-    float sum = numberFromBits(dstType, loadBits(at, byteSize(dstType))).f;
-    uint32_t bits = bitsFromNumber(dstType, {canonicalNaN(std::fma(trigger.value[which], x, sum)), 0});
+    Number sum = numberFromBits(dstType, loadBits(at, byteSize(dstType)));
+    uint32_t bits;
+    if (isFloat(trigger.insn.type)) {
+      bits = bitsFromNumber(dstType, {canonicalNaN(std::fma(trigger.value[which], x.f, sum.f)), 0});
+    } else {
+      // Modulo 2^32, so that additions may be made in any order.
+      int32_t product = static_cast<int32_t>(trigger.value[which]) * convert(x, rowType, ElementType::I8).i;
+      uint32_t total = static_cast<uint32_t>(convert(sum, dstType, ElementType::I32).i) + static_cast<uint32_t>(product);
+      bits = bitsFromNumber(dstType, convert({0, static_cast<int32_t>(total)}, ElementType::I32, dstType));
+    }
     std::memcpy(at, &bits, byteSize(dstType));
   }
 }

@@ -60,14 +60,14 @@ struct Operation {
 
 bool conflict(const Operation &earlier, const Operation &later);
 
-/// An arriving weight at work: dst[j] = fma(value, src0[index][j], dst[j]).
+/// An arriving weight at work: dst[j] = fma(value, src0[index][j], dst[j]), or the same in i32.
 struct Trigger {
   Instruction insn;
   uint16_t pc = 0;
   Descriptor dst, rows;
   Footprint writes, reads; ///< `reads` spans all rows
-  float value[2] = {0, 0};
-  uint32_t index[2] = {0, 0};
+  float value[4] = {0, 0, 0, 0}; ///< holds 8-bit integers exactly
+  uint32_t index[4] = {0, 0, 0, 0};
   unsigned values = 0;
 
   uint64_t elementsPerRow() const { return uint64_t(dst.extent[1]) * dst.extent[2] * dst.extent[3]; }

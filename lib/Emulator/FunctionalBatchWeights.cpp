@@ -42,7 +42,7 @@ FunctionalBatch::BoundTrigger *FunctionalBatch::boundTrigger() {
   if (triggers_.size() == mostTriggers)
     triggers_.erase(triggers_.begin());
   BoundTrigger bound{model.dataTask, *dst, *rows, model.boundTrigger(), false};
-  bound.isFast = FunctionalBlocks::fits(bound.dst) && bound.dst.type == wexe::ElemType::F32 && isFloat(elementType(bound.rows.type)) &&
+  bound.isFast = FunctionalBlocks::fits(bound.dst) && isFloat(insn.type) && bound.dst.type == wexe::ElemType::F32 && isFloat(elementType(bound.rows.type)) &&
                  bound.dst.elements() != 0 && !bound.trigger.writes.overlaps(bound.trigger.reads);
   triggers_.push_back(bound);
   return &triggers_.back();

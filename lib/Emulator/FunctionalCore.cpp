@@ -274,6 +274,16 @@ bool FunctionalCore::runPending(WordSink &sink, EngineStats &stats) {
   return did;
 }
 
+/// Sums of 8-bit products, four to a wavelet.
+static void addIntegerProducts(int32_t *sums, size_t n, const std::vector<RowWeight> &weights) {
+  for (const RowWeight &weight : weights) {
+    const auto *row = reinterpret_cast<const int8_t *>(weight.row);
+    const auto value = static_cast<int32_t>(weight.value);
+    for (size_t j = 0; j < n; ++j)
+      sums[j] = static_cast<int32_t>(static_cast<uint32_t>(sums[j]) + static_cast<uint32_t>(value * row[j]));
+  }
+}
+
 /// All data wavelets of the command, as one micro-kernel where the descriptors allow it. False when an earlier operation is in the way.
 bool FunctionalCore::runWeights(EngineStats &stats) {
   Trigger bound = model.boundTrigger();
@@ -285,8 +295,10 @@ bool FunctionalCore::runWeights(EngineStats &stats) {
   const uint64_t elements = bound.elementsPerRow();
   Descriptor row = bound.rows;
   row.extent[0] = 1;
-  bool fast = bound.dst.type == wexe::ElemType::F32 && isHalfOrFloat(bound.rows) && isContiguous(bound.dst) && isContiguous(row) &&
-              !bound.writes.overlaps(bound.reads);
+  const bool integers = !isFloat(bound.insn.type);
+  bool fast = (integers ? bound.dst.type == wexe::ElemType::I32 && bound.rows.type == wexe::ElemType::I8
+                        : bound.dst.type == wexe::ElemType::F32 && isHalfOrFloat(bound.rows)) &&
+              isContiguous(bound.dst) && isContiguous(row) && !bound.writes.overlaps(bound.reads);
   const int64_t rowBytes = int64_t(bound.rows.stride[0]) * byteSize(elementType(bound.rows.type));
   weights_.clear();
   for (size_t i = 0; i < command_->data.count; ++i) {
@@ -300,7 +312,9 @@ bool FunctionalCore::runWeights(EngineStats &stats) {
         model.fmac(trigger, v, 0, elements);
     }
   }
-  if (fast && elements != 0)
+  if (fast && elements != 0 && integers)
+    addIntegerProducts(reinterpret_cast<int32_t *>(model.memory(bound.dst.kind) + bound.dst.base), elements, weights_);
+  else if (fast && elements != 0)
     fmacRun(reinterpret_cast<float *>(model.memory(bound.dst.kind) + bound.dst.base), elements, weights_.data(), weights_.size(), elementType(row.type));
   return true;
 }

@@ -136,6 +136,7 @@ float computeFloat(Opcode opcode, float a, float b, float c) {
   case Opcode::Fmacw:
   case Opcode::Fmacp:
   case Opcode::Fmacd:
+  case Opcode::Fmacq:
     break; // the decoder does not give these a float compute type
   }
   return a;

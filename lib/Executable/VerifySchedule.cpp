@@ -258,15 +258,17 @@ void Schedule::checkBlocks(const wexe::GridT &grid, const wexe::StepT &step, con
 }
 
 void Schedule::checkWire(const wexe::StepT &step, uint32_t block, const std::string &where) const {
-  if (unsigned(step.wire) > unsigned(wexe::WireFormat::Indexed16))
+  if (unsigned(step.wire) > unsigned(wexe::WireFormat::Packed8))
     refuse(where, "has unknown wire format " + std::to_string(unsigned(step.wire)), "exe_c4");
-  bool dense = step.wire == wexe::WireFormat::Dense32;
+  bool dense = step.wire == wexe::WireFormat::Dense32, bytes = step.wire == wexe::WireFormat::Packed8;
   bool halves = step.type == wexe::ElemType::F16 || step.type == wexe::ElemType::BF16;
-  if (dense ? step.type != wexe::ElemType::F32 : !halves)
+  if (dense ? step.type != wexe::ElemType::F32 : bytes ? step.type != wexe::ElemType::I8 : !halves)
     refuse(where,
-           std::string("sends weights of type ") + std::to_string(unsigned(step.type)) + ", expected " + (dense ? "f32" : "f16 or bf16") +
-               " in wire format " + wexe::EnumNameWireFormat(step.wire),
+           std::string("sends weights of type ") + std::to_string(unsigned(step.type)) + ", expected " +
+               (dense ? "f32" : bytes ? "i8" : "f16 or bf16") + " in wire format " + wexe::EnumNameWireFormat(step.wire),
            "wire_c1");
+  if (bytes && (step.kind != wexe::StepKind::Contract || step.bias != -1))
+    refuse(where, "sends 8-bit weights to a scale or with a bias, expected a contract without: both are wider than the weights", "wire_c1");
   if (step.wire == wexe::WireFormat::Indexed16 && block > 65536)
     refuse(where, "has feature block " + std::to_string(block) + ", expected at most 65536 where a wavelet carries a 16-bit index",
            "wire_c1");

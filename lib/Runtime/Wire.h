@@ -1,6 +1,6 @@
 //===- Wire.h - weights as wavelets ---------------------------------------===//
 //
-// The three wire formats of docs/spec/weight-stream.md.
+// The wire formats of docs/spec/weight-stream.md.
 //
 //===----------------------------------------------------------------------===//
 
@@ -11,8 +11,8 @@
 
 namespace wafer {
 
-/// Wavelets of `count` elements of two or four bytes that lie one after another: two 16-bit elements per wavelet, the earlier one in the
-/// low half, an odd last one alone. `words` becomes these and keeps its room.
+/// Wavelets of `count` elements of one, two or four bytes that lie one after another: four or two to a wavelet, the earliest one in the
+/// lowest bits, what is left of the last one 0. `words` becomes these and keeps its room.
 void packWavelets(const uint8_t *elements, size_t count, unsigned elementBytes, std::vector<uint32_t> &words);
 
 /// Encodes weights that already have the type of the wire.
@@ -20,7 +20,7 @@ class WireEncoder {
 public:
   explicit WireEncoder(wexe::WireFormat format) : format_(format) {}
 
-  unsigned elementBytes() const { return format_ == wexe::WireFormat::Dense32 ? 4 : 2; }
+  unsigned elementBytes() const { return format_ == wexe::WireFormat::Dense32 ? 4 : format_ == wexe::WireFormat::Packed8 ? 1 : 2; }
   /// A column's weights, index 0 first. Zeros are left out where wavelets carry an index.
   void weights(const uint8_t *elements, size_t count, std::vector<uint32_t> &words) const;
   /// A bias, gamma or beta: index 0, sent whatever its value.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from wafer import _native
 from wafer.errors import CompileError, CompileWarning, Diagnostic, SourceLocation
-from wafer.precision import Precision, check_names, coarsest, text_of
+from wafer.precision import Precision, check_names, coarsest, is_int8, text_of, uses_int8
 from wafer.program import Program, Weights
 from wafer.progress import steps
 from wafer.taps import Source
@@ -31,6 +31,7 @@ def compile(  # noqa: A001 - the name that users expect
     kwargs: Mapping[str, object] | None = None,
     weights: Weights | None = None,
     weights_argnums: Sequence[int] | int = (),
+    calibration: Sequence[object] | None = None,
     engine: str = "functional",
     threads: int = 1,
     entries: Mapping[str, Sequence[object]] | None = None,
@@ -43,7 +44,8 @@ def compile(  # noqa: A001 - the name that users expect
              jax.jit or not), MLIR text, or the path of a .mlir file.
              example_inputs: the inputs of forward, whose shapes and types the program will have; kwargs: those given by name. An ONNX model needs
              them only where its own input shapes are open.
-             machine: a preset (see wafer.machines) or the path of a description. precision: of values on the wafer, "f16", "bf16" or "f32"; or a
+             machine: a preset (see wafer.machines) or the path of a description. precision: of values on the wafer, "f16", "bf16" or "f32"; "int8" for
+             weights and what they are multiplied with, symmetric, per channel and per tensor, beside f16; or a
              mapping, {"default": "f16", "fc1": "f32", "layers.*.attn": "bf16"}, by modules and by operations as reports call them, * for any part of
              a name; the last that fits counts.
              weights: values for the model's parameters instead of its own: safetensors files, a Hugging Face checkpoint directory or tensors by
@@ -53,6 +55,7 @@ def compile(  # noqa: A001 - the name that users expect
              name: of the program's entry, default "forward". progress: show steps; None: on a terminal.
              entries: of a torch.nn.Module, example inputs by method instead of those of forward: {"prefill": (ids,), "decode": (one, position)}. Each is
              an entry of the program; weights are there once, and so are buffers that a method changes, which are the program's states.
+             calibration: for int8, inputs of a PyTorch model (each a tuple), from whose activations their scales come; default the example inputs.
              engine, threads: defaults of the program's calls.
              decision_trace: file for what the compiler chose and why, as JSON lines. ir_dump_dir: folder for the IR after each pass.
     Returns: the program with the model's weights, which it shares with the model.
@@ -86,7 +89,10 @@ def compile(  # noqa: A001 - the name that users expect
             models = _import_methods(model, entries)
             text = _SPLIT.join(imported.text for imported in models)
         else:
-            text, imported = _mlir_of(model, example_inputs, kwargs, names[0], weights_argnums)
+            quantization = {"is_int8": lambda label: is_int8(precision, label), "calibration": calibration} if uses_int8(precision) else {}
+            if quantization and weights is not None:
+                raise CompileError("found weights for precision int8, which quantises the model's own; load them into the model before compiling")
+            text, imported = _mlir_of(model, example_inputs, kwargs, names[0], weights_argnums, quantization)
             models = [imported] if imported else []
         if models:
             other_names = models[0].other_names
@@ -118,9 +124,13 @@ def supported_ops() -> list[str]:
 
 
 def _mlir_of(
-    model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str, weights_argnums: Sequence[int] | int
+    model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str, weights_argnums: Sequence[int] | int,
+    quantization: Mapping[str, object],
 ) -> tuple[str, ImportedModel | None]:
     model = getattr(model, "model_proto", model)  # what torch.onnx.export returns
+    is_torch = not (_is_function(model) or _is_onnx(model) or isinstance(model, (str, os.PathLike)))
+    if quantization and not is_torch:
+        raise CompileError(f"found precision int8 for a model of type {type(model).__name__}, expected one of PyTorch, or a model that is quantised already")
     if _is_function(model):
         imported = _import_jax(model, example_inputs, kwargs, name, weights_argnums)
         return imported.text, imported
@@ -138,7 +148,7 @@ def _mlir_of(
             raise CompileError(f"{os.fspath(model)}: byte {error.start} is not UTF-8, expected MLIR text") from error
     if isinstance(model, str):
         return model, None
-    imported = _import_torch(model, example_inputs, kwargs, name)
+    imported = _import_torch(model, example_inputs, kwargs, name, quantization)
     return imported.text, imported
 
 
@@ -194,7 +204,9 @@ def _import_methods(model: object, entries: Mapping[str, Sequence[object]]) -> l
     return import_methods(model, entries)
 
 
-def _import_torch(model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str) -> ImportedModel:
+def _import_torch(
+    model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str, quantization: Mapping[str, object]
+) -> ImportedModel:
     try:
         import torch
     except ImportError as error:
@@ -205,7 +217,7 @@ def _import_torch(model: object, example_inputs: Sequence[object] | None, kwargs
         raise CompileError("found no example inputs, expected those of forward: wafer.compile(model, (x,))")
     if isinstance(example_inputs, torch.Tensor):
         example_inputs = (example_inputs,)
-    return import_model(model, example_inputs or (), kwargs, name)
+    return import_model(model, example_inputs or (), kwargs, name, **quantization)
 
 
 def diagnostic_of(described: tuple) -> Diagnostic:

@@ -48,4 +48,4 @@ class Source:
             return self.compile_text(self.model.tapped(nodes))
         from wafer.frontends.torch import import_exported
 
-        return self.compile_text(import_exported(self.model.exported, self.name, self.model.source, taps=nodes).text)
+        return self.compile_text(import_exported(self.model.exported, self.name, self.model.source, taps=nodes, quantizer=self.model.quantizer).text)

@@ -16,11 +16,17 @@ enum Register : uint8_t { rows = 0, sum, otherSum, eastIn, eastOut, westIn, west
 
 int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+/// 8-bit elements are not sent; they travel as wider ones.
+Type onFabric(Type element) { return element.isInteger(8) ? IntegerType::get(element.getContext(), 16) : element; }
+
 /// Wavelets of a block on the fabric: 16-bit elements travel in pairs.
 int64_t waveletsOf(const Block &block) {
   int64_t elements = block.rows * block.tokens;
-  return block.elementBytes() == 2 ? ceilDiv(elements, 2) : elements;
+  return onFabric(block.element).getIntOrFloatBitWidth() == 16 ? ceilDiv(elements, 2) : elements;
 }
+
+/// Of products of `element`.
+Type sumOf(Type element) { return element.isInteger(8) ? Type(IntegerType::get(element.getContext(), 32)) : Float32Type::get(element.getContext()); }
 
 /// The features of a value that goes from or to a tensor with another last dimension, else 0.
 template <typename TransferOp> IntegerAttr featuresUnlessLast(SegmentContext &ctx, TransferOp op, const Block &block) {
@@ -46,16 +52,16 @@ FlatSymbolRefAttr SegmentContext::row(StringRef hint, Type type, FlatSymbolRefAt
   return image.memory(hint, type, buffer, {1, 1, 1, tokens}, {0, 0, 0, 1}, {}, inAccumulator);
 }
 
-FlatSymbolRefAttr SegmentContext::accumulator(unsigned index) {
+FlatSymbolRefAttr SegmentContext::accumulator(unsigned index, Type type) {
   if (!accumulatorBuffers_[index])
     accumulatorBuffers_[index] = image.buffer(image.loc(), "accumulator", tokens * 4, live_, /*inAccumulator=*/true);
-  return row("sum", image.builder().getF32Type(), accumulatorBuffers_[index], /*inAccumulator=*/true);
+  return row("sum", type, accumulatorBuffers_[index], /*inAccumulator=*/true);
 }
 
-FlatSymbolRefAttr SegmentContext::ownerSum(unsigned index) {
+FlatSymbolRefAttr SegmentContext::ownerSum(unsigned index, Type type) {
   if (!sumBuffers_[index])
     sumBuffers_[index] = image.buffer(image.loc(), "owner_sum", tokens * 4, live_);
-  return row("total", image.builder().getF32Type(), sumBuffers_[index]);
+  return row("total", type, sumBuffers_[index]);
 }
 
 FlatSymbolRefAttr SegmentContext::ones(Type type) {
@@ -65,17 +71,20 @@ FlatSymbolRefAttr SegmentContext::ones(Type type) {
   return row("ones", type, buffer);
 }
 
-FlatSymbolRefAttr SegmentContext::chainIn(bool east) {
-  return image.receive(east ? "east_in" : "west_in", image.builder().getF32Type(), east ? channels::chainEast : channels::chainWest, {1, 1, 1, tokens}, {}, 0);
+FlatSymbolRefAttr SegmentContext::chainIn(bool east, Type type) {
+  return image.receive(east ? "east_in" : "west_in", type, east ? channels::chainEast : channels::chainWest, {1, 1, 1, tokens}, {}, 0);
 }
 
-FlatSymbolRefAttr SegmentContext::chainOut(bool east) {
-  return image.send(east ? "east_out" : "west_out", image.builder().getF32Type(), east ? channels::chainEast : channels::chainWest, {1, 1, 1, tokens});
+FlatSymbolRefAttr SegmentContext::chainOut(bool east, Type type) {
+  return image.send(east ? "east_out" : "west_out", type, east ? channels::chainEast : channels::chainWest, {1, 1, 1, tokens});
 }
 
 FlatSymbolRefAttr SegmentContext::dataTask(Location loc, stream::WireFormat wire, Type type) {
   ElementType element = elementTypeOf(type);
-  Opcode opcode = wire == stream::WireFormat::Dense32 ? Opcode::Fmacd : wire == stream::WireFormat::Packed16 ? Opcode::Fmacp : Opcode::Fmacw;
+  Opcode opcode = wire == stream::WireFormat::Dense32    ? Opcode::Fmacd
+                  : wire == stream::WireFormat::Packed16 ? Opcode::Fmacp
+                  : wire == stream::WireFormat::Packed8  ? Opcode::Fmacq
+                                                         : Opcode::Fmacw;
   std::string key = (Twine(mnemonic(opcode)) + "_" + typeName(element)).str();
   FlatSymbolRefAttr &task = dataTasks_[key];
   if (!task) {
@@ -86,11 +95,11 @@ FlatSymbolRefAttr SegmentContext::dataTask(Location loc, stream::WireFormat wire
   return task;
 }
 
-SymbolRefAttr SegmentContext::passSum(Location loc, bool east) {
-  SymbolRefAttr &task = passSum_[east];
+SymbolRefAttr SegmentContext::passSum(Location loc, bool east, Type type) {
+  SymbolRefAttr &task = passSum_[east][!type.isF32()];
   if (!task)
     task = TaskBuilder(image, loc, east ? "pass_east" : "pass_west")
-               .emit(asAsync(clearing(vectorInsn(Opcode::Add, ElementType::F32, east ? eastOut : westOut, east ? eastIn : westIn, sum))))
+               .emit(asAsync(clearing(vectorInsn(Opcode::Add, elementTypeOf(type), east ? eastOut : westOut, east ? eastIn : westIn, sum))))
                .swap(sum, otherSum)
                .finish();
   return task;
@@ -104,13 +113,13 @@ void emitSend(SegmentContext &ctx, stream::SendOp op, const Block &block) {
   Extents rest = {1, 1, 1, waveletsOf(block)};
   SymbolRefAttr task = TaskBuilder(image, op.getLoc(), named("input", op.getTensorAttr()))
                            .load(0, ctx.whole(block))
-                           .load(1, image.receive("input_block", block.element, channels::input, {1, 1, block.rows, block.tokens}))
+                           .load(1, image.receive("input_block", onFabric(block.element), channels::input, {1, 1, block.rows, block.tokens}))
                            .load(2, image.send("input_rest_out", i32, channels::input, rest, after))
                            .load(3, image.receive("input_rest", i32, channels::input, rest, after))
-                           .emit(asAsync(vectorInsn(Opcode::Mov, elementTypeOf(block.element), 0, 1)))
+                           .emit(asAsync(vectorInsn(Opcode::Mov, elementTypeOf(onFabric(block.element)), 0, 1)))
                            .emit(asAsync(vectorInsn(Opcode::Mov, ElementType::I32, 2, 3)))
                            .finish();
-  wfr::SendOp::create(ctx.steps, op.getLoc(), op.getTensorAttr(), featuresUnlessLast(ctx, op, block), TypeAttr::get(block.element), ctx.steps.getI64IntegerAttr(block.rows), task,
+  wfr::SendOp::create(ctx.steps, op.getLoc(), op.getTensorAttr(), featuresUnlessLast(ctx, op, block), TypeAttr::get(onFabric(block.element)), ctx.steps.getI64IntegerAttr(block.rows), task,
                       FlatSymbolRefAttr::get(op.getContext(), channels::input));
 }
 
@@ -121,13 +130,13 @@ void emitReceive(SegmentContext &ctx, stream::ReceiveOp op, const Block &block) 
   Extents rest = {1, 1, 1, waveletsOf(block)};
   SymbolRefAttr task = TaskBuilder(image, op.getLoc(), named("output", op.getTensorAttr()))
                            .load(0, ctx.whole(block))
-                           .load(1, image.send("output_block", block.element, channels::output, {1, 1, block.rows, block.tokens}))
+                           .load(1, image.send("output_block", onFabric(block.element), channels::output, {1, 1, block.rows, block.tokens}))
                            .load(2, image.send("output_rest_out", i32, channels::output, rest, before))
                            .load(3, image.receive("output_rest", i32, channels::output, rest, before))
-                           .emit(asAsync(vectorInsn(Opcode::Mov, elementTypeOf(block.element), 1, 0)))
+                           .emit(asAsync(vectorInsn(Opcode::Mov, elementTypeOf(onFabric(block.element)), 1, 0)))
                            .emit(asAsync(vectorInsn(Opcode::Mov, ElementType::I32, 2, 3)))
                            .finish();
-  wfr::ReceiveOp::create(ctx.steps, op.getLoc(), op.getTensorAttr(), featuresUnlessLast(ctx, op, block), TypeAttr::get(block.element), ctx.steps.getI64IntegerAttr(block.rows), task,
+  wfr::ReceiveOp::create(ctx.steps, op.getLoc(), op.getTensorAttr(), featuresUnlessLast(ctx, op, block), TypeAttr::get(onFabric(block.element)), ctx.steps.getI64IntegerAttr(block.rows), task,
                          FlatSymbolRefAttr::get(op.getContext(), channels::output));
 }
 
@@ -141,9 +150,11 @@ void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input
       image.memory(input.buffer.getValue().str() + "_rows", input.element, input.buffer, {input.rows, 1, 1, ctx.tokens}, {ctx.tokens, 0, 0, 1}, valid);
 
   TaskBuilder begin(image, loc, named("begin", op.getWeightAttr()));
-  begin.load(rows, inputRows).load(sum, ctx.accumulator(0)).load(otherSum, ctx.accumulator(1));
-  begin.load(eastIn, ctx.chainIn(true)).load(eastOut, ctx.chainOut(true)).load(westIn, ctx.chainIn(false)).load(westOut, ctx.chainOut(false));
-  begin.load(result, ctx.firstRow(output)).load(total, ctx.ownerSum(0)).load(otherTotal, ctx.ownerSum(1));
+  Type sumType = sumOf(input.element);
+  begin.load(rows, inputRows).load(sum, ctx.accumulator(0, sumType)).load(otherSum, ctx.accumulator(1, sumType));
+  begin.load(eastIn, ctx.chainIn(true, sumType)).load(eastOut, ctx.chainOut(true, sumType));
+  begin.load(westIn, ctx.chainIn(false, sumType)).load(westOut, ctx.chainOut(false, sumType));
+  begin.load(result, ctx.firstRow(output)).load(total, ctx.ownerSum(0, sumType)).load(otherTotal, ctx.ownerSum(1, sumType));
   if (op.getBias())
     begin.load(ones, ctx.ones(input.element)).load(one, image.constant("one", 1.0f)).emit(vectorInsn(Opcode::Mov, ElementType::F32, ones, one));
   SymbolRefAttr beginTask = begin.bind(ctx.dataTask(loc, wire, input.element)).finish();
@@ -154,8 +165,8 @@ void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input
 
   // (from the west + own) + from the east; the second sum converts to the result's type.
   TaskBuilder own(image, loc, named("own", op.getWeightAttr()));
-  own.emit(asAsync(clearing(vectorInsn(Opcode::Add, ElementType::F32, total, eastIn, sum))))
-      .emit(asAsync(vectorInsn(Opcode::Add, ElementType::F32, result, total, westIn)))
+  own.emit(asAsync(clearing(vectorInsn(Opcode::Add, elementTypeOf(sumType), total, eastIn, sum))))
+      .emit(asAsync(vectorInsn(Opcode::Add, elementTypeOf(sumType), result, total, westIn)))
       .advance(result, output.rowBytes())
       .swap(sum, otherSum)
       .swap(total, otherTotal);
@@ -169,7 +180,7 @@ void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input
   wfr::ContractOp::create(b, loc, op.getWeightAttr(), op.getBiasAttr(), TypeAttr::get(input.element), stream::WireFormatAttr::get(b.getContext(), wire),
                           i64(output.features), i64(input.features), op.getRowStrideAttr(), op.getColumnStrideAttr(), op.getOffsetAttr(), op.getBatchSizesAttr(),
                           op.getBatchStridesAttr(), i64(input.rows),
-                          i64(output.rows), ctx.passSum(loc, true), ctx.passSum(loc, false), ownTask, biasTask);
+                          i64(output.rows), ctx.passSum(loc, true, sumType), ctx.passSum(loc, false, sumType), ownTask, biasTask);
 }
 
 // y[n] = gamma[n] * x[n] + beta * 1: `rows` is a pointer to row n, exchanged with the ones for beta.
@@ -180,7 +191,9 @@ void emitScale(SegmentContext &ctx, stream::ScaleOp op, const Block &input, cons
   FlatSymbolRefAttr name = op.getGammaAttr() ? op.getGammaAttr() : op.getBetaAttr();
 
   TaskBuilder begin(image, loc, named("begin", name));
-  begin.load(rows, ctx.firstRow(input)).load(sum, ctx.accumulator(0)).load(otherSum, ctx.accumulator(1)).load(result, ctx.firstRow(output));
+  begin.load(rows, ctx.firstRow(input)).load(result, ctx.firstRow(output));
+  Type f32 = image.builder().getF32Type();
+  begin.load(sum, ctx.accumulator(0, f32)).load(otherSum, ctx.accumulator(1, f32));
   begin.load(zero, image.constant("zero", 0.0f));
   if (op.getBeta())
     begin.load(ones, ctx.ones(input.element)).load(one, image.constant("one", 1.0f)).emit(vectorInsn(Opcode::Mov, ElementType::F32, ones, one));

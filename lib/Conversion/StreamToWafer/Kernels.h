@@ -41,25 +41,25 @@ public:
   mlir::FlatSymbolRefAttr firstRows(const Block &block, int64_t rows);
   mlir::FlatSymbolRefAttr firstRow(const Block &block) { return firstRows(block, 1); }
 
-  /// Two accumulators in the cache.
-  mlir::FlatSymbolRefAttr accumulator(unsigned index);
-  /// Two f32 rows for the sum that an owner builds.
-  mlir::FlatSymbolRefAttr ownerSum(unsigned index);
+  /// Two accumulators in the cache, read as f32 or i32.
+  mlir::FlatSymbolRefAttr accumulator(unsigned index, mlir::Type type);
+  /// Two rows for the sum that an owner builds.
+  mlir::FlatSymbolRefAttr ownerSum(unsigned index, mlir::Type type);
   /// A row of ones of the type, and the constant that fills it.
   mlir::FlatSymbolRefAttr ones(mlir::Type type);
-  mlir::FlatSymbolRefAttr chainIn(bool east);
-  mlir::FlatSymbolRefAttr chainOut(bool east);
+  mlir::FlatSymbolRefAttr chainIn(bool east, mlir::Type type);
+  mlir::FlatSymbolRefAttr chainOut(bool east, mlir::Type type);
   /// The data task for a wire format and value type.
   mlir::FlatSymbolRefAttr dataTask(mlir::Location loc, stream::WireFormat wire, mlir::Type type);
   /// The task that passes a partial sum on.
-  mlir::SymbolRefAttr passSum(mlir::Location loc, bool east);
+  mlir::SymbolRefAttr passSum(mlir::Location loc, bool east, mlir::Type type);
 
 private:
   mlir::FlatSymbolRefAttr row(llvm::StringRef hint, mlir::Type type, mlir::FlatSymbolRefAttr buffer, bool inAccumulator = false);
   LiveRange live_;
   mlir::FlatSymbolRefAttr accumulatorBuffers_[2], sumBuffers_[2];
   llvm::StringMap<mlir::FlatSymbolRefAttr> onesBuffers_, dataTasks_;
-  mlir::SymbolRefAttr passSum_[2];
+  mlir::SymbolRefAttr passSum_[2][2]; ///< by direction, and for f32 or i32
 };
 
 void emitSend(SegmentContext &ctx, stream::SendOp op, const Block &block);

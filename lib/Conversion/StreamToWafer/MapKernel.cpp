@@ -175,12 +175,12 @@ bool MapEmitter::endsInResult(Value value) const {
   Operation *user = *value.user_begin();
   if (isa<stream::YieldOp>(user))
     return true;
-  return isa<arith::TruncFOp, arith::ExtFOp, arith::UIToFPOp>(user) && endsInResult(user->getResult(0));
+  return isa<arith::TruncFOp, arith::ExtFOp, arith::UIToFPOp, arith::FPToSIOp>(user) && endsInResult(user->getResult(0));
 }
 
 /// Conversions that need no instruction: widening happens when a descriptor is read, the final narrowing when the result is written.
 bool MapEmitter::isAlias(Operation *op) const {
-  return isa<arith::ExtFOp, arith::UIToFPOp>(op) || (isa<arith::TruncFOp>(op) && endsInResult(op->getOperand(0)));
+  return isa<arith::ExtFOp, arith::UIToFPOp, arith::SIToFPOp>(op) || (isa<arith::TruncFOp, arith::FPToSIOp>(op) && endsInResult(op->getOperand(0)));
 }
 
 Value MapEmitter::rootOf(Value value) const {

@@ -107,6 +107,11 @@ class Context:
         dtype = dtype or self.dtype
         inputs, _, result = equation.partition("->")
         labels_a, labels_b = inputs.split(",")
+        if dtype.is_floating_point:
+            places = [{i: result.index(label) for i, label in enumerate(labels) if label in result} for labels in (labels_a, labels_b)]
+            if integers := int8.as_integers(self, a, b, places):
+                a, b, factors = integers
+                return int8.rescaled(self, self.contract(equation, a, b, torch.int32), factors, dtype)
         sizes = dict(zip(labels_a, a.shape)) | dict(zip(labels_b, b.shape))
         if 0 in (a.splat, b.splat):
             # The first state of a recurrent layer: what it multiplies need not be read.
@@ -210,3 +215,6 @@ def common_dtype(*operands: Operand) -> torch.dtype:
     for operand in ordered[1:]:
         result = torch.empty(with_dims[0].shape if with_dims else (), dtype=torch.result_type(result, operand), device="meta")
     return result.dtype
+
+
+from wafer.frontends import int8  # noqa: E402 - it registers lowerings, which take a Context

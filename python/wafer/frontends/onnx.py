@@ -20,6 +20,7 @@ from wafer.frontends import onnx_functions, onnx_model, onnx_ops, types  # noqa:
 from wafer.frontends.deferred import Any, Deferred, Emitter
 from wafer.frontends.onnx_ops import registry
 from wafer.frontends.onnx_ops.node import Node
+from wafer.frontends.onnx_ops.quantization import remember_integers
 from wafer.frontends.tensor import Tensor
 from wafer.frontends.torch import ImportedModel, TensorInfo, nonzeros
 from wafer.frontends.writer import FunctionWriter
@@ -79,6 +80,9 @@ class _Importer:
         if self._doubles:
             shown = ", ".join(f"'{name}'" for name in self._doubles[:3]) + (" ..." if len(self._doubles) > 3 else "")
             warnings.warn(f"{self._what}: {shown} of type DOUBLE: computed with as f32", CompileWarning, stacklevel=7)
+        # Of a quantised weight, either the integers and their scales are read, or the numbers.
+        for name in self._writer.drop_unused(list(self._parameters), [value for _, value in outputs]):
+            del self._parameters[name]
         self._writer.place("result", self._graph.name, None)
         tapped = [(f"tap.{name}", values[name].value) for name in self._taps]
         text = self._writer.finish([(info.name, value) for info, value in outputs] + tapped, None)
@@ -186,7 +190,7 @@ class _Importer:
         results = results if isinstance(results, tuple) else (results,)
         for index, (name, result) in enumerate(zip(proto.output, results)):
             if name:
-                values[name] = self._kept(name, onnx_functions.typed(node, index, result) if isinstance(result, torch.Tensor) else result, node.inputs)
+                values[name] = self._kept(name, onnx_functions.typed(node, index, result) if isinstance(result, torch.Tensor) else result, node)
         for name in proto.output[len(results) :]:
             if name:
                 raise node.refused(f"gives {len(proto.output)} results, expected at most {len(results)}; remove the output '{name}' from the model")
@@ -239,12 +243,12 @@ class _Importer:
             self._run_node(proto, inner, own)
         return tuple(inner.get(name) for name in function.output)
 
-    def _kept(self, name: str, result: Any, inputs: Sequence[Any]) -> Any:
+    def _kept(self, name: str, result: Any, node: Node) -> Any:
         """A result as it goes on: what is computed here from parameters is a parameter itself."""
         if isinstance(result, Deferred) or not isinstance(result, torch.Tensor) or not result.is_floating_point() or result.numel() <= 1:
             return result
-        if any(isinstance(value, Deferred) and value.known is not None for value in inputs):
-            return self._argument(name, result.shape, result.dtype, "parameter", result.contiguous())
+        if any(isinstance(value, Deferred) and value.known is not None for value in node.inputs):
+            return remember_integers(node, self._argument(name, result.shape, result.dtype, "parameter", result.contiguous()))
         return result
 
     def _unknown(self, node: Node) -> UnsupportedOpError:

@@ -19,6 +19,7 @@ from wafer.errors import CompileError, Diagnostic, SourceLocation, UnsupportedOp
 from wafer.frontends import absent, aten, locations, registry, types  # noqa: F401 - aten registers the lowerings
 from wafer.frontends.context import Context
 from wafer.frontends.names import unique
+from wafer.frontends.quantizer import Quantizer
 from wafer.frontends.random import RandomNumbers
 from wafer.frontends.tensor import Tensor
 from wafer.frontends.writer import FunctionWriter
@@ -83,30 +84,57 @@ class ImportedModel:
     exported: torch.export.ExportedProgram | None = None  # whose nodes were written
     names: Mapping[str, str] = dataclasses.field(default_factory=dict)  # of each node that computes something, the name that reports use
     source: SourceLocation | None = None  # of forward, or of the caller
+    quantizer: Callable[[], Quantizer | None] = lambda: None  # what `exported` is imported with
     tapped: Callable[[Sequence[str]], str] | None = None  # text with the values of some `names` as results "tap.NAME"; None: by `exported`
     other_names: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)  # of tied parameters, by each of their names
 
 
-def import_model(model: torch.nn.Module | torch.export.ExportedProgram, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None, name: str = "forward") -> ImportedModel:
+def import_model(
+    model: torch.nn.Module | torch.export.ExportedProgram,
+    args: Sequence[object] = (),
+    kwargs: Mapping[str, object] | None = None,
+    name: str = "forward",
+    is_int8: Callable[[str], bool] | None = None,
+    calibration: Sequence[object] | None = None,
+) -> ImportedModel:
     """Write a model as an MLIR function called `name`.
 
     Args:    model: a module in eval mode, or a program exported from one. args, kwargs: example inputs; their shapes are those of the function.
+             is_int8: whether to quantise the layer that reports call so, by `calibration`: inputs in their order, default the example inputs.
     Returns: the text and the parameters that it names; they share memory with the model.
     Raises:  UnsupportedOpError for an operation, type or shape without a lowering; CompileError when PyTorch cannot export the model.
     """
     exported, source = exported_model(model, args, kwargs)
-    imported = import_exported(exported, name, source)
+    imported = import_exported(exported, name, source, quantizer=lambda: quantizer_of(exported, is_int8, calibration, args, kwargs))
     return dataclasses.replace(imported, other_names=other_names(model)) if isinstance(model, torch.nn.Module) else imported
 
 
 def import_exported(
-    exported: torch.export.ExportedProgram, name: str, source: SourceLocation | None, taps: Sequence[str] = (), states: Collection[str] = ()
+    exported: torch.export.ExportedProgram,
+    name: str,
+    source: SourceLocation | None,
+    taps: Sequence[str] = (),
+    states: Collection[str] = (),
+    quantizer: Callable[[], Quantizer | None] = lambda: None,
 ) -> ImportedModel:
     """Write what `exported_model` gave. `taps` are nodes whose values become results too, each called by its node. `states`: buffers that something else
     changes between calls."""
-    imported = Importer(exported.graph, name, source).run(placeholders_of(exported, states), results_of_model(exported), taps, updates=updates_of(exported))
+    imported = Importer(exported.graph, name, source, quantizer()).run(placeholders_of(exported, states), results_of_model(exported), taps, updates=updates_of(exported))
     check_outputs(exported, source)
-    return dataclasses.replace(imported, exported=exported)
+    return dataclasses.replace(imported, exported=exported, quantizer=quantizer)
+
+
+def quantizer_of(
+    exported: torch.export.ExportedProgram,
+    is_int8: Callable[[str], bool] | None,
+    calibration: Sequence[object] | None,
+    args: Sequence[object],
+    kwargs: Mapping[str, object] | None,
+) -> Quantizer | None:
+    if is_int8 is None:
+        return None
+    examples = [(args, kwargs or {})] if calibration is None else [(example if isinstance(example, (tuple, list)) else (example,), {}) for example in calibration]
+    return Quantizer(exported, is_int8, [pytree.tree_leaves(example) for example in examples])
 
 
 def exported_model(
@@ -163,6 +191,11 @@ def nonzeros(data: torch.Tensor) -> int | None:
     return count if count < data.numel() else None
 
 
+def _is_weight(data: torch.Tensor) -> bool:
+    """Numbers, or the 8-bit integers of a quantised layer."""
+    return data.is_floating_point() or (data.dtype == torch.int8 and data.dim() > 1)
+
+
 def placeholders_of(exported: torch.export.ExportedProgram, states: Collection[str] = ()) -> dict[str, Placeholder]:
     """What a model's arguments and tensors are, by the names of their nodes. Buffers that it changes are states, and so are `states`."""
     placeholders = {}
@@ -177,7 +210,7 @@ def placeholders_of(exported: torch.export.ExportedProgram, states: Collection[s
         data = exported.state_dict.get(spec.target) if spec.target else None
         if data is None and spec.target:
             data = exported.constants.get(spec.target)
-        is_weight = spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.persistent is not False and data is not None and data.is_floating_point()
+        is_weight = spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.persistent is not False and data is not None and _is_weight(data)
         if spec.kind == InputKind.USER_INPUT:
             placeholders[spec.arg.name] = Placeholder("input", spec.arg.name)
         elif spec.target in states:
@@ -213,8 +246,9 @@ def check_outputs(exported: torch.export.ExportedProgram, source: SourceLocation
 class Importer:
     """Walks a graph of ATen operations and writes it as an MLIR function called `name`. `source` is named for nodes without a place of their own."""
 
-    def __init__(self, graph: torch.fx.Graph, name: str, source: SourceLocation | None):
+    def __init__(self, graph: torch.fx.Graph, name: str, source: SourceLocation | None, quantizer: Quantizer | None = None):
         self._graph = graph
+        self._quantizer = quantizer
         self._source = source
         self._writer = FunctionWriter(name)
         self._values: dict[torch.fx.Node, object] = {}
@@ -245,6 +279,10 @@ class Importer:
                 self._import_node(node)
             elif node.op not in ("placeholder", "output"):
                 raise self._refused(node, f"is a '{node.op}', expected a graph of ATen operations without submodules")
+        if self._quantizer:
+            self._parameters.update(self._quantizer.parameters)
+            for name in self._writer.drop_unused(self._quantizer.replaced, [self._values[node] for _, node in [*results, *updates]]):
+                del self._parameters[name]
         text = self._finish(results, taps, updates)
         values = {name: data for name, data in self._parameters.items() if not data.is_meta}
         return ImportedModel(text, tuple(self._inputs), tuple(self._outputs), values, self._writer.macs, None, self._names, self._source)
@@ -300,6 +338,7 @@ class Importer:
             if lower is None:
                 raise self._unknown(node, op)
             try:
+                args = self._quantizer.operands(context, node, args) if self._quantizer else args
                 self._values[node] = lower(context, *args, **kwargs)
             except UnsupportedOpError:
                 raise

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import torch
 
@@ -18,6 +19,18 @@ from wafer.frontends.tensor import Tensor
 BodyFunction = Callable[..., Scalar]
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_$.-]")
+
+
+_SSA_NAME = re.compile(r"%[A-Za-z0-9_$.-]+")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Integers:
+    """8-bit integers that stand for numbers: `values`, stored as the numbers are, times `scale`, one number or a vector along dimension `axis`."""
+
+    values: Tensor
+    scale: float | Tensor
+    axis: int | None = None
 
 
 class FunctionWriter:
@@ -35,6 +48,7 @@ class FunctionWriter:
         self._locations: dict[str, str] = {}
         self._constants: dict[int, tuple[Tensor, str]] = {}
         self.macs: dict[str, int] = {}
+        self.integers: dict[str, Integers] = {}  # by SSA name, what a value was before it was scaled
 
     # Names and locations
 
@@ -43,6 +57,22 @@ class FunctionWriter:
         self._hint = hint
         self._label = label
         self._location = self._location_of(label, source)
+
+    @contextlib.contextmanager
+    def part(self, suffix: str, source: SourceLocation | None) -> Iterator[None]:
+        """What is written inside is a part of its own, called `suffix` after the whole."""
+        label, location = self._label, self._location
+        self._label, self._location = label + suffix, self._location_of(label + suffix, source)
+        yield
+        self._label, self._location = label, location
+
+    def drop_unused(self, parameters: Collection[str], results: Sequence[Tensor]) -> list[str]:
+        """Take those out of the function that neither an operation reads nor `results` are. Returns their names."""
+        read = {name for line in self._lines for name in _SSA_NAME.findall(line)} | {tensor.name for tensor in results}
+        named = {f"{{graph.name = {json.dumps(name, ensure_ascii=False)},": name for name in parameters}
+        dropped = {argument: named[key] for argument in self._arguments for key in named if key in argument and argument.partition(":")[0] not in read}
+        self._arguments = [argument for argument in self._arguments if argument not in dropped]
+        return list(dropped.values())
 
     @property
     def written(self) -> int:

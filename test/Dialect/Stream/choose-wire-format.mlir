@@ -2,7 +2,7 @@
 // RUN: wafer-opt %s --pass-pipeline="builtin.module(stream.program(stream-choose-wire-format{format=indexed16}))" | FileCheck %s --check-prefix=INDEXED
 // RUN: not wafer-opt %s --pass-pipeline="builtin.module(stream.program(stream-choose-wire-format{format=zip}))" 2>&1 | FileCheck %s --check-prefix=BAD
 
-// BAD: error: found wire format 'zip', expected dense32, packed16 or indexed16
+// BAD: error: found wire format 'zip', expected dense32, packed16, indexed16 or packed8
 
 // The input's type decides; a format that is there stays, and one that does not go with the type is not forced on it.
 // CHECK-LABEL: stream.program @by_type

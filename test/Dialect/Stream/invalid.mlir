@@ -1,6 +1,6 @@
 // RUN: wafer-opt %s -split-input-file -verify-diagnostics
 // What the verifiers check, in this order: grid and layout attributes, program_c1, tensor_c1 to tensor_c3, segment_c1 to segment_c5, call_c1, send_c1, send_c2, receive_c1,
-// receive_c2, contract_c1 to contract_c5, scale_c1 to scale_c3, map_c1 to map_c3, reduce_c1.
+// receive_c2, contract_c1 to contract_c6, scale_c1 to scale_c3, map_c1 to map_c3, reduce_c1.
 
 // expected-error @+1 {{found rows = 0, expected at least 1}}
 #grid = #stream.grid<columns = 1, rows = 0, groups = 1, token_block = 1, micro_batches = 1>
@@ -419,4 +419,16 @@ stream.program @tensor_c3 machine "odd" {
   stream.tensor @s <state> : tensor<2x3xf32>
   // expected-error @+1 {{tensor_c3: found it to update @s, expected an output or intermediate that updates a state of its type, 'tensor<3x2xf32>'}}
   stream.tensor @y <output> : tensor<3x2xf32> updates @s
+}
+
+// -----
+
+stream.program @contract_c6 machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xi8>
+  stream.tensor @w <weight> : tensor<2x5xi8>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xi8>
+    // expected-error @+1 {{contract_c6: found 'i8' input, 'f32' result and no bias, expected i8 input without a bias to go with an i32 result}}
+    %y = stream.contract %x, @w {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xi8> -> tensor<3x2xf32>
+  }
 }

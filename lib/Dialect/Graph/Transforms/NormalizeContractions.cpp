@@ -225,9 +225,9 @@ struct NormalizeContractions : impl::NormalizeContractionsBase<NormalizeContract
   void runOnOperation() override {
     SmallVector<linalg::LinalgOp> contractions;
     getOperation().walk([&](linalg::LinalgOp op) {
-      auto initial = isContraction(op) && op.hasPureTensorSemantics() ? dyn_cast_or_null<FloatAttr>(constantScalar(op.getDpsInits()[0])) : FloatAttr();
+      TypedAttr initial = isContraction(op) && op.hasPureTensorSemantics() ? constantScalar(op.getDpsInits()[0]) : TypedAttr();
       bool isStatic = llvm::none_of(op.getStaticLoopRanges(), ShapedType::isDynamic);
-      if (initial && initial.getValue().isZero() && isStatic)
+      if (initial && initial == OpBuilder(op).getZeroAttr(initial.getType()) && isStatic)
         contractions.push_back(op);
     });
     for (linalg::LinalgOp op : contractions) {

@@ -74,7 +74,7 @@ static LogicalResult verifySameTokens(Operation *op, RankedTensorType input, Ran
 static LogicalResult verifyWire(Operation *op, std::optional<WireFormat> wire, Type element, StringRef label) {
   if (wire && !wireFormatFits(*wire, element))
     return op->emitOpError() << label << ": found wire format " << stringifyWireFormat(*wire) << " with " << element
-                             << " input, expected dense32 with f32, packed16 or indexed16 with f16 or bf16";
+                             << " input, expected dense32 with f32, packed16 or indexed16 with f16 or bf16, packed8 with i8";
   return success();
 }
 
@@ -125,6 +125,11 @@ LogicalResult ContractOp::verify() {
   // contract_c3
   if (getBiasAttr() && failed(verifyPerFeature(*this, getBiasAttr(), numFeatures(result), "contract_c3")))
     return failure();
+  // contract_c6
+  bool isInteger = input.getElementType().isInteger(8), hasIntegerSums = result.getElementType().isInteger(32);
+  if (isInteger != hasIntegerSums || (isInteger && getBiasAttr()))
+    return emitOpError() << "contract_c6: found " << input.getElementType() << " input, " << result.getElementType() << " result and "
+                         << (getBiasAttr() ? "a bias" : "no bias") << ", expected i8 input without a bias to go with an i32 result";
   // contract_c4
   return verifyWire(*this, getWire(), input.getElementType(), "contract_c4");
 }
@@ -144,6 +149,8 @@ LogicalResult ScaleOp::verify() {
   if (getBetaAttr() && failed(verifyPerFeature(*this, getBetaAttr(), numFeatures(result), "scale_c1")))
     return failure();
   // scale_c3
+  if (!isStorageType(input.getElementType()))
+    return emitOpError() << "scale_c3: found " << input.getElementType() << " input, expected f32, f16 or bf16";
   return verifyWire(*this, getWire(), input.getElementType(), "scale_c3");
 }
 

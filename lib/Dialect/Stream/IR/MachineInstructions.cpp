@@ -8,6 +8,7 @@
 #include "wafer/Dialect/Stream/Stream.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 
@@ -17,6 +18,17 @@ bool wafer::stream::isStorageType(Type type) { return type.isF32() || type.isF16
 static bool hasComparison(arith::CmpFPredicate predicate) {
   using P = arith::CmpFPredicate;
   return llvm::is_contained({P::OEQ, P::UNE, P::OLT, P::OLE, P::OGT, P::OGE}, predicate);
+}
+
+/// A machine rounds where MLIR cuts off, which is the same for whole numbers: what is rounded, perhaps clamped to whole bounds.
+static bool isWhole(Value value) {
+  FloatAttr number;
+  if (matchPattern(value, m_Constant(&number)))
+    return number.getValue().isInteger();
+  Operation *op = value.getDefiningOp();
+  if (isa_and_present<math::RoundEvenOp>(op))
+    return true;
+  return isa_and_present<arith::MinimumFOp, arith::MaximumFOp>(op) && llvm::all_of(op->getOperands(), isWhole);
 }
 
 bool wafer::stream::hasMachineInstruction(Operation *op) {
@@ -32,6 +44,12 @@ bool wafer::stream::hasMachineInstruction(Operation *op) {
     return isTruth(result);
   if (auto convert = dyn_cast<arith::UIToFPOp>(op))
     return isTruth(convert.getIn().getType()) && isStorageType(result);
+  // Conversions that ride on what is read and written.
+  if (auto convert = dyn_cast<arith::SIToFPOp>(op))
+    return (convert.getIn().getType().isInteger(32) || convert.getIn().getType().isInteger(8)) && result.isF32();
+  if (auto convert = dyn_cast<arith::FPToSIOp>(op))
+    return convert.getIn().getType().isF32() && result.isInteger(8) && isWhole(convert.getIn()) && convert->hasOneUse() &&
+           convert->user_begin()->hasTrait<OpTrait::IsTerminator>();
   if (isa<arith::ConstantOp>(op))
     return isTruth(result) || isStorageType(result);
   if (!llvm::all_of(op->getOperandTypes(), isStorageType) || !isStorageType(result))

@@ -48,4 +48,8 @@ LogicalResult LayoutAttr::verify(function_ref<InFlightDiagnostic()> emitError, i
 
 LayoutAttr wafer::stream::getLayout(RankedTensorType type) { return dyn_cast_or_null<LayoutAttr>(type.getEncoding()); }
 
-bool wafer::stream::wireFormatFits(WireFormat wire, Type type) { return wire == WireFormat::Dense32 ? type.isF32() : type.isF16() || type.isBF16(); }
+bool wafer::stream::wireFormatFits(WireFormat wire, Type type) {
+  if (wire == WireFormat::Packed8)
+    return type.isInteger(8);
+  return wire == WireFormat::Dense32 ? type.isF32() : type.isF16() || type.isBF16();
+}

@@ -17,14 +17,14 @@ struct ChooseWireFormat : impl::ChooseWireFormatBase<ChooseWireFormat> {
   void runOnOperation() override {
     std::optional<WireFormat> wanted = symbolizeWireFormat(format);
     if (!wanted && !format.empty()) {
-      emitError(getOperation().getLoc()) << "found wire format '" << format << "', expected dense32, packed16 or indexed16";
+      emitError(getOperation().getLoc()) << "found wire format '" << format << "', expected dense32, packed16, indexed16 or packed8";
       return signalPassFailure();
     }
     auto choose = [&](auto kernel) {
       if (kernel.getWire())
         return;
       Type element = kernel.getInput().getType().getElementType();
-      WireFormat fitting = element.isF32() ? WireFormat::Dense32 : WireFormat::Packed16;
+      WireFormat fitting = element.isF32() ? WireFormat::Dense32 : element.isInteger(8) ? WireFormat::Packed8 : WireFormat::Packed16;
       kernel.setWire(wanted && wireFormatFits(*wanted, element) ? *wanted : fitting);
     };
     getOperation().walk([&](ContractOp contract) {

@@ -25,8 +25,8 @@ struct FuseProducer : OpRewritePattern<MapOp> {
   LogicalResult matchAndRewrite(MapOp map, PatternRewriter &rewriter) const override {
     for (auto [index, input] : llvm::enumerate(map.getInputs())) {
       auto producer = input.getDefiningOp<MapOp>();
-      // A producer of one feature per token would be computed again for each feature.
-      if (producer && input.hasOneUse() && numFeatures(producer.getType()) == numFeatures(map.getType()) && sizeOf(producer) + sizeOf(map) <= maxOperations) {
+      // A producer of one feature per token would be computed again for each feature; integers are made where a result is written.
+      if (producer && input.hasOneUse() && isStorageType(producer.getType().getElementType()) && numFeatures(producer.getType()) == numFeatures(map.getType()) && sizeOf(producer) + sizeOf(map) <= maxOperations) {
         fuse(map, producer, index, rewriter);
         return success();
       }

@@ -35,7 +35,9 @@ bool isMultiplied(OpOperand &use) { return isa<ContractOp, ScaleOp>(use.getOwner
 bool SetPrecision::staysWide(Value value) const {
   Operation *op = value.getDefiningOp();
   auto isReduced = [](OpOperand &use) { return isa<ReduceOp>(use.getOwner()); };
-  if (isa<ReduceOp>(op))
+  // What is rounded to integers, or made of them, is as exact as can be.
+  auto isMadeInteger = [](OpOperand &use) { return isa<MapOp>(use.getOwner()) && !isStorageType(getElementTypeOrSelf(use.getOwner()->getResult(0).getType())); };
+  if (isa<ReduceOp>(op) || llvm::any_of(value.getUses(), isMadeInteger))
     return true;
   if (!isa<SendOp>(op) && !value.use_empty() && llvm::all_of(value.getUses(), isReduced))
     return true;

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import torch
 
-from wafer.frontends import types
+from wafer.frontends import int8, types
 from wafer.frontends.aten.shapes import padded
 from wafer.frontends.body import Body, Scalar
 from wafer.frontends.context import Context
@@ -42,7 +42,12 @@ def _convolution(
         a = a.with_units((1,) + a.shape)
     stride, padding, dilation = (_per_dimension(values, spatial) for values in (stride, padding, dilation))
     out_spatial = ctx.shape[-spatial:] if spatial else ()
-    if transposed:
+    integers = None if transposed or groups > 1 else int8.as_integers(ctx, a, weight, ({}, {0: 1}))
+    if integers:
+        a, weight, factors = integers
+        sums = convolved(ctx, a, weight, stride, padding, dilation, groups, (a.shape[0], weight.shape[0], *out_spatial), torch.int32)
+        result = int8.rescaled(ctx, sums, factors, ctx.dtype)
+    elif transposed:
         result = _transposed(ctx, a, weight, stride, padding, dilation, groups, out_spatial)
     else:
         result = convolved(ctx, a, weight, stride, padding, dilation, groups, (a.shape[0], weight.shape[0], *out_spatial))
@@ -50,10 +55,11 @@ def _convolution(
 
 
 def convolved(
-    ctx: Context, a: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int, result_shape: tuple[int, ...]
+    ctx: Context, a: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int, result_shape: tuple[int, ...],
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """A plain convolution of a batch, without a bias."""
-    spatial, out_spatial, dtype = weight.rank - 2, result_shape[2:], a.dtype
+    """A plain convolution of a batch, without a bias; of type `dtype`, default that of `a`."""
+    spatial, out_spatial, dtype = weight.rank - 2, result_shape[2:], dtype or a.dtype
     a = padded(ctx, a, [0, 0, *padding], [0, 0, *padding], 0)
     batch, channels_out = a.shape[0], weight.shape[0]
     # What a stride leaves over at the end is cut, so that the map stays inside.

@@ -1,16 +1,25 @@
-"""Quantised operators, computed in floating point: integers of 8 bits are exact in f32, and so are their sums up to 2^24."""
+"""Quantised operators.
+
+Symmetric int8 tensors keep their integers for the contractions that read them (wafer.frontends.int8). Everything else is computed in floating point:
+integers of 8 bits are exact in f32, and so are their sums up to 2^24.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from onnx import TensorProto
 
-from wafer.frontends import onnx_model
-from wafer.frontends.deferred import Any, known
+from wafer.frontends import int8, onnx_model
+from wafer.frontends.context import Context
+from wafer.frontends.deferred import Any, Deferred, known
 from wafer.frontends.onnx_ops.contractions import matmul
 from wafer.frontends.onnx_ops.node import Node
 from wafer.frontends.onnx_ops.registry import operator
 from wafer.frontends.onnx_ops.windows import convolution
+from wafer.frontends.tensor import Tensor
+from wafer.frontends.writer import Integers
 
 
 def _per_axis(node: Node, x: Any, parameter: Any | None) -> Any | None:
@@ -43,14 +52,59 @@ def dequantized(x: Any, scale: Any, zero: Any | None) -> Any:
     return shifted * scale
 
 
+def _one_number(scale: Any) -> float | None:
+    number = known(scale)
+    return number.item() if number is not None and number.numel() == 1 and number.item() > 0 else None
+
+
+def _is_zero(zero: Any | None) -> bool:
+    return zero is None or (known(zero) is not None and not known(zero).any())
+
+
+def _made(like: Deferred, dtype: torch.dtype, make: Callable[[Context], Tensor]) -> Deferred:
+    """A tensor of the same shape that `make` writes."""
+    emitter, shape = like._emitter, tuple(like.shape)
+    return Deferred(emitter, shape, dtype, lambda: make(emitter.context(((shape, dtype),))))
+
+
+def _symmetric(node: Node, x: Any, scale: Any, zero: Any | None) -> Any | None:
+    """Computed numbers that remember their integers; None where there is a zero point."""
+    if known(x) is not None or x.dtype != torch.int8 or scale.dtype != torch.float32 or not _is_zero(zero) or not (step := _one_number(scale)):
+        return None
+    return _made(x, torch.float32, lambda ctx: int8.dequantized(ctx, x.value, step))
+
+
+def remember_integers(node: Node, numbers: Deferred) -> Deferred:
+    """A parameter that a node dequantised at import, which remembers its integers if they are symmetric: a contraction may take them instead."""
+    if node.op != "DequantizeLinear" or len(node.inputs) < 2:
+        return numbers
+    x, scale, zero = (*node.inputs, None)[:3]
+    if not isinstance(x, Deferred) or x.dtype != torch.int8 or scale.dtype != torch.float32 or not _is_zero(zero) or node.attribute("block_size", 0):
+        return numbers
+    step, axis = _one_number(scale), node.attribute("axis", 1) % x.dim()
+    if not step and (scale.dim() != 1 or not isinstance(scale, Deferred)):
+        return numbers
+
+    def make() -> Tensor:
+        value = numbers.value
+        numbers._emitter.writer.integers[value.name] = Integers(x.value, step) if step else Integers(x.value, scale.value, axis)
+        return value
+
+    return Deferred(numbers._emitter, numbers.shape, numbers.dtype, make, numbers.known)
+
+
 @operator("QuantizeLinear")
 def _quantize(node: Node, x: Any, scale: Any, zero: Any | None = None) -> Any:
     element = onnx_model.element_of(zero) if zero is not None else node.attribute("output_dtype", 0) or TensorProto.UINT8
+    if element == TensorProto.INT8 and isinstance(x, Deferred) and x.dtype == torch.float32 and (step := _one_number(scale)) and _is_zero(zero):
+        return _made(x, torch.int8, lambda ctx: int8.quantized(ctx, x.value, step, -128, 127, divide=True))
     return quantized(x, _per_axis(node, x, scale), _per_axis(node, x, zero), _range(node, element), onnx_model.DTYPES[element])
 
 
 @operator("DequantizeLinear")
 def _dequantize(node: Node, x: Any, scale: Any, zero: Any | None = None) -> Any:
+    if (symmetric := _symmetric(node, x, scale, zero)) is not None:
+        return symmetric
     given = [x, scale] + ([] if zero is None else [zero])
     if all(known(value) is not None for value in given):
         # Weights: the program gets them as numbers.

@@ -173,7 +173,7 @@ CASES = {"unary": UNARY, "binary": BINARY, "products": PRODUCTS, "reductions": R
 NOT_DIFFERENTIABLE = set(
     (
         "all any argmax argmin bitwise_and bitwise_left_shift bitwise_right_shift bitwise_not bitwise_or bitwise_xor ceil eq floor floor_divide ge gt "
-        "isfinite isinf isnan le logical_and logical_not logical_or logical_xor lt ne one_hot round sign trunc bernoulli copy"
+        "isfinite isinf isnan le logical_and logical_not logical_or logical_xor lt ne one_hot round sign trunc bernoulli copy quantized_decomposed"
     ).split()
 )
 # Other forms of an operation that has a case: what export, decomposition or autograd makes of it, or makes it of.

@@ -46,7 +46,7 @@ bool wafer::stream::hasMachineInstruction(Operation *op) {
     return isTruth(convert.getIn().getType()) && isStorageType(result);
   // Conversions that ride on what is read and written.
   if (auto convert = dyn_cast<arith::SIToFPOp>(op))
-    return (convert.getIn().getType().isInteger(32) || convert.getIn().getType().isInteger(8)) && result.isF32();
+    return (convert.getIn().getType().isInteger(32) || convert.getIn().getType().isInteger(8)) && isStorageType(result);
   if (auto convert = dyn_cast<arith::FPToSIOp>(op))
     return convert.getIn().getType().isF32() && result.isInteger(8) && isWhole(convert.getIn()) && convert->hasOneUse() &&
            convert->user_begin()->hasTrait<OpTrait::IsTerminator>();

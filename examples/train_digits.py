@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Train a classifier of handwritten digits on the emulated wafer, from scratch, and print its loss beside PyTorch's from the same start.
 
-    PYTHONPATH=build/python python examples/train_digits.py [--machine small] [--precision f16|bf16|f32] [--systems 1] [--epochs 20] [--checkpoint DIR]
+    PYTHONPATH=build/python python examples/train_digits.py [--machine small] [--precision f16|bf16|f32] [--systems 1] [--epochs 20]
+                                                            [--sparsity RigL|SET|GMP|Static] [--zeros 0.75] [--checkpoint DIR]
 
 With --checkpoint a run that was stopped, by Ctrl-C or in any other way, goes on where it was when it is started again.
 """
@@ -38,6 +39,8 @@ def main() -> int:
     parser.add_argument("--systems", type=int, default=1, help="systems that share each batch (default: %(default)s)")
     parser.add_argument("--shards", type=int, default=2, help="parts that a batch is cut into, whatever the number of systems (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=20, help="(default: %(default)s)")
+    parser.add_argument("--sparsity", choices=["Static", "GMP", "SET", "RigL"], help="train with zeros, kept by this method (default: dense)")
+    parser.add_argument("--zeros", type=float, default=0.75, help="share of zeros in each weight (default: %(default)s)")
     parser.add_argument("--checkpoint", help="folder for checkpoints")
     arguments = parser.parse_args()
 
@@ -48,9 +51,13 @@ def main() -> int:
 
     model, reference = classifier(), classifier()
     rate = wafer.optim.cosine(1e-2, len(batches))
+    method = None
+    if arguments.sparsity:
+        timing = {} if arguments.sparsity == "Static" else {"end": max(1, 3 * len(batches) // 4), "update_every": max(1, len(batches) // 20)}
+        method = getattr(wafer.sparsity, arguments.sparsity)(arguments.zeros, **timing)
     step = wafer.train_step(
         model, nn.functional.cross_entropy, wafer.optim.AdamW(lr=rate, weight_decay=0.1), (x_train[:BATCH], y_train[:BATCH]),
-        machine=arguments.machine, precision=arguments.precision, systems=arguments.systems, shards=arguments.shards,
+        machine=arguments.machine, precision=arguments.precision, systems=arguments.systems, shards=arguments.shards, sparsity=method,
     )  # fmt: skip
     optimizer = torch.optim.AdamW(reference.parameters(), lr=1e-2, weight_decay=0.1)
     if arguments.checkpoint:
@@ -86,13 +93,15 @@ def main() -> int:
                 step.save(arguments.checkpoint)
     seconds = time.perf_counter() - start
 
+    for name, mask in step.masks.items():
+        print(f"{name}: {int(mask.sum())} of {mask.size} weights kept")
     model.load_state_dict(step.state_dict())
     program = wafer.compile(model.eval(), (x,), machine=arguments.machine, precision=arguments.precision)
     accuracy = (program(x).argmax(-1) == y).float().mean().item()
     with torch.no_grad():
         beside = (reference(x).argmax(-1) == y).float().mean().item()
     print(f"wafer accuracy:   {accuracy:.4f} ({len(x)} held-out digits, trained and run in {arguments.precision} on machine '{arguments.machine}')")
-    print(f"PyTorch accuracy: {beside:.4f}")
+    print(f"PyTorch accuracy: {beside:.4f}{' (dense)' if method else ''}")
     print(f"{(step.step - first) / seconds:.1f} steps a second on this host, {step.skipped} skipped")
     return 0 if accuracy >= 0.97 else 1
 

@@ -3,6 +3,7 @@
 
     PYTHONPATH=build/python python examples/train_gpt.py [--layers 2] [--width 64] [--heads 4] [--context 32] [--batch 8] [--steps 50]
                                                          [--machine small] [--precision f32|f16|bf16] [--systems 1] [--threads 1] [--text FILE ...]
+                                                         [--sparsity RigL|SET|GMP|Static] [--zeros 0.75]
 
 The default text is what Debian's package base-files installs: 220 kB of licences. `--layers 5 --width 128 --heads 4 --context 64` makes a model of a
 million parameters.
@@ -34,6 +35,8 @@ def main() -> int:
     parser.add_argument("--shards", type=int, default=None, help="parts that a batch is cut into (default: the largest divisor that is at most 8)")
     parser.add_argument("--machine", default="small", help="a preset or the path of a machine description (default: %(default)s)")
     parser.add_argument("--precision", default="f32", choices=["f32", "f16", "bf16"], help="of values on the wafer (default: %(default)s)")
+    parser.add_argument("--sparsity", choices=["Static", "GMP", "SET", "RigL"], help="train with zeros in all layers but embeddings (default: dense)")
+    parser.add_argument("--zeros", type=float, default=0.75, help="share of zeros in each weight (default: %(default)s)")
     parser.add_argument("--lr", type=float, default=1e-3, help="(default: %(default)s)")
     parser.add_argument("--text", type=pathlib.Path, nargs="+", help=f"files to learn from (default: those in {LICENCES})")
     parser.add_argument("--write", type=int, default=0, metavar="N", help="characters to write after training (default: none)")
@@ -56,10 +59,15 @@ def main() -> int:
 
     reference = model()
     optimizer = torch.optim.AdamW(reference.parameters(), lr=arguments.lr)
+    method = None
+    if arguments.sparsity:
+        timing = {} if arguments.sparsity == "Static" else {"end": max(1, 3 * arguments.steps // 4), "update_every": max(1, arguments.steps // 20)}
+        method = getattr(wafer.sparsity, arguments.sparsity)(arguments.zeros, exclude=["transformer.w?e.weight"], **timing)
     start = time.perf_counter()
     step = wafer.train_step(
         model(), loss_of, wafer.optim.AdamW(lr=arguments.lr), batch(0),
         machine=arguments.machine, precision=arguments.precision, systems=arguments.systems, shards=arguments.shards, threads=arguments.threads,
+        sparsity=method,
     )  # fmt: skip
     on_wafer = sum(op.placement == "wafer" for op in step.program.ops)
     print(f"{sum(p.numel() for p in reference.parameters())} parameters, {len(text)} characters of {len(alphabet)} kinds")
@@ -80,6 +88,9 @@ def main() -> int:
     found, wanted = (sum(values) / len(last) for values in zip(*last))
     print(f"final loss (mean of the last {len(last)} steps): wafer {found:.5f}, PyTorch {wanted:.5f}, relative difference {_difference(found, wanted):.1e}")
     print(f"{(time.perf_counter() - start) / arguments.steps:.2f} s a step on this host; {step.skipped} steps skipped")
+    if step.masks:
+        kept, all_of_them = (sum(int(count(mask)) for mask in step.masks.values()) for count in (lambda mask: mask.sum(), lambda mask: mask.size))
+        print(f"{arguments.sparsity}: {kept} of {all_of_them} weights kept in {len(step.masks)} tensors; PyTorch's model is dense")
     if arguments.write:
         trained = model().eval()
         trained.load_state_dict(step.state_dict())

@@ -28,7 +28,7 @@ static double neighbourCycles(const Machine &machine) { return 2.0 * machine.ram
 
 RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t inFeatures, const WireCost &wire) {
   int64_t t = grid.tokenBlock, perCore = ceilDiv(static_cast<int64_t>(std::ceil(inFeatures * wire.density)), grid.columns), perWavelet = wire.perWavelet;
-  int64_t wavelets = ceilDiv(perCore, perWavelet);
+  int64_t wavelets = wire.waveletsEach * ceilDiv(perCore, perWavelet);
   uint32_t lanes = wire.wide ? machine.fmacAccLanes.bits32 : machine.fmacAccLanes.bits16;
   RowCost cost;
   cost.issue = wavelets * machine.triggerCycles + perCore * ceilDiv(t, lanes) + taskCycles(machine, 0) + machine.scalarCycles +
@@ -36,7 +36,7 @@ RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t in
   cost.link = std::max<double>(t, wavelets + 1);
   // The last busy column may be shorter; its command comes all the same.
   int64_t sent = static_cast<int64_t>(std::ceil(inFeatures * wire.density)), full = perCore ? sent / perCore : 0, rest = perCore ? sent % perCore : 0;
-  cost.ingest = double(full * wavelets + ceilDiv(rest, perWavelet) + grid.columns) / machine.ingestWaveletsPerCycle;
+  cost.ingest = double(full * wavelets + wire.waveletsEach * ceilDiv(rest, perWavelet) + grid.columns) / machine.ingestWaveletsPerCycle;
   return cost;
 }
 

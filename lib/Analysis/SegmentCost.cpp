@@ -36,9 +36,10 @@ WireCost wireOf(stream::ContractOp contract) {
   stream::WireFormat format = contract.getWire().value_or(wire.wide ? stream::WireFormat::Dense32
                                                          : contract.getInput().getType().getElementType().isInteger(8) ? stream::WireFormat::Packed8
                                                                                                                       : stream::WireFormat::Packed16);
+  wire.waveletsEach = format == stream::WireFormat::Indexed32 ? 2 : 1;
   wire.perWavelet = format == stream::WireFormat::Packed8 ? 4 : format == stream::WireFormat::Packed16 ? 2 : 1;
   auto weight = contract->getParentOfType<stream::ProgramOp>().lookupSymbol<stream::TensorOp>(contract.getWeightAttr().getAttr());
-  if (format == stream::WireFormat::Indexed16 && weight && weight.getNonzeros())
+  if ((format == stream::WireFormat::Indexed16 || format == stream::WireFormat::Indexed32) && weight && weight.getNonzeros())
     wire.density = double(*weight.getNonzeros()) / std::max<int64_t>(1, cast<RankedTensorType>(weight.getType()).getNumElements());
   return wire;
 }

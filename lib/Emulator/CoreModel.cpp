@@ -306,6 +306,15 @@ Trigger CoreModel::arrive(uint32_t payload) {
       add(implicitIndex + i, static_cast<int8_t>(payload >> 8 * i));
     implicitIndex += 4;
     break;
+  case Opcode::Fmacx:
+    // The index waits, plus one, for its value.
+    if (implicitIndex == 0) {
+      implicitIndex = payload == UINT32_MAX ? payload : payload + 1;
+    } else {
+      add(implicitIndex - 1, floatOf(payload));
+      implicitIndex = 0;
+    }
+    break;
   default:
     add(implicitIndex++, floatOf(payload));
     break;

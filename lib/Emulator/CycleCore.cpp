@@ -144,12 +144,16 @@ Activity CycleCore::stepTrigger(EngineStats &stats, bool datapathFree) {
   uint64_t elements = trigger_->elementsPerRow();
   const Lanes &lanes = trigger_->dst.kind == wexe::DescKind::Acc ? machine_.fmacAccLanes : machine_.fmacMemLanes;
   uint64_t end = std::min<uint64_t>(elements, triggerElement_ + lanesFor(lanes, trigger_->insn.type));
+  if (trigger_->values == 0) {
+    trigger_.reset(); // an index
+    return Activity::Busy;
+  }
   model.fmac(*trigger_, triggerValue_, triggerElement_, end);
   stats.macs += end - triggerElement_;
   triggerElement_ = end;
   if (triggerElement_ == elements) {
     triggerElement_ = 0;
-    if (++triggerValue_ == trigger_->values)
+    if (++triggerValue_ >= trigger_->values)
       trigger_.reset();
   }
   return Activity::Busy;

@@ -25,6 +25,8 @@ bool isZero(const Value &value, size_t n) {
   return any == 0;
 }
 
+bool carriesIndex(Opcode opcode) { return opcode == Opcode::Fmacw || opcode == Opcode::Fmacx; }
+
 } // namespace
 
 /// What the bound trigger does, or null when the cores have to ask one by one.
@@ -54,7 +56,7 @@ void FunctionalBatch::contract(const BoundTrigger &bound, const PackedRows &rows
   auto add = [&](const Weights &weights, const ValueRef &to, bool isFromZero) {
     runs.push_back({weights.values.data(), weights.rows.empty() ? nullptr : weights.rows.data(), weights.values.size(), to.data(), isFromZero});
   };
-  const bool isIndexed = bound.trigger.insn.opcode == Opcode::Fmacw;
+  const bool isIndexed = carriesIndex(bound.trigger.insn.opcode);
   const size_t numbers = bound.dst.elements() * cores_.size(), most = std::clamp<size_t>(mostAheadBytes / (numbers * sizeof(float)), 1, mostAhead);
   const size_t wavelets = commands_[at_].command.data.count;
   weights_.resize(std::max(weights_.size(), mostAhead));
@@ -91,9 +93,9 @@ bool FunctionalBatch::runWeights(EngineStats &stats) {
   const PackedRows &rows = panels_.of(bound->rows, trigger.reads);
   const Words &data = commands_[at_].command.data;
   Ahead &ahead = commands_[at_].ahead;
-  const bool isIndexed = trigger.insn.opcode == Opcode::Fmacw;
+  const bool isIndexed = carriesIndex(trigger.insn.opcode);
   size_t weights = 0;
-  if (!sums && ahead.sums && ahead.rows == rows.number && ahead.trigger == trigger.pc && (isIndexed || first().implicitIndex == 0)) {
+  if (!sums && ahead.sums && ahead.rows == rows.number && ahead.trigger == trigger.pc && (trigger.insn.opcode == Opcode::Fmacw || first().implicitIndex == 0)) {
     sums = std::move(ahead.sums);
     weights = ahead.weights;
   } else {

@@ -94,6 +94,19 @@ bool decodeWeights(const Trigger &trigger, const uint32_t *payload, size_t count
     }
     return true;
   }
+  if (trigger.insn.opcode == Opcode::Fmacx) {
+    if (first != 0 || count % 2 != 0)
+      return false; // a pair is cut in two
+    weights.values.resize(count / 2);
+    weights.rows.resize(count / 2);
+    for (size_t i = 0; i < count / 2; ++i) {
+      weights.rows[i] = payload[2 * i];
+      std::memcpy(&weights.values[i], &payload[2 * i + 1], sizeof(float));
+      if (weights.rows[i] >= rows)
+        return false;
+    }
+    return true;
+  }
   // The last wavelet's low half has to be a row; its high half may be padding.
   const size_t perWavelet = trigger.insn.opcode == Opcode::Fmacp ? 2 : 1;
   if (uint64_t(first) + (count - 1) * perWavelet >= rows)

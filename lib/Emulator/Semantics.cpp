@@ -137,6 +137,7 @@ float computeFloat(Opcode opcode, float a, float b, float c) {
   case Opcode::Fmacp:
   case Opcode::Fmacd:
   case Opcode::Fmacq:
+  case Opcode::Fmacx:
     break; // the decoder does not give these a float compute type
   }
   return a;

@@ -29,7 +29,7 @@ const Words &roleWords() {
   return words;
 }
 const Words &wireWords() {
-  static const Words words = {"dense32", "packed16", "indexed16", "packed8"};
+  static const Words words = {"dense32", "packed16", "indexed16", "packed8", "indexed32"};
   return words;
 }
 const Words &stepWords() {

@@ -258,14 +258,14 @@ void Schedule::checkBlocks(const wexe::GridT &grid, const wexe::StepT &step, con
 }
 
 void Schedule::checkWire(const wexe::StepT &step, uint32_t block, const std::string &where) const {
-  if (unsigned(step.wire) > unsigned(wexe::WireFormat::Packed8))
+  if (unsigned(step.wire) > unsigned(wexe::WireFormat::Indexed32))
     refuse(where, "has unknown wire format " + std::to_string(unsigned(step.wire)), "exe_c4");
-  bool dense = step.wire == wexe::WireFormat::Dense32, bytes = step.wire == wexe::WireFormat::Packed8;
+  bool wide = step.wire == wexe::WireFormat::Dense32 || step.wire == wexe::WireFormat::Indexed32, bytes = step.wire == wexe::WireFormat::Packed8;
   bool halves = step.type == wexe::ElemType::F16 || step.type == wexe::ElemType::BF16;
-  if (dense ? step.type != wexe::ElemType::F32 : bytes ? step.type != wexe::ElemType::I8 : !halves)
+  if (wide ? step.type != wexe::ElemType::F32 : bytes ? step.type != wexe::ElemType::I8 : !halves)
     refuse(where,
            std::string("sends weights of type ") + std::to_string(unsigned(step.type)) + ", expected " +
-               (dense ? "f32" : bytes ? "i8" : "f16 or bf16") + " in wire format " + wexe::EnumNameWireFormat(step.wire),
+               (wide ? "f32" : bytes ? "i8" : "f16 or bf16") + " in wire format " + wexe::EnumNameWireFormat(step.wire),
            "wire_c1");
   if (bytes && (step.kind != wexe::StepKind::Contract || step.bias != -1))
     refuse(where, "sends 8-bit weights to a scale or with a bias, expected a contract without: both are wider than the weights", "wire_c1");

@@ -20,6 +20,8 @@ public:
   virtual ~StepBursts() = default;
   /// Fills an empty burst and returns true, or returns false when the step is complete.
   virtual bool next(Burst &burst) = 0;
+  /// Weights in the last burst.
+  uint64_t values = 0;
 };
 
 namespace {
@@ -129,7 +131,7 @@ protected:
     if (row_.bias) {
       uint8_t bias[4];
       convertElements(biasType_, row_.bias, 1, wireType, bias);
-      bias_ = encoder_.scalar(bias);
+      encoder_.scalar(bias, bias_);
     }
     return true;
   }
@@ -140,7 +142,7 @@ protected:
   const WireEncoder encoder_;
   RowStream::Row row_;
   std::vector<uint8_t> weights_; ///< of the row, as the wire has them
-  uint32_t bias_ = 0;            ///< of the row; a wavelet
+  std::vector<uint32_t> bias_;   ///< of the row, as wavelets
 
 private:
   RowStream &rows_;
@@ -163,7 +165,8 @@ public:
     aimAtColumn(burst, grid_, commandColour_, column_);
     if (biasIsNext_) {
       biasIsNext_ = false;
-      burst.data = {bias_};
+      values = 1;
+      burst.data = bias_;
       burst.control = step_.task_own;
       ++column_;
       return true;
@@ -171,6 +174,7 @@ public:
     uint64_t count = validFeatures(step_.columns, step_.feature_block, column_);
     if (count > 0)
       encoder_.weights(&weights_[column_ * step_.feature_block * encoder_.elementBytes()], count, burst.data);
+    values = encoder_.valuesIn(burst.data.size(), count);
     if (column_ == row_.owner && row_.bias) {
       burst.control = step_.task_bias;
       biasIsNext_ = true;
@@ -195,7 +199,11 @@ public:
     if (!betaIsNext_ && !takeRow(1))
       return false;
     aimAtColumn(burst, grid_, commandColour_, row_.owner);
-    burst.data = {betaIsNext_ ? bias_ : encoder_.scalar(weights_.data())};
+    values = 1;
+    if (betaIsNext_)
+      burst.data = bias_;
+    else
+      encoder_.scalar(weights_.data(), burst.data);
     betaIsNext_ = !betaIsNext_ && row_.bias;
     burst.control = betaIsNext_ ? step_.task_bias : step_.task_own;
     return true;
@@ -229,7 +237,7 @@ std::shared_ptr<const TensorSource> sourceOf(const wexe::ProgramT &program, Tens
 } // namespace
 
 PhaseIngress::PhaseIngress(const wexe::ProgramT &program, const wexe::PhaseT &phase, TensorStore &store, const TensorValues &values)
-    : program_(program), phase_(phase), values_(values) {
+    : program_(program), phase_(phase), values_(values), stepCounts_(phase.steps.size()) {
   std::vector<RowPlan> plans;
   for (const auto &step : phase.steps) {
     if (step->kind == wexe::StepKind::Send)
@@ -287,7 +295,13 @@ bool PhaseIngress::next(Burst &burst) {
     burst.data = std::move(data);
     if (current_->next(burst)) {
       counts_.commands += burst.control.has_value();
-      (streamsWeights(*phase_.steps[step_]) ? counts_.weights : counts_.activations) += burst.data.size();
+      if (streamsWeights(*phase_.steps[step_])) {
+        counts_.weights += burst.data.size();
+        stepCounts_[step_].wavelets += burst.data.size();
+        stepCounts_[step_].values += current_->values;
+      } else {
+        counts_.activations += burst.data.size();
+      }
       return true;
     }
     current_.reset();

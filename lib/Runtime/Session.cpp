@@ -223,6 +223,18 @@ PhaseStats Session::runOnWafer(const wexe::PhaseT &phase, TensorValues &values) 
       stats.name += (stats.name.empty() ? "" : " ") + step->name;
   const StreamCounts &counts = ingress.counts();
   constexpr uint64_t bytesPerWavelet = 4;
+  for (size_t i = 0; i < phase.steps.size(); ++i) {
+    const wexe::StepT &step = *phase.steps[i];
+    const wexe::GridT &grid = *phase.grid;
+    if (step.kind != wexe::StepKind::Contract && step.kind != wexe::StepKind::Scale)
+      continue;
+    const StepCounts &sent = ingress.stepCounts()[i];
+    const uint64_t tokens = uint64_t(grid.rows) * grid.groups * grid.token_block;
+    const uint64_t each = step.kind == wexe::StepKind::Contract ? uint64_t(step.rows) * step.columns : step.rows;
+    const uint64_t dense = (each + (step.bias >= 0 ? step.rows : 0)) * grid.micro_batches;
+    stats.steps.push_back({step.name, wexe::EnumNameWireFormat(step.wire), dense * tokens, sent.values * tokens, sent.wavelets * bytesPerWavelet,
+                           dense * byteSize(dtypeOf(step.type))});
+  }
   stats.streamed = {counts.weights * bytesPerWavelet, counts.activations * bytesPerWavelet, egress.wavelets() * bytesPerWavelet,
                     counts.commands * bytesPerWavelet};
   return stats;

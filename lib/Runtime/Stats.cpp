@@ -61,6 +61,10 @@ std::string toJson(const RunStats &stats) {
     if (phase.onWafer) {
       entry["micro_batches"] = phase.microBatches;
       entry.update(countersOf(phase.engine, phase.streamed, stats.hasCycles()));
+      entry["steps"] = Json::array();
+      for (const StepStats &step : phase.steps)
+        entry["steps"].push_back({{"name", step.name}, {"wire", step.wire}, {"macs_dense", step.macsDense}, {"macs", step.macsExecuted}, {"bytes", step.bytes},
+                                  {"bytes_dense", step.bytesDense}});
     } else {
       entry["reason"] = phase.reason;
     }

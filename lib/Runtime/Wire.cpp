@@ -16,6 +16,17 @@ void packWavelets(const uint8_t *elements, size_t count, unsigned elementBytes, 
 }
 
 void WireEncoder::weights(const uint8_t *elements, size_t count, std::vector<uint32_t> &words) const {
+  if (format_ == wexe::WireFormat::Indexed32) {
+    words.resize(2 * count);
+    size_t kept = 0;
+    for (size_t k = 0; k < count; ++k) {
+      words[kept] = static_cast<uint32_t>(k);
+      std::memcpy(&words[kept + 1], elements + k * sizeof(uint32_t), sizeof(uint32_t));
+      kept += (words[kept + 1] & 0x7fffffff) != 0 ? 2 : 0; // neither zero nor negative zero
+    }
+    words.resize(kept);
+    return;
+  }
   if (format_ != wexe::WireFormat::Indexed16)
     return packWavelets(elements, count, elementBytes(), words);
   words.resize(count);
@@ -29,10 +40,9 @@ void WireEncoder::weights(const uint8_t *elements, size_t count, std::vector<uin
   words.resize(kept);
 }
 
-uint32_t WireEncoder::scalar(const uint8_t *element) const {
-  uint32_t word = 0;
-  std::memcpy(&word, element, elementBytes());
-  return word;
+void WireEncoder::scalar(const uint8_t *element, std::vector<uint32_t> &words) const {
+  words.assign(format_ == wexe::WireFormat::Indexed32 ? 2 : 1, 0);
+  std::memcpy(&words.back(), element, elementBytes());
 }
 
 } // namespace wafer

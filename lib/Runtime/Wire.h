@@ -20,11 +20,15 @@ class WireEncoder {
 public:
   explicit WireEncoder(wexe::WireFormat format) : format_(format) {}
 
-  unsigned elementBytes() const { return format_ == wexe::WireFormat::Dense32 ? 4 : format_ == wexe::WireFormat::Packed8 ? 1 : 2; }
+  unsigned elementBytes() const { return format_ == wexe::WireFormat::Dense32 || format_ == wexe::WireFormat::Indexed32 ? 4 : format_ == wexe::WireFormat::Packed8 ? 1 : 2; }
   /// A column's weights, index 0 first. Zeros are left out where wavelets carry an index.
   void weights(const uint8_t *elements, size_t count, std::vector<uint32_t> &words) const;
+  /// How many weights that many wavelets carry, of a column that has `count`.
+  uint64_t valuesIn(size_t wavelets, size_t count) const {
+    return format_ == wexe::WireFormat::Indexed16 ? wavelets : format_ == wexe::WireFormat::Indexed32 ? wavelets / 2 : count;
+  }
   /// A bias, gamma or beta: index 0, sent whatever its value.
-  uint32_t scalar(const uint8_t *element) const;
+  void scalar(const uint8_t *element, std::vector<uint32_t> &words) const;
 
 private:
   wexe::WireFormat format_;

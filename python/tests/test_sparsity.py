@@ -1,55 +1,255 @@
-"""Zeros in a checkpoint are found without a flag: they are neither sent nor multiplied, and results do not change."""
+"""Zeros that are made: by pruning, and in training; which weights are kept is the same everywhere and goes on after a stop."""
 
+import copy
+
+import numpy
 import pytest
 import torch
-from torch import nn
-
 import wafer
+from torch import nn
+from torch.nn import functional as F
+from wafer import sparsity
+from wafer.sparsity import GMP, SET, RigL, Static
+
+X = torch.randn(40, 16, generator=torch.Generator().manual_seed(0))
+Y = torch.randint(0, 4, (40,), generator=torch.Generator().manual_seed(1))
 
 
-def pruned(density: float) -> nn.Linear:
+def network():
     torch.manual_seed(0)
-    model = nn.Linear(37, 29, bias=False).eval()
+    return nn.Sequential(nn.Linear(16, 24), nn.ReLU(), nn.Linear(24, 4))
+
+
+def zeros(tensor):
+    return 1 - tensor.count_nonzero().item() / tensor.numel()
+
+
+# Pruning
+
+
+def test_magnitude_keeps_the_largest():
+    model, before = network(), network()
+    masks = sparsity.prune(model, 0.75)
+    assert set(masks) == {"0.weight", "2.weight"}
+    for name, mask in masks.items():
+        weight, old = model.get_parameter(name), before.get_parameter(name)
+        assert zeros(weight) == 0.75
+        assert old[torch.from_numpy(mask)].abs().min() >= old[~torch.from_numpy(mask)].abs().max()
+
+
+def test_a_global_limit_leaves_more_where_weights_are_larger():
+    model = network()
     with torch.no_grad():
-        model.weight[torch.rand(model.weight.shape) >= density] = 0
-    return model
+        model[2].weight.mul_(10)
+    sparsity.prune(model, 0.75, scope="global")
+    assert zeros(model[2].weight) < 0.4 < 0.75 < zeros(model[0].weight)
+    assert zeros(torch.cat([model[0].weight.flatten(), model[2].weight.flatten()])) == 0.75
 
 
-@pytest.mark.parametrize("density", [0.4, 0.1, 0.0])
-def test_only_kept_weights_are_sent_and_multiplied(density):
-    model, x = pruned(density), torch.rand(11, 37)
-    kept = int(model.weight.count_nonzero())
-    program = wafer.compile(model, (x,), machine="odd", precision="f16")
-    y = program(x)
-    tokens = program.stats.macs_executed // max(1, kept)
-    assert program.stats.macs_executed == kept * tokens and (kept == 0 or tokens >= 11)
-    assert program.stats.bytes_by_kind["weights"] == 4 * kept
-    assert torch.equal(y, program(x, engine="cycle"))
-    assert program.stats.macs_executed == kept * tokens
+def test_n_of_m_keeps_n_of_each_group():
+    model = network()
+    sparsity.prune(model, 0.5, pattern="2:4")
+    assert (model[0].weight.reshape(-1, 4).count_nonzero(1) == 2).all()
 
 
-def test_the_bits_are_those_of_the_dense_program_with_zeros_in_place():
-    model, x = pruned(0.2), torch.rand(11, 37)
-    sparse = wafer.compile(model, (x,), machine="odd", precision="f16")
-    dense = wafer.compile(nn.Linear(37, 29, bias=False), (x,), machine="odd", precision="f16").set_weights(model.state_dict())
-    assert torch.equal(sparse(x), dense(x))
-    assert sparse.stats.macs_executed < dense.stats.macs_executed
+def test_blocks_go_whole():
+    model = network()
+    sparsity.prune(model, 0.5, pattern="4x4", include=["0.*"])
+    counts = model[0].weight.reshape(6, 4, 4, 4).permute(0, 2, 1, 3).reshape(-1, 16).count_nonzero(1)
+    assert set(counts.tolist()) == {0, 16} and zeros(model[0].weight) == 0.5
+    assert zeros(model[2].weight) == 0
 
 
-def test_weights_that_turn_out_dense_are_still_right():
-    x = torch.rand(11, 37)
-    program = wafer.compile(pruned(0.1), (x,), machine="odd", precision="f16")
-    full = nn.Linear(37, 29, bias=False).eval()
-    program.set_weights(full.state_dict())
-    torch.testing.assert_close(program(x), full(x), atol=2e-3, rtol=2e-3)
+@pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
+def test_methods_that_see_inputs_change_the_output_less(method):
+    """Of inputs, half are next to nothing: weights that read them go first, whatever their size."""
+    torch.manual_seed(3)
+    layer, x = nn.Linear(32, 16), torch.randn(200, 32) * torch.cat([torch.full((16,), 0.05), torch.ones(16)])
+    errors = {}
+    for name in ("magnitude", method):
+        model = nn.Sequential(copy.deepcopy(layer))
+        sparsity.prune(model, 0.5, method=name, calibration=[x])
+        assert abs(zeros(model[0].weight) - 0.5) < 0.01
+        errors[name] = (model(x) - layer(x)).norm().item()
+    assert errors[method] < 0.5 * errors["magnitude"]
 
 
-def test_a_nan_beside_zeros_reaches_only_what_multiplies_it():
-    """As documented in docs/spec/weight-stream.md: a weight that is not sent multiplies nothing, not even a NaN."""
-    model, x = pruned(0.2), torch.rand(3, 37)
-    x[1, 5] = float("nan")
-    program = wafer.compile(model, (x,), machine="odd", precision="f16")
-    y = program(x)
-    assert torch.equal(y, program(x, engine="cycle")) or torch.equal(y.isnan(), program(x, engine="cycle").isnan())
-    assert torch.equal(y[1].isnan(), model.weight[:, 5] != 0)
-    assert not y[0].isnan().any() and not y[2].isnan().any()
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sparsity": 1.0}, "found sparsity 1.0"), ({"method": "best"}, "method 'best'"), ({"pattern": "3:5"}, "found 16 features for the pattern 3:5"),
+        ({"pattern": "some"}, "pattern 'some'"), ({"include": ["fc.*"]}, "'fc.*', which fits no weight"), ({"method": "wanda"}, "no calibration"),
+        ({"scope": "global", "pattern": "2:4"}, "scope 'global'"), ({"pattern": "5x5"}, "multiples of the block"),
+    ],
+)  # fmt: skip
+def test_options_that_do_not_fit_are_refused(options, message):
+    with pytest.raises(wafer.RuntimeError, match=message):
+        sparsity.prune(network(), **{"sparsity": 0.5, **options})
+
+
+def test_a_pruned_model_executes_fewer_macs_and_gives_the_bits_of_the_dense_program():
+    model = nn.Linear(64, 32, bias=False)
+    sparsity.prune(model, 0.75)
+    x = torch.randn(16, 64)
+    program = wafer.compile(model, (x,), machine="tiny")
+    dense = wafer.compile(nn.Linear(64, 32, bias=False), (x,), machine="tiny").set_weights(model.state_dict())
+    assert torch.equal(program(x), dense(x))
+    assert program.stats.macs_executed == model.weight.count_nonzero().item() * 16
+    assert dense.stats.macs_executed == 64 * 32 * 16
+
+
+# Training
+
+
+def step_of(method, **options):
+    options = {"machine": "tiny", "precision": "f16", "shards": 2} | options
+    return wafer.train_step(network(), F.cross_entropy, wafer.optim.AdamW(lr=1e-2), (X, Y), sparsity=method, **options)
+
+
+METHODS = [Static(0.75), Static(0.75, from_weights=True), GMP(0.75, end=6, update_every=2), SET(0.75, end=8, update_every=2), RigL(0.75, end=8, update_every=2)]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_weights_that_are_not_kept_are_zero(method):
+    step = step_of(method)
+    first = {name: mask.copy() for name, mask in step.masks.items()}
+    for _ in range(7):
+        step(X, Y)
+    for name, mask in step.masks.items():
+        weight = step.state_dict()[name]
+        assert zeros(torch.from_numpy(mask)) == 0.75
+        assert not weight[~torch.from_numpy(mask)].any() and zeros(weight) < 0.8
+        assert numpy.array_equal(mask, first[name]) == (method.name == "Static")
+
+
+def test_rigl_lets_the_largest_gradients_in():
+    method = RigL(0.5, update_every=1, end=100)
+    mask = numpy.array([[True, True, True, False, False, False]])
+    weight, gradient = numpy.array([[0.1, 3.0, 2.0, 0, 0, 0]]), numpy.array([[9.0, 0, 0, 1.0, -5.0, 2.0]])
+    assert method.next("w", mask, weight, gradient, 1).tolist() == [[True, True, True, False, False, False]]  # 0.3 of 3 is none
+    assert RigL(0.5, update_every=1, end=100, fraction=0.5).next("w", mask, weight, gradient, 1).tolist() == [[False, True, True, False, True, False]]
+
+
+def test_gmp_follows_its_cubic():
+    step = step_of(GMP(0.8, begin=0, end=4, update_every=2))
+    found = []
+    for _ in range(5):
+        found.append(zeros(torch.from_numpy(step.masks["0.weight"])))
+        step(X, Y)
+    assert found == pytest.approx([0, 0, 0.8 - 0.8 / 8, 0.8 - 0.8 / 8, 0.8], abs=0.01)
+
+
+def test_a_step_with_zeros_learns():
+    step = step_of(RigL(0.75, end=40, update_every=5))
+    losses = [step(X, Y) for _ in range(50)]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_the_wafer_skips_what_is_zero():
+    dense, sparse = step_of(None), step_of(Static(0.75))
+    for step in (dense, sparse):
+        step(X, Y)
+    assert sparse.stats["total"]["macs"] < 0.85 * dense.stats["total"]["macs"]
+
+
+@pytest.mark.parametrize("method", [SET(0.75, end=8, update_every=2), RigL(0.75, end=8, update_every=2)], ids=lambda method: method.name)
+def test_a_run_that_stopped_goes_on_with_the_same_bits(method, tmp_path):
+    whole, first, second = (step_of(method) for _ in range(3))
+    for _ in range(3):
+        whole(X, Y)
+        first(X, Y)
+    first.save(tmp_path)
+    second.load(tmp_path)
+    for _ in range(4):
+        whole(X, Y)
+        second(X, Y)
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, second.state_dict()[name])
+    assert all(numpy.array_equal(mask, second.masks[name]) for name, mask in whole.masks.items())
+
+
+def test_systems_change_no_bit():
+    one, two = (step_of(RigL(0.75, end=8, update_every=2), systems=systems) for systems in (1, 2))
+    for _ in range(3):
+        one(X, Y)
+        two(X, Y)
+    assert all(torch.equal(tensor, two.state_dict()[name]) for name, tensor in one.state_dict().items())
+
+
+def test_a_sparse_run_goes_on_dense(tmp_path):
+    sparse, dense = step_of(Static(0.75)), step_of(None)
+    sparse(X, Y)
+    sparse.save(tmp_path)
+    dense.load(tmp_path)
+    dense(X, Y)
+    assert zeros(dense.state_dict()["0.weight"]) < 0.5 and not dense.masks
+
+
+def test_a_dense_run_does_not_go_on_sparse(tmp_path):
+    dense = step_of(None)
+    dense.save(tmp_path)
+    with pytest.raises(wafer.RuntimeError, match="made with sparsity None, expected 'RigL'"):
+        step_of(RigL(0.75)).load(tmp_path)
+
+
+def test_methods_without_a_weight_are_refused():
+    with pytest.raises(wafer.RuntimeError, match="fits no weight"):
+        step_of(Static(0.5, include=["fc*"]))
+
+
+# The report
+
+
+def test_executed_macs_of_layers_are_those_of_the_engine():
+    model = network()
+    sparsity.prune(model, 0.75, include=["0.*"])
+    program = wafer.compile(model, (X,), machine="odd")
+    program(X)
+    report = sparsity.report(program)
+    assert report.total("macs_executed") == program.stats.macs_executed
+    assert [layer.wire for layer in report.layers] == ["indexed16", "packed16"]
+    first = report.layers[0]
+    assert first.zeros == 0.75 and first.macs_executed == first.macs_theoretical < first.macs_dense
+
+
+def test_a_report_says_why_zeros_were_sent():
+    model = network()
+    sparsity.prune(model, 0.4)
+    program = wafer.compile(model, (X,), machine="tiny")
+    program(X)
+    assert "at most half are zero" in str(sparsity.report(program))
+    program.set_weights({name: tensor * 0 for name, tensor in model.state_dict().items()})(X)
+    assert "made before the weights had zeros" in str(sparsity.report(program))
+
+
+def test_a_report_with_inputs_says_what_that_is_in_time():
+    model = nn.Linear(64, 64)
+    sparsity.prune(model, 0.9)
+    x = torch.randn(64, 64)
+    report = sparsity.report(wafer.compile(model, (x,), machine="tiny"), (x,))
+    assert report.cycles < report.cycles_dense and report.speedup > 1
+    assert '"speedup"' in report.json()
+
+
+def test_zeros_in_f32_save_as_many_macs():
+    model = nn.Linear(64, 32, bias=False)
+    sparsity.prune(model, 0.75)
+    x = torch.randn(16, 64)
+    program = wafer.compile(model, (x,), machine="tiny", precision="f32")
+    functional = program(x)
+    assert program.stats.macs_executed == model.weight.count_nonzero().item() * 16
+    assert torch.equal(functional, program(x, engine="cycle"))
+    torch.testing.assert_close(functional, model(x).detach())
+
+
+@pytest.mark.parametrize("precision", ["f16", "f32"])
+def test_zero_times_infinity_is_not_computed_in_a_sparse_format(precision):
+    """What a weight of zero would be multiplied with is not read: dense formats give NaN there, sparse ones do not (docs/guides/sparsity.md)."""
+    model = nn.Linear(4, 1, bias=False)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[1.0, 0, 0, 0]]))
+    x = torch.tensor([[2.0, float("inf"), float("nan"), 1.0]])
+    sparse = wafer.compile(model, (x,), machine="tiny", precision=precision)
+    dense = wafer.compile(nn.Linear(4, 1, bias=False), (x,), machine="tiny", precision=precision).set_weights(model.state_dict())
+    assert sparse(x).item() == 2.0
+    assert dense(x).isnan().all()

@@ -17,7 +17,7 @@
 `import wafer` imports neither torch nor the compiled module; each is imported when it is first needed.
 """
 
-from wafer import optim
+from wafer import optim, sparsity
 from wafer.bisection import bisect
 from wafer.checking import check
 from wafer.comparison import compare
@@ -75,6 +75,7 @@ __all__ = [
     "lora",
     "machines",
     "optim",
+    "sparsity",
     "supported_ops",
     "train_step",
 ]

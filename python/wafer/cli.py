@@ -1,4 +1,4 @@
-"""The commands of `python -m wafer`: compile, run, info, train, compare. Each is a few calls of the package."""
+"""The commands of `python -m wafer`: compile, run, info, train, compare, bench. Each is a few calls of the package."""
 
 from __future__ import annotations
 
@@ -54,6 +54,13 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     comparing.add_argument("--threads", type=int, default=1, help="of the engine and of PyTorch (default: %(default)s)")
     comparing.add_argument("--markdown", action="store_true", help="print the page docs/models.md")
     comparing.set_defaults(run=_compare)
+
+    measuring = commands.add_parser("bench", help="print what something is worth, with the goal beside it")
+    measuring.add_argument("what", choices=["sparsity"])
+    measuring.add_argument("--size", type=int, action="append", help="features in and out of the layers; may be repeated (default: 256 and 512)")
+    measuring.add_argument("--tokens", type=int, default=256, help="(default: %(default)s)")
+    measuring.add_argument("--machine", default="small", help="a preset or the path of a machine description (default: %(default)s)")
+    measuring.set_defaults(run=_bench)
     return parser.parse_args(argv)
 
 
@@ -150,6 +157,12 @@ def _train(arguments: argparse.Namespace) -> None:
         raise KeyboardInterrupt(f"interrupted after step {trainer.step.step}; {saved}") from interrupt
     if trainer.step.is_first:
         print(f"after step {trainer.step.step}: " + ", ".join(f"{name} {value:.5f}" for name, value in results.items()))
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    from wafer.sparsity.bench import bench
+
+    bench(arguments.size or [256, 512], arguments.tokens, arguments.machine)
 
 
 def _compare(arguments: argparse.Namespace) -> None:

@@ -28,6 +28,7 @@ struct GridShape {
 struct WireCost {
   bool wide = false;    ///< f32 instead of 16-bit weights
   int perWavelet = 1;   ///< weights
+  int waveletsEach = 1; ///< for so many weights: 2 where an index travels apart
   double density = 1;   ///< part of the weights that is sent
 };
 

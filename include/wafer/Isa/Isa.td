@@ -87,6 +87,7 @@ def FMACW : Insn<"fmacw", 16, Trigger, [Type, Dst, Src0], [F16, BF16], "FMAC by 
 def FMACP : Insn<"fmacp", 17, Trigger, [Type, Dst, Src0], [F16, BF16], "FMAC by two 16-bit values with implicit index">;
 def FMACD : Insn<"fmacd", 18, Trigger, [Type, Dst, Src0], [F32], "FMAC by one f32 value with implicit index">;
 def FMACQ : Insn<"fmacq", 19, Trigger, [Type, Dst, Src0], [I8], "FMAC by four 8-bit integers with implicit index, in i32">;
+def FMACX : Insn<"fmacx", 20, Trigger, [Type, Dst, Src0], [F32], "FMAC by two wavelets, an index and an f32 value">;
 
 // Element-wise, one source.
 def MOV : Unary<"mov", 32, Vector, numbers, "dst = src0, converted">;

@@ -27,6 +27,12 @@ struct StreamCounts {
   uint64_t weights = 0, activations = 0, commands = 0;
 };
 
+/// What a contract or scale step sent, over all micro-batches. Values are weights, zeros that the wire carries among them; each meets the tokens of one core
+/// in every row and group of the grid.
+struct StepCounts {
+  uint64_t values = 0, wavelets = 0;
+};
+
 /// Sends the steps of a wafer phase for each micro-batch. Program, phase, store and values must outlive it.
 class PhaseIngress final : public Ingress {
 public:
@@ -36,6 +42,8 @@ public:
   ~PhaseIngress() override;
   bool next(Burst &burst) override;
   const StreamCounts &counts() const { return counts_; }
+  /// By step; zeros for those that stream no weights.
+  const std::vector<StepCounts> &stepCounts() const { return stepCounts_; }
 
 private:
   std::unique_ptr<StepBursts> startStep() const;
@@ -48,6 +56,7 @@ private:
   size_t step_ = 0;
   std::unique_ptr<StepBursts> current_;
   StreamCounts counts_;
+  std::vector<StepCounts> stepCounts_;
 };
 
 /// Puts the tensors of a phase's Receive steps together. Program and phase must outlive it.

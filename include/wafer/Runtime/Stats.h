@@ -21,6 +21,15 @@ struct StreamedBytes {
   uint64_t total() const { return weights + activationsIn + activationsOut + commands; }
 };
 
+/// A contract or scale step of a phase, over all of its micro-batches.
+struct StepStats {
+  std::string name, wire;     ///< of the weight; format on the wire
+  uint64_t macsDense = 0;     ///< if no weight were zero; padding of tokens included
+  uint64_t macsExecuted = 0;  ///< by the weights that were sent, and by biases
+  uint64_t bytes = 0;         ///< of weights on the wire
+  uint64_t bytesDense = 0;    ///< in the wire format that knows no zeros
+};
+
 struct PhaseStats {
   bool onWafer = true;
   std::string name;   ///< of the function; of a wafer phase, what it streams
@@ -28,6 +37,7 @@ struct PhaseStats {
   uint32_t microBatches = 0;
   EngineStats engine;
   StreamedBytes streamed;
+  std::vector<StepStats> steps;
   double seconds = 0; ///< of the host
 };
 

@@ -83,8 +83,9 @@ FlatSymbolRefAttr SegmentContext::dataTask(Location loc, stream::WireFormat wire
   ElementType element = elementTypeOf(type);
   Opcode opcode = wire == stream::WireFormat::Dense32    ? Opcode::Fmacd
                   : wire == stream::WireFormat::Packed16 ? Opcode::Fmacp
-                  : wire == stream::WireFormat::Packed8  ? Opcode::Fmacq
-                                                         : Opcode::Fmacw;
+                  : wire == stream::WireFormat::Packed8   ? Opcode::Fmacq
+                  : wire == stream::WireFormat::Indexed32 ? Opcode::Fmacx
+                                                          : Opcode::Fmacw;
   std::string key = (Twine(mnemonic(opcode)) + "_" + typeName(element)).str();
   FlatSymbolRefAttr &task = dataTasks_[key];
   if (!task) {

@@ -70,6 +70,7 @@ class Placeholder:
     name: str = ""
     value: object = None
     trained: bool = False  # a parameter whose zeros of today say nothing
+    kept: int | None = None  # of one that is trained with zeros, how many elements are not
 
 
 @dataclasses.dataclass(frozen=True)
@@ -295,7 +296,7 @@ class Importer:
             self._values[node] = self._argument(node, name, "input")
             self._inputs.append(TensorInfo(name, tuple(node.meta["val"].shape), node.meta["val"].dtype))
         elif placeholder.role == "parameter":
-            self._values[node] = self._argument(node, name, "parameter", None if placeholder.trained else nonzeros(value))
+            self._values[node] = self._argument(node, name, "parameter", placeholder.kept if placeholder.trained else nonzeros(value))
             self._parameters[name] = value.detach()
         elif placeholder.role == "state":
             self._parameters[name] = value.detach()

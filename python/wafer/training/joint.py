@@ -77,10 +77,11 @@ def new_value_of(name: str) -> str:
     return f"new {name}"
 
 
-def differentiate(model: torch.nn.Module, loss: Loss, example: Sequence[object], *, scaled: bool = False) -> Gradients:
+def differentiate(model: torch.nn.Module, loss: Loss, example: Sequence[object], *, scaled: bool = False, kept: Mapping[str, int] | None = None) -> Gradients:
     """The program that computes loss and gradients for a batch like `example`: the model's inputs, and the target last.
 
     Args:   scaled: the program takes an input "loss_scale" with which all gradients are multiplied, for number formats of small range.
+            kept: elements of sparse parameters that are not zero, by name.
     Raises: UnsupportedOpError, CompileError; both name the line of the model's source.
     """
     source = locations.of_forward(model) or locations.of_caller()
@@ -99,7 +100,7 @@ def differentiate(model: torch.nn.Module, loss: Loss, example: Sequence[object],
             text = str(error).strip().splitlines()
             message = f"torch.export cannot trace the model: {type(error).__name__}: {text[0] if text else 'no reason given'}"
             raise CompileError(Diagnostic("error", message, locations.of_exception(error) or source)) from error
-        return _import(exported, names, buffers, pytree.tree_structure(tuple(example)), source, scaled)
+        return _import(exported, names, buffers, pytree.tree_structure(tuple(example)), source, scaled, kept or {})
 
 
 def _trained(model: torch.nn.Module, loss: Loss, example: Sequence[object], source: SourceLocation | None) -> list[str]:
@@ -155,7 +156,8 @@ def _changes_in_place(node: torch.fx.Node) -> bool:
 
 
 def _import(
-    exported: torch.export.ExportedProgram, parameters: list[str], buffers: list[str], spec: pytree.TreeSpec, source: SourceLocation | None, scaled: bool
+    exported: torch.export.ExportedProgram, parameters: list[str], buffers: list[str], spec: pytree.TreeSpec, source: SourceLocation | None, scaled: bool,
+    kept: Mapping[str, int],
 ) -> Gradients:
     outputs = exported.graph_signature.output_specs
     loss_index = next(i for i, output in enumerate(outputs) if output.kind == OutputKind.USER_OUTPUT)
@@ -175,7 +177,7 @@ def _import(
             continue
         if kind == InputKind.PARAMETER:
             name = parameters[int(target.rpartition(".")[2])]
-            placeholders[node.name] = Placeholder("parameter", name, exported.state_dict[target], trained=True)
+            placeholders[node.name] = Placeholder("parameter", name, exported.state_dict[target], trained=True, kept=kept.get(name))
             continue
         data = exported.state_dict.get(target)
         data = exported.constants.get(target) if data is None else data

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch.utils import _pytree as pytree
@@ -48,8 +48,10 @@ def samples_of(batch: Sequence[object]) -> int:
 class Passes:
     """Forward and backward pass of a model, for shards of any size."""
 
-    def __init__(self, model: torch.nn.Module, loss: Callable[..., torch.Tensor], precision: str, host: Host):
+    def __init__(self, model: torch.nn.Module, loss: Callable[..., torch.Tensor], precision: str, host: Host, kept: Mapping[str, int]):
+        """`kept`: elements of sparse parameters that are not zero."""
         self._model, self._loss, self._precision, self._host = model, loss, precision, host
+        self._kept = kept
         self._made: dict[int, tuple[Gradients, Sessions]] = {}
 
     def prepare(self, shards: Shards) -> None:
@@ -68,5 +70,5 @@ class Passes:
 
     def _make(self, part: Sequence[object]) -> tuple[Gradients, Sessions]:
         with absent.on_cpu(self._model):
-            gradients = differentiate(self._model, self._loss, part, scaled=self._precision == "f16")
+            gradients = differentiate(self._model, self._loss, part, scaled=self._precision == "f16", kept=self._kept)
         return gradients, Sessions(gradients.imported.text, "gradients", self._precision, self._host)

@@ -16,7 +16,8 @@ from torch.utils import _pytree as pytree
 
 from wafer import arrays, checkpoints
 from wafer.errors import CompileError, RuntimeError  # noqa: A004
-from wafer.precision import PRECISIONS
+from wafer.sparsity.dynamic import Masks, Method
+from wafer.sparsity.masks import kept_count
 from wafer.training import checkpoint
 from wafer.training.joint import gradient_of, new_value_of
 from wafer.training.passes import Passes, Shards, samples_of
@@ -29,6 +30,8 @@ from wafer.training.systems import Systems, default_shards
 from wafer.training.update import Updater
 
 Arrays = Mapping[str, numpy.ndarray]
+
+_PRECISIONS = ("f16", "bf16", "f32")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +64,7 @@ def train_step(
     weights: str | os.PathLike | None = None,
     memoryx_dram: int | None = None,
     memoryx_flash: str | os.PathLike | None = None,
+    sparsity: Method | None = None,
 ) -> TrainStep:
     """Make a training step of a model.
 
@@ -74,11 +78,12 @@ def train_step(
              weights: a safetensors file or a Hugging Face checkpoint directory with the weights to begin with, for a model on PyTorch's device "meta".
              memoryx_dram: size of MemoryX's DRAM tier in bytes, default the machine's. memoryx_flash: folder for whatever of weights, optimizer state,
              gradients and activations that tier has no room for, so that a model larger than memory trains; None: all is in memory.
+             sparsity: which weights are kept and when that changes, a method of wafer.sparsity; None: all.
     Returns: the step, with a copy of the model's weights; the model itself does not change while training.
     Raises:  UnsupportedOpError, CompileError, RuntimeError.
     """
-    if precision not in PRECISIONS:
-        raise CompileError(f"found precision '{precision}', expected one of {', '.join(PRECISIONS)}")
+    if precision not in _PRECISIONS:
+        raise CompileError(f"found precision '{precision}', expected one of {', '.join(_PRECISIONS)}")
     if reduction not in ("mean", "sum"):
         raise CompileError(f"found reduction '{reduction}', expected 'mean' or 'sum'")
     if not isinstance(optimizer, Rule):
@@ -94,9 +99,12 @@ def train_step(
     swarm = Systems(systems, shards, world(), room)
     initial = _initial_values(model, weights, room)
     host = Host(machine, engine, threads, memoryx_dram, room.folder or "")
-    passes = Passes(model, loss_fn, precision, host)
+    trained = {name: initial[name] for name, parameter in model.named_parameters() if parameter.requires_grad}
+    masks = Masks(sparsity, trained) if sparsity else None
+    kept = {name: kept_count(initial[name].size, sparsity.sparsity_for_cost()) for name in masks.names} if masks else {}
+    passes = Passes(model, loss_fn, precision, host, kept)
     passes.prepare(Shards(example, shards))
-    return TrainStep(model, initial, passes, Updater(optimizer, host, room), swarm, room, shards, reduction, seed, precision)
+    return TrainStep(model, initial, passes, Updater(optimizer, host, room), swarm, room, shards, reduction, seed, precision, sparsity)
 
 
 def _initial_values(model: torch.nn.Module, weights: str | os.PathLike | None, room: Room) -> dict[str, numpy.ndarray]:
@@ -125,7 +133,7 @@ class TrainStep:
 
     def __init__(
         self, model: torch.nn.Module, initial: Arrays, passes: Passes, updater: Updater, systems: Systems, room: Room, shards: int, reduction: str,
-        seed: int, precision: str,
+        seed: int, precision: str, sparsity: Method | None = None,
     ):  # fmt: skip
         self._passes, self._updater, self._systems, self._room = passes, updater, systems, room
         self._shards, self._reduction, self._seed = shards, reduction, seed
@@ -135,10 +143,14 @@ class TrainStep:
         self._aliases = _aliases(model)
         buffers = [name for name, buffer in model.named_buffers() if buffer is not None]
         self._untrained = {name: array for name, array in initial.items() if name not in gradients.parameters and name not in buffers}
+        parameters = {name: initial[name] for name in gradients.parameters}
+        self._sparsity = sparsity
+        self._masks = Masks(sparsity, parameters) if sparsity else None
+        sparse, optimizer = self._masks.first(parameters) if self._masks else ({}, {})
         self._state = _State(
-            {name: initial[name] for name in gradients.parameters},
+            parameters | {name: room.copy(array) for name, array in sparse.items()},
             {name: initial[name] for name in buffers},
-            {},
+            optimizer,
             scale=LossScale() if precision == "f16" else NO_SCALE,
         )
 
@@ -174,6 +186,11 @@ class TrainStep:
     def program(self):
         """The gradients program of the example's first shard, a wafer.Program: its report says where each operation of both passes runs."""
         return self._passes.first[1].program
+
+    @property
+    def masks(self) -> dict[str, numpy.ndarray]:
+        """Of each parameter with zeros, which of its elements are kept."""
+        return {name: own["mask"] for name, own in self._state.optimizer.items() if "mask" in own}
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """For model.load_state_dict: a copy of all weights and buffers."""
@@ -231,7 +248,8 @@ class TrainStep:
         rule = self._updater.rule
         described, _ = self._passes.first
         scale = 1.0 / (self._divisor(shards) * state.scale.scale)
-        gradients = {name: sums[gradient_of(name)] for name in described.parameters}
+        every = {name: sums[gradient_of(name)] for name in described.parameters}
+        gradients = self._masks.gradients(every, state.optimizer) if self._masks else every
         norm = None
         if state.scale is not NO_SCALE or rule.clip_norm is not None:
             norm = self._updater.norm(gradients) * scale
@@ -243,6 +261,8 @@ class TrainStep:
         if rule.clip_norm is not None:
             scale *= min(1.0, rule.clip_norm / (norm + 1e-6))
         parameters, optimizer = self._updater.apply(state.parameters, gradients, state.optimizer, state.updates, scale)
+        if self._masks:
+            parameters, optimizer = self._masks.after(parameters, optimizer, every, state.updates + 1)
         buffers = dict(state.buffers)
         for name in described.buffers:
             found, old = sums[new_value_of(name)], buffers[name]
@@ -265,6 +285,7 @@ class TrainStep:
         state, rule = self._state, self._updater.rule
         description = {
             "step": state.calls, "updates": state.updates, "skipped": state.skipped, "optimizer": rule.name, "shards": self._shards, "seed": self._seed,
+            "sparsity": self._sparsity and self._sparsity.name,
             "loss_scale": None if state.scale is NO_SCALE else dataclasses.asdict(state.scale), "extra": dict(extra or {}),
         }  # fmt: skip
         model = self._arrays()
@@ -297,6 +318,9 @@ class TrainStep:
         for what, own in (("optimizer", self._updater.rule.name), ("shards", self._shards), ("seed", self._seed)):
             if description[what] != own:
                 raise RuntimeError(f"the checkpoint was made with {what} {description[what]!r}, expected {own!r}; make the step with the same")
+        # A sparse run may go on as a dense one, and not the other way round.
+        if self._sparsity and description.get("sparsity") != self._sparsity.name:
+            raise RuntimeError(f"the checkpoint was made with sparsity {description.get('sparsity')!r}, expected {self._sparsity.name!r}; make the step with the same")
         for name, (shape, _) in self._forms.items():
             found = model.get(name)
             if found is None or found.shape != shape:
@@ -305,6 +329,8 @@ class TrainStep:
         state: dict[str, dict[str, numpy.ndarray]] = {}
         for key, array in optimizer.items():
             name, _, own = key.rpartition("/")
+            if own == "mask" and not self._sparsity:
+                continue
             state.setdefault(name, {})[own] = self._room.copy(array)
         scale = description["loss_scale"]
         if (scale is None) != (self._state.scale is NO_SCALE):

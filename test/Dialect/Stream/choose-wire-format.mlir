@@ -2,7 +2,7 @@
 // RUN: wafer-opt %s --pass-pipeline="builtin.module(stream.program(stream-choose-wire-format{format=indexed16}))" | FileCheck %s --check-prefix=INDEXED
 // RUN: not wafer-opt %s --pass-pipeline="builtin.module(stream.program(stream-choose-wire-format{format=zip}))" 2>&1 | FileCheck %s --check-prefix=BAD
 
-// BAD: error: found wire format 'zip', expected dense32, packed16, indexed16 or packed8
+// BAD: error: found wire format 'zip', expected dense32, packed16, indexed16, packed8 or indexed32
 
 // The input's type decides; a format that is there stays, and one that does not go with the type is not forced on it.
 // CHECK-LABEL: stream.program @by_type
@@ -29,7 +29,7 @@ stream.program @by_type machine "odd" {
   }
 }
 
-// Of a weight that is mostly zeros only what is not zero is sent, where a wavelet has room for the index.
+// Of a weight that is half zeros or more only what is not zero is sent, in f32 with an index of its own.
 // CHECK-LABEL: stream.program @by_nonzeros
 stream.program @by_nonzeros machine "odd" {
   stream.tensor @x <input> : tensor<3x5xf32>
@@ -42,7 +42,7 @@ stream.program @by_nonzeros machine "odd" {
     %a = stream.contract %h, @few {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xf16> -> tensor<3x5xf16>
     // CHECK: stream.contract {{.*}} @many wire <packed16>
     %b = stream.contract %h, @many {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xf16> -> tensor<3x5xf16>
-    // CHECK: stream.contract {{.*}} @few wire <dense32>
+    // CHECK: stream.contract {{.*}} @few wire <indexed32>
     %c = stream.contract %x, @few {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xf32> -> tensor<3x5xf32>
   }
 }

@@ -55,7 +55,8 @@ def Stream_Role : I32EnumAttr<"Role", "what a MemoryX tensor is", [
 def Stream_RoleAttr : EnumAttr<Stream_Dialect, Stream_Role, "role"> { let assemblyFormat = "`<` $value `>`"; }
 
 def Stream_WireFormat : I32EnumAttr<"WireFormat", "how weights travel", [
-    I32EnumAttrCase<"Dense32", 0, "dense32">, I32EnumAttrCase<"Packed16", 1, "packed16">, I32EnumAttrCase<"Indexed16", 2, "indexed16">, I32EnumAttrCase<"Packed8", 3, "packed8">]> {
+    I32EnumAttrCase<"Dense32", 0, "dense32">, I32EnumAttrCase<"Packed16", 1, "packed16">, I32EnumAttrCase<"Indexed16", 2, "indexed16">, I32EnumAttrCase<"Packed8", 3, "packed8">,
+    I32EnumAttrCase<"Indexed32", 4, "indexed32">]> {
   let cppNamespace = "::wafer::stream";
   let genSpecializedAttr = 0;
 }

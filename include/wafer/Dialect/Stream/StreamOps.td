@@ -111,7 +111,7 @@ def Stream_ContractOp : Stream_Kernel<"contract", [Pure]> {
     activation that is contracted with another one. `batch_sizes` and `batch_strides` give each batch entry of the segment a W of its own: entry e, in digits
     of the sizes with the last one fastest, adds digit * stride to the offset. Without them all entries share W.
     (contract_c1) Input and result have the same tokens. (contract_c2) The strides stay inside the weight. (contract_c3) The bias has as many elements as the result has features.
-    (contract_c4) dense32 goes with f32 input, packed16 and indexed16 with f16 or bf16 input, packed8 with i8 input.
+    (contract_c4) dense32 and indexed32 go with f32 input, packed16 and indexed16 with f16 or bf16 input, packed8 with i8 input.
     (contract_c6) i8 input has an i32 result, which is exact, and no bias; and only i8 input has one.
     (contract_c5) There are as many batch sizes as strides, and their product is the segment's `batches`.
   }];

@@ -51,5 +51,5 @@ LayoutAttr wafer::stream::getLayout(RankedTensorType type) { return dyn_cast_or_
 bool wafer::stream::wireFormatFits(WireFormat wire, Type type) {
   if (wire == WireFormat::Packed8)
     return type.isInteger(8);
-  return wire == WireFormat::Dense32 ? type.isF32() : type.isF16() || type.isBF16();
+  return wire == WireFormat::Dense32 || wire == WireFormat::Indexed32 ? type.isF32() : type.isF16() || type.isBF16();
 }

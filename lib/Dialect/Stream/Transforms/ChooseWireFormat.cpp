@@ -17,7 +17,7 @@ struct ChooseWireFormat : impl::ChooseWireFormatBase<ChooseWireFormat> {
   void runOnOperation() override {
     std::optional<WireFormat> wanted = symbolizeWireFormat(format);
     if (!wanted && !format.empty()) {
-      emitError(getOperation().getLoc()) << "found wire format '" << format << "', expected dense32, packed16, indexed16 or packed8";
+      emitError(getOperation().getLoc()) << "found wire format '" << format << "', expected dense32, packed16, indexed16, packed8 or indexed32";
       return signalPassFailure();
     }
     auto choose = [&](auto kernel) {
@@ -28,11 +28,12 @@ struct ChooseWireFormat : impl::ChooseWireFormatBase<ChooseWireFormat> {
       kernel.setWire(wanted && wireFormatFits(*wanted, element) ? *wanted : fitting);
     };
     getOperation().walk([&](ContractOp contract) {
-      // A wavelet carries two values, or one with its index.
+      // Two 16-bit values take as long as one with its index, two f32 values as long as an index and one.
       auto weight = getOperation().lookupSymbol<TensorOp>(contract.getWeightAttr().getAttr());
-      bool isSparse = weight && weight.getNonzeros() && 2 * *weight.getNonzeros() < static_cast<uint64_t>(cast<RankedTensorType>(weight.getType()).getNumElements());
-      if (!contract.getWire() && !wanted && isSparse && wireFormatFits(WireFormat::Indexed16, contract.getInput().getType().getElementType()))
-        contract.setWire(WireFormat::Indexed16);
+      bool isSparse = weight && weight.getNonzeros() && 2 * *weight.getNonzeros() <= static_cast<uint64_t>(cast<RankedTensorType>(weight.getType()).getNumElements());
+      Type element = contract.getInput().getType().getElementType();
+      if (!contract.getWire() && !wanted && isSparse && !element.isInteger(8))
+        contract.setWire(element.isF32() ? WireFormat::Indexed32 : WireFormat::Indexed16);
       choose(contract);
     });
     getOperation().walk([&](ScaleOp scale) { choose(scale); });

@@ -63,8 +63,10 @@ bool conflict(const Operation &earlier, const Trigger &later) {
          anyOverlap(earlier.reads, 3, &later.writes, 1);
 }
 
-CoreModel::CoreModel(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y)
+CoreModel::CoreModel(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, bool withData)
     : x(x), y(y), image(image), program_(program) {
+  if (!withData)
+    return;
   const Machine &machine = program.machine();
   const size_t sramBytes = (size_t(machine.sramBytes) + 63) / 64 * 64;
   sram_.reset(static_cast<uint8_t *>(std::calloc(sramBytes + machine.accumulatorBytes, 1)));
@@ -220,6 +222,10 @@ Operation CoreModel::issue(const Instruction &insn, uint16_t pc) {
 }
 
 uint32_t CoreModel::element(Operation &op, uint32_t fabricBits) {
+  if (!sram_) {
+    ++op.done;
+    return 0;
+  }
   Number operands[3];
   ElementType type = op.insn.type;
   for (unsigned i = 0; i < op.sources; ++i) {
@@ -323,6 +329,8 @@ Trigger CoreModel::arrive(uint32_t payload) {
 }
 
 void CoreModel::fmac(const Trigger &trigger, unsigned which, uint64_t from, uint64_t to) {
+  if (!sram_)
+    return;
   Descriptor row = trigger.rows;
   ElementType rowType = elementType(row.type), dstType = elementType(trigger.dst.type);
   row.base += static_cast<uint32_t>(int64_t(trigger.index[which]) * row.stride[0] * byteSize(rowType));

@@ -78,7 +78,7 @@ bool conflict(const Operation &earlier, const Trigger &later);
 /// One core.
 class CoreModel {
 public:
-  CoreModel(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y);
+  CoreModel(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, bool withData = true);
 
   const uint16_t x, y;
   const ImageModel &image;
@@ -141,7 +141,7 @@ private:
     void operator()(uint8_t *bytes) const { std::free(bytes); }
   };
   const LoadedProgram &program_;
-  std::unique_ptr<uint8_t, Free> sram_; ///< zeros that the host has no page for until they are touched
+  std::unique_ptr<uint8_t, Free> sram_; ///< zeros that the host has no page for until they are touched; null: no data
   uint8_t *accumulator_ = nullptr;      ///< behind it
   std::array<Descriptor, numDescriptorRegisters> registers_;
   std::array<bool, numDescriptorRegisters> loaded_{};

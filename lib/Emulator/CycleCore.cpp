@@ -20,8 +20,8 @@ uint64_t waveletsFor(const Descriptor &descriptor, uint64_t elements) {
 
 } // namespace
 
-CycleCore::CycleCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, const uint64_t &clock)
-    : model(program, image, x, y), router(uint32_t(y) * program.machine().width + x), machine_(program.machine()), now_(clock) {
+CycleCore::CycleCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, const uint64_t &clock, bool withData)
+    : model(program, image, x, y, withData), router(uint32_t(y) * program.machine().width + x), machine_(program.machine()), now_(clock) {
   model.clock = &clock;
 }
 

@@ -29,7 +29,7 @@ struct Blocked {
 
 class CycleCore {
 public:
-  CycleCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, const uint64_t &clock);
+  CycleCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, const uint64_t &clock, bool withData);
 
   /// One cycle. Takes from and gives to the ramp of the core's router.
   Activity step(CycleFabric &fabric, EngineStats &stats);

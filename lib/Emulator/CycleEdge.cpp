@@ -10,11 +10,12 @@ namespace wafer {
 
 void CycleEdge::beginRun() {
   window_.clear();
+  credit_ = 0;
   more_ = true;
 }
 
 void CycleEdge::lookAhead(Ingress &in, uint64_t now) {
-  while (more_ && window_.size() < program_.machine().width) {
+  while (more_ && window_.size() < lookAhead_) {
     Sending next;
     if (!(more_ = in.next(next.burst)))
       return;
@@ -49,25 +50,37 @@ bool CycleEdge::takePorts(const Burst &burst) {
 }
 
 unsigned CycleEdge::feed(Ingress &in, CycleFabric &fabric, uint64_t now) {
-  const unsigned most = program_.machine().ingestWaveletsPerCycle;
+  credit_ += program_.machine().ingestWaveletsPerCycle;
   unsigned sent = 0;
+  uint32_t wanting = 1; // copies of a burst that the link was too narrow for
   bool wentOn = true;
   // What a burst leaves of the link goes to those behind it, and to those that come into the window when it is through.
-  while (wentOn && sent < most) {
+  while (wentOn && credit_ > 0) {
     wentOn = false;
     lookAhead(in, now);
     ++turn_;
     for (Sending &sending : window_) {
-      if (sent == most)
+      const uint32_t copies = sending.burst.copies;
+      if (credit_ == 0)
         break;
       if (!takePorts(sending.burst))
         continue;
-      while (sent < most && !sending.done() && send(sending, fabric))
+      while (credit_ >= copies && !sending.done() && send(sending, fabric)) {
+        credit_ -= copies;
         ++sent;
-      wentOn |= sending.done();
+      }
+      if (credit_ < copies)
+        wanting = std::max(wanting, copies);
+      if (sending.done()) {
+        wentOn = true;
+        if (sending.burst.tag != 0)
+          in.sent(sending.burst.tag, now);
+      }
     }
     window_.erase(std::remove_if(window_.begin(), window_.end(), [](const Sending &sending) { return sending.done(); }), window_.end());
   }
+  // What a cycle leaves is lost, but for the rest that is less than one wavelet and its copies.
+  credit_ = std::min<uint64_t>(credit_, wanting - 1);
   return sent;
 }
 

@@ -18,7 +18,9 @@ namespace wafer {
 
 class CycleEdge {
 public:
-  explicit CycleEdge(const LoadedProgram &program) : program_(program), takenSince_(program.machine().width, 0) {}
+  /// Looks ahead `lookAhead` bursts, 0: as many as there are columns.
+  CycleEdge(const LoadedProgram &program, unsigned lookAhead)
+      : program_(program), lookAhead_(lookAhead ? lookAhead : program.machine().width), takenSince_(program.machine().width, 0) {}
 
   void beginRun();
   /// Sends what the link and the ports take in cycle `now`; returns how many wavelets that were, a multicast counted once.
@@ -41,7 +43,9 @@ private:
   bool takePorts(const Burst &burst);
 
   const LoadedProgram &program_;
+  const unsigned lookAhead_;
   std::deque<Sending> window_;
+  uint64_t credit_ = 0; ///< what is left of the link; a wavelet takes as much as its burst has copies
   bool more_ = false; ///< until MemoryX says that there is no more
   uint64_t turn_ = 0;
   std::vector<uint64_t> takenSince_; ///< by port: the last turn in which a burst wanted it

@@ -61,7 +61,8 @@ private:
 };
 
 CycleEngine::CycleEngine(const LoadedProgram &program, const EngineOptions &options)
-    : program_(program), machine_(program.machine()), images_(imageModels(program)), fabric_(program), edge_(program),
+    : program_(program), machine_(program.machine()), images_(imageModels(program)), fabric_(program, options.copiesOfPort),
+      edge_(program, options.lookAhead),
       coreAt_(size_t(machine_.width) * machine_.height, -1), trace_(program, options.traceFile) {
   // Waiting for a latency is no standstill.
   uint64_t latency = std::max({machine_.hopCycles, machine_.rampCycles, machine_.vectorSetupCycles});
@@ -71,7 +72,7 @@ CycleEngine::CycleEngine(const LoadedProgram &program, const EngineOptions &opti
       if (int region = program.regionAt(x, y); region >= 0) {
         coreAt_[fabric_.routerOf(x, y)] = static_cast<int32_t>(cores_.size());
         cores_.emplace_back(program, images_[program.program().regions[region]->image], static_cast<uint16_t>(x), static_cast<uint16_t>(y),
-                            now_);
+                            now_, options.withData);
       }
   rests_.resize(cores_.size());
 }

@@ -6,9 +6,9 @@
 
 namespace wafer {
 
-CycleFabric::CycleFabric(const LoadedProgram &program)
+CycleFabric::CycleFabric(const LoadedProgram &program, unsigned copiesOfPort)
     : machine_(program.machine()), width_(machine_.width), height_(machine_.height), routers_(size_t(width_) * height_),
-      ramps_(routers_.size()), ports_(width_) {
+      ramps_(routers_.size()), ports_(width_), copiesOfPort_(copiesOfPort) {
   for (uint32_t index = 0; index < routers_.size(); ++index) {
     uint32_t x = index % width_, y = index / width_;
     Router &router = routers_[index];
@@ -60,6 +60,7 @@ uint32_t CycleFabric::slotOf(uint32_t router, uint8_t colour) const {
 
 void CycleFabric::beginRun() {
   hops = waveletsOut = 0;
+  egressCredit_ = 0;
   egressTurn_ = 0;
   for (Slot &slot : slots_)
     slot.lastForward = slot.lastFromRamp = 0;
@@ -134,10 +135,14 @@ void CycleFabric::decide(uint64_t now) {
   moves_.clear();
   // Output ports share a budget, so routers of the south edge take turns; for all others the order does not matter.
   std::sort(active_.begin(), active_.end());
-  unsigned egressLeft = machine_.egressWaveletsPerCycle;
+  // What a cycle leaves is lost, but for the rest that is less than one wavelet and its copies.
+  egressCredit_ = std::min(egressCredit_, copiesOfPort_ - 1) + machine_.egressWaveletsPerCycle;
+  const unsigned egressMost = static_cast<unsigned>(egressCredit_ / copiesOfPort_);
+  unsigned egressLeft = egressMost;
   size_t first = static_cast<size_t>(std::lower_bound(active_.begin(), active_.end(), egressTurn_) - active_.begin());
   for (size_t i = 0; i < active_.size(); ++i)
     decideRouter(active_[(first + i) % active_.size()], now, egressLeft);
+  egressCredit_ -= (egressMost - egressLeft) * copiesOfPort_;
   for (uint32_t port : activePorts_)
     if (slots_[slotOf(port, ports_[port].front().colour)].queue.size() < machine_.routerQueueDepth)
       moves_.push_back({MoveKind::FromPort, port});

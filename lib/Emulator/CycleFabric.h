@@ -62,7 +62,8 @@ struct RampQueues {
 
 class CycleFabric {
 public:
-  explicit CycleFabric(const LoadedProgram &program);
+  /// Each output port stands for `copiesOfPort` of them.
+  CycleFabric(const LoadedProgram &program, unsigned copiesOfPort);
 
   /// Forgets counters and whose turn it is, so that equal runs take equal time.
   void beginRun();
@@ -152,6 +153,8 @@ private:
   std::vector<std::deque<PortEntry>> ports_;
   std::vector<uint32_t> active_, activePorts_, arrivals_, departures_;
   std::vector<Move> moves_;
+  const uint64_t copiesOfPort_;
+  uint64_t egressCredit_ = 0; ///< what is left of the way out; a wavelet takes `copiesOfPort_` of it
   uint32_t egressTurn_ = 0; ///< router after the last one that was granted a way out
   uint64_t inFlight_ = 0;
 };

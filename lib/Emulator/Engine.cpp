@@ -9,7 +9,7 @@ std::unique_ptr<Engine> createEngine(std::string_view name, const LoadedProgram 
     return createFunctionalEngine(program, options);
   if (name == "cycle")
     return createCycleEngine(program, options);
-  throw std::invalid_argument("there is no engine '" + std::string(name) + "'; engines are functional and cycle");
+  throw std::invalid_argument("there is no engine '" + std::string(name) + "'; engines are functional, cycle and timing");
 }
 
 } // namespace wafer

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <functional>
 #include <utility>
 
@@ -15,6 +16,9 @@ namespace wafer {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr const char *timingEngine = "timing";
+constexpr uint64_t bytesPerWavelet = 4;
 
 double secondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -62,6 +66,15 @@ void dropUnused(const wexe::ProgramT &program, const wexe::EntryT &entry, size_t
                                                                                                                            : std::next(value);
 }
 
+/// What a wafer phase streams.
+std::string nameOf(const wexe::PhaseT &phase) {
+  std::string name;
+  for (const auto &step : phase.steps)
+    if (step->kind == wexe::StepKind::Contract || step->kind == wexe::StepKind::Scale)
+      name += (name.empty() ? "" : " ") + step->name;
+  return name;
+}
+
 uint16_t firstLoad(const wexe::ProgramT &program) {
   for (const auto &entry : program.entries)
     for (const auto &phase : entry->phases)
@@ -73,6 +86,8 @@ uint16_t firstLoad(const wexe::ProgramT &program) {
 
 Session::Session(const LoadedProgram &program, SessionOptions options)
     : program_(program), options_(std::move(options)), store_(options_.dramBudget.value_or(program_.machine().memoryxDramBytes)) {
+  if (options_.engine == timingEngine)
+    return;
   try {
     // An engine for the first load, so that what is wrong with the options is said now.
     load_ = firstLoad(program_.program());
@@ -218,11 +233,8 @@ PhaseStats Session::runOnWafer(const wexe::PhaseT &phase, TensorValues &values) 
     throw;
   }
   stats.microBatches = phase.grid->micro_batches;
-  for (const auto &step : phase.steps)
-    if (step->kind == wexe::StepKind::Contract || step->kind == wexe::StepKind::Scale)
-      stats.name += (stats.name.empty() ? "" : " ") + step->name;
+  stats.name = nameOf(phase);
   const StreamCounts &counts = ingress.counts();
-  constexpr uint64_t bytesPerWavelet = 4;
   for (size_t i = 0; i < phase.steps.size(); ++i) {
     const wexe::StepT &step = *phase.steps[i];
     const wexe::GridT &grid = *phase.grid;
@@ -327,6 +339,8 @@ void Session::finishStats(const wexe::EntryT &entry, RunStats &stats, const Memo
 }
 
 NamedTensors Session::run(const std::string &name, const NamedTensors &inputs) {
+  if (options_.engine == timingEngine)
+    throw RuntimeError("the timing engine gives no results, only time; ask for the time (wafer-run --engine timing, Program.time), or run on another engine");
   const Clock::time_point start = Clock::now();
   const MemoryXCounters before = store_.counters();
   const wexe::EntryT &entry = findEntry(name);
@@ -363,6 +377,104 @@ NamedTensors Session::run(const std::string &name, const NamedTensors &inputs) {
   stats.seconds = secondsSince(start);
   stats_ = std::move(stats);
   return outputs;
+}
+
+/// How many weights of a row are not zero in a column: counted where the weight is known, else drawn.
+class KeptWeights {
+public:
+  KeptWeights(const wexe::ProgramT &program, const TensorStore &store) : program_(program), store_(store) {}
+
+  uint64_t of(const wexe::StepT &step, uint64_t row, uint64_t column, double density) {
+    auto [counts, isNew] = counts_.try_emplace(&step);
+    if (isNew)
+      counts->second = countsOf(step);
+    return counts->second.empty() ? drawKept(validFeaturesOf(step, column), density, row, column) : counts->second[row * columnsOf(step) + column];
+  }
+
+private:
+  /// Larger weights are not read for this.
+  static constexpr uint64_t mostBytes = uint64_t(1) << 28;
+
+  static uint64_t columnsOf(const wexe::StepT &step) { return (step.columns + step.feature_block - 1) / std::max<uint32_t>(1, step.feature_block); }
+
+  std::vector<uint32_t> countsOf(const wexe::StepT &step) const {
+    const wexe::TensorT &tensor = *program_.tensors[step.tensor];
+    if (tensor.role != wexe::Role::Weight || !store_.has(tensor.name) || !step.batch_sizes.empty())
+      return {};
+    const DType dtype = dtypeOf(tensor.type), wire = dtypeOf(step.type);
+    const auto source = store_.find(tensor.name, dtype, tensor.shape);
+    if (source->bytes() > mostBytes)
+      return {};
+    std::vector<uint8_t> elements(source->bytes()), converted(source->bytes() / byteSize(dtype) * byteSize(wire));
+    source->read(0, elements.size(), elements.data());
+    convertElements(dtype, elements.data(), elements.size() / byteSize(dtype), wire, converted.data());
+    std::vector<uint32_t> counts(step.rows * columnsOf(step));
+    for (uint64_t row = 0; row < step.rows; ++row)
+      for (uint64_t k = 0; k < step.columns; ++k) {
+        const uint64_t element = step.offset + row * step.row_stride + k * step.column_stride;
+        uint32_t bits = 0;
+        std::memcpy(&bits, converted.data() + element * byteSize(wire), byteSize(wire));
+        counts[row * columnsOf(step) + k / step.feature_block] += (bits & (byteSize(wire) == 4 ? 0x7fffffffu : 0x7fffu)) != 0;
+      }
+    return counts;
+  }
+
+  const wexe::ProgramT &program_;
+  const TensorStore &store_;
+  std::map<const wexe::StepT *, std::vector<uint32_t>> counts_;
+};
+
+PhaseStats Session::timeOnWafer(const wexe::PhaseT &phase) const {
+  const wexe::ProgramT &program = program_.program();
+  TimingOptions options;
+  options.density = [&](const wexe::StepT &step) {
+    const wexe::TensorT &weight = *program.tensors[step.tensor];
+    uint64_t elements = 1;
+    for (uint64_t extent : weight.shape)
+      elements *= extent;
+    return elements == 0 || weight.dense_nonzeros == 0 ? 1.0 : double(weight.dense_nonzeros) / double(elements);
+  };
+  KeptWeights kept(program, store_);
+  options.kept = [&](const wexe::StepT &step, uint64_t row, uint64_t column) { return kept.of(step, row, column, options.density(step)); };
+  PhaseStats stats;
+  stats.timing = timePhase(program_, phase, options);
+  const PhaseTiming &timing = *stats.timing;
+  stats.engine.cycles = timing.cycles;
+  stats.engine.macs = timing.macs;
+  stats.engine.cores = timing.cores;
+  stats.engine.waveletsIn = timing.wavelets.in();
+  stats.engine.waveletsOut = timing.wavelets.activationsOut;
+  stats.microBatches = phase.grid->micro_batches;
+  stats.name = nameOf(phase);
+  stats.streamed = {timing.wavelets.weights * bytesPerWavelet, timing.wavelets.activationsIn * bytesPerWavelet,
+                    timing.wavelets.activationsOut * bytesPerWavelet, timing.wavelets.commands * bytesPerWavelet};
+  return stats;
+}
+
+void Session::time(const std::string &name) {
+  const Clock::time_point start = Clock::now();
+  const MemoryXCounters before = store_.counters();
+  const wexe::EntryT &entry = findEntry(name);
+  checkBlocks(entry);
+  RunStats stats;
+  for (const auto &phase : entry.phases) {
+    const Clock::time_point phaseStart = Clock::now();
+    if (phase->kind == wexe::PhaseKind::Wafer) {
+      stats.phases.push_back(timeOnWafer(*phase));
+    } else {
+      const wexe::FunctionT &function = *program_.program().functions[phase->function];
+      stats.phases.emplace_back();
+      stats.phases.back().onWafer = false;
+      stats.phases.back().name = function.name;
+      stats.phases.back().reason = function.reason;
+    }
+    stats.phases.back().seconds = secondsSince(phaseStart);
+  }
+  flashBytesWritten_ = 0;
+  finishStats(entry, stats, before);
+  stats.engine = timingEngine;
+  stats.seconds = secondsSince(start);
+  stats_ = std::move(stats);
 }
 
 } // namespace wafer

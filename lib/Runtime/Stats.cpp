@@ -65,6 +65,12 @@ std::string toJson(const RunStats &stats) {
       for (const StepStats &step : phase.steps)
         entry["steps"].push_back({{"name", step.name}, {"wire", step.wire}, {"macs_dense", step.macsDense}, {"macs", step.macsExecuted}, {"bytes", step.bytes},
                                   {"bytes_dense", step.bytesDense}});
+      if (phase.timing) {
+        entry["schedule"] = Json::array();
+        for (const StepTiming &step : phase.timing->steps)
+          entry["schedule"].push_back({{"name", step.name}, {"kind", wexe::EnumNameStepKind(step.kind)}, {"location", step.location}, {"begin", step.begin},
+                                       {"cycles", step.cycles}, {"macs", step.macs}, {"bytes", (step.wavelets.in() + step.wavelets.activationsOut) * 4}});
+      }
     } else {
       entry["reason"] = phase.reason;
     }

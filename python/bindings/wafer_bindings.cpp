@@ -199,6 +199,13 @@ PYBIND11_MODULE(_wafer, module) {
           py::arg("name"), py::arg("tensor"))
       .def("reset_states", &Session::resetStates)
       .def("run", &run, py::arg("entry"), py::arg("inputs"))
+      .def(
+          "time",
+          [](Session &session, const std::string &entry) {
+            py::gil_scoped_release release;
+            session.time(entry);
+          },
+          py::arg("entry"))
       .def("stats", [](const Session &session) { return toStr(toJson(session.stats())); });
   module.def("machine_presets", &Machine::presets);
   module.def("read_safetensors", &readWeights, py::arg("path"));

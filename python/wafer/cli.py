@@ -57,8 +57,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
     measuring = commands.add_parser("bench", help="print what something is worth, with the goal beside it")
     measuring.add_argument("what", choices=["sparsity"])
-    measuring.add_argument("--size", type=int, action="append", help="features in and out of the layers; may be repeated (default: 256 and 512)")
-    measuring.add_argument("--tokens", type=int, default=256, help="(default: %(default)s)")
+    measuring.add_argument("--size", type=int, action="append", help="features in and out of the layers; may be repeated (default: 512 and 2048)")
+    measuring.add_argument("--tokens", type=int, default=4096, help="(default: %(default)s)")
     measuring.add_argument("--machine", default="small", help="a preset or the path of a machine description (default: %(default)s)")
     measuring.set_defaults(run=_bench)
     return parser.parse_args(argv)
@@ -162,7 +162,7 @@ def _train(arguments: argparse.Namespace) -> None:
 def _bench(arguments: argparse.Namespace) -> None:
     from wafer.sparsity.bench import bench
 
-    bench(arguments.size or [256, 512], arguments.tokens, arguments.machine)
+    bench(arguments.size or [512, 2048], arguments.tokens, arguments.machine)
 
 
 def _compare(arguments: argparse.Namespace) -> None:

@@ -189,6 +189,17 @@ class Program:
         back = next((convert for belongs, convert in kinds if any(map(belongs, inputs.values()))), arrays.array_of)
         return {info.name: back(results[info.name]) for info in self.outputs}
 
+    def time(self) -> Stats:
+        """The time of the program on the machine, without inputs and results (timing engine); also left in `stats`.
+
+        Which weights of a sparse tensor are kept is counted where the program has its weights; else it is what the model had when it was compiled.
+        """
+        with self._sessions.lock:
+            session = self._sessions.get("timing", self.threads, "", None)
+            session.time(self.entry)
+            self._stats = Stats(session.stats())
+        return self._stats
+
     def named(self, inputs: Mapping[str, object] | Sequence[object] | object) -> dict[str, object]:
         """Inputs by name: given so, or in the model's order, or the first one alone. Raises RuntimeError when there are too many."""
         if isinstance(inputs, Mapping):

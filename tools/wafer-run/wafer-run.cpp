@@ -2,7 +2,7 @@
 //
 //  wafer-run PROGRAM.wexe --weights W.safetensors --input NAME=FILE.npy ... --output-dir DIR
 //            --entry NAME --state FILE.safetensors --save-state FILE.safetensors
-//            --engine functional|cycle --threads N --stats FILE.json --trace FILE.json --memoryx-dram BYTES --memoryx-flash DIR
+//            --engine functional|cycle|timing --threads N --stats FILE.json --trace FILE.json --memoryx-dram BYTES --memoryx-flash DIR
 //
 // All outputs are computed before the first file is written; then all files are written, or none.
 //
@@ -39,8 +39,8 @@ void addOptions(CLI::App &app, Options &options) {
   app.add_option("--entry", options.entry, "the entry to run, of a program with several");
   app.add_option("--state", options.state, "a safetensors file with what the program's states begin with, by name; default: those of the weights, or zeros");
   app.add_option("--save-state", options.saveState, "safetensors file for the program's states after the run");
-  app.add_option("--output-dir", options.outputDir, "folder for the outputs, each as NAME.npy; it is made if it is not there")->required();
-  app.add_option("--engine", options.session.engine, "functional (fast) or cycle (counts time); both give the same bits")
+  app.add_option("--output-dir", options.outputDir, "folder for the outputs, each as NAME.npy; it is made if it is not there (not with --engine timing, which has none)");
+  app.add_option("--engine", options.session.engine, "functional (fast) or cycle (counts time), which give the same bits; timing: time alone, without inputs and outputs")
       ->capture_default_str();
   app.add_option("--threads", options.session.threads, "threads of the functional engine")
       ->check(CLI::Range(1u, 1024u))
@@ -134,6 +134,8 @@ void printSummary(const RunStats &stats, const std::vector<std::string> &files) 
 }
 
 void run(const Options &options) {
+  if (options.outputDir.empty() && options.session.engine != "timing")
+    throw RuntimeError("found no --output-dir, expected the folder for the outputs");
   LoadedProgram program = LoadedProgram::readFile(options.program);
   const wexe::EntryT &entry = entryOf(program.program(), options.entry);
   std::map<std::string, std::string> paths; // known to be right before the work begins
@@ -143,6 +145,17 @@ void run(const Options &options) {
   }
   Session session(program, options.session);
   session.loadWeights(options.weights);
+  if (options.session.engine == "timing") {
+    session.time(entry.name);
+    std::vector<std::string> files;
+    if (!options.stats.empty()) {
+      std::string text = toJson(session.stats());
+      writeFileAtomically(options.stats, text.data(), text.size());
+      files.push_back(options.stats);
+    }
+    printSummary(session.stats(), files);
+    return;
+  }
   if (!options.state.empty())
     loadState(session, options.state);
   NamedTensors outputs = session.run(entry.name, readInputs(options.inputs, program.program()));

@@ -30,6 +30,8 @@ struct Burst {
   uint16_t portCount = 1;
   std::vector<uint32_t> data;
   std::optional<uint32_t> control;
+  uint32_t copies = 1; ///< bursts like this one, to ports that nobody simulates, that take room on the link with it
+  uint32_t tag = 0;    ///< Ingress::sent is told of bursts that have one
 };
 
 /// What MemoryX sends. Called by the engine, from one thread at a time, when it has room for more.
@@ -38,6 +40,8 @@ public:
   virtual ~Ingress() = default;
   /// Fills `burst` and returns true, or returns false when nothing more will come.
   virtual bool next(Burst &burst) = 0;
+  /// The last wavelet of a burst with this tag was taken by its ports (cycle engine).
+  virtual void sent(uint32_t /*tag*/, uint64_t /*cycle*/) {}
 };
 
 /// What MemoryX receives.
@@ -79,6 +83,10 @@ struct EngineOptions {
   std::string traceFile; ///< Chrome trace JSON; empty: none (cycle engine)
   /// Cycles without any movement after which the cycle engine looks for the wait-for cycle.
   uint64_t stallLimit = 10000;
+  /// Without data, nothing is computed: every element is 0, and time is all that a run gives (cycle engine).
+  bool withData = true;
+  unsigned lookAhead = 0;    ///< bursts that the edge sees at a time; 0: as many as the machine has columns (cycle engine)
+  unsigned copiesOfPort = 1; ///< output ports that each output port stands for, which share the way out (cycle engine)
 };
 
 class Engine {

@@ -17,7 +17,7 @@
 namespace wafer {
 
 struct SessionOptions {
-  std::string engine = "functional"; ///< a name that createEngine knows
+  std::string engine = "functional"; ///< a name that createEngine knows, or "timing"
   unsigned threads = 1;
   /// Size of the DRAM tier in bytes; without a value, that of the program's machine.
   std::optional<uint64_t> dramBudget;
@@ -56,6 +56,10 @@ public:
   /// Every state begins anew.
   void resetStates() { states_.clear(); }
 
+  /// The time of an entry, without inputs and without results. Weights are not needed: how many of a sparse one are kept comes from the program.
+  /// Throws RuntimeError for an entry that does not exist, Trap when the program cannot go on.
+  void time(const std::string &entry);
+
   /// Of the last run that was complete.
   const RunStats &stats() const { return stats_; }
   const LoadedProgram &program() const { return program_; }
@@ -68,6 +72,7 @@ private:
   void checkWeights(const wexe::EntryT &entry) const;
   void checkBlocks(const wexe::EntryT &entry) const;
   PhaseStats runOnWafer(const wexe::PhaseT &phase, TensorValues &values);
+  PhaseStats timeOnWafer(const wexe::PhaseT &phase) const;
   void spill(TensorValues &values, FlashPlaces &inFlash);
   PhaseStats runInMemoryX(const wexe::PhaseT &phase, TensorValues &values);
   void finishStats(const wexe::EntryT &entry, RunStats &stats, const MemoryXCounters &before) const;

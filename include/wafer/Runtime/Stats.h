@@ -7,7 +7,7 @@
 #ifndef WAFER_RUNTIME_STATS_H
 #define WAFER_RUNTIME_STATS_H
 
-#include "wafer/Emulator/Engine.h"
+#include "wafer/Emulator/Timing.h"
 #include "wafer/Runtime/TensorStore.h"
 
 #include <string>
@@ -39,6 +39,7 @@ struct PhaseStats {
   StreamedBytes streamed;
   std::vector<StepStats> steps;
   double seconds = 0; ///< of the host
+  std::optional<PhaseTiming> timing; ///< timing engine
 };
 
 /// Where an operation of the model ran.

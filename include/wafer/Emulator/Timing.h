@@ -1,0 +1,58 @@
+//===- Timing.h - the time of a phase without its data ---------------------===//
+//
+// What the cycle engine would count for a phase of a verified program, from one core per class (docs/rationale/timing.md).
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_EMULATOR_TIMING_H
+#define WAFER_EMULATOR_TIMING_H
+
+#include "wafer/Emulator/Engine.h"
+
+#include <functional>
+
+namespace wafer {
+
+struct TimingOptions {
+  /// Kept weights of a row of an indexed16 step in a column. Without it they are drawn from `density`.
+  std::function<uint64_t(const wexe::StepT &step, uint64_t row, uint64_t column)> kept;
+  /// Share of weights that are kept, by step.
+  std::function<double(const wexe::StepT &step)> density;
+};
+
+/// What goes between MemoryX and the wafer, in wavelets; what goes to several columns at once counts once.
+struct WaveletCounts {
+  uint64_t weights = 0, activationsIn = 0, activationsOut = 0, commands = 0;
+  uint64_t in() const { return weights + activationsIn + commands; }
+};
+
+/// A step of the stream schedule, all micro-batches together.
+struct StepTiming {
+  std::string name, location;
+  wexe::StepKind kind = wexe::StepKind::Command;
+  uint64_t begin = 0;  ///< cycle of the phase in which its first wavelet went in, first micro-batch
+  uint64_t cycles = 0; ///< from its first wavelet to that of the next step
+  uint64_t macs = 0;
+  WaveletCounts wavelets;
+};
+
+struct PhaseTiming {
+  uint64_t cycles = 0;
+  uint64_t macs = 0;
+  uint64_t cores = 0;
+  WaveletCounts wavelets;
+  std::vector<StepTiming> steps;
+  uint64_t simulatedCores = 0, simulatedCycles = 0; ///< what it took
+};
+
+/// Weights that column `column` has of each row of a step.
+uint64_t validFeaturesOf(const wexe::StepT &step, uint64_t column);
+/// Kept weights among `valid` of them, drawn so that all rows and columns together have the share `density`.
+uint64_t drawKept(uint64_t valid, double density, uint64_t row, uint64_t column);
+
+/// `program` has the load of the phase and maybe others. Throws Trap when the program cannot go on.
+PhaseTiming timePhase(const LoadedProgram &program, const wexe::PhaseT &phase, const TimingOptions &options);
+
+} // namespace wafer
+
+#endif // WAFER_EMULATOR_TIMING_H

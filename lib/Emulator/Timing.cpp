@@ -1,0 +1,172 @@
+//===- Timing.cpp - the time of a phase without its data -------------------===//
+
+#include "wafer/Emulator/Timing.h"
+
+#include "TimingClasses.h"
+#include "TimingIngress.h"
+
+#include <algorithm>
+
+namespace wafer {
+
+namespace {
+
+/// Grids of more rows are simulated with few of them, and with some more, to see what a row costs.
+constexpr uint32_t mostRows = 32, fewRows = 16, extraRows = 8;
+
+class Nowhere final : public Egress {
+public:
+  void deliver(uint16_t, uint8_t, const uint32_t *, size_t) override {}
+};
+
+/// One simulation: cycles of the phase and of its steps.
+struct Measured {
+  double cycles = 0;
+  std::vector<double> begins, steps;
+};
+
+class PhaseTimer {
+public:
+  PhaseTimer(const LoadedProgram &program, const wexe::PhaseT &phase, const TimingOptions &options)
+      : part_(program.load(phase.load)), phase_(phase), options_(options), classes_(part_, *phase.grid) {}
+  PhaseTiming time();
+
+private:
+  Measured simulate(uint32_t rows);
+  void count(StepTiming &timing, const wexe::StepT &step) const;
+
+  const LoadedProgram &part_;
+  const wexe::PhaseT &phase_;
+  const TimingOptions &options_;
+  const TimingClasses classes_;
+  PhaseTiming timing_;
+};
+
+Measured PhaseTimer::simulate(uint32_t rows) {
+  const wexe::GridT &grid = *phase_.grid;
+  TimingGrid small = {rows, grid.groups, 1};
+  if (classes_.groupsAreAlike())
+    small = {rows, 1, grid.groups};
+  uint32_t missingHops = 0;
+  const LoadedProgram program = classes_.reduced(rows, small.groups, missingHops);
+  EngineOptions options;
+  options.withData = false;
+  options.copiesOfPort = small.copies;
+  options.lookAhead = part_.machine().width;
+  TimingIngress ingress(phase_, options_, small);
+  Nowhere egress;
+  const EngineStats stats = createCycleEngine(program, options)->run(ingress, egress);
+  timing_.simulatedCores += stats.cores;
+  timing_.simulatedCycles += stats.cycles;
+
+  Measured measured;
+  const uint64_t tail = uint64_t(missingHops) * program.machine().hopCycles * (stats.waveletsOut > 0);
+  const uint64_t end = stats.cycles + ingress.skipped() + tail;
+  measured.cycles = static_cast<double>(end);
+  for (const TimingIngress::Span &span : ingress.spans(end)) {
+    measured.begins.push_back(static_cast<double>(span.begin));
+    measured.steps.push_back(static_cast<double>(span.cycles));
+  }
+  return measured;
+}
+
+/// What a step does is known without running it.
+void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step) const {
+  const wexe::GridT &grid = *phase_.grid;
+  const uint64_t ports = uint64_t(grid.columns) * grid.groups, cores = ports * grid.rows, tokens = uint64_t(grid.groups) * grid.rows * grid.token_block;
+  const uint64_t perWavelet = step.type == wexe::ElemType::F32 || step.type == wexe::ElemType::I32 ? 1 : 2;
+  const uint64_t block = (uint64_t(step.feature_block) * grid.token_block + perWavelet - 1) / perWavelet;
+  const bool hasBias = step.bias >= 0;
+  const uint64_t waveletsEach = step.wire == wexe::WireFormat::Indexed32 ? 2 : 1;
+  WaveletCounts once;
+  uint64_t macs = 0;
+  switch (step.kind) {
+  case wexe::StepKind::Send:
+    once.commands = 1;
+    once.activationsIn = block * cores;
+    break;
+  case wexe::StepKind::Receive:
+    once.commands = 1;
+    once.activationsOut = block * cores;
+    break;
+  case wexe::StepKind::Command:
+    once.commands = 1;
+    break;
+  case wexe::StepKind::Scale:
+    once.commands = uint64_t(step.rows) * (1 + hasBias);
+    once.weights = once.commands * waveletsEach;
+    macs = once.commands * tokens;
+    break;
+  case wexe::StepKind::Contract: {
+    uint64_t weights = 0, wavelets = 0;
+    for (uint64_t column = 0; column < grid.columns; ++column) {
+      const uint64_t valid = validFeaturesOf(step, column);
+      uint64_t kept = valid * step.rows;
+      const bool isIndexed = step.wire == wexe::WireFormat::Indexed16 || step.wire == wexe::WireFormat::Indexed32;
+      if (isIndexed) {
+        kept = 0;
+        const double density = options_.density ? options_.density(step) : 1;
+        for (uint64_t row = 0; row < step.rows; ++row)
+          kept += options_.kept ? options_.kept(step, row, column) : drawKept(valid, density, row, column);
+      }
+      weights += kept;
+      const uint64_t perWavelet = step.wire == wexe::WireFormat::Packed8 ? 4 : step.wire == wexe::WireFormat::Packed16 ? 2 : 1;
+      wavelets += isIndexed ? kept * waveletsEach : (valid + perWavelet - 1) / perWavelet * step.rows;
+    }
+    once.weights = wavelets + hasBias * waveletsEach * step.rows;
+    once.commands = uint64_t(step.rows) * (grid.columns + hasBias);
+    macs = (weights + hasBias * uint64_t(step.rows)) * tokens;
+    break;
+  }
+  }
+  const uint64_t times = grid.micro_batches;
+  timing.macs = macs * times;
+  timing.wavelets = {once.weights * times, once.activationsIn * times, once.activationsOut * times, once.commands * times};
+}
+
+PhaseTiming PhaseTimer::time() {
+  const wexe::GridT &grid = *phase_.grid;
+  timing_.cores = uint64_t(grid.columns) * grid.groups * grid.rows;
+  // Of the same parity as the grid's. Few rows are no work, and what they take does not grow with their number as regularly.
+  const uint32_t period = classes_.period(), odd = grid.rows % period;
+  const uint32_t few = fewRows / period * period + odd, more = few + extraRows / period * period;
+  Measured measured;
+  if (!classes_.rowsAreAlike() || grid.rows <= mostRows) {
+    measured = simulate(grid.rows);
+  } else {
+    const Measured a = simulate(few);
+    measured = simulate(more);
+    const double beyond = double(grid.rows - more) / (more - few);
+    auto extend = [&](double &value, double before) { value = std::max(value, value + (value - before) * beyond); };
+    extend(measured.cycles, a.cycles);
+    for (size_t i = 0; i < measured.steps.size(); ++i) {
+      extend(measured.begins[i], a.begins[i]);
+      extend(measured.steps[i], a.steps[i]);
+    }
+  }
+  timing_.cycles = static_cast<uint64_t>(measured.cycles + 0.5);
+  for (size_t i = 0; i < phase_.steps.size(); ++i) {
+    StepTiming step;
+    step.name = phase_.steps[i]->name;
+    step.location = phase_.steps[i]->location;
+    step.kind = phase_.steps[i]->kind;
+    step.begin = static_cast<uint64_t>(measured.begins[i] + 0.5);
+    step.cycles = static_cast<uint64_t>(measured.steps[i] + 0.5);
+    count(step, *phase_.steps[i]);
+    timing_.macs += step.macs;
+    timing_.wavelets.weights += step.wavelets.weights;
+    timing_.wavelets.activationsIn += step.wavelets.activationsIn;
+    timing_.wavelets.activationsOut += step.wavelets.activationsOut;
+    timing_.wavelets.commands += step.wavelets.commands;
+    timing_.steps.push_back(std::move(step));
+  }
+  return std::move(timing_);
+}
+
+} // namespace
+
+PhaseTiming timePhase(const LoadedProgram &program, const wexe::PhaseT &phase, const TimingOptions &options) {
+  return PhaseTimer(program, phase, options).time();
+}
+
+} // namespace wafer

@@ -1,0 +1,257 @@
+//===- TimingIngress.cpp - a phase's schedule without data ------------------===//
+
+#include "TimingIngress.h"
+
+#include <algorithm>
+
+namespace wafer {
+
+std::optional<Repetition::Period> Repetition::period() const {
+  const size_t n = begins_.size();
+  auto lasted = [&](size_t from, size_t count) { return begins_[from] - begins_[from - count]; };
+  auto near = [](uint64_t a, uint64_t b, uint64_t parts) { return (a > b ? a - b : b - a) * parts <= a; };
+  // A few may take turns, as owners of odd and even rows do.
+  for (size_t count : {1, 2, 4}) {
+    if (differ_ || n < 3 * count + 1)
+      continue;
+    const uint64_t last = lasted(n - 1, count);
+    if (near(last, lasted(n - 1 - count, count), 2000) && near(last, lasted(n - 1 - 2 * count, count), 2000))
+      return Period{count, last};
+  }
+  // Rows of a sparse weight differ; their mean does not.
+  constexpr size_t many = 32;
+  if (differ_ && n > 2 * many) {
+    const uint64_t last = lasted(n - 1, many);
+    if (near(last, lasted(n - 1 - many, many), 100))
+      return Period{many, last};
+  }
+  return std::nullopt;
+}
+
+uint64_t validFeaturesOf(const wexe::StepT &step, uint64_t column) {
+  const uint64_t first = column * step.feature_block;
+  return first >= step.columns ? 0 : std::min<uint64_t>(step.feature_block, step.columns - first);
+}
+
+uint64_t drawKept(uint64_t valid, double density, uint64_t row, uint64_t column) {
+  if (density >= 1)
+    return valid;
+  uint64_t state = row * 0x9e3779b97f4a7c15 + column * 0xd1b54a32d192ed03 + 1, kept = 0;
+  for (uint64_t k = 0; k < valid; ++k) {
+    state ^= state >> 12, state ^= state << 25, state ^= state >> 27;
+    kept += static_cast<double>(state * 0x2545f4914f6cdd1d >> 11) * 0x1p-53 < density;
+  }
+  return kept;
+}
+
+void TimingIngress::mark(Burst &burst, Mark mark) {
+  mark.at = skipped_;
+  marks_.push_back(mark);
+  burst.tag = static_cast<uint32_t>(marks_.size());
+}
+
+void TimingIngress::sent(uint32_t tag, uint64_t cycle) {
+  Mark &mark = marks_[tag - 1];
+  mark.at += cycle;
+  if (mark.of)
+    mark.of->add(mark.at);
+}
+
+/// To `count` columns of each group.
+void TimingIngress::aim(Burst &burst, uint8_t colour, uint64_t first, uint16_t step, uint64_t count) const {
+  burst.colour = colour;
+  burst.firstPort = static_cast<uint16_t>(phase_.grid->x0 + first);
+  burst.portStep = step;
+  burst.portCount = static_cast<uint16_t>(count);
+}
+
+bool TimingIngress::next(Burst &burst) {
+  if (repetitions_.empty())
+    repetitions_.emplace_back(false);
+  while (microBatch_ < phase_.grid->micro_batches && !phase_.steps.empty()) {
+    std::vector<uint32_t> data = std::move(burst.data);
+    data.clear();
+    burst = Burst();
+    burst.data = std::move(data);
+    if (began_ ? continueStep(burst) : startStep(burst))
+      return true;
+    began_ = false;
+    if (++step_ == phase_.steps.size()) {
+      step_ = 0;
+      ++microBatch_;
+    }
+  }
+  return false;
+}
+
+/// A step's first burst.
+bool TimingIngress::startStep(Burst &burst) {
+  Mark first;
+  if (step_ == 0) {
+    const uint32_t before = microBatch_;
+    skipMicroBatches();
+    first.repeats = microBatch_ - before;
+    first.of = &repetitions_.front();
+  }
+  first.step = static_cast<int>(step_);
+  began_ = true;
+  place_ = owner_ = column_ = 0;
+  biasIsNext_ = false;
+  if (step().kind == wexe::StepKind::Contract || step().kind == wexe::StepKind::Scale) {
+    repetitions_.emplace_back(isIndexed());
+    // Its rounds begin with it; a mark has one purpose, so the first round has none but its step's.
+    if (!weightBurst(burst))
+      return false;
+  } else {
+    aim(burst, phase_.command_colour, 0, 1, uint64_t(phase_.grid->columns) * grid_.groups);
+    burst.control = step().task;
+  }
+  mark(burst, first);
+  return true;
+}
+
+bool TimingIngress::continueStep(Burst &burst) {
+  switch (step().kind) {
+  case wexe::StepKind::Send:
+    return sendBurst(burst);
+  case wexe::StepKind::Contract:
+  case wexe::StepKind::Scale:
+    return weightBurst(burst);
+  case wexe::StepKind::Command:
+  case wexe::StepKind::Receive:
+    return false;
+  }
+  return false;
+}
+
+/// The block of one core: one port after the other, for the cores from the north on.
+bool TimingIngress::sendBurst(Burst &burst) {
+  if (place_ == grid_.rows)
+    return false;
+  aim(burst, step().colour, column_, 1, 1);
+  const uint64_t elements = uint64_t(step().feature_block) * phase_.grid->token_block;
+  const uint64_t perWavelet = step().type == wexe::ElemType::F32 || step().type == wexe::ElemType::I32 ? 1 : 2;
+  burst.data.assign((elements + perWavelet - 1) / perWavelet, 0);
+  burst.copies = grid_.copies;
+  if (++column_ == uint64_t(phase_.grid->columns) * grid_.groups) {
+    column_ = 0;
+    ++place_;
+  }
+  return true;
+}
+
+uint64_t TimingIngress::wavelets(uint64_t row, uint64_t column) const {
+  const uint64_t valid = validFeaturesOf(step(), column);
+  switch (step().wire) {
+  case wexe::WireFormat::Dense32:
+    return valid;
+  case wexe::WireFormat::Packed16:
+    return (valid + 1) / 2;
+  case wexe::WireFormat::Packed8:
+    return (valid + 3) / 4;
+  case wexe::WireFormat::Indexed16:
+  case wexe::WireFormat::Indexed32: {
+    const uint64_t kept = options_.kept ? options_.kept(step(), row, column) : drawKept(valid, options_.density ? options_.density(step()) : 1, row, column);
+    return step().wire == wexe::WireFormat::Indexed32 ? 2 * kept : kept;
+  }
+  }
+  return valid;
+}
+
+bool TimingIngress::isIndexed() const { return step().wire == wexe::WireFormat::Indexed16 || step().wire == wexe::WireFormat::Indexed32; }
+
+/// Rows with this place in their owner's block.
+uint64_t TimingIngress::roundLength(uint64_t place) const {
+  return place >= step().rows ? 0 : (step().rows - place - 1) / std::max<uint32_t>(1, step().out_block) + 1;
+}
+
+void TimingIngress::nextRow() {
+  column_ = 0;
+  if (++owner_ < roundLength(place_))
+    return;
+  owner_ = 0;
+  ++place_;
+}
+
+bool TimingIngress::weightBurst(Burst &burst) {
+  const bool contract = step().kind == wexe::StepKind::Contract;
+  if (column_ == 0 && owner_ == 0 && !biasIsNext_ && place_ > 0) {
+    // What a shorter round takes says nothing of longer ones.
+    if (roundLength(place_) != roundLength(place_ - 1))
+      repetitions_.emplace_back(isIndexed());
+    skipRounds();
+    if (roundLength(place_) > 0)
+      mark(burst, {0, -1, 0, &repetitions_.back()});
+  }
+  if (place_ >= step().out_block || roundLength(place_) == 0)
+    return false;
+  const uint64_t column = contract ? column_ : owner_, row = owner_ * step().out_block + place_;
+  aim(burst, phase_.command_colour, column, phase_.grid->columns, grid_.groups);
+  const bool hasBias = step().bias >= 0 && column == owner_;
+  const uint64_t each = step().wire == wexe::WireFormat::Indexed32 ? 2 : 1;
+  burst.data.assign(biasIsNext_ || !contract ? each : wavelets(row, column), 0);
+  if (hasBias && !biasIsNext_) {
+    burst.control = step().task_bias;
+    biasIsNext_ = true;
+    return true;
+  }
+  biasIsNext_ = false;
+  burst.control = column < owner_ ? step().task_east : column > owner_ ? step().task_west : step().task_own;
+  if (!contract || ++column_ == phase_.grid->columns)
+    nextRow();
+  return true;
+}
+
+/// Leaves out rounds that will take as long as those before, all but the last of them.
+void TimingIngress::skipRounds() {
+  std::optional<Repetition::Period> period = repetitions_.back().period();
+  if (!period)
+    return;
+  const uint64_t length = roundLength(place_);
+  uint64_t last = place_;
+  while (last + 1 < step().out_block && roundLength(last + 1) == length)
+    ++last;
+  const uint64_t periods = (last - place_) / period->count;
+  place_ += periods * period->count;
+  skipped_ += periods * period->cycles;
+}
+
+void TimingIngress::skipMicroBatches() {
+  std::optional<Repetition::Period> period = repetitions_.front().period();
+  if (!period)
+    return;
+  const uint64_t periods = (phase_.grid->micro_batches - 1 - microBatch_) / period->count;
+  microBatch_ += static_cast<uint32_t>(periods * period->count);
+  skipped_ += periods * period->cycles;
+}
+
+std::vector<TimingIngress::Span> TimingIngress::spans(uint64_t end) const {
+  std::vector<Span> spans(phase_.steps.size());
+  std::vector<const Mark *> begins;
+  for (const Mark &mark : marks_)
+    if (mark.step >= 0)
+      begins.push_back(&mark);
+  std::vector<uint64_t> latest(phase_.steps.size(), 0); ///< cycles in the micro-batch before
+  for (size_t i = 0; i < begins.size(); ++i) {
+    const Mark &mark = *begins[i];
+    const size_t step = static_cast<size_t>(mark.step);
+    uint64_t next = i + 1 < begins.size() ? begins[i + 1]->at : end;
+    const uint64_t repeats = i + 1 < begins.size() ? begins[i + 1]->repeats : 0;
+    if (i < phase_.steps.size())
+      spans[step].begin = mark.at;
+    uint64_t cycles = next > mark.at ? next - mark.at : 0;
+    if (repeats > 0) {
+      // The last step before micro-batches that were not sent: they are as this one was.
+      const uint64_t others = mark.at - begins[i + 1 - phase_.steps.size()]->at;
+      cycles = (cycles - others * repeats) / (repeats + 1);
+      for (size_t s = 0; s + 1 < phase_.steps.size(); ++s)
+        spans[s].cycles += latest[s] * repeats;
+      spans[step].cycles += cycles * repeats;
+    }
+    latest[step] = cycles;
+    spans[step].cycles += cycles;
+  }
+  return spans;
+}
+
+} // namespace wafer

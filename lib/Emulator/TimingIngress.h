@@ -1,0 +1,95 @@
+//===- TimingIngress.h - a phase's schedule without data --------------------===//
+//
+// The bursts of docs/spec/weight-stream.md with nothing but zeros in them. Rounds (a row of a weight for each owner column) are alike, and so are
+// micro-batches: once the time from one to the next stays the same, those that follow are not sent, and their time is added instead.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_LIB_EMULATOR_TIMINGINGRESS_H
+#define WAFER_LIB_EMULATOR_TIMINGINGRESS_H
+
+#include "wafer/Emulator/Timing.h"
+
+#include <deque>
+
+namespace wafer {
+
+/// Begins of things that repeat, in cycles.
+class Repetition {
+public:
+  /// `differ`: they are alike on average only.
+  explicit Repetition(bool differ) : differ_(differ) {}
+  void add(uint64_t begin) { begins_.push_back(begin); }
+  /// So many of them take so many cycles from now on.
+  struct Period {
+    uint64_t count = 0, cycles = 0;
+  };
+  std::optional<Period> period() const;
+
+private:
+  const bool differ_;
+  std::vector<uint64_t> begins_;
+};
+
+/// What of a phase's grid is simulated.
+struct TimingGrid {
+  uint32_t rows = 1, groups = 1;
+  uint32_t copies = 1; ///< groups that each one stands for
+};
+
+class TimingIngress final : public Ingress {
+public:
+  TimingIngress(const wexe::PhaseT &phase, const TimingOptions &options, TimingGrid grid) : phase_(phase), options_(options), grid_(grid) {}
+  bool next(Burst &burst) override;
+  void sent(uint32_t tag, uint64_t cycle) override;
+
+  /// Cycles of what was not sent.
+  uint64_t skipped() const { return skipped_; }
+  /// When a step began in the first micro-batch, and its cycles in all of them.
+  struct Span {
+    uint64_t begin = 0, cycles = 0;
+  };
+  /// Of all steps, when the run ended at `end`, with what was skipped.
+  std::vector<Span> spans(uint64_t end) const;
+
+private:
+  /// A burst whose time is of interest.
+  struct Mark {
+    uint64_t at = 0;      ///< begins as what was skipped before it
+    int step = -1;        ///< that begins with it
+    uint64_t repeats = 0; ///< micro-batches that were not sent before it
+    Repetition *of = nullptr;
+  };
+
+  const wexe::StepT &step() const { return *phase_.steps[step_]; }
+  bool startStep(Burst &burst);
+  bool continueStep(Burst &burst);
+  bool sendBurst(Burst &burst);
+  bool weightBurst(Burst &burst);
+  bool isIndexed() const;
+  void skipMicroBatches();
+  void skipRounds();
+  uint64_t roundLength(uint64_t place) const;
+  void nextRow();
+  void aim(Burst &burst, uint8_t colour, uint64_t first, uint16_t step, uint64_t count) const;
+  uint64_t wavelets(uint64_t row, uint64_t column) const;
+  void mark(Burst &burst, Mark mark);
+
+  const wexe::PhaseT &phase_;
+  const TimingOptions &options_;
+  const TimingGrid grid_;
+  uint64_t skipped_ = 0;
+
+  uint32_t microBatch_ = 0;
+  size_t step_ = 0;
+  bool began_ = false; ///< the step did
+  // Send: core y of the port. Contract and Scale: local row, owner column, and the column whose weights come next.
+  uint64_t place_ = 0, owner_ = 0, column_ = 0;
+  bool biasIsNext_ = false;
+  std::deque<Repetition> repetitions_; ///< the first is that of micro-batches; then one for the rounds of each step that came
+  std::deque<Mark> marks_;             ///< by tag - 1
+};
+
+} // namespace wafer
+
+#endif // WAFER_LIB_EMULATOR_TIMINGINGRESS_H

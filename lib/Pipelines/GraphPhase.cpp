@@ -23,11 +23,13 @@ void wafer::buildGraphPhase(OpPassManager &pm, const PipelineOptions &) {
   function.addPass(createCSEPass());
   function.addPass(graph::createFormLayers());
   function.addPass(graph::createPartition());
+  pm.addPass(graph::createShareLayers());
 }
 
 void wafer::buildMemoryXPipeline(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createInlinerPass());
   pm.addPass(createSymbolDCEPass());
+  pm.addPass(graph::createExpandLayers());
   OpPassManager &function = pm.nest<func::FuncOp>();
   function.addPass(graph::createLowerTosa());
   function.addPass(graph::createFormLayers());

@@ -1,6 +1,7 @@
 //===- StreamPhase.cpp - from placed layers to laid-out kernels ------------===//
 
 #include "wafer/Conversion/GraphToStream.h"
+#include "wafer/Dialect/Graph/Transforms/Passes.h"
 #include "wafer/Dialect/Stream/Transforms/Passes.h"
 #include "wafer/Pipelines/Pipelines.h"
 
@@ -10,6 +11,7 @@
 using namespace mlir;
 
 void wafer::buildStreamPhase(OpPassManager &pm, const PipelineOptions &options) {
+  pm.addPass(graph::createExpandLayers());
   pm.addPass(createConvertGraphToStream({options.machine}));
   OpPassManager &program = pm.nest<stream::ProgramOp>();
   // Bodies are merged in f32 and narrowed at their edges afterwards, so that a chain of maps rounds once.

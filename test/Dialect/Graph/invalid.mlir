@@ -1,5 +1,5 @@
 // RUN: wafer-opt %s -split-input-file -verify-diagnostics
-// What the verifiers check, in this order: argument_c1 to argument_c3, argument_c6, layer_c1, layer_c2. argument_c4: test/Conversion/graph-to-stream-invalid.mlir.
+// What the verifiers check, in this order: argument_c1 to argument_c3, argument_c6, layer_c1 to layer_c3. argument_c4: test/Conversion/graph-to-stream-invalid.mlir.
 
 // expected-error @+1 {{argument_c1: found "graph.name" = "", expected a string that is not empty}}
 func.func @argument_c1(%x: tensor<3xf32> {graph.name = ""}) { return }
@@ -72,5 +72,37 @@ func.func @argument_c6_too_many(%w: tensor<2x3xf32> {graph.nonzeros = 7 : i64, g
 
 // expected-error @+1 {{argument_c6: found "graph.nonzeros" = 3 : i64 on argument 0, expected a number of elements of a parameter}}
 func.func @argument_c6_input(%x: tensor<2x3xf32> {graph.nonzeros = 3 : i64}) {
+  return
+}
+
+// -----
+
+func.func @layer_c3_nothing_shared(%x: tensor<3xf32>) {
+  // expected-error @+1 {{layer_c3: found no graph.body @layer, expected what layer "a" shares}}
+  graph.layer "a" shares @layer at [] (%x) : (tensor<3xf32>) -> () {}
+  return
+}
+
+// -----
+
+graph.body @layer {
+^bb0(%in: tensor<3xf32>):
+  graph.yield
+}
+func.func @layer_c3_locations(%x: tensor<3xf32>) {
+  // expected-error @+1 {{layer_c3: found 0 locations on layer "a", expected one for each of the 1 operations of @layer}}
+  graph.layer "a" shares @layer at [] (%x) : (tensor<3xf32>) -> () {}
+  return
+}
+
+// -----
+
+graph.body @layer {
+^bb0(%in: tensor<3xf32>):
+  graph.yield
+}
+func.func @layer_c1_shared(%x: tensor<4xf32>) {
+  // expected-error @+1 {{layer_c1: found block argument 0 of type 'tensor<3xf32>', expected 'tensor<4xf32>'}}
+  graph.layer "a" shares @layer at [loc("x")] (%x) : (tensor<4xf32>) -> () {}
   return
 }

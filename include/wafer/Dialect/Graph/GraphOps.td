@@ -5,6 +5,7 @@
 
 include "mlir/IR/EnumAttr.td"
 include "mlir/IR/OpBase.td"
+include "mlir/IR/SymbolInterfaces.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
 def Graph_Dialect : Dialect {
@@ -40,7 +41,7 @@ def Graph_PlacementAttr : EnumAttr<Graph_Dialect, Graph_Placement, "placement"> 
 
 class Graph_Op<string mnemonic, list<Trait> traits = []> : Op<Graph_Dialect, mnemonic, traits>;
 
-def Graph_LayerOp : Graph_Op<"layer", [IsolatedFromAbove, RecursiveMemoryEffects, SingleBlockImplicitTerminator<"YieldOp">]> {
+def Graph_LayerOp : Graph_Op<"layer", [IsolatedFromAbove, RecursiveMemoryEffects, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "operations that belong together: the unit of weight streaming and of placement";
   let description = [{
     ```mlir
@@ -50,12 +51,18 @@ def Graph_LayerOp : Graph_Op<"layer", [IsolatedFromAbove, RecursiveMemoryEffects
       graph.yield %r : tensor<8x10xf32>
     }
     ```
+    A layer may share its body with others: `graph.layer "fc2" on <wafer> shares @layer_0 at [loc(...), ...] (...) {}`. What it does is in the `graph.body` of that name, and the list has
+    the locations of its own operations, in the order in which the body has them.
     (layer_c1) Block arguments have the operands' types, yielded values the results'. (layer_c2) A layer on MemoryX has a reason, another has none.
+    (layer_c3) A layer that shares a body has none of its own, and a location for each operation of the body.
   }];
-  let arguments = (ins StrAttr:$name, OptionalAttr<Graph_PlacementAttr>:$placement, OptionalAttr<StrAttr>:$reason, Variadic<AnyType>:$inputs);
+  let arguments = (ins StrAttr:$name, OptionalAttr<Graph_PlacementAttr>:$placement, OptionalAttr<StrAttr>:$reason, OptionalAttr<FlatSymbolRefAttr>:$shared,
+    OptionalAttr<ArrayAttr>:$locations, Variadic<AnyType>:$inputs);
   let results = (outs Variadic<AnyType>);
-  let regions = (region SizedRegion<1>:$body);
-  let assemblyFormat = "$name (`on` $placement^)? (`reason` $reason^)? `(` $inputs `)` attr-dict-with-keyword `:` functional-type($inputs, results) $body";
+  let regions = (region MaxSizedRegion<1>:$body);
+  let assemblyFormat = [{
+    $name (`on` $placement^)? (`reason` $reason^)? (`shares` $shared^ `at` $locations)? `(` $inputs `)` attr-dict-with-keyword `:` functional-type($inputs, results) $body
+  }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
     ::mlir::Block &getBlock() { return getBody().front(); }
@@ -63,7 +70,15 @@ def Graph_LayerOp : Graph_Op<"layer", [IsolatedFromAbove, RecursiveMemoryEffects
   }];
 }
 
-def Graph_YieldOp : Graph_Op<"yield", [Pure, Terminator, HasParent<"LayerOp">]> {
+def Graph_BodyOp : Graph_Op<"body", [Symbol, IsolatedFromAbove, SingleBlock]> {
+  let summary = "what several layers do";
+  let description = [{ `graph.body @layer_0 { ^bb0(%a: tensor<8x64xf32>, ...): ... graph.yield %r : tensor<8x10xf32> }`, made by graph-share-layers, beside the functions whose layers share it. }];
+  let arguments = (ins SymbolNameAttr:$sym_name);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$sym_name attr-dict-with-keyword $body";
+}
+
+def Graph_YieldOp : Graph_Op<"yield", [Pure, Terminator, ParentOneOf<["LayerOp", "BodyOp"]>]> {
   let summary = "results of a layer";
   let arguments = (ins Variadic<AnyType>:$values);
   let assemblyFormat = "attr-dict ($values^ `:` type($values))?";

@@ -84,6 +84,15 @@ static LogicalResult verifySameTypes(LayerOp layer, TypeRange inside, TypeRange 
 }
 
 LogicalResult LayerOp::verify() {
+  // layer_c2
+  if (isOn(Placement::MemoryX) != getReason().has_value())
+    return emitOpError() << "layer_c2: found " << (getReason() ? "a reason" : "no reason") << " on layer \"" << getName() << "\", expected one exactly when the "
+                         << "layer is on <memoryx>";
+  // layer_c3
+  if (getShared().has_value() != getBody().empty())
+    return emitOpError() << "layer_c3: found " << (getShared() ? "a body of its own and a shared one" : "no body") << " on layer \"" << getName() << "\", expected one of the two";
+  if (getShared())
+    return success();
   // layer_c1
   if (failed(verifySameTypes(*this, getBlock().getArgumentTypes(), getInputs().getTypes(), "block argument")))
     return failure();
@@ -92,11 +101,24 @@ LogicalResult LayerOp::verify() {
     return emitOpError() << "layer_c1: expected the body to end with graph.yield";
   if (failed(verifySameTypes(*this, yield.getValues().getTypes(), getResultTypes(), "yielded value")))
     return failure();
-  // layer_c2
-  if (isOn(Placement::MemoryX) != getReason().has_value())
-    return emitOpError() << "layer_c2: found " << (getReason() ? "a reason" : "no reason") << " on layer \"" << getName() << "\", expected one exactly when the "
-                         << "layer is on <memoryx>";
   return success();
+}
+
+LogicalResult LayerOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  if (!getShared())
+    return success();
+  auto body = symbols.lookupNearestSymbolFrom<BodyOp>(*this, getSharedAttr());
+  if (!body)
+    return emitOpError() << "layer_c3: found no graph.body " << getSharedAttr() << ", expected what layer \"" << getName() << "\" shares";
+  size_t operations = 0;
+  body.getBody().walk([&](Operation *) { ++operations; });
+  if (!getLocations() || getLocations()->size() != operations || !llvm::all_of(*getLocations(), llvm::IsaPred<LocationAttr>))
+    return emitOpError() << "layer_c3: found " << (getLocations() ? getLocations()->size() : 0) << " locations on layer \"" << getName() << "\", expected one for each of the "
+                         << operations << " operations of " << getSharedAttr();
+  // layer_c1
+  if (failed(verifySameTypes(*this, body.getBody().getArgumentTypes(), getInputs().getTypes(), "block argument")))
+    return failure();
+  return verifySameTypes(*this, body.getBody().front().getTerminator()->getOperandTypes(), getResultTypes(), "yielded value");
 }
 
 Value wafer::graph::throughLayers(Value value) {

@@ -80,7 +80,8 @@ LayerOp LayerBuilder::build(StringRef name) {
   }
   OpBuilder builder(ops_.back());
   Location loc = ops_.size() == 1 ? locations.front() : builder.getFusedLoc(locations);
-  layer_ = LayerOp::create(builder, loc, ValueRange(results).getTypes(), name, /*placement=*/PlacementAttr(), /*reason=*/StringAttr(), ValueRange());
+  layer_ = LayerOp::create(builder, loc, ValueRange(results).getTypes(), name, /*placement=*/PlacementAttr(), /*reason=*/StringAttr(),
+                           /*shared=*/FlatSymbolRefAttr(), /*locations=*/ArrayAttr(), ValueRange());
   Block &body = layer_.getBody().emplaceBlock();
   for (Operation *op : ops_)
     op->moveBefore(&body, body.end());

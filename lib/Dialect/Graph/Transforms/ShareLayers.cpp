@@ -27,8 +27,6 @@ llvm::hash_code hashOf(Region &body) {
   return hash;
 }
 
-bool isWorthSharing(LayerOp layer) { return !layer.getShared() && layer.getBlock().getOperations().size() > 2; }
-
 ArrayAttr locationsOf(Region &body) {
   SmallVector<Attribute> locations;
   body.walk([&](Operation *op) { locations.push_back(op->getLoc()); });
@@ -39,7 +37,7 @@ struct ShareLayers : impl::ShareLayersBase<ShareLayers> {
   void runOnOperation() override {
     llvm::MapVector<llvm::hash_code, SmallVector<SmallVector<LayerOp>>> byHash;
     getOperation().walk([&](LayerOp layer) {
-      if (!isWorthSharing(layer))
+      if (layer.getShared())
         return;
       auto &classes = byHash[hashOf(layer.getBody())];
       auto *same = llvm::find_if(

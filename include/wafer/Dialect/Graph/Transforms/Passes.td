@@ -106,4 +106,34 @@ def Partition : Pass<"graph-partition", "::mlir::func::FuncOp"> {
                     Statistic<"inMemoryX", "operations in MemoryX", "Operations without a wafer kernel">];
 }
 
+def ShareLayers : Pass<"graph-share-layers", "::mlir::ModuleOp"> {
+  let summary = "Keep the body of layers that do the same once";
+  let description = [{
+    A model with forty equal blocks has forty times the same layers, with other parameters. Of layers whose bodies are equal but for locations, the first gives
+    its body to a `graph.body` of the module, and all of them refer to it; each keeps its name, placement, operands, and the locations of its operations.
+    A body that only one layer has stays where it is.
+
+    Afterwards no two layers of the module have equal bodies of their own. graph-expand-layers is the inverse.
+
+    Before:   %1 = graph.layer "h.0.fc" (%x, %w0) { ... }   %2 = graph.layer "h.1.fc" (%1, %w1) { ... }
+    After:    graph.body @layer_0 { ... }
+              %1 = graph.layer "h.0.fc" shares @layer_0 at [...] (%x, %w0) {}   %2 = graph.layer "h.1.fc" shares @layer_0 at [...] (%1, %w1) {}
+
+    Example: test/Dialect/Graph/share-layers.mlir
+  }];
+  let statistics = [Statistic<"shared", "layers without a body of their own", "Layers that share a body">];
+}
+
+def ExpandLayers : Pass<"graph-expand-layers", "::mlir::ModuleOp"> {
+  let summary = "Give each layer a body of its own again";
+  let description = [{
+    Copies shared bodies into their layers, with the layers' locations, and removes `graph.body` operations. What follows works on layers that are whole.
+
+    Before:   graph.body @layer_0 { ... }   %1 = graph.layer "h.0.fc" shares @layer_0 at [...] (%x, %w0) {}
+    After:    %1 = graph.layer "h.0.fc" (%x, %w0) { ... }
+
+    Example: test/Dialect/Graph/share-layers.mlir
+  }];
+}
+
 #endif // WAFER_DIALECT_GRAPH_TRANSFORMS_PASSES_TD

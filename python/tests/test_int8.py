@@ -120,6 +120,18 @@ def test_a_quantised_program_of_pytorch_runs_on_its_integers():
     assert program.stats.bytes_by_kind["weights"] < 4 * 12 * 7
 
 
+def test_numbers_without_a_scale_are_refused():
+    with pytest.raises(wafer.CompileError, match="NaN or infinity before 'linear' in the calibration"):
+        wafer.compile(network(), (X,), precision="int8", calibration=[(X * float("inf"),)])
+    with pytest.raises(wafer.CompileError, match="does not run on an example of the calibration"):
+        wafer.compile(network(), (X,), precision="int8", calibration=[(X[:, :3],)])
+    model = network()
+    with torch.no_grad():
+        model[2].weight[0, 0] = float("nan")
+    with pytest.raises(wafer.CompileError, match="weight '2.weight' holds NaN or infinity"):
+        wafer.compile(model, (X,), precision="int8")
+
+
 def test_weights_of_a_file_are_refused(tmp_path):
     with pytest.raises(wafer.CompileError, match="found weights for precision int8"):
         wafer.compile(network(), (X,), precision="int8", weights=tmp_path)

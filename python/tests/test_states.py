@@ -139,3 +139,18 @@ def test_entries_that_are_no_methods_are_refused():
 def test_entries_beside_example_inputs_are_refused():
     with pytest.raises(wafer.CompileError, match="entries together with example_inputs"):
         wafer.compile(total(), (X,), entries={"read": (X,)})
+
+
+def test_a_buffer_that_grows_is_refused_with_its_line():
+    class Growing(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("seen", torch.zeros(2, 4))
+
+        def forward(self, x):
+            self.seen = torch.cat([self.seen, x])
+            return self.seen
+
+    with pytest.raises(wafer.CompileError, match="a buffer that the model changes keeps its shape") as raised:
+        wafer.compile(Growing().eval(), (torch.ones(2, 4),), machine="tiny")
+    assert raised.value.location.file.endswith("test_states.py")

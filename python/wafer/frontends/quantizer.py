@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch.export.graph_signature import InputKind
 
-from wafer.errors import CompileError
+from wafer.errors import CompileError, WaferError
 from wafer.frontends import int8, locations
 from wafer.frontends.context import Context
 from wafer.frontends.tensor import Tensor
@@ -44,6 +45,9 @@ class Quantizer:
         self.replaced = set(self._data)
         if any(data.is_meta for data in self._data.values()):
             raise CompileError("found weights on the device meta, which have no values to quantise; load the checkpoint into the model before compiling for int8")
+        for name, data in self._data.items():
+            if not data.isfinite().all():
+                raise CompileError(f"weight '{name}' holds NaN or infinity, which 8-bit integers have no place for; leave its layer out of precision int8")
         if self._layers:
             for example in examples:
                 _Calibration(exported, self._layers).run_on(example)
@@ -111,11 +115,20 @@ class _Calibration(torch.fx.Interpreter):
     def run_on(self, inputs: Sequence[object]) -> None:
         remaining = iter(inputs)
         tensors = {**self._exported.constants, **self._exported.state_dict}
-        with torch.no_grad():
-            self.run(*(next(remaining) if spec.kind == InputKind.USER_INPUT else tensors.get(spec.target) for spec in self._exported.graph_signature.input_specs))
+        given = [next(remaining, None) if spec.kind == InputKind.USER_INPUT else tensors.get(spec.target) for spec in self._exported.graph_signature.input_specs]
+        try:
+            with torch.no_grad():
+                self.run(*given)
+        except WaferError:
+            raise
+        except Exception as error:  # whatever the model's operations raise
+            raise CompileError(f"the model does not run on an example of the calibration: {str(error).splitlines()[0]}; expected inputs like the example's") from error
 
     def run_node(self, node: torch.fx.Node) -> object:
         if layer := self._layers.get(node.name):
-            seen = self.env[node.args[layer.activation]].abs().max().item()
+            values = self.env[node.args[layer.activation]]
+            seen = values.abs().max().item() if values.numel() else 0.0
+            if not math.isfinite(seen):
+                raise CompileError(f"found NaN or infinity before '{node.name}' in the calibration, expected numbers that a scale can be taken from")
             layer.scale = max(layer.scale, seen / int8.LIMIT)
         return super().run_node(node)

@@ -159,9 +159,14 @@ def _decomposed(exported: torch.export.ExportedProgram) -> torch.export.Exported
     for op in _NOT_DECOMPOSED:
         table.pop(op, None)
     table.update(torch._decomp.get_decompositions(_DECOMPOSED))
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore", FutureWarning)
-        return exported.run_decompositions(table)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore", FutureWarning)
+            return exported.run_decompositions(table)
+    except Exception as error:  # as export, nearly any type; a buffer that grows is found only here
+        text = str(error).strip() or "no reason given"
+        message = f"torch.export cannot bring the model to ATen operations: {type(error).__name__}: {text.splitlines()[0]}; a buffer that the model changes keeps its shape"
+        raise CompileError(Diagnostic("error", message, locations.of_stack_trace(text) or locations.of_exception(error))) from error
 
 
 def other_names(model: torch.nn.Module) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from wafer.errors import SourceLocation, UnsupportedOpError
-from wafer.frontends import types
+from wafer.frontends import int8, types
 from wafer.frontends.body import Body, Scalar
 from wafer.frontends.random import RandomNumbers
 from wafer.frontends.tensor import Tensor, broadcast_shapes
@@ -215,6 +215,3 @@ def common_dtype(*operands: Operand) -> torch.dtype:
     for operand in ordered[1:]:
         result = torch.empty(with_dims[0].shape if with_dims else (), dtype=torch.result_type(result, operand), device="meta")
     return result.dtype
-
-
-from wafer.frontends import int8  # noqa: E402 - it registers lowerings, which take a Context

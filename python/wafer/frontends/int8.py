@@ -7,14 +7,16 @@ reads the f32, which the compiler drops. Symmetric integers only: with a zero po
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import torch
 
 from wafer.frontends.body import Body, Scalar
-from wafer.frontends.context import Context
-from wafer.frontends.registry import lowering
 from wafer.frontends.tensor import Tensor
 from wafer.frontends.writer import Integers
+
+if TYPE_CHECKING:
+    from wafer.frontends.context import Context
 
 LIMIT = 127  # -128 is not used, so that a product of two fits in 15 bits
 
@@ -94,25 +96,3 @@ def rescaled(ctx: Context, sums: Tensor, factors: Factors, dtype: torch.dtype) -
         for dim, vector in factors.vectors:
             result = ctx.elementwise(lambda b, x, s: b.mul(x, s), result, _along(vector, dim, sums.rank), compute=torch.float32, dtype=torch.float32)
     return ctx.converted(result, dtype)
-
-
-# As PyTorch's own quantisation writes them.
-
-
-@lowering("quantized_decomposed.quantize_per_tensor.default")
-def _quantize(ctx: Context, x: Tensor, scale: float, zero: int, low: int, high: int, dtype: torch.dtype) -> Tensor:
-    return quantized(ctx, x, scale, low, high, zero)
-
-
-@lowering("quantized_decomposed.dequantize_per_tensor.default")
-def _dequantize(ctx: Context, x: Tensor, scale: float, zero: int, low: int, high: int, dtype: torch.dtype, *, out_dtype: torch.dtype | None = None) -> Tensor:
-    return ctx.converted(dequantized(ctx, x, scale, zero=zero), out_dtype or torch.float32)
-
-
-@lowering("quantized_decomposed.dequantize_per_channel.default")
-def _dequantize_per_channel(
-    ctx: Context, x: Tensor, scales: Tensor, zeros: Tensor | None, axis: int, low: int, high: int, dtype: torch.dtype, *, out_dtype: torch.dtype | None = None
-) -> Tensor:
-    if zeros is not None and zeros.splat != 0:
-        raise ctx.unsupported("has zero points, expected symmetric weights")
-    return ctx.converted(dequantized(ctx, x, scales, axis % x.rank), out_dtype or torch.float32)

@@ -11,6 +11,7 @@ from wafer.frontends.aten import (  # noqa: F401
     indexing,
     normalization,
     pooling,
+    quantized,
     reductions,
     scatter,
     scatter_loops,

@@ -2,12 +2,12 @@
 
 #include "wafer/Runtime/Session.h"
 
+#include "KeptWeights.h"
 #include "NearNames.h"
 #include "wafer/Runtime/Flash.h"
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <functional>
 #include <utility>
 
@@ -378,51 +378,6 @@ NamedTensors Session::run(const std::string &name, const NamedTensors &inputs) {
   stats_ = std::move(stats);
   return outputs;
 }
-
-/// How many weights of a row are not zero in a column: counted where the weight is known, else drawn.
-class KeptWeights {
-public:
-  KeptWeights(const wexe::ProgramT &program, const TensorStore &store) : program_(program), store_(store) {}
-
-  uint64_t of(const wexe::StepT &step, uint64_t row, uint64_t column, double density) {
-    auto [counts, isNew] = counts_.try_emplace(&step);
-    if (isNew)
-      counts->second = countsOf(step);
-    return counts->second.empty() ? drawKept(validFeaturesOf(step, column), density, row, column) : counts->second[row * columnsOf(step) + column];
-  }
-
-private:
-  /// Larger weights are not read for this.
-  static constexpr uint64_t mostBytes = uint64_t(1) << 28;
-
-  static uint64_t columnsOf(const wexe::StepT &step) { return (step.columns + step.feature_block - 1) / std::max<uint32_t>(1, step.feature_block); }
-
-  std::vector<uint32_t> countsOf(const wexe::StepT &step) const {
-    const wexe::TensorT &tensor = *program_.tensors[step.tensor];
-    if (tensor.role != wexe::Role::Weight || !store_.has(tensor.name) || !step.batch_sizes.empty())
-      return {};
-    const DType dtype = dtypeOf(tensor.type), wire = dtypeOf(step.type);
-    const auto source = store_.find(tensor.name, dtype, tensor.shape);
-    if (source->bytes() > mostBytes)
-      return {};
-    std::vector<uint8_t> elements(source->bytes()), converted(source->bytes() / byteSize(dtype) * byteSize(wire));
-    source->read(0, elements.size(), elements.data());
-    convertElements(dtype, elements.data(), elements.size() / byteSize(dtype), wire, converted.data());
-    std::vector<uint32_t> counts(step.rows * columnsOf(step));
-    for (uint64_t row = 0; row < step.rows; ++row)
-      for (uint64_t k = 0; k < step.columns; ++k) {
-        const uint64_t element = step.offset + row * step.row_stride + k * step.column_stride;
-        uint32_t bits = 0;
-        std::memcpy(&bits, converted.data() + element * byteSize(wire), byteSize(wire));
-        counts[row * columnsOf(step) + k / step.feature_block] += (bits & (byteSize(wire) == 4 ? 0x7fffffffu : 0x7fffu)) != 0;
-      }
-    return counts;
-  }
-
-  const wexe::ProgramT &program_;
-  const TensorStore &store_;
-  std::map<const wexe::StepT *, std::vector<uint32_t>> counts_;
-};
 
 PhaseStats Session::timeOnWafer(const wexe::PhaseT &phase) const {
   const wexe::ProgramT &program = program_.program();

@@ -1,0 +1,50 @@
+//===- KeptWeights.cpp - where a sparse weight is not zero ----------------===//
+
+#include "KeptWeights.h"
+
+#include "wafer/Emulator/Timing.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace wafer {
+
+namespace {
+
+/// Larger weights are not read for this.
+constexpr uint64_t mostBytes = uint64_t(1) << 28;
+
+uint64_t columnsOf(const wexe::StepT &step) { return (step.columns + step.feature_block - 1) / std::max<uint32_t>(1, step.feature_block); }
+
+} // namespace
+
+uint64_t KeptWeights::of(const wexe::StepT &step, uint64_t row, uint64_t column, double density) {
+  auto [counts, isNew] = counts_.try_emplace(&step);
+  if (isNew)
+    counts->second = countsOf(step);
+  return counts->second.empty() ? drawKept(validFeaturesOf(step, column), density, row, column) : counts->second[row * columnsOf(step) + column];
+}
+
+std::vector<uint32_t> KeptWeights::countsOf(const wexe::StepT &step) const {
+  const wexe::TensorT &tensor = *program_.tensors[step.tensor];
+  if (tensor.role != wexe::Role::Weight || !store_.has(tensor.name) || !step.batch_sizes.empty())
+    return {};
+  const DType dtype = dtypeOf(tensor.type), wire = dtypeOf(step.type);
+  const auto source = store_.find(tensor.name, dtype, tensor.shape);
+  if (source->bytes() > mostBytes)
+    return {};
+  std::vector<uint8_t> elements(source->bytes()), converted(source->bytes() / byteSize(dtype) * byteSize(wire));
+  source->read(0, elements.size(), elements.data());
+  convertElements(dtype, elements.data(), elements.size() / byteSize(dtype), wire, converted.data());
+  std::vector<uint32_t> counts(step.rows * columnsOf(step));
+  for (uint64_t row = 0; row < step.rows; ++row)
+    for (uint64_t k = 0; k < step.columns; ++k) {
+      const uint64_t element = step.offset + row * step.row_stride + k * step.column_stride;
+      uint32_t bits = 0;
+      std::memcpy(&bits, converted.data() + element * byteSize(wire), byteSize(wire));
+      counts[row * columnsOf(step) + k / step.feature_block] += (bits & (byteSize(wire) == 4 ? 0x7fffffffu : 0x7fffu)) != 0;
+    }
+  return counts;
+}
+
+} // namespace wafer

@@ -30,12 +30,15 @@ bool isCheap(Operation *op) {
   return op->hasTrait<OpTrait::ConstantLike>() || isa<arith::ExtFOp, arith::TruncFOp, arith::UIToFPOp, arith::SIToFPOp, arith::FPToSIOp, stream::YieldOp>(op);
 }
 
-WireCost wireOf(stream::ContractOp contract) {
+bool isFunction(Operation *op) {
+  return isa<math::ExpOp, math::LogOp, math::TanhOp, math::ErfOp, math::SqrtOp, math::RsqrtOp, math::SinOp, math::CosOp>(op);
+}
+
+} // namespace
+
+WireCost wireCost(stream::ContractOp contract, stream::WireFormat format) {
   WireCost wire;
   wire.wide = contract.getInput().getType().getElementType().isF32();
-  stream::WireFormat format = contract.getWire().value_or(wire.wide ? stream::WireFormat::Dense32
-                                                         : contract.getInput().getType().getElementType().isInteger(8) ? stream::WireFormat::Packed8
-                                                                                                                      : stream::WireFormat::Packed16);
   wire.waveletsEach = format == stream::WireFormat::Indexed32 ? 2 : 1;
   wire.perWavelet = format == stream::WireFormat::Packed8 ? 4 : format == stream::WireFormat::Packed16 ? 2 : 1;
   auto weight = contract->getParentOfType<stream::ProgramOp>().lookupSymbol<stream::TensorOp>(contract.getWeightAttr().getAttr());
@@ -43,12 +46,6 @@ WireCost wireOf(stream::ContractOp contract) {
     wire.density = double(*weight.getNonzeros()) / std::max<int64_t>(1, cast<RankedTensorType>(weight.getType()).getNumElements());
   return wire;
 }
-
-bool isFunction(Operation *op) {
-  return isa<math::ExpOp, math::LogOp, math::TanhOp, math::ErfOp, math::SqrtOp, math::RsqrtOp, math::SinOp, math::CosOp>(op);
-}
-
-} // namespace
 
 /// Counts instructions, and the results that are needed later at the body's fullest point.
 void SegmentModel::readMap(stream::MapOp map, Kernel &kernel) const {
@@ -120,7 +117,7 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
         .Case([&](stream::ContractOp contract) {
           kernel.kind = Kernel::Contract;
           kernel.in = featuresOf(contract.getInput());
-          kernel.wire = wireOf(contract);
+          kernel.wire = wireCost(contract, contract.getWire().value_or(stream::denseWireFormat(contract.getInput().getType().getElementType())));
         })
         .Case([&](stream::ScaleOp) { kernel.kind = Kernel::Scale; })
         .Case([&](stream::MapOp map) {

@@ -20,6 +20,9 @@ struct SegmentCost {
   const char *binds = "";   ///< what binds the longest contraction
 };
 
+/// What a contraction's weight is on the wire in this format.
+WireCost wireCost(stream::ContractOp contract, stream::WireFormat format);
+
 /// Reads a segment once; `estimate` is then cheap.
 class SegmentModel {
 public:

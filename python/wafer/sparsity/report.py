@@ -119,4 +119,4 @@ def _reason(zeros: float | None, indexed: bool, wire: str) -> str:
         return ""
     if wire == "Packed8":
         return "8-bit weights have no format with an index"
-    return "at most half are zero, and an index takes as long as a value" if zeros <= 0.5 else "the program was made before the weights had zeros"
+    return "at most half are zero, and an index takes as long as a value or more" if zeros <= 0.5 else "the program was made before the weights had zeros"

@@ -42,6 +42,10 @@ bool isStorageType(mlir::Type type);
 /// Whether weights in this wire format go with elements of `type` (contract_c4).
 bool wireFormatFits(WireFormat wire, mlir::Type type);
 
+/// The format for values of this type that knows no zeros, and the one that sends what is not zero (none for i8).
+WireFormat denseWireFormat(mlir::Type type);
+std::optional<WireFormat> sparseWireFormat(mlir::Type type);
+
 } // namespace wafer::stream
 
 #endif // WAFER_DIALECT_STREAM_STREAM_H

@@ -53,3 +53,13 @@ bool wafer::stream::wireFormatFits(WireFormat wire, Type type) {
     return type.isInteger(8);
   return wire == WireFormat::Dense32 || wire == WireFormat::Indexed32 ? type.isF32() : type.isF16() || type.isBF16();
 }
+
+WireFormat wafer::stream::denseWireFormat(Type type) {
+  return type.isF32() ? WireFormat::Dense32 : type.isInteger(8) ? WireFormat::Packed8 : WireFormat::Packed16;
+}
+
+std::optional<WireFormat> wafer::stream::sparseWireFormat(Type type) {
+  if (type.isInteger(8))
+    return std::nullopt;
+  return type.isF32() ? WireFormat::Indexed32 : WireFormat::Indexed16;
+}

@@ -44,6 +44,7 @@ struct AssignLayout : impl::AssignLayoutBase<AssignLayout> {
   LogicalResult openTrace(std::unique_ptr<llvm::raw_fd_ostream> &file);
   Candidate choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile);
   Candidate evaluate(const SegmentModel &model, const GridShape &grid, int64_t codeBytes) const;
+  void chooseWires(SegmentOp segment, const GridShape &grid) const;
   void failToFit(SegmentOp segment, const SegmentModel &model, const Candidate &smallest);
   void trace(llvm::raw_ostream &out, const Candidate &candidate, bool chosen);
 
@@ -209,6 +210,21 @@ void applyLayout(SegmentOp segment, const GridShape &grid, const Copies &copies)
   }
 }
 
+/// For contractions that stream-choose-wire-format left open.
+void AssignLayout::chooseWires(SegmentOp segment, const GridShape &grid) const {
+  /// Zeros are spread less evenly than the estimate has it.
+  constexpr double worthwhile = 0.9;
+  for (auto contract : segment.getOps<ContractOp>()) {
+    if (contract.getWire())
+      continue;
+    const Type element = contract.getInput().getType().getElementType();
+    const WireFormat dense = denseWireFormat(element);
+    const std::optional<WireFormat> sparse = sparseWireFormat(element);
+    auto cycles = [&](WireFormat format) { return contractionRow(machine, grid, numFeatures(contract.getInput().getType()), wireCost(contract, format)).cycles(); };
+    contract.setWire(sparse && cycles(*sparse) < worthwhile * cycles(dense) ? *sparse : dense);
+  }
+}
+
 void AssignLayout::runOnOperation() {
   ProgramOp program = getOperation();
   SmallVector<SegmentOp> segments;
@@ -253,6 +269,7 @@ void AssignLayout::runOnOperation() {
       continue;
     }
     applyLayout(segment, best.grid, copies);
+    chooseWires(segment, best.grid);
     ++segmentNumber;
     queue.pop_front();
   }

@@ -24,16 +24,20 @@ struct ChooseWireFormat : impl::ChooseWireFormatBase<ChooseWireFormat> {
       if (kernel.getWire())
         return;
       Type element = kernel.getInput().getType().getElementType();
-      WireFormat fitting = element.isF32() ? WireFormat::Dense32 : element.isInteger(8) ? WireFormat::Packed8 : WireFormat::Packed16;
-      kernel.setWire(wanted && wireFormatFits(*wanted, element) ? *wanted : fitting);
+      kernel.setWire(wanted && wireFormatFits(*wanted, element) ? *wanted : denseWireFormat(element));
     };
     getOperation().walk([&](ContractOp contract) {
       // Two 16-bit values take as long as one with its index, two f32 values as long as an index and one.
       auto weight = getOperation().lookupSymbol<TensorOp>(contract.getWeightAttr().getAttr());
-      bool isSparse = weight && weight.getNonzeros() && 2 * *weight.getNonzeros() <= static_cast<uint64_t>(cast<RankedTensorType>(weight.getType()).getNumElements());
-      Type element = contract.getInput().getType().getElementType();
-      if (!contract.getWire() && !wanted && isSparse && !element.isInteger(8))
-        contract.setWire(element.isF32() ? WireFormat::Indexed32 : WireFormat::Indexed16);
+      const uint64_t elements = weight ? cast<RankedTensorType>(weight.getType()).getNumElements() : 0;
+      std::optional<WireFormat> sparse = sparseWireFormat(contract.getInput().getType().getElementType());
+      const bool hasZeros = weight && weight.getNonzeros() && *weight.getNonzeros() < elements;
+      if (!contract.getWire() && !wanted && sparse && hasZeros) {
+        // With fewer zeros it depends on how many tokens a weight meets.
+        if (2 * *weight.getNonzeros() <= elements)
+          contract.setWire(*sparse);
+        return;
+      }
       choose(contract);
     });
     getOperation().walk([&](ScaleOp scale) { choose(scale); });

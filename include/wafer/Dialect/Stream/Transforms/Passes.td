@@ -51,10 +51,11 @@ def ChooseWireFormat : Pass<"stream-choose-wire-format", "::wafer::stream::Progr
   let summary = "Decide how weights travel";
   let description = [{
     Gives each `stream.contract` and `stream.scale` without a wire format one: dense32 for f32 input, packed16 for f16 and bf16 input, which puts two weights
-    into a wavelet, packed8 for i8 input, which puts four, or indexed16 and indexed32 when less than half of a contraction's weights are not zero: then only those are sent, each with its index, and each one
+    into a wavelet, packed8 for i8 input, which puts four, or indexed16 and indexed32 when at most half of a contraction's weights are not zero: then only those are sent, each with its index, and each one
     triggers one FMAC. With `format` another format is taken wherever it goes with the input's type (contract_c4).
 
-    Works on any program. Afterwards every contract and scale has a wire format; formats that are there stay.
+    Works on any program. Afterwards every contract and scale has a wire format, but for contractions whose weight has some zeros and fewer than half: what is best
+    for those depends on the tokens of a core, and stream-assign-layout decides. Formats that are there stay.
 
     Before:   %1 = stream.contract %0, @w {...} : tensor<8x64xf16> -> ...
     After:    %1 = stream.contract %0, @w wire <packed16> {...} : tensor<8x64xf16> -> ...

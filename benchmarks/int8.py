@@ -30,7 +30,7 @@ def main() -> None:
         with torch.no_grad():
             print(f"{name}: PyTorch f32 {accuracy(model(held_out), classes):.4f}", end="")
         for precision in ("f16", "int8"):
-            program = wafer.compile(model, (held_out,), machine=arguments.machine, precision=precision, calibration=[(pictures[: len(held_out)],)])
+            program = wafer.compile(model, (held_out,), machine=arguments.machine, precision=precision, calibration=[(pictures[: len(held_out)],)] if precision == "int8" else None)
             print(f"; {precision} {accuracy(program(held_out), classes):.4f}, {program.stats.bytes_by_kind['weights']} bytes of weights", end="")
         print(f", {100 * program.wafer_share:.0f} % of MACs on the wafer")
 

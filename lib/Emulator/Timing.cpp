@@ -2,6 +2,7 @@
 
 #include "wafer/Emulator/Timing.h"
 
+#include "Semantics.h"
 #include "TimingClasses.h"
 #include "TimingIngress.h"
 
@@ -74,7 +75,7 @@ Measured PhaseTimer::simulate(uint32_t rows) {
 void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step) const {
   const wexe::GridT &grid = *phase_.grid;
   const uint64_t ports = uint64_t(grid.columns) * grid.groups, cores = ports * grid.rows, tokens = uint64_t(grid.groups) * grid.rows * grid.token_block;
-  const uint64_t perWavelet = step.type == wexe::ElemType::F32 || step.type == wexe::ElemType::I32 ? 1 : 2;
+  const uint64_t perWavelet = elementsPerWavelet(step.type);
   const uint64_t block = (uint64_t(step.feature_block) * grid.token_block + perWavelet - 1) / perWavelet;
   const bool hasBias = step.bias >= 0;
   const uint64_t waveletsEach = step.wire == wexe::WireFormat::Indexed32 ? 2 : 1;

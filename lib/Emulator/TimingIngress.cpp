@@ -2,6 +2,8 @@
 
 #include "TimingIngress.h"
 
+#include "Semantics.h"
+
 #include <algorithm>
 
 namespace wafer {
@@ -130,7 +132,7 @@ bool TimingIngress::sendBurst(Burst &burst) {
     return false;
   aim(burst, step().colour, column_, 1, 1);
   const uint64_t elements = uint64_t(step().feature_block) * phase_.grid->token_block;
-  const uint64_t perWavelet = step().type == wexe::ElemType::F32 || step().type == wexe::ElemType::I32 ? 1 : 2;
+  const uint64_t perWavelet = elementsPerWavelet(step().type);
   burst.data.assign((elements + perWavelet - 1) / perWavelet, 0);
   burst.copies = grid_.copies;
   if (++column_ == uint64_t(phase_.grid->columns) * grid_.groups) {

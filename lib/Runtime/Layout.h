@@ -70,12 +70,6 @@ private:
   uint64_t firstFeature_, firstToken_, tokensBefore_;       ///< firstToken_: in the entry
 };
 
-/// Features of column `column` when each holds `block` of `features` (layout_c2).
-inline uint64_t validFeatures(uint64_t features, uint64_t block, uint64_t column) {
-  uint64_t first = column * block;
-  return first >= features ? 0 : std::min(block, features - first);
-}
-
 } // namespace wafer
 
 #endif // WAFER_LIB_RUNTIME_LAYOUT_H

@@ -9,6 +9,7 @@
 #include "Layout.h"
 #include "RowStream.h"
 #include "Wire.h"
+#include "wafer/Emulator/Timing.h"
 
 #include <cassert>
 
@@ -171,7 +172,7 @@ public:
       ++column_;
       return true;
     }
-    uint64_t count = validFeatures(step_.columns, step_.feature_block, column_);
+    uint64_t count = validFeaturesOf(step_, column_);
     if (count > 0)
       encoder_.weights(&weights_[column_ * step_.feature_block * encoder_.elementBytes()], count, burst.data);
     values = encoder_.valuesIn(burst.data.size(), count);

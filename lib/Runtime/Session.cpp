@@ -18,7 +18,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr const char *timingEngine = "timing";
-constexpr uint64_t bytesPerWavelet = 4;
 
 double secondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -112,10 +111,12 @@ void Session::setWeight(const std::string &name, Tensor tensor) {
   store_.set(name, std::move(tensor));
 }
 
-/// The tensor of one of the roles that the outside gives `value` to.
-const wexe::TensorT &Session::findOutside(const std::string &name, const Tensor &value, std::initializer_list<wexe::Role> roles, const char *what) const {
+/// Number of the tensor, of one of the roles, that the outside gives `value` to.
+uint32_t Session::findOutside(const std::string &name, const Tensor &value, std::initializer_list<wexe::Role> roles, const char *what) const {
   std::vector<std::string> names;
-  for (const auto &known : program_.program().tensors) {
+  const auto &tensors = program_.program().tensors;
+  for (uint32_t number = 0; number < tensors.size(); ++number) {
+    const wexe::TensorT *known = tensors[number].get();
     if (std::find(roles.begin(), roles.end(), known->role) == roles.end())
       continue;
     names.push_back(known->name);
@@ -123,7 +124,7 @@ const wexe::TensorT &Session::findOutside(const std::string &name, const Tensor 
       continue;
     if (!isLike(value, *known))
       throw RuntimeError(std::string(what) + " '" + name + "' is " + describe(value) + ", expected " + describe(*known));
-    return *known;
+    return number;
   }
   throw RuntimeError(std::string("the program has no ") + what + " '" + name + "', it has " + listNames(names) + didYouMean(name, names));
 }
@@ -149,10 +150,7 @@ NamedTensors Session::states() const {
 }
 
 void Session::setState(const std::string &name, Tensor value) {
-  const wexe::TensorT &found = findOutside(name, value, {wexe::Role::State}, "state");
-  const auto &tensors = program_.program().tensors;
-  auto place = std::find_if(tensors.begin(), tensors.end(), [&](const auto &tensor) { return tensor.get() == &found; });
-  states_[static_cast<unsigned>(place - tensors.begin())] = std::move(value);
+  states_[findOutside(name, value, {wexe::Role::State}, "state")] = std::move(value);
 }
 
 const wexe::EntryT &Session::findEntry(const std::string &name) const {
@@ -384,9 +382,7 @@ PhaseStats Session::timeOnWafer(const wexe::PhaseT &phase) const {
   TimingOptions options;
   options.density = [&](const wexe::StepT &step) {
     const wexe::TensorT &weight = *program.tensors[step.tensor];
-    uint64_t elements = 1;
-    for (uint64_t extent : weight.shape)
-      elements *= extent;
+    const uint64_t elements = elementCount(weight.shape).value();
     return elements == 0 || weight.dense_nonzeros == 0 ? 1.0 : double(weight.dense_nonzeros) / double(elements);
   };
   KeptWeights kept(program, store_);

@@ -132,6 +132,16 @@ def test_numbers_without_a_scale_are_refused():
         wafer.compile(model, (X,), precision="int8")
 
 
+def test_several_entries_are_refused():
+    with pytest.raises(wafer.CompileError, match="precision int8 for several entries"):
+        wafer.compile(network(), entries={"forward": (X,)}, precision={"default": "f16", "0": "int8"})
+
+
+def test_a_calibration_without_int8_is_refused():
+    with pytest.raises(wafer.CompileError, match="calibration for a precision without int8"):
+        wafer.compile(network(), (X,), precision="f16", calibration=[(X,)])
+
+
 def test_weights_of_a_file_are_refused(tmp_path):
     with pytest.raises(wafer.CompileError, match="found weights for precision int8"):
         wafer.compile(network(), (X,), precision="int8", weights=tmp_path)

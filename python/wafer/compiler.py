@@ -83,9 +83,13 @@ def compile(  # noqa: A001 - the name that users expect
 
         step("importing the model")
         models: list[ImportedModel] = []
+        if calibration is not None and not uses_int8(precision):
+            raise CompileError("found a calibration for a precision without int8, which needs none")
         if entries:
             if example_inputs is not None or kwargs or name:
                 raise CompileError("found entries together with example_inputs, kwargs or name; entries have the names and the example inputs of all")
+            if uses_int8(precision):
+                raise CompileError("found precision int8 for several entries, whose layers would be quantised apart; compile them as programs of their own, or in another precision")
             models = _import_methods(model, entries)
             text = _SPLIT.join(imported.text for imported in models)
         else:

@@ -66,7 +66,7 @@ public:
 
 private:
   const wexe::EntryT &findEntry(const std::string &name) const;
-  const wexe::TensorT &findOutside(const std::string &name, const Tensor &value, std::initializer_list<wexe::Role> roles, const char *what) const;
+  uint32_t findOutside(const std::string &name, const Tensor &value, std::initializer_list<wexe::Role> roles, const char *what) const;
   Tensor stateOf(uint32_t number) const;
   TensorValues checkInputs(const wexe::EntryT &entry, const NamedTensors &inputs) const;
   void checkWeights(const wexe::EntryT &entry) const;

@@ -15,7 +15,9 @@
 
 namespace wafer {
 
-/// Bytes between MemoryX and the wafer, four per wavelet. What goes to several columns at once counts once.
+inline constexpr uint64_t bytesPerWavelet = 4;
+
+/// Bytes between MemoryX and the wafer. What goes to several columns at once counts once.
 struct StreamedBytes {
   uint64_t weights = 0, activationsIn = 0, activationsOut = 0, commands = 0;
   uint64_t total() const { return weights + activationsIn + activationsOut + commands; }

@@ -22,7 +22,7 @@ Arrays = Mapping[str, numpy.ndarray]
 class Method:
     """What all methods have.
 
-    sparsity: share of zeros in each tensor. include, exclude: patterns of parameters' names; parameters of fewer than two dimensions have no zeros.
+    sparsity: share of zeros in each tensor, in the end; programs are made for it. include, exclude: patterns of parameters' names; parameters of fewer than two dimensions have no zeros.
     seed: of what is chosen at random.
     """
 
@@ -45,14 +45,6 @@ class Method:
     def at_first(self, name: str, weight: numpy.ndarray) -> numpy.ndarray:
         """The mask that training begins with: chosen at random."""
         return largest(self._random(name, 0).random(weight.shape), kept_count(weight.size, self.sparsity))
-
-    def sparsity_for_cost(self) -> float:
-        """The share of zeros that programs are made for."""
-        return self.sparsity
-
-    def needs_gradient(self, step: int) -> bool:
-        """Whether the gradients of weights that are zero decide something after this step; steps count from 1."""
-        return False
 
     def next(self, name: str, mask: numpy.ndarray, weight: numpy.ndarray, gradient: numpy.ndarray, step: int) -> numpy.ndarray:
         """The mask after `step` updates. `gradient` is that of the step, also of weights that are zero."""
@@ -139,9 +131,6 @@ class SET(_Rewiring):
 @dataclasses.dataclass(frozen=True)
 class RigL(_Rewiring):
     """Rigging the lottery (Evci and others, 2020): what comes has the largest gradients."""
-
-    def needs_gradient(self, step: int) -> bool:
-        return self._changes_at(step)
 
     def _wanted(self, name: str, gradient: numpy.ndarray, step: int) -> numpy.ndarray:
         return numpy.abs(gradient)

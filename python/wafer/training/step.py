@@ -101,7 +101,7 @@ def train_step(
     host = Host(machine, engine, threads, memoryx_dram, room.folder or "")
     trained = {name: initial[name] for name, parameter in model.named_parameters() if parameter.requires_grad}
     masks = Masks(sparsity, trained) if sparsity else None
-    kept = {name: kept_count(initial[name].size, sparsity.sparsity_for_cost()) for name in masks.names} if masks else {}
+    kept = {name: kept_count(initial[name].size, sparsity.sparsity) for name in masks.names} if masks else {}
     passes = Passes(model, loss_fn, precision, host, kept)
     passes.prepare(Shards(example, shards))
     return TrainStep(model, initial, passes, Updater(optimizer, host, room), swarm, room, shards, reduction, seed, precision, sparsity)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 import wafer
 from wafer import _native, arrays
+from wafer.bench import areas, show
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -56,10 +57,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     comparing.set_defaults(run=_compare)
 
     measuring = commands.add_parser("bench", help="print what something is worth, with the goal beside it")
-    measuring.add_argument("what", choices=["sparsity"])
-    measuring.add_argument("--size", type=int, action="append", help="features in and out of the layers; may be repeated (default: 512 and 2048)")
-    measuring.add_argument("--tokens", type=int, default=4096, help="(default: %(default)s)")
-    measuring.add_argument("--machine", default="small", help="a preset or the path of a machine description (default: %(default)s)")
+    measuring.add_argument("what", choices=["all", *areas()], help="an area, or all of them as one table")
+    measuring.add_argument("--size", type=int, action="append", help="sparsity: features in and out of the layers; may be repeated (default: 512 and 2048)")
+    measuring.add_argument("--tokens", type=int, default=4096, help="sparsity: (default: %(default)s)")
+    measuring.add_argument("--machine", default="small", help="sparsity: a preset or the path of a machine description (default: %(default)s)")
     measuring.set_defaults(run=_bench)
     return parser.parse_args(argv)
 
@@ -160,9 +161,12 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _bench(arguments: argparse.Namespace) -> None:
-    from wafer.sparsity.bench import bench
+    if arguments.what == "sparsity":
+        from wafer.bench.sparsity import tables
 
-    bench(arguments.size or [512, 2048], arguments.tokens, arguments.machine)
+        tables(arguments.size or [512, 2048], arguments.tokens, arguments.machine)
+    else:
+        show(areas() if arguments.what == "all" else [arguments.what])
 
 
 def _compare(arguments: argparse.Namespace) -> None:

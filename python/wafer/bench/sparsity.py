@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy
 import torch
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import wafer
+from wafer.bench import Row
 from wafer.models.gpt2 import GPT2, Block
 from wafer.sparsity import Static, prune
 from wafer.sparsity.masks import kept_count, largest
@@ -19,13 +20,29 @@ from wafer.sparsity.masks import kept_count, largest
 ZEROS = (0.5, 0.75, 0.9, 0.95, 0.99)
 
 
-def bench(sizes: Sequence[int], tokens: int, machine: str | os.PathLike) -> None:
+def tables(sizes: Sequence[int], tokens: int, machine: str | os.PathLike) -> None:
     """Prints the tables."""
     cycles_table(sizes, tokens, machine)
     print()
     host_table()
     print()
     training_table()
+
+
+def rows() -> Iterator[Row]:
+    """The figures of the tables that have a goal, for layers of 512 features."""
+    with torch.device("meta"):
+        layer, x = nn.Linear(512, 512, bias=False), torch.empty(4096, 512)
+    dense = _contraction(wafer.compile(layer, (x,), machine="small"))
+    for skewed in (False, True):
+        for zeros in (0.5, 0.75, 0.9):
+            ratio = dense / _contraction(wafer.compile(masked(512, zeros, skewed), (x,), machine="small"))
+            what = f"cycles of a dense contraction over those with {100 * zeros:g} % zeros, {'skewed' if skewed else 'uniform'}, 512 x 512, 4096 tokens, small"
+            yield Row(what, f"{ratio:.2f}", f"{0.9 / (1 - zeros):.2f}", "python -m wafer bench sparsity --size 512")
+    example = TrainingExample()
+    for zeros in (0.75, 0.838):
+        found, rule = example.executed(0.0) / example.executed(zeros), 1 / (1 - example.share * zeros)
+        yield Row(f"MACs of a dense training step over those with {100 * zeros:g} % zeros, GPT", f"{found:.2f}", f"{rule:.2f} (counting rule)", "python -m wafer bench sparsity")
 
 
 def masked(size: int, zeros: float, skewed: bool) -> nn.Linear:
@@ -86,29 +103,38 @@ def host_table() -> None:
         print(f"{100 * zeros:>6g} %: PyTorch {beside * 1e3:.0f} ms, wafer {own * 1e3:.0f} ms, ratio {beside / own:.3f}", flush=True)
 
 
-def training_table() -> None:
-    """Multiply-accumulates of contractions in a training step, executed, beside the rule for the same shape."""
+class TrainingExample:
+    """A GPT whose sequence is as long as it has features, as GPT-3 XL's, and the multiply-accumulates of its training step."""
+
     width, layers, heads, vocabulary, batch = 64, 2, 4, 96, 2
-    length = width  # as GPT-3 XL has: 2048 tokens, 2048 features
-    proj, ffn, attention, head = 4 * width**2 * layers, 8 * width**2 * layers, 2 * length * width * layers, width * vocabulary
-    total = proj + ffn + attention + head
-    ids = torch.randint(0, vocabulary, (batch, length), generator=torch.Generator().manual_seed(0))
-    print(f"MACs of contractions in a training step, executed (functional engine), GPT of {layers} layers, {width} features, {length} tokens; dense / sparse")
-    executed = {}
-    for zeros in (0.0, 0.5, 0.75, 0.838, 0.9):
+
+    @property
+    def share(self) -> float:
+        """Part of the multiply-accumulates that is done with weights which may be zero: all but attention and the last layer."""
+        width, layers = self.width, self.layers
+        weights, attention = 12 * width**2 * layers, 2 * width * width * layers
+        return weights / (weights + attention + width * self.vocabulary)
+
+    def executed(self, zeros: float) -> int:
+        """Multiply-accumulates of contractions in a step with this part of zeros in weights, counted by the functional engine."""
         torch.manual_seed(0)
-        model = GPT2(vocabulary, length, width, layers, heads)
+        ids = torch.randint(0, self.vocabulary, (self.batch, self.width))
+        model = GPT2(self.vocabulary, self.width, self.width, self.layers, self.heads)
         method = Static(zeros, exclude=["transformer.w?e.weight"]) if zeros else None
         step = wafer.train_step(model, _loss, wafer.optim.SGD(lr=0.01), (ids, ids), machine="tiny", shards=1, sparsity=method)
         step(ids, ids)
-        executed[zeros] = sum(counted["macs"] for phase in step.stats["phases"] for counted in phase.get("steps", []))
-        share = zeros * (proj + ffn) / total
-        print(
-            f"{100 * zeros:>6g} %: executed {executed[zeros]}, {executed[0.0] / executed[zeros]:.3f} times fewer; rule with gradients of all weights "
-            f"{1 / (1 - share * 2 / 3):.3f}, of kept weights only {1 / (1 - share):.3f}",
-            flush=True,
-        )
-    print("gradients of weights that are zero are computed and dropped, so that a third of the saving is missing; goals for GPT-3 XL: 2.49 at 75 %, 3.02 at 83.8 %")
+        return sum(counted["macs"] for phase in step.stats["phases"] for counted in phase.get("steps", []))
+
+
+def training_table() -> None:
+    """Multiply-accumulates of contractions in a training step, executed, beside the rule for the same shape."""
+    example = TrainingExample()
+    print(f"MACs of contractions in a training step, executed (functional engine), GPT of {example.layers} layers, {example.width} features and tokens; dense / sparse")
+    dense = example.executed(0.0)
+    for zeros in (0.5, 0.75, 0.838, 0.9):
+        executed = example.executed(zeros)
+        print(f"{100 * zeros:>6g} %: executed {executed} of {dense}, {dense / executed:.3f} times fewer; counting rule {1 / (1 - example.share * zeros):.3f}", flush=True)
+    print("goals for GPT-3 XL: 2.49 at 75 %, 3.02 at 83.8 %")
 
 
 def _loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -5,6 +5,7 @@
 #include "Semantics.h"
 #include "TimingClasses.h"
 #include "TimingIngress.h"
+#include "wafer/Machine/FeatureLayout.h"
 
 #include <algorithm>
 
@@ -101,7 +102,7 @@ void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step) const {
   case wexe::StepKind::Contract: {
     uint64_t weights = 0, wavelets = 0;
     for (uint64_t column = 0; column < grid.columns; ++column) {
-      const uint64_t valid = validFeaturesOf(step, column);
+      const uint64_t valid = featuresInColumn(step.columns, grid.columns, column);
       uint64_t kept = valid * step.rows;
       const bool isIndexed = step.wire == wexe::WireFormat::Indexed16 || step.wire == wexe::WireFormat::Indexed32;
       if (isIndexed) {

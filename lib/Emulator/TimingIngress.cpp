@@ -3,6 +3,7 @@
 #include "TimingIngress.h"
 
 #include "Semantics.h"
+#include "wafer/Machine/FeatureLayout.h"
 
 #include <algorithm>
 
@@ -28,11 +29,6 @@ std::optional<Repetition::Period> Repetition::period() const {
       return Period{many, last};
   }
   return std::nullopt;
-}
-
-uint64_t validFeaturesOf(const wexe::StepT &step, uint64_t column) {
-  const uint64_t first = column * step.feature_block;
-  return first >= step.columns ? 0 : std::min<uint64_t>(step.feature_block, step.columns - first);
 }
 
 uint64_t drawKept(uint64_t valid, double density, uint64_t row, uint64_t column) {
@@ -143,7 +139,7 @@ bool TimingIngress::sendBurst(Burst &burst) {
 }
 
 uint64_t TimingIngress::wavelets(uint64_t row, uint64_t column) const {
-  const uint64_t valid = validFeaturesOf(step(), column);
+  const uint64_t valid = featuresInColumn(step().columns, phase_.grid->columns, column);
   switch (step().wire) {
   case wexe::WireFormat::Dense32:
     return valid;
@@ -164,7 +160,8 @@ bool TimingIngress::isIndexed() const { return step().wire == wexe::WireFormat::
 
 /// Rows with this place in their owner's block.
 uint64_t TimingIngress::roundLength(uint64_t place) const {
-  return place >= step().rows ? 0 : (step().rows - place - 1) / std::max<uint32_t>(1, step().out_block) + 1;
+  const uint64_t columns = phase_.grid->columns, before = place * columns;
+  return before >= step().rows ? 0 : std::min<uint64_t>(columns, step().rows - before);
 }
 
 void TimingIngress::nextRow() {
@@ -187,7 +184,7 @@ bool TimingIngress::weightBurst(Burst &burst) {
   }
   if (place_ >= step().out_block || roundLength(place_) == 0)
     return false;
-  const uint64_t column = contract ? column_ : owner_, row = owner_ * step().out_block + place_;
+  const uint64_t column = contract ? column_ : owner_, row = place_ * phase_.grid->columns + owner_;
   aim(burst, phase_.command_colour, column, phase_.grid->columns, grid_.groups);
   const bool hasBias = step().bias >= 0 && column == owner_;
   const uint64_t each = step().wire == wexe::WireFormat::Indexed32 ? 2 : 1;

@@ -3,6 +3,7 @@
 #include "KeptWeights.h"
 
 #include "wafer/Emulator/Timing.h"
+#include "wafer/Machine/FeatureLayout.h"
 
 #include <algorithm>
 #include <cstring>
@@ -14,18 +15,16 @@ namespace {
 /// Larger weights are not read for this.
 constexpr uint64_t mostBytes = uint64_t(1) << 28;
 
-uint64_t columnsOf(const wexe::StepT &step) { return (step.columns + step.feature_block - 1) / std::max<uint32_t>(1, step.feature_block); }
-
 } // namespace
 
-uint64_t KeptWeights::of(const wexe::StepT &step, uint64_t row, uint64_t column, double density) {
+uint64_t KeptWeights::of(const wexe::StepT &step, uint64_t columns, uint64_t row, uint64_t column, double density) {
   auto [counts, isNew] = counts_.try_emplace(&step);
   if (isNew)
-    counts->second = countsOf(step);
-  return counts->second.empty() ? drawKept(validFeaturesOf(step, column), density, row, column) : counts->second[row * columnsOf(step) + column];
+    counts->second = countsOf(step, columns);
+  return counts->second.empty() ? drawKept(featuresInColumn(step.columns, columns, column), density, row, column) : counts->second[row * columns + column];
 }
 
-std::vector<uint32_t> KeptWeights::countsOf(const wexe::StepT &step) const {
+std::vector<uint32_t> KeptWeights::countsOf(const wexe::StepT &step, uint64_t columns) const {
   const wexe::TensorT &tensor = *program_.tensors[step.tensor];
   if (tensor.role != wexe::Role::Weight || !store_.has(tensor.name) || !step.batch_sizes.empty())
     return {};
@@ -36,13 +35,13 @@ std::vector<uint32_t> KeptWeights::countsOf(const wexe::StepT &step) const {
   std::vector<uint8_t> elements(source->bytes()), converted(source->bytes() / byteSize(dtype) * byteSize(wire));
   source->read(0, elements.size(), elements.data());
   convertElements(dtype, elements.data(), elements.size() / byteSize(dtype), wire, converted.data());
-  std::vector<uint32_t> counts(step.rows * columnsOf(step));
+  std::vector<uint32_t> counts(step.rows * columns);
   for (uint64_t row = 0; row < step.rows; ++row)
     for (uint64_t k = 0; k < step.columns; ++k) {
       const uint64_t element = step.offset + row * step.row_stride + k * step.column_stride;
       uint32_t bits = 0;
       std::memcpy(&bits, converted.data() + element * byteSize(wire), byteSize(wire));
-      counts[row * columnsOf(step) + k / step.feature_block] += (bits & (byteSize(wire) == 4 ? 0x7fffffffu : 0x7fffu)) != 0;
+      counts[row * columns + k % columns] += (bits & (byteSize(wire) == 4 ? 0x7fffffffu : 0x7fffu)) != 0;
     }
   return counts;
 }

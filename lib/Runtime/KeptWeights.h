@@ -15,11 +15,12 @@ class KeptWeights {
 public:
   KeptWeights(const wexe::ProgramT &program, const TensorStore &store) : program_(program), store_(store) {}
 
-  uint64_t of(const wexe::StepT &step, uint64_t row, uint64_t column, double density);
+  /// `columns`: of the grid.
+  uint64_t of(const wexe::StepT &step, uint64_t columns, uint64_t row, uint64_t column, double density);
 
 private:
   /// By row, then column; empty where the weight is not known, or too large.
-  std::vector<uint32_t> countsOf(const wexe::StepT &step) const;
+  std::vector<uint32_t> countsOf(const wexe::StepT &step, uint64_t columns) const;
 
   const wexe::ProgramT &program_;
   const TensorStore &store_;

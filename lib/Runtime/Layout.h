@@ -7,6 +7,7 @@
 #ifndef WAFER_LIB_RUNTIME_LAYOUT_H
 #define WAFER_LIB_RUNTIME_LAYOUT_H
 
+#include "wafer/Machine/FeatureLayout.h"
 #include "wafer/Runtime/Tensor.h"
 
 #include <algorithm>
@@ -26,7 +27,7 @@ public:
               uint32_t row)
       : tokenBlock_(grid.token_block), featureBlock_(step.feature_block), features_(featuresOf(step, shape)),
         tokens_(grid.tokens / grid.batches), tensorTokens_(elementCount(shape).value() / std::max<uint64_t>(1, features_)),
-        firstFeature_(uint64_t(column) * featureBlock_) {
+        columns_(grid.columns), column_(column), valid_(featuresInColumn(features_, columns_, column_)) {
     const uint64_t entry = batchEntry(grid, microBatch), place = microBatch - entry * (grid.micro_batches / grid.batches);
     firstToken_ = ((place * grid.groups + group) * grid.rows + row) * grid.token_block;
     tokensBefore_ = entry * tokens_;
@@ -41,7 +42,7 @@ public:
     copy(size, [=](auto bytes, uint64_t at, uint64_t element) { std::memcpy(tensor + element * bytes, block + at * bytes, bytes); });
   }
   /// Whether every place has an element.
-  bool isFull() const { return firstFeature_ + featureBlock_ <= features_ && firstToken_ + tokenBlock_ <= tokens_; }
+  bool isFull() const { return valid_ == featureBlock_ && firstToken_ + tokenBlock_ <= tokens_; }
 
 private:
   static uint64_t featuresOf(const wexe::StepT &step, const Shape &shape) {
@@ -57,17 +58,17 @@ private:
       forEachElement([&](uint64_t at, uint64_t element) { use(size_t(size), at, element); });
   }
   template <typename Use> void forEachElement(Use use) const {
-    const uint64_t features = firstFeature_ < features_ ? std::min(featureBlock_, features_ - firstFeature_) : 0;
     for (uint64_t i = 0; i < tokenBlock_ && firstToken_ + i < tokens_; ++i) {
-      const uint64_t first = (tokensBefore_ + firstToken_ + i) % tensorTokens_ * features_ + firstFeature_;
-      for (uint64_t j = 0; j < features; ++j)
-        use(j * tokenBlock_ + i, first + j);
+      const uint64_t first = (tokensBefore_ + firstToken_ + i) % tensorTokens_ * features_ + column_;
+      for (uint64_t j = 0; j < valid_; ++j)
+        use(j * tokenBlock_ + i, first + j * columns_);
     }
   }
 
   uint64_t tokenBlock_, featureBlock_, features_;
   uint64_t tokens_, tensorTokens_; ///< of a batch entry; of the tensor
-  uint64_t firstFeature_, firstToken_, tokensBefore_;       ///< firstToken_: in the entry
+  uint64_t columns_, column_, valid_;  ///< valid_: features of the column
+  uint64_t firstToken_, tokensBefore_; ///< firstToken_: in the entry
 };
 
 } // namespace wafer

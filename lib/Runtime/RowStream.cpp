@@ -120,7 +120,6 @@ void RowStream::readAhead() {
 
 /// Returns false when the stream is being taken down.
 bool RowStream::readPlan(const RowPlan &plan, uint64_t entry, Window &window) {
-  RowOrder order(plan.rows, plan.block);
   const uint64_t perPiece = rowsPerPiece(plan);
   for (uint64_t done = 0; done < plan.rows;) {
     uint64_t count = std::min(perPiece, plan.rows - done);
@@ -130,8 +129,8 @@ bool RowStream::readPlan(const RowPlan &plan, uint64_t entry, Window &window) {
     piece.lease = store_.dram().acquire(count * plan.rowBytes(), stopping_);
     if (!piece.lease)
       return false;
-    for (uint64_t i = 0; i < count; ++i, order.next())
-      piece.rows.emplace_back(order.row(), order.owner());
+    piece.firstRow = done;
+    piece.rows = count;
     piece.bytes.resize(count * plan.rowBytes());
     fill(piece, window);
     if (!push(std::move(piece)))
@@ -143,35 +142,31 @@ bool RowStream::readPlan(const RowPlan &plan, uint64_t entry, Window &window) {
 
 void RowStream::fill(Piece &piece, Window &window) const {
   const RowPlan &plan = *piece.plan;
-  // In the order in which they lie in the tensor.
-  std::vector<std::pair<uint64_t, uint8_t *>> rows;
-  for (size_t i = 0; i < piece.rows.size(); ++i)
-    rows.emplace_back(piece.rows[i].first, piece.bytes.data() + i * plan.rowBytes());
-  std::sort(rows.begin(), rows.end());
-
+  auto forEachRow = [&](auto use) {
+    for (uint64_t i = 0; i < piece.rows; ++i)
+      use(piece.firstRow + i, piece.bytes.data() + i * plan.rowBytes());
+  };
   if (plan.weight) {
     const TensorSource &weight = *plan.weight;
     const uint64_t size = byteSize(weight.dtype());
-    const uint64_t rowStep = magnitude(plan.rowStride) * size * plan.block, columnStep = magnitude(plan.columnStride) * size;
+    const uint64_t rowStep = magnitude(plan.rowStride) * size, columnStep = magnitude(plan.columnStride) * size;
     auto element = [&](uint64_t n, uint64_t k) {
       return static_cast<uint64_t>(piece.offset + static_cast<int64_t>(n) * plan.rowStride + static_cast<int64_t>(k) * plan.columnStride);
     };
     if (isReadByRows(plan)) {
-      for (auto [n, to] : rows)
-        weight.read(element(n, 0) * size, plan.weightBytes(), to);
+      forEachRow([&](uint64_t n, uint8_t *to) { weight.read(element(n, 0) * size, plan.weightBytes(), to); });
     } else if (plan.columns > 1 && magnitude(plan.columnStride) < magnitude(plan.rowStride)) {
-      for (auto [n, to] : rows)
+      forEachRow([&](uint64_t n, uint8_t *to) {
         for (uint64_t k = 0; k < plan.columns; ++k)
           window.copy(weight, element(n, k), columnStep, to + k * size);
+      });
     } else {
       for (uint64_t k = 0; k < plan.columns; ++k)
-        for (auto [n, to] : rows)
-          window.copy(weight, element(n, k), rowStep, to + k * size);
+        forEachRow([&](uint64_t n, uint8_t *to) { window.copy(weight, element(n, k), rowStep, to + k * size); });
     }
   }
   if (plan.bias)
-    for (auto [n, to] : rows)
-      window.copy(*plan.bias, n, plan.biasBytes() * plan.block, to + plan.weightBytes());
+    forEachRow([&](uint64_t n, uint8_t *to) { window.copy(*plan.bias, n, plan.biasBytes(), to + plan.weightBytes()); });
 }
 
 bool RowStream::push(Piece piece) {
@@ -185,7 +180,7 @@ bool RowStream::push(Piece piece) {
 }
 
 RowStream::Row RowStream::next() {
-  if (at_ == current_.rows.size()) {
+  if (at_ == current_.rows) {
     // Its room is given back first: the thread may need it for the piece we are about to wait for.
     current_ = Piece();
     std::unique_lock lock(mutex_);
@@ -200,8 +195,7 @@ RowStream::Row RowStream::next() {
   }
   const RowPlan &plan = *current_.plan;
   const uint8_t *bytes = current_.bytes.data() + at_ * plan.rowBytes();
-  auto [row, owner] = current_.rows[at_++];
-  return {row, owner, plan.weight ? bytes : nullptr, plan.bias ? bytes + plan.weightBytes() : nullptr};
+  return {current_.firstRow + at_++, plan.weight ? bytes : nullptr, plan.bias ? bytes + plan.weightBytes() : nullptr};
 }
 
 } // namespace wafer

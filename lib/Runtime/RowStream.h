@@ -16,32 +16,12 @@
 
 namespace wafer {
 
-/// The order in which a step visits its rows: place j in the owner's block outermost, then the owner column, which is row owner * block + j
-/// (docs/spec/weight-stream.md). Begins at the first row; there is at least one.
-class RowOrder {
-public:
-  RowOrder(uint64_t rows, uint64_t block) : rows_(rows), block_(block) {}
-  uint64_t row() const { return owner_ * block_ + place_; }
-  uint64_t owner() const { return owner_; }
-  void next() {
-    if ((++owner_) * block_ + place_ >= rows_) {
-      owner_ = 0;
-      ++place_;
-    }
-  }
-
-private:
-  uint64_t rows_, block_;
-  uint64_t owner_ = 0, place_ = 0;
-};
-
 /// What a step streams: rows of a weight, row n being elements offset + n * rowStride + k * columnStride for k below columns, each with
 /// element n of a bias. Either may be missing.
 struct RowPlan {
   std::shared_ptr<const TensorSource> weight, bias;
   uint64_t rows = 0, columns = 0;
   int64_t rowStride = 0, columnStride = 0, offset = 0;
-  uint64_t block = 1; ///< rows per owner column
   /// Batch entry e, in digits of the sizes with the last one fastest, adds digit * stride to the offset; empty: the same rows for all.
   std::vector<uint32_t> batchSizes;
   std::vector<int64_t> batchStrides;
@@ -56,7 +36,7 @@ class RowStream {
 public:
   /// One row in the types of the tensors at rest; valid until the next one is taken. A part that the plan does not have is null.
   struct Row {
-    uint64_t row = 0, owner = 0;
+    uint64_t row = 0;
     const uint8_t *weights = nullptr;
     const uint8_t *bias = nullptr;
   };
@@ -72,7 +52,7 @@ public:
 private:
   struct Piece {
     std::vector<uint8_t> bytes;
-    std::vector<std::pair<uint64_t, uint64_t>> rows; ///< row and owner
+    uint64_t firstRow = 0, rows = 0;
     const RowPlan *plan = nullptr;
     int64_t offset = 0; ///< of the weight's first element in this batch entry
     DramTier::Lease lease;
@@ -100,7 +80,7 @@ private:
   std::atomic<bool> stopping_{false};
 
   Piece current_;
-  size_t at_ = 0; ///< next row of the current piece
+  uint64_t at_ = 0; ///< next row of the current piece
   std::thread thread_;
 };
 

@@ -9,7 +9,7 @@
 #include "Layout.h"
 #include "RowStream.h"
 #include "Wire.h"
-#include "wafer/Emulator/Timing.h"
+#include "wafer/Machine/FeatureLayout.h"
 
 #include <cassert>
 
@@ -121,6 +121,7 @@ protected:
       return false;
     --rowsLeft_;
     row_ = rows_.next();
+    owner_ = row_.row % grid_.columns;
     const DType wireType = dtypeOf(step_.type);
     weights_.resize(columns * encoder_.elementBytes());
     if (row_.weights) {
@@ -142,6 +143,7 @@ protected:
   const wexe::StepT &step_;
   const WireEncoder encoder_;
   RowStream::Row row_;
+  uint64_t owner_ = 0;           ///< column of the row's result
   std::vector<uint8_t> weights_; ///< of the row, as the wire has them
   std::vector<uint32_t> bias_;   ///< of the row, as wavelets
 
@@ -162,6 +164,8 @@ public:
       if (!takeRow(step_.columns))
         return false;
       column_ = 0;
+      spread();
+      weightsOfColumn_ = spread_.data();
     }
     aimAtColumn(burst, grid_, commandColour_, column_);
     if (biasIsNext_) {
@@ -172,22 +176,44 @@ public:
       ++column_;
       return true;
     }
-    uint64_t count = validFeaturesOf(step_, column_);
-    if (count > 0)
-      encoder_.weights(&weights_[column_ * step_.feature_block * encoder_.elementBytes()], count, burst.data);
+    const uint64_t count = featuresInColumn(step_.columns, grid_.columns, column_);
+    encoder_.weights(weightsOfColumn_, count, burst.data);
+    weightsOfColumn_ += count * encoder_.elementBytes();
     values = encoder_.valuesIn(burst.data.size(), count);
-    if (column_ == row_.owner && row_.bias) {
+    if (column_ == owner_ && row_.bias) {
       burst.control = step_.task_bias;
       biasIsNext_ = true;
       return true;
     }
-    burst.control = column_ < row_.owner ? step_.task_east : column_ > row_.owner ? step_.task_west : step_.task_own;
+    burst.control = column_ < owner_ ? step_.task_east : column_ > owner_ ? step_.task_west : step_.task_own;
     ++column_;
     return true;
   }
 
 private:
+  /// Puts the row's weights in order of the columns that they go to.
+  void spread() {
+    spread_.resize(weights_.size());
+    switch (encoder_.elementBytes()) {
+    case 1:
+      return spreadElements<uint8_t>();
+    case 2:
+      return spreadElements<uint16_t>();
+    default:
+      return spreadElements<uint32_t>();
+    }
+  }
+  template <typename Element> void spreadElements() {
+    const auto *from = reinterpret_cast<const Element *>(weights_.data());
+    auto *to = reinterpret_cast<Element *>(spread_.data());
+    for (uint64_t column = 0; column < grid_.columns; ++column)
+      for (uint64_t k = column; k < step_.columns; k += grid_.columns)
+        *to++ = from[k];
+  }
+
   uint64_t column_; ///< the next one of the row
+  std::vector<uint8_t> spread_;
+  const uint8_t *weightsOfColumn_ = nullptr;
   bool biasIsNext_ = false;
 };
 
@@ -199,7 +225,7 @@ public:
   bool next(Burst &burst) override {
     if (!betaIsNext_ && !takeRow(1))
       return false;
-    aimAtColumn(burst, grid_, commandColour_, row_.owner);
+    aimAtColumn(burst, grid_, commandColour_, owner_);
     values = 1;
     if (betaIsNext_)
       burst.data = bias_;
@@ -249,7 +275,6 @@ PhaseIngress::PhaseIngress(const wexe::ProgramT &program, const wexe::PhaseT &ph
     plan.weight = sourceOf(program, store, values, step->tensor, *step);
     plan.bias = sourceOf(program, store, values, step->bias, *step);
     plan.rows = step->rows;
-    plan.block = step->out_block;
     if (step->kind == wexe::StepKind::Contract) {
       plan.columns = step->columns;
       plan.rowStride = step->row_stride;

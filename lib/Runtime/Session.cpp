@@ -386,7 +386,7 @@ PhaseStats Session::timeOnWafer(const wexe::PhaseT &phase) const {
     return elements == 0 || weight.dense_nonzeros == 0 ? 1.0 : double(weight.dense_nonzeros) / double(elements);
   };
   KeptWeights kept(program, store_);
-  options.kept = [&](const wexe::StepT &step, uint64_t row, uint64_t column) { return kept.of(step, row, column, options.density(step)); };
+  options.kept = [&](const wexe::StepT &step, uint64_t row, uint64_t column) { return kept.of(step, phase.grid->columns, row, column, options.density(step)); };
   PhaseStats stats;
   stats.timing = timePhase(program_, phase, options);
   const PhaseTiming &timing = *stats.timing;

@@ -14,7 +14,7 @@
 // CHECK-DAG: wafer.buffer @[[X:.*]] bytes 16 live 0, 1{{$}}
 // CHECK-DAG: wafer.buffer @[[Y:.*]] bytes 12 live 1, 2{{$}}
 // CHECK-DAG: wafer.buffer @{{.*}} bytes 8 live 0, 2 acc
-// CHECK-DAG: wafer.descriptor @[[ROWS:.*]] <mem> f16 on @[[X]] {{.*}}extents [4, 1, 1, 2] strides [2, 0, 0, 1] per_core <valid_features, dimension = 0, features = 10, feature_block = 4>
+// CHECK-DAG: wafer.descriptor @[[ROWS:.*]] <mem> f16 on @[[X]] {{.*}}extents [4, 1, 1, 2] strides [2, 0, 0, 1] per_core <valid_features, dimension = 0, features = 10>
 // The arriving weight multiplies; columns beside the owner pass their sum on; the owner adds both sides and moves on by one row of two f16.
 // CHECK: pe.bind @[[WEIGHTS:.*]]
 // CHECK: wafer.task @[[WEIGHTS]] data 0 {

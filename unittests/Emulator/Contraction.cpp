@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "TestPrograms.h"
+#include "wafer/Machine/FeatureLayout.h"
 
 #include <algorithm>
 #include <cmath>
@@ -106,7 +107,7 @@ void addRegions(ProgramBuilder &builder, const Contraction &shape) {
       };
       auto colour = [&](const char *name, unsigned base, unsigned receiver) { set(name, wexe::DescField::Colour, base + receiver % 2); };
       // Only valid features, so that the padding of an odd last pair multiplies nothing.
-      set("x", wexe::DescField::Extent0, std::min(shape.blockK(), shape.k - std::min(shape.k, column * shape.blockK())));
+      set("x", wexe::DescField::Extent0, static_cast<unsigned>(featuresInColumn(shape.k, shape.columns, column)));
       colour("east_in", East, column);
       colour("east_out", East, column + 1);
       colour("west_in", West, column);
@@ -154,8 +155,11 @@ void addRoutes(ProgramBuilder &builder, const Contraction &shape, unsigned machi
   }
 }
 
-std::vector<uint32_t> wireOf(const Contraction &shape, const std::vector<float> &row, unsigned first, unsigned end) {
-  std::vector<float> values(row.begin() + first, row.begin() + end);
+/// What column `column` gets of a row.
+std::vector<uint32_t> wireOf(const Contraction &shape, const std::vector<float> &row, unsigned column) {
+  std::vector<float> values;
+  for (unsigned k = column; k < shape.k; k += shape.columns)
+    values.push_back(row[k]);
   if (!shape.indexed)
     return pack(values, shape.type);
   std::vector<uint32_t> words;
@@ -211,7 +215,7 @@ std::deque<Burst> sendInput(const Contraction &shape, const ContractionData &dat
         std::vector<float> block;
         for (unsigned j = 0; j < shape.blockK(); ++j)
           for (unsigned i = 0; i < shape.tokenBlock; ++i) {
-            unsigned feature = c * shape.blockK() + j, token = (g * shape.rows + y) * shape.tokenBlock + i;
+            unsigned feature = j * shape.columns + c, token = (g * shape.rows + y) * shape.tokenBlock + i;
             block.push_back(feature < shape.k ? data.x[feature][token] : 0);
           }
         for (uint32_t word : pack(block, shape.type))
@@ -224,23 +228,20 @@ std::deque<Burst> sendInput(const Contraction &shape, const ContractionData &dat
 
 std::deque<Burst> sendWeights(const Contraction &shape, const ContractionData &data) {
   std::deque<Burst> bursts = {toAll(shape, Begin)};
-  for (unsigned j = 0; j < shape.blockN(); ++j)
-    for (unsigned owner = 0; owner < shape.columns; ++owner) {
-      const unsigned n = owner * shape.blockN() + j;
-      if (n >= shape.n)
-        continue;
-      for (unsigned c = 0; c < shape.columns; ++c) {
-        Burst burst = toColumn(shape, c);
-        burst.data = wireOf(shape, data.w[n], std::min(shape.k, c * shape.blockK()), std::min(shape.k, (c + 1) * shape.blockK()));
-        if (c == owner && shape.withBias) {
-          burst.control = Bias;
-          bursts.push_back(burst);
-          burst.data = pack({data.bias[n]}, shape.type);
-        }
-        burst.control = c < owner ? PassEast : c > owner ? PassWest : Own;
-        bursts.push_back(std::move(burst));
+  for (unsigned n = 0; n < shape.n; ++n) {
+    const unsigned owner = n % shape.columns;
+    for (unsigned c = 0; c < shape.columns; ++c) {
+      Burst burst = toColumn(shape, c);
+      burst.data = wireOf(shape, data.w[n], c);
+      if (c == owner && shape.withBias) {
+        burst.control = Bias;
+        bursts.push_back(burst);
+        burst.data = pack({data.bias[n]}, shape.type);
       }
+      burst.control = c < owner ? PassEast : c > owner ? PassWest : Own;
+      bursts.push_back(std::move(burst));
     }
+  }
   return bursts;
 }
 
@@ -265,7 +266,7 @@ std::vector<std::vector<float>> receivedOutput(const Contraction &shape, ListEgr
       auto values = unpack({words.begin() + i * blockWords, words.begin() + (i + 1) * blockWords}, block, shape.type);
       for (unsigned j = 0; j < shape.blockN(); ++j)
         for (unsigned token = 0; token < shape.tokenBlock; ++token)
-          if (unsigned n = x % shape.columns * shape.blockN() + j; n < shape.n)
+          if (unsigned n = j * shape.columns + x % shape.columns; n < shape.n)
             y[n][(x / shape.columns * shape.rows + row) * shape.tokenBlock + token] = values[j * shape.tokenBlock + token];
     }
   }
@@ -276,11 +277,11 @@ std::vector<std::vector<float>> expectedOutput(const Contraction &shape, const C
   std::vector<std::vector<float>> y(shape.n, std::vector<float>(shape.tokens()));
   for (unsigned n = 0; n < shape.n; ++n)
     for (unsigned token = 0; token < shape.tokens(); ++token) {
-      const unsigned owner = n / shape.blockN();
+      const unsigned owner = n % shape.columns;
       std::vector<float> acc(shape.columns, 0.0f);
       for (unsigned k = 0; k < shape.k; ++k)
         if (!shape.indexed || data.w[n][k] != 0)
-          acc[k / shape.blockK()] = std::fma(data.w[n][k], data.x[k][token], acc[k / shape.blockK()]);
+          acc[k % shape.columns] = std::fma(data.w[n][k], data.x[k][token], acc[k % shape.columns]);
       if (shape.withBias)
         acc[owner] = std::fma(data.bias[n], 1.0f, acc[owner]);
       float east = 0, west = 0;

@@ -155,7 +155,7 @@ TEST_F(ScheduleTest, CommandGoesToEveryColumnOfEveryGroup) {
   EXPECT_EQ(counts.commands, 1u);
 }
 
-// (layout_c2) Two columns of 2 features for 3, two rows of 2 tokens for 5 in two micro-batches: feature 3 and tokens 5.. are zeros.
+// (layout_c2) Two columns of 2 features for 3, which take turns, two rows of 2 tokens for 5 in two micro-batches: feature 3 and tokens 5.. are zeros.
 TEST_F(ScheduleTest, SendPadsFeaturesAndTokens) {
   grid(1, 2, 2, 2, 5, 2);
   int x = tensor("x", wexe::Role::Input, wexe::ElemType::I16, {5, 3});
@@ -170,13 +170,13 @@ TEST_F(ScheduleTest, SendPadsFeaturesAndTokens) {
   send.colour = 4;
   send.task = 6;
   EXPECT_EQ(sent(), (Bursts{"9 @1+1*2: ctl 6",             //
-                            "4 @1+1*1: 00200010 00210011", // column 0: tokens 0 and 1 of feature 0, then of feature 1
-                            "4 @2+1*1: 00220012 00000000", // column 1: feature 2 only
-                            "4 @1+1*1: 00400030 00410031", // south of it tokens 2 and 3
-                            "4 @2+1*1: 00420032 00000000", //
+                            "4 @1+1*1: 00200010 00220012", // column 0: tokens 0 and 1 of feature 0, then of feature 2
+                            "4 @2+1*1: 00210011 00000000", // column 1: feature 1 only
+                            "4 @1+1*1: 00400030 00420032", // south of it tokens 2 and 3
+                            "4 @2+1*1: 00410031 00000000", //
                             "9 @1+1*2: ctl 6",             // second micro-batch: token 4 only
-                            "4 @1+1*1: 00000050 00000051", //
-                            "4 @2+1*1: 00000052 00000000", //
+                            "4 @1+1*1: 00000050 00000052", //
+                            "4 @2+1*1: 00000051 00000000", //
                             "4 @1+1*1: 00000000 00000000", //
                             "4 @2+1*1: 00000000 00000000"}));
   EXPECT_EQ(counts.activations, 16u);
@@ -200,22 +200,22 @@ TEST_F(ScheduleTest, SendNeedsAValue) {
   expectRefused([&] { sent(); }, {"'the step'", "'x'", "no value"});
 }
 
-// Three rows of three weights, in blocks of two: row 0 and 1 belong to column 0, row 2 to column 1; rows come as 0, 2, 1. Each goes to the
-// same column of both groups.
-TEST_F(ScheduleTest, ContractPacksPairsAndVisitsRowsByPlaceInTheirBlock) {
+// Three rows of three weights on two columns: weights 0 and 2 and rows 0 and 2 belong to column 0, the others to column 1. Each goes to the same column
+// of both groups.
+TEST_F(ScheduleTest, ContractPacksPairsAndLetsColumnsTakeTurns) {
   grid(2, 2, 1, 1, 2);
   int w = weight("w", floats({3, 3}, {1, 2, 3, 4, 5, 6, 3, 2, 1}));
   int b = weight("b", floats({3}, {6, 5, 4}));
   contract(w, b, wexe::WireFormat::Packed16, 3, 3, 2, 2);
-  EXPECT_EQ(sent(), (Bursts{"9 @1+2*2: 40003c00 ctl 24", // row 0, column 0: weights 1 2
+  EXPECT_EQ(sent(), (Bursts{"9 @1+2*2: 42003c00 ctl 24", // row 0, column 0: weights 1 3
                             "9 @1+2*2: 00004600 ctl 23", // its bias 6
-                            "9 @2+2*2: 00004200 ctl 22", // column 1: weight 3 alone, the owner is west
-                            "9 @1+2*2: 40004200 ctl 21", // row 2, column 0: the owner is east
-                            "9 @2+2*2: 00003c00 ctl 24", //
-                            "9 @2+2*2: 00004400 ctl 23", //
-                            "9 @1+2*2: 45004400 ctl 24", // row 1
-                            "9 @1+2*2: 00004500 ctl 23", //
-                            "9 @2+2*2: 00004600 ctl 22"}));
+                            "9 @2+2*2: 00004000 ctl 22", // column 1: weight 2 alone, the owner is west
+                            "9 @1+2*2: 46004400 ctl 21", // row 1, column 0: the owner is east
+                            "9 @2+2*2: 00004500 ctl 24", //
+                            "9 @2+2*2: 00004500 ctl 23", //
+                            "9 @1+2*2: 3c004200 ctl 24", // row 2
+                            "9 @1+2*2: 00004400 ctl 23", //
+                            "9 @2+2*2: 00004000 ctl 22"}));
   EXPECT_EQ(counts.weights, 9u);
   EXPECT_EQ(counts.commands, 9u);
 }
@@ -266,16 +266,16 @@ TEST_F(ScheduleTest, ContractNamesAMissingWeight) {
   expectRefused([&] { sent(); }, {"'fc.weight'", "missing"});
 }
 
-// Three features in blocks of two: 0 and 1 in column 0, 2 in column 1; they come as 0, 2, 1.
-TEST_F(ScheduleTest, ScaleVisitsFeaturesByPlaceInTheirBlock) {
+// Three features on two columns, which take turns.
+TEST_F(ScheduleTest, ScaleVisitsFeaturesInOrder) {
   grid(2, 2, 1, 1, 2);
   wexe::StepT &scale = weightStep(wexe::StepKind::Scale, weight("gamma", floats({3}, {1, 2, 3})), weight("beta", floats({3}, {4, 5, 6})),
                                   wexe::WireFormat::Packed16);
   scale.rows = 3;
   scale.out_block = 2;
   EXPECT_EQ(sent(), (Bursts{"9 @1+2*2: 00003c00 ctl 24", "9 @1+2*2: 00004400 ctl 23", //
-                            "9 @2+2*2: 00004200 ctl 24", "9 @2+2*2: 00004600 ctl 23", //
-                            "9 @1+2*2: 00004000 ctl 24", "9 @1+2*2: 00004500 ctl 23"}));
+                            "9 @2+2*2: 00004000 ctl 24", "9 @2+2*2: 00004500 ctl 23", //
+                            "9 @1+2*2: 00004200 ctl 24", "9 @1+2*2: 00004600 ctl 23"}));
 }
 
 TEST_F(ScheduleTest, ScaleSendsOneForAMissingGamma) {
@@ -304,8 +304,8 @@ protected:
   }
 
   /// What the columns send: the south core's block first; junk where there is no feature or token.
-  const std::vector<uint32_t> first = {0x00400030, 0x00410031, 0x00200010, 0x00210011, 0xdeadbeef, 0xdeadbeef, 0xdead0050, 0xdead0051};
-  const std::vector<uint32_t> second = {0x00420032, 0xdeadbeef, 0x00220012, 0xdeadbeef, 0xdeadbeef, 0xdeadbeef, 0xdead0052, 0xdeadbeef};
+  const std::vector<uint32_t> first = {0x00400030, 0x00420032, 0x00200010, 0x00220012, 0xdeadbeef, 0xdeadbeef, 0xdead0050, 0xdead0052};
+  const std::vector<uint32_t> second = {0x00410031, 0xdeadbeef, 0x00210011, 0xdeadbeef, 0xdeadbeef, 0xdeadbeef, 0xdead0051, 0xdeadbeef};
   unsigned y;
 };
 

@@ -45,8 +45,6 @@ struct PhaseTiming {
   uint64_t simulatedCores = 0, simulatedCycles = 0; ///< what it took
 };
 
-/// Weights that column `column` has of each row of a step (layout_c2).
-uint64_t validFeaturesOf(const wexe::StepT &step, uint64_t column);
 /// Kept weights among `valid` of them, drawn so that all rows and columns together have the share `density`.
 uint64_t drawKept(uint64_t valid, double density, uint64_t row, uint64_t column);
 

@@ -92,8 +92,8 @@ FlatSymbolRefAttr ImageBuilder::constant(StringRef hint, float value) {
   return descriptor(hint, wfr::DescriptorKind::Const, builder_.getF32Type(), {}, std::nullopt, std::nullopt, std::nullopt, bits, {});
 }
 
-wfr::PerCoreAttr ImageBuilder::perCore(wfr::PerCoreKind kind, int64_t dimension, int64_t features, int64_t featureBlock) {
-  return wfr::PerCoreAttr::get(builder_.getContext(), kind, dimension, features, featureBlock);
+wfr::PerCoreAttr ImageBuilder::perCore(wfr::PerCoreKind kind, int64_t dimension, int64_t features) {
+  return wfr::PerCoreAttr::get(builder_.getContext(), kind, dimension, features);
 }
 
 SymbolRefAttr ImageBuilder::taskRef(StringRef task) {

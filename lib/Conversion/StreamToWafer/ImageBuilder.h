@@ -50,7 +50,7 @@ public:
   mlir::FlatSymbolRefAttr send(llvm::StringRef hint, mlir::Type type, llvm::StringRef channel, Extents extents, wfr::PerCoreAttr perCore = {});
   mlir::FlatSymbolRefAttr constant(llvm::StringRef hint, float value);
 
-  wfr::PerCoreAttr perCore(wfr::PerCoreKind kind, int64_t dimension, int64_t features = 0, int64_t featureBlock = 0);
+  wfr::PerCoreAttr perCore(wfr::PerCoreKind kind, int64_t dimension, int64_t features = 0);
 
   mlir::OpBuilder &builder() { return builder_; }
   mlir::Location loc() { return image_.getLoc(); }

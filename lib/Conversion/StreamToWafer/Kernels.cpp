@@ -146,7 +146,7 @@ void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input
   Location loc = op.getLoc();
   stream::WireFormat wire = *op.getWire();
   // Packed weights of an odd column end in padding, which the row count of this column's descriptor tells from a weight.
-  wfr::PerCoreAttr valid = image.perCore(wfr::PerCoreKind::ValidFeatures, 0, input.features, input.featureBlock);
+  wfr::PerCoreAttr valid = image.perCore(wfr::PerCoreKind::ValidFeatures, 0, input.features);
   FlatSymbolRefAttr inputRows =
       image.memory(input.buffer.getValue().str() + "_rows", input.element, input.buffer, {input.rows, 1, 1, ctx.tokens}, {ctx.tokens, 0, 0, 1}, valid);
 
@@ -228,7 +228,7 @@ void emitReduce(SegmentContext &ctx, stream::ReduceOp op, const Block &input, co
   Type f32 = image.builder().getF32Type();
 
   FlatSymbolRefAttr partial = image.buffer(op.getLoc(), "partial", output.rowBytes(), {ctx.step, ctx.step});
-  wfr::PerCoreAttr valid = image.perCore(wfr::PerCoreKind::ValidFeatures, 2, input.features, input.featureBlock);
+  wfr::PerCoreAttr valid = image.perCore(wfr::PerCoreKind::ValidFeatures, 2, input.features);
   wfr::PerCoreAttr last = image.perCore(wfr::PerCoreKind::LastColumn, 3), notLast = image.perCore(wfr::PerCoreKind::NotLastColumn, 3);
   wfr::PerCoreAttr sender = image.perCore(wfr::PerCoreKind::LastOfSeveral, 3);
   Extents row = {1, 1, 1, t}, rowStrides = {0, 0, 0, 1}, all = {1, 1, input.rows, t};

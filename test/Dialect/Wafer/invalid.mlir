@@ -28,7 +28,7 @@
 
 // -----
 
-// expected-error @+1 {{valid_features needs features and feature_block of at least 1}}
+// expected-error @+1 {{valid_features needs features of at least 1}}
 #per_core = #wafer.per_core<valid_features, dimension = 0>
 
 // -----

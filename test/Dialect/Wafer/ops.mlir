@@ -40,9 +40,9 @@ wafer.program @abstract machine "odd" {
     // CHECK: wafer.buffer @sum bytes 8 live 0, 3 acc
     wafer.buffer @sum bytes 8 live 0, 3 acc
 
-    // CHECK: wafer.descriptor @x_rows <mem> f16 on @x_block offset 4 extents [4, 1, 1, 2] strides [2, 0, 0, 1] per_core <valid_features, dimension = 0, features = 5, feature_block = 4>
+    // CHECK: wafer.descriptor @x_rows <mem> f16 on @x_block offset 4 extents [4, 1, 1, 2] strides [2, 0, 0, 1] per_core <valid_features, dimension = 0, features = 5>
     wafer.descriptor @x_rows <mem> f16 on @x_block offset 4 extents [4, 1, 1, 2] strides [2, 0, 0, 1]
-      per_core <valid_features, dimension = 0, features = 5, feature_block = 4>
+      per_core <valid_features, dimension = 0, features = 5>
     // CHECK: wafer.descriptor @acc0 <acc> f32 on @sum extents [1, 1, 1, 2] strides [0, 0, 0, 1]
     wafer.descriptor @acc0 <acc> f32 on @sum extents [1, 1, 1, 2] strides [0, 0, 0, 1]
     // CHECK: wafer.descriptor @from_west <receive> f32 on @east extents [1, 1, 1, 2] value 7

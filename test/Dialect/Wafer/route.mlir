@@ -73,27 +73,27 @@ wafer.program @two_groups machine "odd" {
 
 // -----
 
-// All of `odd`: 10 features in blocks of 4 lie in three of the seven columns, the third has 2. Columns of one class are a progression: 4 and 6, 3 and 5.
+// All of `odd`: of 10 features three of the seven columns have 2 and the others 1. Columns of one class are a progression: 3 and 5.
 // CHECK-LABEL: wafer.program @whole_machine
 // CHECK-DAG: wafer.route @west_0 at <0, 0 size 3, 5 step 2, 1> from <E> to [#wafer.dir<ramp>]
 // CHECK-DAG: wafer.route @west_0 at <1, 0 size 3, 5 step 2, 1> from <ramp> to [#wafer.dir<W>]
 // CHECK-DAG: wafer.route @west_1 at <1, 0 size 3, 5 step 2, 1> from <E> to [#wafer.dir<ramp>]
 // CHECK-DAG: wafer.route @west_1 at <2, 0 size 3, 5 step 2, 1> from <ramp> to [#wafer.dir<W>]
 // CHECK: wafer.region @{{.*}} at <0, 0 size 1, 3 step 7, 2> image @core {
-// CHECK-NEXT: wafer.override @rows "extent0" base 4
+// CHECK-NEXT: wafer.override @rows "extent0" base 2
 // CHECK-NEXT: wafer.override @to_west "extent3" base 0
 // CHECK: wafer.region @{{.*}} at <2, 0 size 1, 3 step 7, 2> image @core {
 // CHECK-NEXT: wafer.override @rows "extent0" base 2
 // CHECK-NEXT: wafer.override @to_west "color" color @west_1
 // CHECK: wafer.region @{{.*}} at <3, 1 size 2, 2 step 2, 2> image @core {
-// CHECK-NEXT: wafer.override @rows "extent0" base 0
+// CHECK-NEXT: wafer.override @rows "extent0" base 1
 // CHECK-NEXT: }
 wafer.program @whole_machine machine "odd" {
   wafer.channel @command <column_multicast> weight
   wafer.channel @west <chain_west>
   wafer.image @core command @command {
-    wafer.buffer @x bytes 16 live 0, 1
-    wafer.descriptor @rows <mem> f16 on @x extents [4, 1, 1, 2] strides [2, 0, 0, 1] per_core <valid_features, dimension = 0, features = 10, feature_block = 4>
+    wafer.buffer @x bytes 8 live 0, 1
+    wafer.descriptor @rows <mem> f16 on @x extents [2, 1, 1, 2] strides [2, 0, 0, 1] per_core <valid_features, dimension = 0, features = 10>
     wafer.descriptor @to_west <send> f32 on @west extents [1, 1, 1, 2]
   }
   wafer.entry @forward [] -> [] {

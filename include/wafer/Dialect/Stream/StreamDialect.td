@@ -38,7 +38,7 @@ def Stream_GridAttr : Stream_Attr<"Grid", "grid"> {
 def Stream_LayoutAttr : Stream_Attr<"Layout", "layout"> {
   let summary = "how a tokens x features tensor lies on the grid";
   let description = [{
-    Feature f lies in column f / `feature_block`. A tensor with one feature per token (a row reduction) has `feature_block = 0`: every column of the group holds
+    Feature f lies in column f mod columns, at most `feature_block` in each. A tensor with one feature per token (a row reduction) has `feature_block = 0`: every column of the group holds
     a copy.
   }];
   let parameters = (ins "int64_t":$feature_block);

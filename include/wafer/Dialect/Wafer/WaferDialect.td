@@ -44,10 +44,9 @@ def Wafer_DescriptorKindAttr : EnumAttr<Wafer_Dialect, Wafer_DescriptorKind, "ki
 
 def Wafer_PerCoreAttr : Wafer_Attr<"PerCore", "per_core"> {
   let summary = "extent `dimension` of a descriptor has this value, per core";
-  let description = [{ `#wafer.per_core<rows_after, dimension = 2>`, `#wafer.per_core<valid_features, dimension = 0, features = 10, feature_block = 4>` }];
-  let parameters = (ins EnumParameter<Wafer_PerCoreKind>:$kind, "int64_t":$dimension, DefaultValuedParameter<"int64_t", "0">:$features,
-    DefaultValuedParameter<"int64_t", "0">:$feature_block);
-  let assemblyFormat = "`<` $kind `,` struct($dimension, $features, $feature_block) `>`";
+  let description = [{ `#wafer.per_core<rows_after, dimension = 2>`, `#wafer.per_core<valid_features, dimension = 0, features = 10>` }];
+  let parameters = (ins EnumParameter<Wafer_PerCoreKind>:$kind, "int64_t":$dimension, DefaultValuedParameter<"int64_t", "0">:$features);
+  let assemblyFormat = "`<` $kind `,` struct($dimension, $features) `>`";
   let genVerifyDecl = 1;
 }
 

@@ -25,7 +25,7 @@ def Wafer_DescriptorKind : Wafer_Enum<"DescriptorKind", "as wexe.DescKind", [
 def Wafer_PerCoreKind : Wafer_Enum<"PerCoreKind", "an extent that differs from core to core", [
     I32EnumAttrCase<"RowsBefore", 0, "rows_before">,             // y - y0: blocks that come from the north on the way out
     I32EnumAttrCase<"RowsAfter", 1, "rows_after">,               // y0 + rows - 1 - y: blocks to pass on on the way in
-    I32EnumAttrCase<"ValidFeatures", 2, "valid_features">,       // min(feature_block, max(0, features - column*feature_block))
+    I32EnumAttrCase<"ValidFeatures", 2, "valid_features">,       // how many of `features` the column holds (layout_c2)
     I32EnumAttrCase<"LastColumn", 3, "last_column">,             // as written in the group's last column, 0 elsewhere
     I32EnumAttrCase<"NotLastColumn", 4, "not_last_column">,      // 0 in the group's last column, as written elsewhere
     I32EnumAttrCase<"LastOfSeveral", 5, "last_of_several">]>;    // as last_column, but 0 when the group has one column: it has nobody to send to

@@ -83,7 +83,7 @@ def Wafer_DescriptorOp : Wafer_Op<"descriptor", [Symbol, HasParent<"ImageOp">]> 
   let summary = "a descriptor template";
   let description = [{
     ```mlir
-    wafer.descriptor @x_rows <mem> f16 on @x offset 0 extents [4, 1, 1, 2] strides [2, 0, 0, 1] per_core #wafer.per_core<valid_features, dimension = 0, features = 10, feature_block = 4>
+    wafer.descriptor @x_rows <mem> f16 on @x offset 0 extents [4, 1, 1, 2] strides [2, 0, 0, 1] per_core #wafer.per_core<valid_features, dimension = 0, features = 10>
     wafer.descriptor @in_e <receive> f32 on @psum_east extents [1, 1, 1, 2]
     wafer.descriptor @one <const> f32 value 1065353216
     ```

@@ -50,11 +50,11 @@ LogicalResult RectAttr::verify(function_ref<InFlightDiagnostic()> emitError, int
   return success();
 }
 
-LogicalResult PerCoreAttr::verify(function_ref<InFlightDiagnostic()> emitError, PerCoreKind kind, int64_t dimension, int64_t features, int64_t featureBlock) {
+LogicalResult PerCoreAttr::verify(function_ref<InFlightDiagnostic()> emitError, PerCoreKind kind, int64_t dimension, int64_t features) {
   if (dimension < 0 || dimension > 3)
     return emitError() << "found dimension = " << dimension << ", expected 0 to 3";
-  if (kind == PerCoreKind::ValidFeatures && (features < 1 || featureBlock < 1))
-    return emitError() << "valid_features needs features and feature_block of at least 1";
+  if (kind == PerCoreKind::ValidFeatures && features < 1)
+    return emitError() << "valid_features needs features of at least 1";
   return success();
 }
 

@@ -8,6 +8,7 @@
 #include "MachineOf.h"
 
 #include "wafer/Dialect/Wafer/Transforms/Passes.h"
+#include "wafer/Machine/FeatureLayout.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/MapVector.h"
@@ -68,6 +69,7 @@ private:
   void routeColumns(ChannelOp channel, int64_t which, Progression columns, Direction from, Directions to);
   void routeRows(ChannelOp channel, int64_t which, Progression rows, Direction from, Directions to);
 
+  int64_t validFeatures(PerCoreAttr perCore, int64_t column) const;
   std::vector<int64_t> columnSignature(ImageOp image, int64_t column) const;
   SmallVector<std::pair<int64_t, Progression>> columnClasses(ImageOp image) const;
   void makeRegions(ImageOp image);
@@ -204,8 +206,8 @@ void Router::layRoutes(ChannelOp channel) {
   }
 }
 
-int64_t validFeatures(PerCoreAttr perCore, int64_t column) {
-  return std::clamp<int64_t>(perCore.getFeatures() - column * perCore.getFeatureBlock(), 0, perCore.getFeatureBlock());
+int64_t Router::validFeatures(PerCoreAttr perCore, int64_t column) const {
+  return static_cast<int64_t>(featuresInColumn(perCore.getFeatures(), grid_.getColumns(), column));
 }
 
 /// What tells one column of a group from another: ends of the chains, parity, valid features of every tensor.

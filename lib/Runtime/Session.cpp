@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <functional>
 #include <utility>
 
 namespace wafer {
@@ -336,7 +335,7 @@ void Session::finishStats(const wexe::EntryT &entry, RunStats &stats, const Memo
       stats.ops.push_back({op->name, op->location, op->placement, op->reason, op->macs});
 }
 
-NamedTensors Session::run(const std::string &name, const NamedTensors &inputs) {
+NamedTensors Session::run(const std::string &name, const NamedTensors &inputs, const OutputObserver &made) {
   if (options_.engine == timingEngine)
     throw RuntimeError("the timing engine gives no results, only time; ask for the time (wafer-run --engine timing, Program.time), or run on another engine");
   const Clock::time_point start = Clock::now();
@@ -348,12 +347,17 @@ NamedTensors Session::run(const std::string &name, const NamedTensors &inputs) {
 
   RunStats stats;
   FlashPlaces inFlash;
+  std::set<uint32_t> told;
   flashBytesWritten_ = 0;
   for (size_t i = 0; i < entry.phases.size(); ++i) {
     const Clock::time_point phaseStart = Clock::now();
     const wexe::PhaseT &phase = *entry.phases[i];
     stats.phases.push_back(phase.kind == wexe::PhaseKind::Wafer ? runOnWafer(phase, values) : runInMemoryX(phase, values));
     stats.phases.back().seconds = secondsSince(phaseStart);
+    if (made)
+      for (uint32_t number : entry.outputs)
+        if (auto value = values.find(number); value != values.end() && told.insert(number).second)
+          made(program_.program().tensors[number]->name, value->second);
     stats.activationPeakBytes = std::max(stats.activationPeakBytes, bytesInMemory(values, inFlash));
     dropUnused(program_.program(), entry, i, values);
     if (!options_.flashFolder.empty())

@@ -105,11 +105,17 @@ std::unique_ptr<Session> makeSession(const Program &program, const std::string &
   return std::make_unique<Session>(program.loaded, std::move(options));
 }
 
-py::dict run(Session &session, const std::string &entry, const py::dict &inputs) {
+py::dict run(Session &session, const std::string &entry, const py::dict &inputs, const std::optional<py::function> &made) {
   NamedTensors given = toTensors(inputs), results;
+  OutputObserver observer;
+  if (made)
+    observer = [&](const std::string &name, const Tensor &value) {
+      py::gil_scoped_acquire acquired;
+      (*made)(toStr(name), fromTensor(value));
+    };
   {
     py::gil_scoped_release released;
-    results = session.run(entry, given);
+    results = session.run(entry, given, observer);
   }
   return fromTensors(results);
 }
@@ -198,7 +204,7 @@ PYBIND11_MODULE(_wafer, module) {
           "set_state", [](Session &session, const std::string &name, const py::tuple &pair) { session.setState(name, toTensor(pair)); },
           py::arg("name"), py::arg("tensor"))
       .def("reset_states", &Session::resetStates)
-      .def("run", &run, py::arg("entry"), py::arg("inputs"))
+      .def("run", &run, py::arg("entry"), py::arg("inputs"), py::arg("made") = std::nullopt)
       .def(
           "time",
           [](Session &session, const std::string &entry) {

@@ -9,7 +9,7 @@ import wafer
 from wafer import optim
 from wafer.training.programs import Host
 from wafer.training.room import Room
-from wafer.training.update import Updater
+from wafer.training.update import Updater, norm_of
 
 SHAPES = {"weight": (3, 5), "bias": (7,), "long": (1031,)}
 RULES = {
@@ -53,7 +53,8 @@ def arrays(tensors):
 def run(rule, steps=20, scale=1.0):
     updater, parameters, state = Updater(rule, Host("tiny"), Room()), arrays(start()), {}
     for step, gradient in enumerate(gradients(steps)):
-        parameters, state = updater.apply(parameters, arrays(gradient), state, step, scale)
+        made = {name: updater.apply(name, parameters[name], array, state.get(name, {}), step, scale) for name, array in arrays(gradient).items()}
+        parameters, state = ({name: pair[part] for name, pair in made.items()} for part in (0, 1))
     return parameters, state, updater
 
 
@@ -177,16 +178,20 @@ def test_weight_decay_may_be_a_schedule():
 
 def test_clipping_by_value():
     updater = Updater(optim.SGD(lr=1.0, clip_value=0.5), Host("tiny"), Room())
-    found, _ = updater.apply({"p": numpy.zeros(4, "f4")}, {"p": numpy.array([-3, -0.25, 0.25, 8], "f4")}, {}, 0, 2.0)
-    assert found["p"].tolist() == [0.5, 0.5, -0.5, -0.5]
+    found, _ = updater.apply("p", numpy.zeros(4, "f4"), numpy.array([-3, -0.25, 0.25, 8], "f4"), {}, 0, 2.0)
+    assert found.tolist() == [0.5, 0.5, -0.5, -0.5]
 
 
 def test_norm_is_that_of_all_gradients_and_finds_what_is_not_finite():
     updater, gradient = Updater(optim.SGD(lr=1.0), Host("tiny"), Room()), arrays(gradients(1)[0])
-    assert updater.norm(gradient) == pytest.approx(math.sqrt(sum((g.astype("f8") ** 2).sum() for g in gradient.values())), rel=1e-6)
+
+    def norm():
+        return norm_of(square for array in gradient.values() for square in updater.squares(array))
+
+    assert norm() == pytest.approx(math.sqrt(sum((g.astype("f8") ** 2).sum() for g in gradient.values())), rel=1e-6)
     gradient["long"] = gradient["long"].copy()
     gradient["long"][1030] = numpy.inf
-    assert not math.isfinite(updater.norm(gradient))
+    assert not math.isfinite(norm())
 
 
 @pytest.mark.parametrize(

@@ -242,6 +242,47 @@ def test_sums_do_not_depend_on_the_order_of_arrival():
         for seed in range(5):
             tree = TreeSum(terms)
             for i in numpy.random.default_rng(seed).permutation(terms):
-                tree.add(int(i), {"x": values[i]})
+                tree.add(int(i), "x", values[i])
             results.add(float(tree.result["x"]))
         assert len(results) == 1
+
+
+def test_a_sum_is_told_when_its_terms_are_there_and_others_are_not():
+    from wafer.training.systems import TreeSum
+
+    told = []
+    tree = TreeSum(2, whole=lambda name, array: told.append((name, float(array))))
+    tree.add(1, "last layer", numpy.float32(2))
+    tree.add(0, "last layer", numpy.float32(1))
+    assert told == [("last layer", 3.0)]
+    tree.add(0, "first layer", numpy.float32(4))
+    assert len(told) == 1
+
+
+def test_updates_begin_while_the_backward_pass_goes_on(monkeypatch):
+    from wafer.training.programs import Sessions
+    from wafer.training.round import Round
+
+    events = []
+    update, run = Round.gradient, Sessions.run
+
+    def gradient(self, name, array):
+        events.append(name)
+        update(self, name, array)
+
+    def timed(self, *arguments, **options):
+        results = run(self, *arguments, **options)
+        if "loss" in results:
+            events.append("the passes are done")
+        return results
+
+    monkeypatch.setattr(Round, "gradient", gradient)
+    monkeypatch.setattr(Sessions, "run", timed)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    x, target = torch.randn(4, 8), torch.tensor([0, 1, 2, 3])
+    step = wafer.train_step(model, F.cross_entropy, wafer.optim.SGD(lr=0.1), (x, target), machine="tiny", shards=1)
+    step(x, target)
+    assert set(events[:-1]) == {"0.weight", "0.bias", "2.weight", "2.bias"} and events[-1] == "the passes are done"
+    # The last layer's gradient comes first.
+    assert events.index("2.weight") < events.index("0.weight")

@@ -12,6 +12,7 @@
 #include "wafer/Runtime/Schedule.h"
 #include "wafer/Runtime/Stats.h"
 
+#include <functional>
 #include <set>
 
 namespace wafer {
@@ -31,6 +32,9 @@ using NamedTensors = std::map<std::string, Tensor>;
 using FlashPlaces = std::set<const uint8_t *>;
 
 /// One thread at a time.
+/// Takes name and value of an output.
+using OutputObserver = std::function<void(const std::string &, const Tensor &)>;
+
 class Session {
 public:
   /// Throws RuntimeError for an engine that does not exist; names those that do.
@@ -47,7 +51,8 @@ public:
   /// Runs an entry. Throws RuntimeError when inputs or weights are missing, unknown, or of another type or shape, before anything runs;
   /// Trap when the program does what the machine forbids. The session can be used again after either, and its states are
   /// those from before.
-  NamedTensors run(const std::string &entry, const NamedTensors &inputs);
+  /// `made`, if given, is told each output as soon as the run has it, while the run goes on.
+  NamedTensors run(const std::string &entry, const NamedTensors &inputs, const OutputObserver &made = {});
 
   /// What the program's states are now, by name. A state that nobody gave a value begins with zeros.
   NamedTensors states() const;

@@ -161,9 +161,9 @@ class Masks:
         masks = {name: self._method.at_first(name, parameters[name]) for name in self._names}
         return {name: numpy.where(mask, parameters[name], numpy.float32(0)) for name, mask in masks.items()}, {name: {"mask": mask} for name, mask in masks.items()}
 
-    def gradients(self, gradients: Arrays, state: Mapping[str, Arrays]) -> dict[str, numpy.ndarray]:
-        """Those of kept weights; a gradient that is not finite counts only there."""
-        return {name: numpy.where(state[name]["mask"], array, numpy.float32(0)) if name in self._names else array for name, array in gradients.items()}
+    def gradient(self, name: str, gradient: numpy.ndarray, state: Mapping[str, Arrays]) -> numpy.ndarray:
+        """That of kept weights; a gradient that is not finite counts only there."""
+        return numpy.where(state[name]["mask"], gradient, numpy.float32(0)) if name in self._names else gradient
 
     def after(
         self, parameters: dict[str, numpy.ndarray], optimizer: dict[str, dict[str, numpy.ndarray]], gradients: Arrays, updates: int

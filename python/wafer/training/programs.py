@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 
 from wafer import _native
 from wafer.arrays import Pair
@@ -39,9 +40,10 @@ class Sessions:
             self._sessions.append(_native.module().Session(self.program._sessions.verified, self._host.engine, self._host.threads, "", self._host.dram, self._host.flash))
         return self._sessions[number]
 
-    def run(self, weights: dict[str, Pair], inputs: dict[str, Pair], number: int = 0) -> dict[str, Pair]:
-        """Runs a session on what the program reads of these weights and inputs. Nothing is copied: MemoryX reads the arrays in place."""
+    def run(self, weights: dict[str, Pair], inputs: dict[str, Pair], number: int = 0, made: Callable[[str, Pair], None] | None = None) -> dict[str, Pair]:
+        """Runs a session on what the program reads of these weights and inputs. Nothing is copied: MemoryX reads the arrays in place. `made` is told each
+        output when it is there, while the run goes on."""
         session = self.session(number)
         for name in self.weights:
             session.set_weight(name, weights[name])
-        return session.run(self._name, {name: inputs[name] for name in self.inputs})
+        return session.run(self._name, {name: inputs[name] for name in self.inputs}, made)

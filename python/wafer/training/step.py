@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import json
-import math
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -24,9 +23,10 @@ from wafer.training.passes import Passes, Shards, samples_of
 from wafer.training.programs import Host
 from wafer.training.ranks import world
 from wafer.training.room import Room
+from wafer.training.round import Round, Updated
 from wafer.training.rules import Rule
 from wafer.training.scaling import NO_SCALE, LossScale
-from wafer.training.systems import Systems, default_shards
+from wafer.training.systems import Systems, Whole, default_shards
 from wafer.training.update import Updater
 
 Arrays = Mapping[str, numpy.ndarray]
@@ -220,14 +220,22 @@ class TrainStep:
         self._passes.prepare(shards)
         state = self._state
         weights = {name: ("f32", array) for name, array in {**state.parameters, **state.buffers}.items() if array.dtype == numpy.float32}
-        sums = self._systems.sum(shards.count, lambda shard, system: self._compute(state, weights, shards, shard, system))
-        self._state = self._updated(state, sums, shards.count)
+        parameter_of = {gradient_of(name): name for name in gradients.parameters}
+        scale, checks = 1.0 / (self._divisor(shards.count) * state.scale.scale), state.scale is not NO_SCALE
+        with Round(self._updater, self._masks, state.parameters, state.optimizer, state.updates, scale, checks) as updates:
+
+            def whole(name: str, array: numpy.ndarray) -> None:
+                if name in parameter_of:
+                    updates.gradient(parameter_of[name], array)
+
+            sums = self._systems.sum(shards.count, lambda shard, system, give: self._compute(state, weights, shards, shard, system, give), whole)
+            self._state = self._updated(state, sums, updates.finish(gradients.parameters), shards.count)
         return float(sums["loss"]) / self._divisor(shards.count)
 
     def _divisor(self, shards: int) -> int:
         return shards if self._reduction == "mean" else 1
 
-    def _compute(self, state: _State, weights: Mapping[str, arrays.Pair], shards: Shards, shard: int, system: int) -> Arrays:
+    def _compute(self, state: _State, weights: Mapping[str, arrays.Pair], shards: Shards, shard: int, system: int, give: Whole) -> None:
         gradients, program = self._passes.of(shards.size(shard))
         values = dict(zip(gradients.arguments, pytree.tree_leaves(shards.part(shard))))
         values |= {name: array for name, array in state.buffers.items() if array.dtype != numpy.float32}
@@ -237,32 +245,27 @@ class TrainStep:
         for name, info in program.inputs.items():
             what = f"input '{name}'"
             inputs[name] = arrays.converted(arrays.pair_of(values[name], what), info.dtype, what)
-        found = {name: arrays.array_of(pair) for name, pair in program.run(weights, inputs, system).items()}
         # In a mean over the batch a shard counts by its size.
-        share = numpy.float32(shards.size(shard) * shards.count / shards.samples)
-        if self._reduction == "sum" or share == 1:
-            return found
-        return {name: array * share if array.dtype == numpy.float32 else array for name, array in found.items()}
+        share = numpy.float32(1 if self._reduction == "sum" else shards.size(shard) * shards.count / shards.samples)
 
-    def _updated(self, state: _State, sums: Arrays, shards: int) -> _State:
-        rule = self._updater.rule
+        def made(name: str, pair: arrays.Pair) -> None:
+            array = arrays.array_of(pair)
+            give(name, array if share == 1 or array.dtype != numpy.float32 else array * share)
+
+        if self._room.folder is None:
+            program.run(weights, inputs, system, made)
+            return
+        # The session puts what its DRAM tier has no room for into files, and an output that is handed out early stays in memory.
+        for name, pair in program.run(weights, inputs, system).items():
+            made(name, pair)
+
+    def _updated(self, state: _State, sums: Arrays, updated: Updated, shards: int) -> _State:
         described, _ = self._passes.first
-        scale = 1.0 / (self._divisor(shards) * state.scale.scale)
-        every = {name: sums[gradient_of(name)] for name in described.parameters}
-        gradients = self._masks.gradients(every, state.optimizer) if self._masks else every
-        norm = None
-        if state.scale is not NO_SCALE or rule.clip_norm is not None:
-            norm = self._updater.norm(gradients) * scale
         if state.scale is not NO_SCALE:
-            overflow = not math.isfinite(norm)
+            overflow = updated.parameters is None
             state = dataclasses.replace(state, scale=state.scale.after(overflow))
             if overflow:
                 return dataclasses.replace(state, calls=state.calls + 1, skipped=state.skipped + 1)
-        if rule.clip_norm is not None:
-            scale *= min(1.0, rule.clip_norm / (norm + 1e-6))
-        parameters, optimizer = self._updater.apply(state.parameters, gradients, state.optimizer, state.updates, scale)
-        if self._masks:
-            parameters, optimizer = self._masks.after(parameters, optimizer, every, state.updates + 1)
         buffers = dict(state.buffers)
         for name in described.buffers:
             found, old = sums[new_value_of(name)], buffers[name]
@@ -270,7 +273,7 @@ class TrainStep:
             mean = found / numpy.float32(shards) if old.dtype == numpy.float32 else found // shards
             buffers[name] = numpy.asarray(mean, dtype=old.dtype).reshape(old.shape)
         return dataclasses.replace(
-            state, parameters={**state.parameters, **parameters}, optimizer=optimizer, buffers=buffers, updates=state.updates + 1, calls=state.calls + 1
+            state, parameters={**state.parameters, **updated.parameters}, optimizer=updated.optimizer, buffers=buffers, updates=state.updates + 1, calls=state.calls + 1
         )
 
     # Checkpoints

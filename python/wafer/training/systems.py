@@ -8,6 +8,7 @@ the other ranks, which exchange the sums at inner nodes of the same tree.
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
@@ -18,6 +19,7 @@ from wafer.training.ranks import Ranks
 from wafer.training.room import Room
 
 Sums = Mapping[str, numpy.ndarray]
+Whole = Callable[[str, numpy.ndarray], None]
 
 
 def default_shards(batch: int) -> int:
@@ -28,15 +30,16 @@ def default_shards(batch: int) -> int:
 class TreeSum:
     """Adds numbered terms in a fixed binary tree: 0+1, 2+3, ..., then those sums, and so on; an odd one at the end goes up as it is.
 
-    Node (level, number) is the sum of the terms from number * 2^level on. Each rank adds its own terms, which may come in any order and from several
-    threads, as soon as both parts of a node are there; `joined` adds what lies across ranks.
+    Node (level, number) is the sum of the terms from number * 2^level on. Each rank adds its own terms, whose tensors may come in any order and from
+    several threads, as soon as both parts are there; `joined` adds what lies across ranks. `whole` is told each tensor of which all terms are there.
     """
 
-    def __init__(self, terms: int, own: range | None = None, room: Room | None = None):
+    def __init__(self, terms: int, own: range | None = None, room: Room | None = None, whole: Whole | None = None):
         self._terms = terms
         self._own = range(terms) if own is None else own
         self._room = room or Room()
-        self._nodes: dict[tuple[int, int], Sums] = {}
+        self._whole = whole
+        self._nodes: dict[tuple[int, int], dict[str, numpy.ndarray]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -45,7 +48,8 @@ class TreeSum:
         level = (self._terms - 1).bit_length()
         return self._nodes.get((level, 0))
 
-    def add(self, number: int, term: Sums) -> None:
+    def add(self, number: int, name: str, array: numpy.ndarray) -> None:
+        """A tensor of a term."""
         level, count = 0, self._terms
         while count > 1:
             sibling = number ^ 1
@@ -53,20 +57,29 @@ class TreeSum:
                 if not self._is_own(level, sibling):
                     break
                 with self._lock:
-                    other = self._nodes.pop((level, sibling), None)
+                    other = self._taken((level, sibling), name)
                     if other is None:
-                        self._nodes[level, number] = term
+                        self._nodes.setdefault((level, number), {})[name] = array
                         return
-                term = self._added(term, other) if number < sibling else self._added(other, term)
+                array = self._room.sum(array, other) if number < sibling else self._room.sum(other, array)
             level, number, count = level + 1, number // 2, (count + 1) // 2
         with self._lock:
-            self._nodes[level, number] = term
+            self._nodes.setdefault((level, number), {})[name] = array
+        if count == 1 and self._whole:
+            self._whole(name, array)
+
+    def _taken(self, node: tuple[int, int], name: str) -> numpy.ndarray | None:
+        tensors = self._nodes.get(node, {})
+        array = tensors.pop(name, None)
+        if array is not None and not tensors:
+            del self._nodes[node]
+        return array
 
     def _is_own(self, level: int, number: int) -> bool:
         first, last = number << level, min((number + 1) << level, self._terms) - 1
         return first in self._own and last in self._own
 
-    def _added(self, left: Sums, right: Sums) -> Sums:
+    def _added(self, left: Sums, right: Sums) -> dict[str, numpy.ndarray]:
         return {name: self._room.sum(left[name], right[name]) for name in left}
 
     def joined(self, ranks: Ranks, owner_of: Callable[[int], int]) -> Sums:
@@ -77,7 +90,10 @@ class TreeSum:
             for left in range(0, count, 2):
                 self._join(ranks, level, left, owner_of(left << level), owner_of((left + 1) << level) if left + 1 < count else None, like)
             level, count = level + 1, (count + 1) // 2
-        return ranks.from_first(self.result, like)
+        sums = ranks.from_first(self.result, like)
+        for name, array in sums.items() if self._whole else ():
+            self._whole(name, array)
+        return sums
 
     def _join(self, ranks: Ranks, level: int, left: int, left_owner: int, right_owner: int | None, like: Sums) -> None:
         nodes, above = self._nodes, (level + 1, left // 2)
@@ -132,13 +148,14 @@ class Systems:
         if self._ranks:
             self._ranks.together()
 
-    def sum(self, shards: int, compute: Callable[[int, int], Sums]) -> Sums:
-        """The sum over all shards of compute(shard, place), where place is that of the system among those of this process."""
-        tree = TreeSum(shards, self._shards_of(self._own, shards), self._room)
+    def sum(self, shards: int, compute: Callable[[int, int, Whole], None], whole: Whole | None = None) -> Sums:
+        """The sum over all shards of what compute(shard, place, give) gives by name; place is that of the system among those of this process. `whole` is
+        told each sum when it is there: while shards are still computed, unless there are other ranks."""
+        tree = TreeSum(shards, self._shards_of(self._own, shards), self._room, whole)
 
         def run(system: int) -> None:
             for shard in self._shards_of(range(system, system + 1), shards):
-                tree.add(shard, compute(shard, system - self._own.start))
+                compute(shard, system - self._own.start, functools.partial(tree.add, shard))
 
         self._run(run, self._own)
         return tree.joined(self._ranks, lambda shard: self._rank_of_system(self._system_of(shard, shards))) if self._ranks else tree.result

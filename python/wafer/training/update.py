@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy
 
@@ -32,24 +32,29 @@ class Updater:
         self._of_tensors = TensorUpdates(self._host)
         self._updates: dict[tuple, Sessions] = {}
         self._squares: dict[int, Sessions] = {}
+        self._traced: tuple[int, float] | None = None
+        self._traces: dict[int, Trace] = {}
 
     def apply(
-        self, parameters: Arrays, gradients: Arrays, state: Mapping[str, Arrays], step: int, scale: float
-    ) -> tuple[dict[str, numpy.ndarray], dict[str, dict[str, numpy.ndarray]]]:
-        """New parameters and new state; what was given stays as it is. Gradients are multiplied by `scale` first. Steps count from 0."""
-        new_parameters, new_state = {}, {}
-        traces: dict[int, Trace] = {}
-        for name, gradient in gradients.items():
-            old, own_state, rule = parameters[name], dict(state.get(name, {})), self.rule.of(name)
-            if isinstance(rule, TensorRule):
-                changed = self._of_tensors.apply(rule, name, old, gradient, own_state, step, scale)
-                changed = {result: self._room.copy(array) if self._room.folder else array for result, array in changed.items()}
-            else:
-                trace = traces.setdefault(id(rule), rule.trace(step, scale))
-                changed = self._changed_by_element(rule, trace, old, gradient, own_state)
-            new_parameters[name] = changed.pop("new parameter", old)
-            new_state[name] = own_state | {result.removeprefix("new "): array for result, array in changed.items()}
-        return new_parameters, new_state
+        self, name: str, old: numpy.ndarray, gradient: numpy.ndarray, state: Arrays, step: int, scale: float
+    ) -> tuple[numpy.ndarray, dict[str, numpy.ndarray]]:
+        """The new parameter and its new state; what was given stays as it is. The gradient is multiplied by `scale` first. Steps count from 0."""
+        rule = self.rule.of(name)
+        if isinstance(rule, TensorRule):
+            changed = self._of_tensors.apply(rule, name, old, gradient, dict(state), step, scale)
+            changed = {result: self._room.copy(array) if self._room.folder else array for result, array in changed.items()}
+        else:
+            changed = self._changed_by_element(rule, self._trace(rule, step, scale), old, gradient, state)
+        parameter = changed.pop("new parameter", old)
+        return parameter, dict(state) | {result.removeprefix("new "): array for result, array in changed.items()}
+
+    def _trace(self, rule: Rule, step: int, scale: float) -> Trace:
+        """The rule's operations; the same for all parameters of a step."""
+        if self._traced != (step, scale):
+            self._traced, self._traces = (step, scale), {}
+        if id(rule) not in self._traces:
+            self._traces[id(rule)] = rule.trace(step, scale)
+        return self._traces[id(rule)]
 
     def _changed_by_element(self, rule: Rule, trace: Trace, old: numpy.ndarray, gradient: numpy.ndarray, state: Arrays) -> dict[str, numpy.ndarray]:
         given = {"parameter": old, "gradient": gradient}
@@ -79,17 +84,22 @@ class Updater:
                 results[name][chunk] = array
         return results
 
-    def norm(self, gradients: Arrays) -> float:
-        """Of all gradients as one vector; infinite or NaN if one of them is."""
+    def squares(self, gradient: numpy.ndarray) -> list[float]:
+        """Sums of squares of rows of a gradient; their own sum is that of the whole one."""
         sums = []
-        for gradient in gradients.values():
-            for chunk in _chunks(gradient.size, self._chunk):
-                count = chunk.stop - chunk.start
-                if count not in self._squares:
-                    self._squares[count] = Sessions(_squares_text(count), "squares", "f32", self._host)
-                for _, array in self._squares[count].run({"gradient": _part_of(gradient, chunk)}, {}).values():
-                    sums.extend(array.astype(numpy.float64).tolist())
-        return math.sqrt(math.fsum(sums)) if all(map(math.isfinite, sums)) else math.nan
+        for chunk in _chunks(gradient.size, self._chunk):
+            count = chunk.stop - chunk.start
+            if count not in self._squares:
+                self._squares[count] = Sessions(_squares_text(count), "squares", "f32", self._host)
+            for _, array in self._squares[count].run({"gradient": _part_of(gradient, chunk)}, {}).values():
+                sums.extend(array.astype(numpy.float64).tolist())
+        return sums
+
+
+def norm_of(squares: Iterable[float]) -> float:
+    """Of a vector with these squares, in an order that does not matter; NaN if one of them is not finite."""
+    squares = list(squares)
+    return math.sqrt(math.fsum(squares)) if all(map(math.isfinite, squares)) else math.nan
 
 
 def _chunk_for(host: Host) -> int:

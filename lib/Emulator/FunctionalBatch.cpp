@@ -255,6 +255,8 @@ FunctionalBatch::Plan &FunctionalBatch::planOf(const Instruction &insn, uint16_t
     plan.kind = Plan::Nothing;
   else if (haveRoutes)
     plan.kind = isForFabric(op) ? Plan::Fabric : isLocal ? Plan::Local : Plan::Apart;
+  if (plan.kind == Plan::Local)
+    plan.runs = elementRuns(plan.op);
   if (plans.size() == mostPlans)
     plans.erase(plans.begin());
   plans.push_back(std::move(plan));
@@ -290,8 +292,14 @@ bool FunctionalBatch::issueLocal(const Plan &plan, EngineStats &stats) {
       return false;
   for (const Footprint &footprint : plan.op.writes)
     panels_.forget(footprint);
-  for (FunctionalCore *core : cores_)
-    core->runLocal(plan.op, stats);
+  if (plan.runs)
+    stats.elementOps += plan.op.elements * cores_.size();
+  for (FunctionalCore *core : cores_) {
+    if (plan.runs)
+      runElements(*plan.runs, core->model);
+    else
+      core->runLocal(plan.op, stats);
+  }
   return true;
 }
 

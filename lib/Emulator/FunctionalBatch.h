@@ -11,6 +11,7 @@
 #define WAFER_LIB_EMULATOR_FUNCTIONALBATCH_H
 
 #include "FunctionalBlocks.h"
+#include "FunctionalElements.h"
 #include "FunctionalPanels.h"
 #include "FunctionalRegisters.h"
 #include "FunctionalWaiting.h"
@@ -77,6 +78,7 @@ private:
   struct Plan {
     enum Kind { Apart, Nothing, Local, Fabric } kind = Apart;
     Operation op;
+    std::optional<ElementRuns> runs; ///< of a local one
   };
   struct BoundTrigger {
     int task = -1;

@@ -2,6 +2,7 @@
 
 #include "FunctionalCore.h"
 
+#include "FunctionalElements.h"
 #include "wafer/Emulator/NumberFormats.h"
 
 #include <algorithm>
@@ -218,12 +219,16 @@ void FunctionalCore::slowRun(Operation &op, size_t n, const uint32_t *words) {
 
 void FunctionalCore::work(Operation &op, size_t n, const uint32_t *words) {
   outgoing_.clear();
-  if (isPlainMove(op))
+  if (isPlainMove(op)) {
     moveRun(op, n, words);
-  else if (isFastArithmetic(op))
+  } else if (isFastArithmetic(op)) {
     arithmeticRun(op, n, words);
-  else
+  } else if (std::optional<ElementRuns> runs = words ? std::nullopt : elementRuns(op); runs && n == op.elements) {
+    runElements(*runs, model);
+    op.done += n;
+  } else {
     slowRun(op, n, words);
+  }
 }
 
 void FunctionalCore::runLocal(Operation op, EngineStats &stats) {

@@ -5,8 +5,10 @@
 #include "wafer/Emulator/NumberFormats.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 namespace wafer {
 
@@ -66,7 +68,7 @@ bool isMove(Opcode opcode) { return opcode == Opcode::Mov || opcode == Opcode::N
 /// Double-precision library function, rounded to f32.
 template <typename Function> float viaDouble(float a, Function function) { return static_cast<float>(function(static_cast<double>(a))); }
 
-float computeFloat(Opcode opcode, float a, float b, float c) {
+inline float computeFloat(Opcode opcode, float a, float b, float c) {
   switch (opcode) {
   case Opcode::Mov:
     return a;
@@ -239,6 +241,33 @@ Number compute(Opcode opcode, ElementType type, Number a, Number b, Number c) {
     return {isMove(opcode) ? result : canonicalNaN(roundTo(result, type)), 0};
   }
   return {0, saturate(computeInteger(opcode, a.i, b.i, c.i), type)};
+}
+
+namespace {
+
+/// A loop for each opcode: what is known when it is compiled folds the choice away.
+template <unsigned opcode> void computeLoop(const float *a, const float *b, const float *c, float *result, size_t n) {
+  constexpr Opcode operation = static_cast<Opcode>(opcode);
+  const unsigned sources = numSources(operation);
+  for (size_t j = 0; j < n; ++j) {
+    const float value = computeFloat(operation, a[j], sources > 1 ? b[j] : 0, sources > 2 ? c[j] : 0);
+    result[j] = isMove(operation) ? value : canonicalNaN(value);
+  }
+}
+
+using Loop = void (*)(const float *, const float *, const float *, float *, size_t);
+
+template <unsigned... opcodes> constexpr std::array<Loop, sizeof...(opcodes)> loopsOf(std::integer_sequence<unsigned, opcodes...>) {
+  return {&computeLoop<opcodes>...};
+}
+
+constexpr auto loops = loopsOf(std::make_integer_sequence<unsigned, 96>());
+static_assert(static_cast<unsigned>(Opcode::Cos) < loops.size(), "an instruction has no loop");
+
+} // namespace
+
+void computeFloats(Opcode opcode, const float *a, const float *b, const float *c, float *result, size_t n) {
+  loops[static_cast<unsigned>(opcode)](a, b, c, result, n);
 }
 
 Walk::Walk(const Descriptor &descriptor) : address_(descriptor.base) {

@@ -11,6 +11,7 @@
 #include "wafer/Executable/Executable.h"
 #include "wafer/Isa/Isa.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 
@@ -36,6 +37,9 @@ uint32_t bitsFromNumber(ElementType type, Number value);
 Number convert(Number value, ElementType from, ElementType to);
 /// One element of a vector or function instruction; operands and result are of `type`.
 Number compute(Opcode opcode, ElementType type, Number a, Number b, Number c);
+
+/// The same for n elements in f32. Sources that the instruction does not have are not read.
+void computeFloats(Opcode opcode, const float *a, const float *b, const float *c, float *result, size_t n);
 
 /// The addresses of a memory descriptor's elements, one after another in row-major order.
 class Walk {

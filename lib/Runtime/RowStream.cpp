@@ -26,6 +26,19 @@ bool liesAlong(const RowPlan &plan) { return plan.columnStride == 1 || plan.colu
 /// Such rows need no window.
 bool isReadByRows(const RowPlan &plan) { return plan.columnStride == 1 && plan.columns > 1; }
 
+/// Copies `count` elements that lie together to places `step` bytes apart.
+void scatter(const uint8_t *from, uint64_t count, uint64_t size, uint8_t *to, uint64_t step) {
+  if (size == 4)
+    for (uint64_t i = 0; i < count; ++i, from += 4, to += step)
+      std::memcpy(to, from, 4);
+  else if (size == 2)
+    for (uint64_t i = 0; i < count; ++i, from += 2, to += step)
+      std::memcpy(to, from, 2);
+  else
+    for (uint64_t i = 0; i < count; ++i, from += size, to += step)
+      std::memcpy(to, from, size);
+}
+
 uint64_t magnitude(int64_t value) { return value < 0 ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value); }
 
 } // namespace
@@ -45,6 +58,18 @@ public:
       source.read(begin_, filled_, buffer_.data());
     }
     std::memcpy(to, buffer_.data() + (begin - begin_), size);
+  }
+
+  /// Some of the `bytes` from `begin` on, at least one element; valid until the next call. `reach` is the distance to what is wanted after them.
+  std::pair<const uint8_t *, uint64_t> some(const TensorSource &source, uint64_t begin, uint64_t bytes, uint64_t reach) {
+    bytes = std::min<uint64_t>(bytes, buffer_.size());
+    if (&source != source_ || begin < begin_ || begin + bytes > begin_ + filled_) {
+      filled_ = std::min(reach < buffer_.size() ? buffer_.size() : bytes, source.bytes() - begin);
+      begin_ = begin;
+      source_ = &source;
+      source.read(begin_, filled_, buffer_.data());
+    }
+    return {buffer_.data() + (begin - begin_), bytes};
   }
 
 private:
@@ -160,6 +185,13 @@ void RowStream::fill(Piece &piece, Window &window) const {
         for (uint64_t k = 0; k < plan.columns; ++k)
           window.copy(weight, element(n, k), columnStep, to + k * size);
       });
+    } else if (plan.rowStride == 1) {
+      for (uint64_t k = 0; k < plan.columns; ++k)
+        for (uint64_t done = 0; done < piece.rows;) {
+          auto [from, bytes] = window.some(weight, element(piece.firstRow + done, k) * size, (piece.rows - done) * size, columnStep);
+          scatter(from, bytes / size, size, piece.bytes.data() + done * plan.rowBytes() + k * size, plan.rowBytes());
+          done += bytes / size;
+        }
     } else {
       for (uint64_t k = 0; k < plan.columns; ++k)
         forEachRow([&](uint64_t n, uint8_t *to) { window.copy(weight, element(n, k), rowStep, to + k * size); });

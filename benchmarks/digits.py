@@ -8,10 +8,10 @@ import argparse
 import time
 
 import torch
-from timing import median_seconds
 from torch import nn
 
 import wafer
+from wafer.bench import median_seconds
 
 
 def main() -> None:

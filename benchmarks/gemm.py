@@ -7,10 +7,10 @@
 import argparse
 
 import torch
-from timing import median_seconds
 from torch import nn
 
 import wafer
+from wafer.bench import median_seconds
 
 
 def main() -> None:

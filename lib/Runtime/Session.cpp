@@ -354,6 +354,7 @@ NamedTensors Session::run(const std::string &name, const NamedTensors &inputs, c
     const wexe::PhaseT &phase = *entry.phases[i];
     stats.phases.push_back(phase.kind == wexe::PhaseKind::Wafer ? runOnWafer(phase, values) : runInMemoryX(phase, values));
     stats.phases.back().seconds = secondsSince(phaseStart);
+    stats.phases.back().outputs = outputsOf(entry, phase);
     if (made)
       for (uint32_t number : entry.outputs)
         if (auto value = values.find(number); value != values.end() && told.insert(number).second)
@@ -406,16 +407,60 @@ PhaseStats Session::timeOnWafer(const wexe::PhaseT &phase) const {
   return stats;
 }
 
+std::vector<std::string> Session::outputsOf(const wexe::EntryT &entry, const wexe::PhaseT &phase) const {
+  std::vector<std::string> names;
+  auto add = [&](uint32_t number) {
+    if (std::find(entry.outputs.begin(), entry.outputs.end(), number) != entry.outputs.end())
+      names.push_back(program_.program().tensors[number]->name);
+  };
+  for (uint32_t number : phase.outputs)
+    add(number);
+  for (const auto &step : phase.steps)
+    if (step->kind == wexe::StepKind::Receive)
+      add(static_cast<uint32_t>(step->tensor));
+  return names;
+}
+
+/// What the time of a phase depends on; empty where that is the values of a weight.
+static std::vector<int64_t> timingKey(const wexe::PhaseT &phase) {
+  const wexe::GridT &grid = *phase.grid;
+  std::vector<int64_t> key = {phase.load, phase.command_colour, grid.x0, grid.y0, grid.columns, grid.rows, grid.groups, grid.token_block,
+                              static_cast<int64_t>(grid.tokens), grid.micro_batches, grid.batches};
+  for (const auto &step : phase.steps) {
+    if (step->wire == wexe::WireFormat::Indexed16 || step->wire == wexe::WireFormat::Indexed32)
+      return {};
+    for (int64_t field : {int64_t(step->kind), int64_t(step->bias >= 0), int64_t(step->type), int64_t(step->wire), int64_t(step->rows),
+                          int64_t(step->columns), int64_t(step->feature_block), int64_t(step->out_block), int64_t(step->colour), int64_t(step->task),
+                          int64_t(step->task_east), int64_t(step->task_west), int64_t(step->task_own), int64_t(step->task_bias)})
+      key.push_back(field);
+  }
+  return key;
+}
+
 void Session::time(const std::string &name) {
   const Clock::time_point start = Clock::now();
   const MemoryXCounters before = store_.counters();
   const wexe::EntryT &entry = findEntry(name);
   checkBlocks(entry);
   RunStats stats;
+  std::map<std::vector<int64_t>, size_t> known; ///< phases of layers that do the same
   for (const auto &phase : entry.phases) {
     const Clock::time_point phaseStart = Clock::now();
     if (phase->kind == wexe::PhaseKind::Wafer) {
-      stats.phases.push_back(timeOnWafer(*phase));
+      const std::vector<int64_t> key = timingKey(*phase);
+      const auto before = key.empty() ? known.end() : known.find(key);
+      if (before == known.end()) {
+        if (!key.empty())
+          known.emplace(key, stats.phases.size());
+        stats.phases.push_back(timeOnWafer(*phase));
+      } else {
+        stats.phases.push_back(stats.phases[before->second]);
+        stats.phases.back().name = nameOf(*phase);
+        for (size_t i = 0; i < phase->steps.size(); ++i) {
+          stats.phases.back().timing->steps[i].name = phase->steps[i]->name;
+          stats.phases.back().timing->steps[i].location = phase->steps[i]->location;
+        }
+      }
     } else {
       const wexe::FunctionT &function = *program_.program().functions[phase->function];
       stats.phases.emplace_back();
@@ -423,6 +468,7 @@ void Session::time(const std::string &name) {
       stats.phases.back().name = function.name;
       stats.phases.back().reason = function.reason;
     }
+    stats.phases.back().outputs = outputsOf(entry, *phase);
     stats.phases.back().seconds = secondsSince(phaseStart);
   }
   flashBytesWritten_ = 0;

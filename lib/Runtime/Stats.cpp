@@ -57,7 +57,7 @@ std::string toJson(const RunStats &stats) {
   json["weight_colours_proved"] = stats.weightColours;
   json["phases"] = Json::array();
   for (const PhaseStats &phase : stats.phases) {
-    Json entry = {{"placement", phase.onWafer ? "wafer" : "memoryx"}, {"name", phase.name}, {"seconds", phase.seconds}};
+    Json entry = {{"placement", phase.onWafer ? "wafer" : "memoryx"}, {"name", phase.name}, {"seconds", phase.seconds}, {"outputs", phase.outputs}};
     if (phase.onWafer) {
       entry["micro_batches"] = phase.microBatches;
       entry.update(countersOf(phase.engine, phase.streamed, stats.hasCycles()));

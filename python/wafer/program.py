@@ -47,6 +47,7 @@ class Program:
         self._sessions = Sessions(executable, other_names or {})
         self._description = self._sessions.verified.describe()
         self.machine: str = self._description["machine"]
+        self.bytes_per_second: float = self._description["bytes_per_second"]  # off the wafer
         self._grid = (self._description["width"], self._description["height"])
         self._weight_colours = self._description["weight_colours_proved"]
         self.weights = tuple(TensorInfo(*info) for info in self._description["weights"])
@@ -188,6 +189,11 @@ class Program:
         kinds = ((arrays.is_torch, arrays.torch_of), (arrays.is_jax, arrays.jax_of))
         back = next((convert for belongs, convert in kinds if any(map(belongs, inputs.values()))), arrays.array_of)
         return {info.name: back(results[info.name]) for info in self.outputs}
+
+    @property
+    def cores(self) -> int:
+        """Of the machine."""
+        return self._grid[0] * self._grid[1]
 
     def time(self) -> Stats:
         """The time of the program on the machine, without inputs and results (timing engine); also left in `stats`.

@@ -78,6 +78,7 @@ private:
   void checkBlocks(const wexe::EntryT &entry) const;
   PhaseStats runOnWafer(const wexe::PhaseT &phase, TensorValues &values);
   PhaseStats timeOnWafer(const wexe::PhaseT &phase) const;
+  std::vector<std::string> outputsOf(const wexe::EntryT &entry, const wexe::PhaseT &phase) const;
   void spill(TensorValues &values, FlashPlaces &inFlash);
   PhaseStats runInMemoryX(const wexe::PhaseT &phase, TensorValues &values);
   void finishStats(const wexe::EntryT &entry, RunStats &stats, const MemoryXCounters &before) const;

@@ -37,6 +37,7 @@ struct PhaseStats {
   std::string name;   ///< of the function; of a wafer phase, what it streams
   std::string reason; ///< why a function runs in MemoryX
   uint32_t microBatches = 0;
+  std::vector<std::string> outputs; ///< of the program, that the phase makes
   EngineStats engine;
   StreamedBytes streamed;
   std::vector<StepStats> steps;

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import pkgutil
-from collections.abc import Iterator, Sequence
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,6 +18,17 @@ class Row:
     found: str
     goal: str
     command: str
+
+
+def median_seconds(call: Callable[[], object], repeats: int = 5) -> float:
+    """Of `repeats` calls after one that warms up."""
+    call()
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
 
 
 def areas() -> list[str]:

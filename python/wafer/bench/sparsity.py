@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy
 import torch
@@ -12,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import wafer
-from wafer.bench import Row
+from wafer.bench import Row, median_seconds
 from wafer.models.gpt2 import GPT2, Block
 from wafer.sparsity import Static, prune
 from wafer.sparsity.masks import kept_count, largest
@@ -76,16 +75,6 @@ def _contraction(program: wafer.Program) -> int:
     return sum(step["cycles"] for phase in program.time().phases for step in phase.get("schedule", []) if step["kind"] == "Contract")
 
 
-def _seconds(run: Callable[[], object], times: int = 3) -> float:
-    run()
-    best = float("inf")
-    for _ in range(times):
-        start = time.perf_counter()
-        run()
-        best = min(best, time.perf_counter() - start)
-    return best
-
-
 def host_table() -> None:
     """The functional engine beside PyTorch dense on the same host: a GPT-2 block of 768 features, batch 4, 128 tokens."""
     torch.manual_seed(0)
@@ -98,8 +87,8 @@ def host_table() -> None:
             prune(block, zeros)
         program = wafer.compile(block, (x,), machine="small", threads=threads)
         with torch.no_grad():
-            beside = _seconds(lambda block=block: block(x))
-        own = _seconds(lambda program=program: program(x))
+            beside = median_seconds(lambda block=block: block(x))
+        own = median_seconds(lambda program=program: program(x))
         print(f"{100 * zeros:>6g} %: PyTorch {beside * 1e3:.0f} ms, wafer {own * 1e3:.0f} ms, ratio {beside / own:.3f}", flush=True)
 
 

@@ -20,6 +20,9 @@ class Shards:
         self.samples = samples_of(batch)
         self.count = count
         self._batch = tuple(batch)
+        targets = [leaf for leaf in pytree.tree_leaves(self._batch[-1]) if isinstance(leaf, torch.Tensor)]
+        # Whole numbers: classes, of which a sequence has one for each token.
+        self.targets = targets[0].numel() if targets and not targets[0].is_floating_point() else self.samples
         # Where each begins, and the end.
         self._begins = [number * (self.samples // count) + min(number, self.samples % count) for number in range(count + 1)]
 

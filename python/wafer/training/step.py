@@ -17,7 +17,7 @@ from wafer import arrays, checkpoints
 from wafer.errors import CompileError, RuntimeError  # noqa: A004
 from wafer.sparsity.dynamic import Masks, Method
 from wafer.sparsity.masks import kept_count
-from wafer.training import checkpoint
+from wafer.training import checkpoint, timeline
 from wafer.training.joint import gradient_of, new_value_of
 from wafer.training.passes import Passes, Shards, samples_of
 from wafer.training.programs import Host
@@ -27,6 +27,7 @@ from wafer.training.round import Round, Updated
 from wafer.training.rules import Rule
 from wafer.training.scaling import NO_SCALE, LossScale
 from wafer.training.systems import Systems, Whole, default_shards
+from wafer.training.timeline import StepTime
 from wafer.training.update import Updater
 
 Arrays = Mapping[str, numpy.ndarray]
@@ -103,8 +104,9 @@ def train_step(
     masks = Masks(sparsity, trained) if sparsity else None
     kept = {name: kept_count(initial[name].size, sparsity.sparsity) for name in masks.names} if masks else {}
     passes = Passes(model, loss_fn, precision, host, kept)
-    passes.prepare(Shards(example, shards))
-    return TrainStep(model, initial, passes, Updater(optimizer, host, room), swarm, room, shards, reduction, seed, precision, sparsity)
+    parts = Shards(example, shards)
+    passes.prepare(parts)
+    return TrainStep(model, initial, passes, Updater(optimizer, host, room), swarm, room, parts, reduction, seed, precision, sparsity)
 
 
 def _initial_values(model: torch.nn.Module, weights: str | os.PathLike | None, room: Room) -> dict[str, numpy.ndarray]:
@@ -132,11 +134,11 @@ class TrainStep:
     """loss = step(x, target) trains by one batch. Made by wafer.train_step."""
 
     def __init__(
-        self, model: torch.nn.Module, initial: Arrays, passes: Passes, updater: Updater, systems: Systems, room: Room, shards: int, reduction: str,
+        self, model: torch.nn.Module, initial: Arrays, passes: Passes, updater: Updater, systems: Systems, room: Room, example: Shards, reduction: str,
         seed: int, precision: str, sparsity: Method | None = None,
     ):  # fmt: skip
         self._passes, self._updater, self._systems, self._room = passes, updater, systems, room
-        self._shards, self._reduction, self._seed = shards, reduction, seed
+        self._example, self._shards, self._reduction, self._seed = example, example.count, reduction, seed
         self._writing: concurrent.futures.Future | None = None
         gradients, _ = passes.first
         self._forms = {name: (tuple(value.shape), value.dtype) for name, value in model.state_dict().items()}
@@ -186,6 +188,17 @@ class TrainStep:
     def program(self):
         """The gradients program of the example's first shard, a wafer.Program: its report says where each operation of both passes runs."""
         return self._passes.first[1].program
+
+    def time(self) -> StepTime:
+        """The modelled time of a step on a batch like the example, without running it (timing engine)."""
+        gradients, program = self._passes.first
+        elements = {gradient_of(name): self._state.parameters[name].size for name in gradients.parameters}
+        runs: dict[int, timeline.Passes] = {}
+        for size in self._example.sizes():
+            runs[size] = timeline.passes_of(self._passes.of(size)[1].program.time().as_dict(), list(elements))
+        systems = [[runs[self._example.size(shard)] for shard in part] for part in self._systems.parts(self._shards)]
+        waits = self._updater.rule.clip_norm is not None
+        return timeline.step_time(systems, elements, program.program.bytes_per_second, waits, self._example.samples, self._example.targets)
 
     @property
     def masks(self) -> dict[str, numpy.ndarray]:

@@ -138,6 +138,13 @@ class Systems:
         own = [shard for shard in range(shards) if self._system_of(shard, shards) in systems]
         return range(own[0], own[-1] + 1)
 
+    def parts(self, shards: int) -> list[list[int]]:
+        """The shards of each system, of all ranks."""
+        parts: list[list[int]] = [[] for _ in range(self._count)]
+        for shard in range(shards):
+            parts[self._system_of(shard, shards)].append(shard)
+        return parts
+
     @property
     def is_first(self) -> bool:
         """Whether this process writes what there is to write once."""

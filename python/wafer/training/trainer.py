@@ -17,6 +17,8 @@ from wafer.training.rules import Rule
 from wafer.training.step import TrainStep, train_step
 
 Batch = tuple[object, ...]
+
+_MOST_CORES = 4096  # of a program whose time is modelled without being asked for
 Metric = Callable[[torch.Tensor, torch.Tensor], float]
 
 
@@ -55,6 +57,8 @@ class Trainer:
           metrics: functions of the model's output and the target by name, averaged over the evaluation. evaluate_every, checkpoint_every: steps; 0 is
           only at the end. checkpoints: folder; a run with the same arguments goes on from the newest one there, with the same batches as if it had not
           stopped. keep: how many stay. log: folder for TensorBoard. progress: a bar with the loss; None: on a terminal.
+          modelled: show tokens per second of the machine beside those of this host, from the timing engine, which takes seconds on a small machine and
+          minutes on a whole wafer; None: where the program has at most 4096 cores.
           Everything else goes to wafer.train_step: machine, precision, systems, ...
     """
 
@@ -62,7 +66,7 @@ class Trainer:
         self, model: torch.nn.Module, loss_fn: Callable[..., torch.Tensor], optimizer: Rule, data: Iterable[Batch], *, steps: int,
         evaluation: Iterable[Batch] | None = None, metrics: Mapping[str, Metric] | None = None, evaluate_every: int = 0,
         checkpoints: str | os.PathLike | None = None, checkpoint_every: int = 0, keep: int = 2, callbacks: Sequence[Callback] = (),
-        log: str | os.PathLike | None = None, progress: bool | None = None, **options: object,
+        log: str | os.PathLike | None = None, progress: bool | None = None, modelled: bool | None = None, **options: object,
     ):  # fmt: skip
         if steps < 1:
             raise RuntimeError(f"found steps={steps}, expected at least 1")
@@ -77,6 +81,9 @@ class Trainer:
             raise RuntimeError("found no batch in the data, expected at least one")
         self.step: TrainStep = train_step(model, loss_fn, optimizer, example, **options)
         self._evaluation = None if evaluation is None else Evaluation(model, loss_fn, evaluation, metrics or {}, options)
+        if modelled is None:
+            modelled = self.step.is_first and self.step.program.cores <= _MOST_CORES
+        self.modelled = self.step.time() if modelled else None
         self.history: list[dict[str, float]] = []
 
     def stop(self) -> None:
@@ -101,7 +108,12 @@ class Trainer:
                     rate = (number - first) * len(batch[-1]) / (time.perf_counter() - begin)
                     write("training/loss", loss, number)
                     write("training/samples_per_second", rate, number)
-                    show(number, f"loss {loss:.4f}, {rate:.1f} samples/s on this host")
+                    text = f"loss {loss:.4f}, {rate:.1f} samples/s on this host"
+                    if self.modelled:
+                        write("training/modelled_tokens_per_second", self.modelled.tokens_per_second, number)
+                        tokens = rate * self.modelled.tokens / self.modelled.samples
+                        text += f", {tokens:.0f} tokens/s emulated, {self.modelled.tokens_per_second:.0f} modelled"
+                    show(number, text)
                     self._tell("on_step", loss)
                     if self._is_due(self._evaluate_every):
                         results, done_at = self._evaluated(write), (number, done_at[1])

@@ -1,0 +1,41 @@
+"""The modelled time of a training step: what overlaps, by hand and of a program."""
+
+import pytest
+import torch
+import wafer
+from torch import nn
+from torch.nn import functional as F
+from wafer.training.timeline import Passes, step_time
+
+ONE = Passes(10.0, {"last": 4.0, "first": 10.0})
+ELEMENTS = {"first": 25, "last": 50}  # 1 and 2 s at 100 bytes a second
+
+
+def test_only_the_gradient_that_comes_last_is_waited_for():
+    found = step_time([[ONE]], ELEMENTS, 100.0, False, 8, 8)
+    assert (found.wafer, found.sums, found.updates, found.seconds) == (10.0, 0.0, 3.0, 11.0)
+    assert found.hidden == pytest.approx(2 / 3) and found.without_overlap == 13.0 and found.samples_per_second == pytest.approx(8 / 11)
+
+
+def test_shards_of_a_system_follow_each_other_and_the_last_one_completes_a_gradient():
+    assert step_time([[ONE, ONE]], ELEMENTS, 100.0, False, 8, 8).seconds == 21.0
+
+
+def test_systems_work_at_once_and_their_sums_take_the_link():
+    found = step_time([[ONE], [ONE]], ELEMENTS, 100.0, False, 8, 8)
+    assert (found.wafer, found.sums, found.seconds) == (10.0, 3.0, 12.0)
+
+
+def test_clipping_by_norm_waits_for_all_sums():
+    assert step_time([[ONE], [ONE]], ELEMENTS, 100.0, True, 8, 8).seconds == 14.0
+
+
+def test_the_time_of_a_step_is_that_of_its_program():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    x, target = torch.randn(4, 8), torch.tensor([0, 1, 2, 3])
+    steps = [wafer.train_step(model, F.cross_entropy, wafer.optim.SGD(lr=0.1), (x, target), machine="tiny", shards=2, systems=systems) for systems in (1, 2)]
+    one, two = (step.time() for step in steps)
+    assert one.wafer == pytest.approx(2 * steps[0].program.time().wafer_seconds) and two.wafer == pytest.approx(one.wafer / 2)
+    assert one.wafer < one.seconds < one.without_overlap and two.sums == one.updates
+    assert (one.samples, one.tokens) == (4, 4)

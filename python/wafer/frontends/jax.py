@@ -31,12 +31,14 @@ _ARRAYS = (jax.Array, numpy.ndarray, numpy.generic, jax.ShapeDtypeStruct)
 
 
 def import_function(
-    function: Callable[..., object], args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None, name: str = "forward", weights_argnums: Sequence[int] | int = ()
+    function: Callable[..., object], args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None, name: str = "forward", weights_argnums: Sequence[int] | int = (),
+    kept: Mapping[str, int] | None = None,
 ) -> ImportedModel:
     """Write a function as an MLIR function called `name`.
 
     Args:    function: for JAX, under jax.jit or not. args, kwargs: example arguments, pytrees of arrays or of jax.ShapeDtypeStruct; whatever in them
              is no array (a number, a string) becomes part of the program. weights_argnums: places of the arguments whose float arrays are weights.
+             kept: how many elements of a weight are not zero, where its values do not tell.
     Returns: the text and the weights that it names; they share memory with the arrays.
     Raises:  UnsupportedOpError for an operation, type or shape without a lowering; CompileError when JAX cannot trace the function.
     """
@@ -45,7 +47,12 @@ def import_function(
     module, out_tree = _traced(function, arguments, caller)
     source = _source_of(function) or caller
     with torch.no_grad():
-        return _Importer(module, arguments, _output_names(out_tree), name, source).run()
+        return _Importer(module, arguments, _output_names(out_tree), name, source, kept or {}).run()
+
+
+def argument_names(function: Callable[..., object], args: Sequence[object], weights_argnums: Sequence[int] | int = ()) -> list[str]:
+    """The names that the arrays of the arguments get, one after another."""
+    return _Arguments(function, args, {}, weights_argnums).names
 
 
 class _Arguments:
@@ -145,7 +152,8 @@ def _output_names(tree: object) -> list[str]:
 
 
 class _Importer:
-    def __init__(self, module: ir.Module, arguments: _Arguments, output_names: Sequence[str], name: str, source: SourceLocation | None):
+    def __init__(self, module: ir.Module, arguments: _Arguments, output_names: Sequence[str], name: str, source: SourceLocation | None, kept: Mapping[str, int]):
+        self._kept = kept
         self._functions = {ir.StringAttr(op.attributes["sym_name"]).value: op for op in module.body.operations if op.operation.name == "func.func"}
         self._arguments, self._output_names, self._source = arguments, output_names, source
         self._writer = FunctionWriter(name)
@@ -184,7 +192,7 @@ class _Importer:
             zeros = None
             if role == "parameter" and not isinstance(array, jax.ShapeDtypeStruct):
                 self._parameters[name] = tensor_of(numpy.asarray(array)).to(dtype)
-                zeros = nonzeros(self._parameters[name])
+                zeros = self._kept.get(name, nonzeros(self._parameters[name]))
             return self._writer.argument(name, shape, dtype, name, role, self._source, zeros)
 
         argument = Deferred(self._emitter, shape, dtype, make)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch.utils import _pytree as pytree
 
 from wafer.errors import RuntimeError  # noqa: A004
-from wafer.frontends import absent
-from wafer.training.joint import Gradients, differentiate
+from wafer.training.joint import Gradients
 from wafer.training.programs import Host, Sessions
+from wafer.training.subject import Subject
 
 
 class Shards:
@@ -51,9 +51,9 @@ def samples_of(batch: Sequence[object]) -> int:
 class Passes:
     """Forward and backward pass of a model, for shards of any size."""
 
-    def __init__(self, model: torch.nn.Module, loss: Callable[..., torch.Tensor], precision: str, host: Host, kept: Mapping[str, int]):
+    def __init__(self, subject: Subject, precision: str, host: Host, kept: Mapping[str, int]):
         """`kept`: elements of sparse parameters that are not zero."""
-        self._model, self._loss, self._precision, self._host = model, loss, precision, host
+        self._subject, self._precision, self._host = subject, precision, host
         self._kept = kept
         self._made: dict[int, tuple[Gradients, Sessions]] = {}
 
@@ -72,6 +72,5 @@ class Passes:
         return next(iter(self._made.values()))
 
     def _make(self, part: Sequence[object]) -> tuple[Gradients, Sessions]:
-        with absent.on_cpu(self._model):
-            gradients = differentiate(self._model, self._loss, part, scaled=self._precision == "f16", kept=self._kept)
+        gradients = self._subject.differentiate(part, self._precision == "f16", self._kept)
         return gradients, Sessions(gradients.imported.text, "gradients", self._precision, self._host)

@@ -13,7 +13,7 @@ import numpy
 import torch
 from torch.utils import _pytree as pytree
 
-from wafer import arrays, checkpoints
+from wafer import arrays
 from wafer.errors import CompileError, RuntimeError  # noqa: A004
 from wafer.sparsity.dynamic import Masks, Method
 from wafer.sparsity.masks import kept_count
@@ -26,6 +26,7 @@ from wafer.training.room import Room
 from wafer.training.round import Round, Updated
 from wafer.training.rules import Rule
 from wafer.training.scaling import NO_SCALE, LossScale
+from wafer.training.subject import Subject, TorchSubject
 from wafer.training.systems import Systems, Whole, default_shards
 from wafer.training.timeline import StepTime
 from wafer.training.update import Updater
@@ -49,8 +50,8 @@ class _State:
 
 
 def train_step(
-    model: torch.nn.Module,
-    loss_fn: Callable[..., torch.Tensor],
+    model: torch.nn.Module | Callable[..., object],
+    loss_fn: Callable[..., object],
     optimizer: Rule,
     example: Sequence[object],
     *,
@@ -66,10 +67,11 @@ def train_step(
     memoryx_dram: int | None = None,
     memoryx_flash: str | os.PathLike | None = None,
     sparsity: Method | None = None,
+    params: object = None,
 ) -> TrainStep:
     """Make a training step of a model.
 
-    Args:    loss_fn: loss_fn(model(x), target), one number. optimizer: of wafer.optim.
+    Args:    model: of PyTorch, or with params= a function of JAX, model(params, x). loss_fn: loss_fn(model(x), target), one number. optimizer: of wafer.optim.
              example: (x, target), or (x0, x1, ..., target) for a model of several inputs; a whole batch. The first dimension of every tensor in it is
              the batch; later batches may be shorter or longer.
              precision: of values on the wafer, "f16" (with loss scaling), "bf16" or "f32"; weights, gradients that leave the wafer, and state are f32.
@@ -80,6 +82,7 @@ def train_step(
              memoryx_dram: size of MemoryX's DRAM tier in bytes, default the machine's. memoryx_flash: folder for whatever of weights, optimizer state,
              gradients and activations that tier has no room for, so that a model larger than memory trains; None: all is in memory.
              sparsity: which weights are kept and when that changes, a method of wafer.sparsity; None: all.
+             params: a pytree of float32 arrays, what JAX's grad differentiates by; step.params has what became of them.
     Returns: the step, with a copy of the model's weights; the model itself does not change while training.
     Raises:  UnsupportedOpError, CompileError, RuntimeError.
     """
@@ -89,69 +92,44 @@ def train_step(
         raise CompileError(f"found reduction '{reduction}', expected 'mean' or 'sum'")
     if not isinstance(optimizer, Rule):
         raise CompileError(f"found an optimizer of type {type(optimizer).__name__}, expected a rule such as wafer.optim.AdamW(lr=3e-4)")
-    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if tensor.is_floating_point() and tensor.dtype != torch.float32:
-            raise CompileError(f"'{name}' is {str(tensor.dtype).removeprefix('torch.')}, expected float32; use model.float(), and precision= for the wafer")
+    example = _tensors(example)
     samples = samples_of(example)
     shards = default_shards(samples) if shards is None else shards
     if not 1 <= shards <= samples:
         raise RuntimeError(f"found {shards} shards for a batch of {samples}, expected 1 to {samples}")
     room = Room(memoryx_flash)
     swarm = Systems(systems, shards, world(), room)
-    initial = _initial_values(model, weights, room)
+    subject = _subject(model, loss_fn, params)
+    initial = subject.values(weights, room)
     host = Host(machine, engine, threads, memoryx_dram, room.folder or "")
-    trained = {name: initial[name] for name, parameter in model.named_parameters() if parameter.requires_grad}
-    masks = Masks(sparsity, trained) if sparsity else None
+    masks = Masks(sparsity, {name: initial[name] for name in subject.trained}) if sparsity else None
     kept = {name: kept_count(initial[name].size, sparsity.sparsity) for name in masks.names} if masks else {}
-    passes = Passes(model, loss_fn, precision, host, kept)
+    passes = Passes(subject, precision, host, kept)
     parts = Shards(example, shards)
     passes.prepare(parts)
-    return TrainStep(model, initial, passes, Updater(optimizer, host, room), swarm, room, parts, reduction, seed, precision, sparsity)
-
-
-def _initial_values(model: torch.nn.Module, weights: str | os.PathLike | None, room: Room) -> dict[str, numpy.ndarray]:
-    """Parameters and buffers by their first names. Those of a checkpoint stay in its files."""
-    tensors = dict(model.named_parameters()) | {name: buffer for name, buffer in model.named_buffers() if buffer is not None}
-    if weights is None:
-        for name, tensor in tensors.items():
-            if tensor.is_meta:
-                raise CompileError(f"'{name}' is on the device meta and has no values; give weights=, a safetensors file or a checkpoint directory")
-        return {name: room.copy(tensor.detach().cpu().contiguous().numpy()) for name, tensor in tensors.items()}
-    others = _aliases(model)
-    wanted = {name: [name, *(other for other, first in others.items() if first == name and other != name)] for name in tensors}
-    files, names = checkpoints.find([weights], wanted)
-    values = {}
-    for name, tensor in tensors.items():
-        dtype, array = checkpoints.mapped(files, names[name], f"'{name}'")
-        expected = arrays.pair_of(torch.empty(0, dtype=tensor.dtype), name)[0]
-        if dtype != expected or array.shape != tuple(tensor.shape):
-            raise RuntimeError(f"'{name}' is {dtype}{list(array.shape)} in {os.fspath(weights)}, expected {expected}{list(tensor.shape)}")
-        values[name] = array
-    return values
+    return TrainStep(subject, initial, passes, Updater(optimizer, host, room), swarm, room, parts, reduction, seed, precision, sparsity)
 
 
 class TrainStep:
     """loss = step(x, target) trains by one batch. Made by wafer.train_step."""
 
     def __init__(
-        self, model: torch.nn.Module, initial: Arrays, passes: Passes, updater: Updater, systems: Systems, room: Room, example: Shards, reduction: str,
+        self, subject: Subject, initial: Arrays, passes: Passes, updater: Updater, systems: Systems, room: Room, example: Shards, reduction: str,
         seed: int, precision: str, sparsity: Method | None = None,
     ):  # fmt: skip
         self._passes, self._updater, self._systems, self._room = passes, updater, systems, room
         self._example, self._shards, self._reduction, self._seed = example, example.count, reduction, seed
         self._writing: concurrent.futures.Future | None = None
         gradients, _ = passes.first
-        self._forms = {name: (tuple(value.shape), value.dtype) for name, value in model.state_dict().items()}
-        self._aliases = _aliases(model)
-        buffers = [name for name, buffer in model.named_buffers() if buffer is not None]
-        self._untrained = {name: array for name, array in initial.items() if name not in gradients.parameters and name not in buffers}
+        self._subject, self._forms = subject, subject.forms
+        self._untrained = {name: array for name, array in initial.items() if name not in gradients.parameters and name not in subject.buffers}
         parameters = {name: initial[name] for name in gradients.parameters}
         self._sparsity = sparsity
         self._masks = Masks(sparsity, parameters) if sparsity else None
         sparse, optimizer = self._masks.first(parameters) if self._masks else ({}, {})
         self._state = _State(
             parameters | {name: room.copy(array) for name, array in sparse.items()},
-            {name: initial[name] for name in buffers},
+            {name: initial[name] for name in subject.buffers},
             optimizer,
             scale=LossScale() if precision == "f16" else NO_SCALE,
         )
@@ -209,10 +187,17 @@ class TrainStep:
         """For model.load_state_dict: a copy of all weights and buffers."""
         return {name: torch.from_numpy(array.copy()).to(self._forms[name][1]) for name, array in self._arrays().items()}
 
+    @property
+    def params(self) -> object:
+        """The parameters of a JAX function, in the form of the params that the step was made with. Raises RuntimeError for a PyTorch model."""
+        if isinstance(self._subject, TorchSubject):
+            raise RuntimeError("a PyTorch model has no params, expected a JAX function; use step.state_dict()")
+        return self._subject.params({name: array.copy() for name, array in self._arrays().items()})
+
     def _arrays(self) -> dict[str, numpy.ndarray]:
         """All weights and buffers by their names in the model's state_dict, tied ones under each."""
         values = {**self._untrained, **self._state.buffers, **self._state.parameters}
-        return {name: values[self._aliases[name]].reshape(shape) for name, (shape, _) in self._forms.items()}
+        return {name: values[self._subject.aliases[name]].reshape(shape) for name, (shape, _) in self._forms.items()}
 
     # Training
 
@@ -224,6 +209,7 @@ class TrainStep:
         Returns: the loss before the update.
         Raises: RuntimeError for a batch of another form than the example's, or of fewer samples than there are systems; TrapError. Nothing changes then.
         """
+        batch = _tensors(batch)
         samples, (gradients, _) = samples_of(batch), self._passes.first
         form = pytree.tree_structure(tuple(batch))
         if form != gradients.spec:
@@ -366,11 +352,24 @@ def _write(done: concurrent.futures.Future, *arguments: object) -> None:
         done.set_exception(error)
 
 
-def _aliases(model: torch.nn.Module) -> dict[str, str]:
-    """For each name of a tied parameter or buffer the first name that it has."""
-    first: dict[int, str] = {}
-    every = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
-    return {name: first.setdefault(id(tensor), name) for name, tensor in every}
+def _subject(model: object, loss: Callable[..., object], params: object) -> Subject:
+    if isinstance(model, torch.nn.Module):
+        if params is not None:
+            raise CompileError("found params= with a PyTorch model, which has parameters of its own; params are those of a JAX function")
+        return TorchSubject(model, loss)
+    if not callable(model) or params is None:
+        raise CompileError(f"found a model of type {type(model).__name__}, expected a torch.nn.Module, or a function of JAX and its parameters as params=")
+    from wafer.training.jax_subject import JaxSubject
+
+    return JaxSubject(model, loss, params)
+
+
+def _tensors(batch: Sequence[object]) -> Sequence[object]:
+    """The batch with PyTorch tensors in place of the arrays of NumPy and JAX."""
+    if not isinstance(batch, (tuple, list)):
+        return batch
+    is_array = lambda leaf: hasattr(leaf, "__array__") and not isinstance(leaf, torch.Tensor)  # noqa: E731
+    return pytree.tree_map(lambda leaf: torch.from_numpy(numpy.array(leaf)) if is_array(leaf) else leaf, tuple(batch))
 
 
 def _seed(seed: int, step: int, shard: int) -> numpy.ndarray:

@@ -63,7 +63,7 @@ class Trainer:
     """
 
     def __init__(
-        self, model: torch.nn.Module, loss_fn: Callable[..., torch.Tensor], optimizer: Rule, data: Iterable[Batch], *, steps: int,
+        self, model: torch.nn.Module | Callable[..., object], loss_fn: Callable[..., object], optimizer: Rule, data: Iterable[Batch], *, steps: int,
         evaluation: Iterable[Batch] | None = None, metrics: Mapping[str, Metric] | None = None, evaluate_every: int = 0,
         checkpoints: str | os.PathLike | None = None, checkpoint_every: int = 0, keep: int = 2, callbacks: Sequence[Callback] = (),
         log: str | os.PathLike | None = None, progress: bool | None = None, modelled: bool | None = None, **options: object,
@@ -72,6 +72,8 @@ class Trainer:
             raise RuntimeError(f"found steps={steps}, expected at least 1")
         if metrics and evaluation is None:
             raise RuntimeError("found metrics and no evaluation, expected batches to evaluate on")
+        if evaluation is not None and not isinstance(model, torch.nn.Module):
+            raise RuntimeError("found evaluation= with a JAX function, expected a PyTorch model; evaluate trainer.step.params in a callback")
         self.model, self.steps, self._data, self._callbacks = model, steps, data, list(callbacks)
         self._evaluate_every, self._checkpoint_every, self._keep = evaluate_every, checkpoint_every, keep
         self.folder = None if checkpoints is None else pathlib.Path(checkpoints)
@@ -128,7 +130,7 @@ class Trainer:
             if done_at[1] != self.step.step:
                 self._save()
             self.step.written()
-        if not any(tensor.is_meta for tensor in self.model.state_dict().values()):
+        if isinstance(self.model, torch.nn.Module) and not any(tensor.is_meta for tensor in self.model.state_dict().values()):
             self.model.load_state_dict(self.step.state_dict())
         self._tell("on_end")
         return results

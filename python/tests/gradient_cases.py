@@ -11,6 +11,7 @@ def random(*shape, seed=0):
 X, Y = random(3, 5), random(3, 5, seed=1)
 POSITIVE = X.abs() + 0.3
 IMAGE = random(2, 4, 7, 6)
+VOLUME = random(2, 2, 4, 6, 6)
 AVERAGE, SPREAD = random(4, seed=5), random(4, seed=6).abs() + 1
 IDS = torch.tensor([[3, 0, 4], [1, 1, 2]])
 COLUMNS = torch.tensor([[3, 0, 4, 1, 1], [1, 1, 2, 0, 3], [0, 4, 4, 2, 3]])
@@ -97,6 +98,11 @@ REDUCTIONS = {
     "cumprod": _one(lambda x: x.cumprod(1)),
     "var": _one(lambda x: x.var(1)),
     "var_mean": _one(lambda x: sum(torch.var_mean(x, 1))),
+    "_cdist_forward": _one(lambda x, y: torch.cdist(x, y), random(4, 5), random(3, 5, seed=2)),
+    "_cdist_forward.1": _one(lambda x, y: torch.cdist(x, y, p=1.0), random(2, 4, 5), random(2, 3, 5, seed=2)),
+    "_cdist_forward.3": _one(lambda x, y: torch.cdist(x, y, p=3.0), random(4, 5), random(3, 5, seed=2)),
+    "_pdist_forward": _one(lambda x: F.pdist(x), random(5, 4)),
+    "masked_scatter": _one(lambda x, y: x.masked_scatter(torch.arange(12).reshape(3, 4) % 3 == 0, y), random(3, 4), random(2, 5, seed=2)),
     "linalg_vector_norm": _one(lambda x: x.norm(dim=1)),
     "_softmax": _one(lambda x: x.softmax(1)),
     "_log_softmax": _one(lambda x: x.log_softmax(1)),
@@ -163,6 +169,10 @@ WINDOWS = {
     "avg_pool1d": _one(lambda x: F.avg_pool1d(x, 2), random(2, 3, 8)),
     "avg_pool2d": _one(lambda x: F.avg_pool2d(x, 3, 2, 1), IMAGE),
     "avg_pool2d.ceil": _one(lambda x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True, count_include_pad=False), IMAGE),
+    "max_pool3d_with_indices": _one(lambda x: F.max_pool3d(x, 3, 2, 1), VOLUME),
+    "avg_pool3d": _one(lambda x: F.avg_pool3d(x, 2, 2, 1, count_include_pad=False), VOLUME),
+    "_adaptive_avg_pool3d": _one(lambda x: F.adaptive_avg_pool3d(x, (1, 2, 3)), VOLUME),
+    "_adaptive_avg_pool3d.uneven": _one(lambda x: F.adaptive_avg_pool3d(x, (3, 2, 4)), VOLUME),
     "_adaptive_avg_pool2d": _one(lambda x: F.adaptive_avg_pool2d(x, (1, 3)), IMAGE),
     "_adaptive_avg_pool2d.uneven": _one(lambda x: F.adaptive_avg_pool2d(x, (3, 4)), IMAGE),
 }
@@ -179,10 +189,8 @@ NOT_DIFFERENTIABLE = set(
 # Other forms of an operation that has a case: what export, decomposition or autograd makes of it, or makes it of.
 SAME_AS_ANOTHER = set(
     (
-        "_adaptive_avg_pool2d_backward _safe_softmax _unsafe_index _unsafe_index_put _unsafe_view alias as_strided avg_pool2d_backward contiguous "
-        "convolution_backward detach diagonal_copy diagonal_scatter lift_fresh_copy log_softmax max_pool2d_with_indices_backward softmax to "
+        "_adaptive_avg_pool2d_backward _adaptive_avg_pool3d_backward _safe_softmax _unsafe_index _unsafe_index_put _unsafe_view alias as_strided avg_pool2d_backward avg_pool3d_backward contiguous "
+        "convolution_backward detach diagonal_copy diagonal_scatter lift_fresh_copy log_softmax max_pool2d_with_indices_backward max_pool3d_with_indices_backward softmax to "
         "native_dropout prims"
     ).split()
 )
-# Forward only: what their backward passes do has no lowering.
-NO_GRADIENT_YET = {"_adaptive_avg_pool3d", "_cdist_forward", "_pdist_forward", "avg_pool3d", "masked_scatter", "max_pool3d_with_indices"}

@@ -23,6 +23,7 @@ from torch.utils import _pytree as pytree
 from wafer.errors import CompileError, Diagnostic, SourceLocation
 from wafer.frontends import locations
 from wafer.frontends.torch import ImportedModel, Importer, Placeholder
+from wafer.training import decompositions
 
 _KEPT_WHOLE = (torch.ops.aten.silu.default, torch.ops.aten.softplus.default, torch.ops.aten.hardswish.default)
 
@@ -123,7 +124,7 @@ def _trained(model: torch.nn.Module, loss: Loss, example: Sequence[object], sour
 def _joint_graph(exported: torch.export.ExportedProgram, parameters: int, loss_index: int, scaled: bool) -> torch.fx.GraphModule:
     """Inputs are those of the exported graph, and the scale if asked for; results are its results, then a gradient per parameter."""
     values = [node.meta["val"] for node in exported.graph.find_nodes(op="placeholder")]
-    table = core_aten_decompositions()
+    table = dict(core_aten_decompositions()) | decompositions.TABLE
     for op in _KEPT_WHOLE:
         table.pop(op, None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -125,12 +126,11 @@ def _convolution_backward(
 # Pooling
 
 
-@lowering("aten.max_pool2d_with_indices_backward.default")
-def _max_pool2d_backward(ctx: Context, gradient: Tensor, a: Tensor, kernel, stride, padding, dilation, ceil_mode: bool, indices: Tensor) -> Tensor:
-    """Each element of the gradient goes to the place of its maximum; places count along the last two dimensions as one."""
-    lead = a.shape[:-2]
-    lines = (*lead, a.shape[-2] * a.shape[-1])
-    flat_shape = (*lead, gradient.shape[-2] * gradient.shape[-1])
+def _max_pool_backward(ctx: Context, spatial: int, gradient: Tensor, a: Tensor, indices: Tensor) -> Tensor:
+    """Each element of the gradient goes to the place of its maximum; places count along the pooled dimensions as one."""
+    lead = a.shape[:-spatial]
+    lines = (*lead, math.prod(a.shape[-spatial:]))
+    flat_shape = (*lead, math.prod(gradient.shape[-spatial:]))
     places_of = ctx.writer.plain(ctx.writer.reshape(indices, flat_shape))
 
     def places(b: Body, loops: list[Scalar], read) -> list[Scalar]:
@@ -140,7 +140,17 @@ def _max_pool2d_backward(ctx: Context, gradient: Tensor, a: Tensor, kernel, stri
     return ctx.writer.reshape(scattered(ctx, zeros, ctx.writer.reshape(gradient, flat_shape), places, [places_of], add=True), a.shape)
 
 
-def _avg_pool_backward(
+@lowering("aten.max_pool2d_with_indices_backward.default")
+def _max_pool2d_backward(ctx: Context, gradient: Tensor, a: Tensor, kernel, stride, padding, dilation, ceil_mode: bool, indices: Tensor) -> Tensor:
+    return _max_pool_backward(ctx, 2, gradient, a, indices)
+
+
+@lowering("aten.max_pool3d_with_indices_backward.default")
+def _max_pool3d_backward(ctx: Context, gradient: Tensor, a: Tensor, kernel, stride, padding, dilation, ceil_mode: bool, indices: Tensor) -> Tensor:
+    return _max_pool_backward(ctx, 3, gradient, a, indices)
+
+
+def _spread_averages(
     ctx: Context, gradient: Tensor, a: Tensor, kernel, stride, padding, ceil_mode: bool, count_include_pad: bool, divisor: int | None
 ) -> Tensor:
     spatial = len(kernel)
@@ -159,17 +169,36 @@ def _avg_pool_backward(
     return ctx.converted(total, ctx.dtype)
 
 
-@lowering("aten.avg_pool2d_backward.default")
-def _avg_pool2d_backward(
-    ctx: Context, gradient: Tensor, a: Tensor, kernel, stride, padding, ceil_mode: bool, count_include_pad: bool, divisor: int | None
+def _avg_pool_backward(
+    ctx: Context, spatial: int, gradient: Tensor, a: Tensor, kernel, stride, padding, ceil_mode: bool, count_include_pad: bool, divisor: int | None
 ) -> Tensor:
-    kernel, padding = _per_dimension(kernel, 2), _per_dimension(padding, 2)
-    return _avg_pool_backward(ctx, gradient, a, kernel, _per_dimension(stride, 2) if stride else kernel, padding, ceil_mode, count_include_pad, divisor)
+    kernel, padding = _per_dimension(kernel, spatial), _per_dimension(padding, spatial)
+    return _spread_averages(ctx, gradient, a, kernel, _per_dimension(stride, spatial) if stride else kernel, padding, ceil_mode, count_include_pad, divisor)
+
+
+@lowering("aten.avg_pool2d_backward.default")
+def _avg_pool2d_backward(ctx: Context, *arguments) -> Tensor:
+    return _avg_pool_backward(ctx, 2, *arguments)
+
+
+@lowering("aten.avg_pool3d_backward.default")
+def _avg_pool3d_backward(ctx: Context, *arguments) -> Tensor:
+    return _avg_pool_backward(ctx, 3, *arguments)
+
+
+def _adaptive_avg_pool_backward(ctx: Context, spatial: int, gradient: Tensor, a: Tensor) -> Tensor:
+    sizes, out = a.shape[-spatial:], gradient.shape[-spatial:]
+    if any(size % count for size, count in zip(sizes, out)):
+        return averaged(ctx, gradient, sizes, backward=True)
+    kernel = [size // count for size, count in zip(sizes, out)]
+    return _spread_averages(ctx, gradient, a, kernel, kernel, [0] * spatial, False, True, None)
 
 
 @lowering("aten._adaptive_avg_pool2d_backward.default")
 def _adaptive_avg_pool2d_backward(ctx: Context, gradient: Tensor, a: Tensor) -> Tensor:
-    if any(size % out for size, out in zip(a.shape[-2:], gradient.shape[-2:])):
-        return averaged(ctx, gradient, a.shape[-2:], backward=True)
-    kernel = [size // out for size, out in zip(a.shape[-2:], gradient.shape[-2:])]
-    return _avg_pool_backward(ctx, gradient, a, kernel, kernel, [0, 0], False, True, None)
+    return _adaptive_avg_pool_backward(ctx, 2, gradient, a)
+
+
+@lowering("aten._adaptive_avg_pool3d_backward.default")
+def _adaptive_avg_pool3d_backward(ctx: Context, gradient: Tensor, a: Tensor) -> Tensor:
+    return _adaptive_avg_pool_backward(ctx, 3, gradient, a)

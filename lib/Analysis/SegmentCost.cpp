@@ -193,6 +193,28 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
   return cost;
 }
 
+int64_t estimateControlTasks(stream::SegmentOp segment) {
+  // Tasks that differ in what they name are tasks of their own; those that pass sums on or take a result are shared by kernels of equal types.
+  int64_t tasks = 0;
+  std::set<std::tuple<bool, const void *, const void *, bool>> results;
+  std::set<const void *> passes, biases;
+  for (Operation &op : segment.getBody().front()) {
+    ++tasks;
+    auto ofRows = [&](Value input, Value result, bool hasBias) {
+      auto element = [](Value value) { return cast<RankedTensorType>(value.getType()).getElementType().getAsOpaquePointer(); };
+      results.insert({isa<stream::ContractOp>(op), element(input), element(result), hasBias});
+      if (hasBias)
+        biases.insert(element(input));
+      return element(input);
+    };
+    if (auto contract = dyn_cast<stream::ContractOp>(op))
+      passes.insert(ofRows(contract.getInput(), contract.getResult(), contract.getBiasAttr() != nullptr));
+    else if (auto scale = dyn_cast<stream::ScaleOp>(op))
+      ofRows(scale.getInput(), scale.getResult(), scale.getBetaAttr() != nullptr);
+  }
+  return tasks + static_cast<int64_t>(results.size() + biases.size() + 2 * passes.size());
+}
+
 int64_t estimateCodeBytes(stream::SegmentOp segment) {
   // Shared by all kernels: data tasks, the tasks that pass sums on, their descriptors.
   int64_t instructions = 12, descriptors = 12;

@@ -6,6 +6,7 @@ import random
 import signal
 import time
 
+import numpy
 import pytest
 import torch
 import wafer
@@ -180,3 +181,23 @@ def test_a_checkpoint_of_something_else_is_refused_and_changes_nothing(fresh, tm
     with pytest.raises(wafer.RuntimeError, match="made with optimizer 'AdamW', expected 'SGD'"):
         other.load(tmp_path)
     assert hash_of(fresh) == before
+
+
+def test_export_is_a_checkpoint_directory_that_training_goes_on_from(tmp_path):
+    from safetensors.numpy import load_file
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    x, target = torch.randn(4, 8), torch.tensor([0, 1, 2, 3])
+    step = wafer.train_step(model, F.cross_entropy, optim.SGD(lr=0.1), (x, target), machine="tiny", shards=1)
+    step(x, target)
+    step.export(tmp_path, file_bytes=400)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*(f"model-0000{i}-of-00002.safetensors" for i in (1, 2)), "model.safetensors.index.json"]
+    found = {name: array for path in tmp_path.glob("*.safetensors") for name, array in load_file(path).items()}
+    assert all(numpy.array_equal(found[name], tensor.numpy()) for name, tensor in step.state_dict().items())
+    with torch.device("meta"):
+        absent = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    again = wafer.train_step(absent, F.cross_entropy, optim.SGD(lr=0.1), (x, target), machine="tiny", shards=1, weights=tmp_path)
+    assert again(x, target) == step(x, target)
+    step.export(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]

@@ -63,3 +63,12 @@ def test_what_cannot_be_is_refused(tmp_path):
         make(absent, weights=tmp_path)
     with pytest.raises(wafer.RuntimeError, match="/nowhere: an array of .* bytes cannot be made"):
         make(model(), memoryx_flash="/nowhere")
+
+
+def test_a_deep_model_trains_in_segments_that_a_core_has_control_tasks_for():
+    torch.manual_seed(0)
+    model = nn.Sequential(*[layer for _ in range(40) for layer in (nn.Linear(4, 4), nn.Tanh())])
+    x, target = torch.randn(4, 4), torch.tensor([0, 1, 2, 3])
+    step = wafer.train_step(model, nn.functional.cross_entropy, wafer.optim.SGD(lr=0.1), (x, target), machine="tiny", precision="f32", shards=1)
+    assert step(x, target) == pytest.approx(nn.functional.cross_entropy(model(x), target).item(), rel=1e-5)
+    assert sum(phase["placement"] == "wafer" for phase in step.stats["phases"]) > 1

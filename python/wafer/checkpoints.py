@@ -45,6 +45,42 @@ def find(paths: Sequence[str | os.PathLike], wanted: Mapping[str, Sequence[str]]
     return files, chosen
 
 
+def write(directory: str | os.PathLike, tensors: Mapping[str, arrays.Pair], file_bytes: int) -> list[pathlib.Path]:
+    """Write a checkpoint directory: one file, or several of at most `file_bytes` each (a larger tensor has a file of its own) and the index. What the folder
+    has of an older checkpoint is replaced.
+
+    Returns: the files.
+    Raises:  RuntimeError when one cannot be written.
+    """
+    folder = pathlib.Path(directory)
+    parts: list[dict[str, arrays.Pair]] = [{}]
+    room = file_bytes
+    for name, (dtype, array) in tensors.items():
+        if parts[-1] and array.nbytes > room:
+            parts.append({})
+            room = file_bytes
+        parts[-1][name] = (dtype, array)
+        room -= array.nbytes
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Files without an index are no checkpoint, so the old one goes first and the new one comes last.
+        (folder / INDEX).unlink(missing_ok=True)
+        for old in [folder / SINGLE, *folder.glob("model-*-of-*.safetensors")]:
+            old.unlink(missing_ok=True)
+    except OSError as error:
+        raise RuntimeError(f"{folder}: cannot be written: {error.strerror}") from error
+    if len(parts) == 1:
+        _native.module().write_safetensors(os.fspath(folder / SINGLE), parts[0])
+        return [folder / SINGLE]
+    names = [f"model-{number:05}-of-{len(parts):05}.safetensors" for number in range(1, len(parts) + 1)]
+    for file, part in zip(names, parts):
+        _native.module().write_safetensors(os.fspath(folder / file), part)
+    total = sum(array.nbytes for _, array in tensors.values())
+    index = {"metadata": {"total_size": total}, "weight_map": {name: file for file, part in zip(names, parts) for name in part}}
+    _native.module().write_file(os.fspath(folder / INDEX), json.dumps(index, indent=2).encode())
+    return [folder / file for file in names]
+
+
 def _index_of(folder: pathlib.Path) -> pathlib.Path | None:
     return _only(folder, INDEX, "*.safetensors.index.json")
 

@@ -62,6 +62,8 @@ private:
 };
 
 /// SRAM for code and descriptor templates of a segment.
+/// Control tasks of a segment's image.
+int64_t estimateControlTasks(stream::SegmentOp segment);
 int64_t estimateCodeBytes(stream::SegmentOp segment);
 
 } // namespace wafer

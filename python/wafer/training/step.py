@@ -13,7 +13,7 @@ import numpy
 import torch
 from torch.utils import _pytree as pytree
 
-from wafer import arrays
+from wafer import arrays, checkpoints
 from wafer.errors import CompileError, RuntimeError  # noqa: A004
 from wafer.sparsity.dynamic import Masks, Method
 from wafer.sparsity.masks import kept_count
@@ -276,6 +276,14 @@ class TrainStep:
         )
 
     # Checkpoints
+
+    def export(self, directory: str | os.PathLike, *, file_bytes: int = 5 * 10**9) -> None:
+        """Write the weights as a Hugging Face checkpoint directory: model.safetensors, or files of at most `file_bytes` and their index. Tied weights are
+        written once. Under mpirun the first rank writes. Raises RuntimeError when a file cannot be written."""
+        if self._systems.is_first:
+            values = {name: array for name, array in self._arrays().items() if self._subject.aliases[name] == name}
+            checkpoints.write(directory, {name: arrays.pair_of(array, f"'{name}'") for name, array in values.items()}, file_bytes)
+        self._systems.together()
 
     def save(self, directory: str | os.PathLike, *, extra: Mapping[str, object] | None = None, keep: int = 2, wait: bool = True) -> None:
         """Write a checkpoint: it is complete, or the one before is still the newest. Under mpirun all ranks call it, and the first one writes.

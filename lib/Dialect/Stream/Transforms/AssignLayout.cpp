@@ -255,6 +255,12 @@ void AssignLayout::runOnOperation() {
   for (std::deque<SegmentOp> queue(segments.begin(), segments.end()); !queue.empty();) {
     SegmentOp segment = queue.front();
     Copies copies(segment);
+    if (estimateControlTasks(segment) > machine.controlTasks)
+      if (SegmentOp second = splitSegment(segment)) {
+        queue.insert(queue.begin() + 1, second);
+        ++segmentsSplit;
+        continue;
+      }
     SegmentModel model(segment);
     Candidate best = choose(segment, model, traceFile.get());
     if (!best.fits) {

@@ -55,6 +55,21 @@ double scaleCycles(const Machine &machine, const GridShape &grid, int64_t featur
   return taskCycles(machine, descriptors) + grid.rows * machine.hopCycles + std::max(issue, ingest);
 }
 
+double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, int64_t out, const WireCost &wire) {
+  constexpr int64_t descriptors = 14;
+  const int64_t t = grid.tokenBlock, kept = ceilDiv(static_cast<int64_t>(std::ceil(in * wire.density)), grid.columns);
+  const uint32_t lanes = wire.wide ? machine.fmacAccLanes.bits32 : machine.fmacAccLanes.bits16;
+  const int64_t rowWavelets = wire.wide ? t : ceilDiv(t, 2);
+  // A row comes from the neighbour and goes on; the sums of a position pass all cores of its column.
+  double issue = kept * (machine.triggerCycles + ceilDiv(t, lanes)) + taskCycles(machine, 0) + 3.0 * machine.scalarCycles +
+                 2 * vectorCycles(machine, t, wire.wide ? machine.vectorLanes.bits32 : machine.vectorLanes.bits16);
+  double hop = neighbourCycles(machine) + machine.vectorSetupCycles + rowWavelets;
+  double streams = std::max<double>(std::ceil(in * wire.density) + grid.columns, 0) / machine.ingestWaveletsPerCycle;
+  double leaves = std::ceil(in * wire.density) * grid.groups / machine.egressWaveletsPerCycle;
+  double fill = grid.columns * hop + grid.rows * neighbourCycles(machine);
+  return taskCycles(machine, descriptors) + fill + out * (std::max({issue, streams, leaves, double(rowWavelets)}) + hop);
+}
+
 double mapCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t operations, int64_t functions) {
   int64_t elements = std::max<int64_t>(featureBlock, 1) * grid.tokenBlock;
   return taskCycles(machine, operations + functions + 2) + operations * vectorCycles(machine, elements, machine.vectorLanes.bits32) +

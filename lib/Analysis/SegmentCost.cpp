@@ -124,6 +124,16 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
           kernel.kind = Kernel::Map;
           readMap(map, kernel);
         })
+        .Case([&](stream::SampleOp sample) {
+          kernel.kind = Kernel::Sample;
+          kernel.in = featuresOf(sample.getInput());
+          kernel.out = featuresOf(sample.getRows());
+          kernel.elementBytes = elementBytesOf(sample.getInput().getType());
+          kernel.wire.wide = kernel.elementBytes == 4;
+          auto pattern = sample->getParentOfType<stream::ProgramOp>().lookupSymbol<stream::TensorOp>(sample.getPatternAttr().getAttr());
+          if (pattern && pattern.getNonzeros())
+            kernel.wire.density = double(*pattern.getNonzeros()) / std::max<int64_t>(1, cast<RankedTensorType>(pattern.getType()).getNumElements());
+        })
         .Case([&](stream::ReduceOp reduce) {
           kernel.kind = Kernel::Reduce;
           kernel.in = featuresOf(reduce.getInput());
@@ -174,6 +184,14 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
       temporaries = kernel.temporaries * std::min(blockOf(kernel.out) * rowBytes, std::max(chunkBytes, rowBytes));
       break;
     }
+    case Kernel::Sample: {
+      const double cycles = sampleCycles(machine, grid, kernel.in, kernel.out, kernel.wire);
+      cost.cycles += cycles;
+      cost.contractions += cycles;
+      // The row at work and the one before.
+      temporaries = 2 * grid.tokenBlock * kernel.elementBytes;
+      break;
+    }
     case Kernel::Reduce:
       cost.cycles += reduceCycles(machine, grid, blockOf(kernel.in));
       temporaries = grid.tokenBlock * 4;
@@ -207,6 +225,8 @@ int64_t estimateControlTasks(stream::SegmentOp segment) {
         biases.insert(element(input));
       return element(input);
     };
+    if (isa<stream::SampleOp>(op))
+      tasks += 4;
     if (auto contract = dyn_cast<stream::ContractOp>(op))
       passes.insert(ofRows(contract.getInput(), contract.getResult(), contract.getBiasAttr() != nullptr));
     else if (auto scale = dyn_cast<stream::ScaleOp>(op))
@@ -223,6 +243,7 @@ int64_t estimateCodeBytes(stream::SegmentOp segment) {
         .Case<stream::SendOp, stream::ReceiveOp>([&](auto) { instructions += 7, descriptors += 4; })
         .Case([&](stream::ContractOp) { instructions += 24, descriptors += 3; })
         .Case([&](stream::ScaleOp) { instructions += 18, descriptors += 3; })
+        .Case([&](stream::SampleOp) { instructions += 44, descriptors += 14; })
         .Case([&](stream::ReduceOp) { instructions += 20, descriptors += 10; })
         .Case([&](stream::MapOp map) {
           int64_t constants = 0, others = 0;

@@ -226,7 +226,11 @@ BlockShape WaferKernels::blockOf(Value value) const {
   return known != blocks_.end() ? known->second : flatten(cast<RankedTensorType>(value.getType()));
 }
 
-void WaferKernels::record(Operation *op, const WaferKernel &kernel) { blocks_[op->getResult(0)] = kernel.block; }
+void WaferKernels::record(Operation *op, const WaferKernel &kernel) {
+  // What a sample makes is in MemoryX; its block is that of the rows.
+  if (kernel.kind != KernelKind::Sample)
+    blocks_[op->getResult(0)] = kernel.block;
+}
 
 /// The stride of one dimension that counts through `dims`, the last one fastest; nothing when their strides do not follow one from the other.
 static std::optional<int64_t> combinedStride(ArrayRef<unsigned> dims, ArrayRef<int64_t> ranges, const llvm::DenseMap<unsigned, int64_t> &strideOf) {
@@ -486,6 +490,16 @@ std::optional<WaferKernel> WaferKernels::find(Operation *op, std::string &reason
     return reason = "it does not depend on an input", std::nullopt;
   if (isa<tensor::CollapseShapeOp, tensor::ExpandShapeOp>(op))
     return findReshape(op, reason);
+  if (auto sample = dyn_cast<graph::SampleOp>(op)) {
+    WaferKernel kernel;
+    kernel.kind = KernelKind::Sample;
+    kernel.source = sample.getInput();
+    kernel.input = flatten(cast<RankedTensorType>(sample.getInput().getType()));
+    kernel.block = flatten(cast<RankedTensorType>(sample.getRows().getType()));
+    kernel.operands.push_back({OperandUse::Full, sample.getRows(), {}, {}});
+    kernel.weight = graph::throughLayers(sample.getPattern());
+    return kernel;
+  }
   auto linalgOp = dyn_cast<linalg::LinalgOp>(op);
   if (!linalgOp)
     return reason = "there is no wafer kernel for it", std::nullopt;

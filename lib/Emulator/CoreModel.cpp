@@ -59,7 +59,9 @@ bool conflict(const Operation &earlier, const Operation &later) {
 }
 
 bool conflict(const Operation &earlier, const Trigger &later) {
-  return anyOverlap(earlier.writes, 2, &later.writes, 1) || anyOverlap(earlier.writes, 2, &later.reads, 1) ||
+  if ((later.inputColour >= 0 && later.inputColour == earlier.inputColour) || (later.outputColour >= 0 && later.outputColour == earlier.outputColour))
+    return true;
+  return anyOverlap(earlier.writes, 2, &later.writes, 1) || anyOverlap(earlier.writes, 2, &later.reads, 1) || anyOverlap(earlier.writes, 2, &later.readsRow, 1) ||
          anyOverlap(earlier.reads, 3, &later.writes, 1);
 }
 
@@ -172,14 +174,14 @@ bool CoreModel::sends(unsigned colour) const {
 }
 
 /// The loader proves this for operands that it can tell; a register may hold one of several templates.
-void CoreModel::checkRoutes(const Operation &op) const {
-  if (op.inputColour >= 0 && !receives(op.inputColour))
-    trap("route_c7", op.pc,
-         "receives on " + program_.colourName(op.inputColour) +
+void CoreModel::checkRoutes(int inputColour, int outputColour, uint16_t pc) const {
+  if (inputColour >= 0 && !receives(inputColour))
+    trap("route_c7", pc,
+         "receives on " + program_.colourName(inputColour) +
              ", which the router does not deliver to RAMP; add a route with RAMP in tx there");
-  if (op.outputColour >= 0 && !sends(op.outputColour))
-    trap("route_c7", op.pc,
-         "sends on " + program_.colourName(op.outputColour) + ", which the router does not take from RAMP; add a route with rx RAMP there");
+  if (outputColour >= 0 && !sends(outputColour))
+    trap("route_c7", pc,
+         "sends on " + program_.colourName(outputColour) + ", which the router does not take from RAMP; add a route with rx RAMP there");
 }
 
 Operation CoreModel::issue(const Instruction &insn, uint16_t pc) {
@@ -215,7 +217,7 @@ Operation CoreModel::issue(const Instruction &insn, uint16_t pc) {
     noteUse(op.reads[i]);
     op.srcWalk[i] = Walk(source);
   }
-  checkRoutes(op);
+  checkRoutes(op.inputColour, op.outputColour, pc);
   if (insn.clear1 && isMemory(op.src[1]))
     op.writes[1] = op.reads[1];
   return op;
@@ -266,6 +268,12 @@ Trigger CoreModel::boundTrigger() {
   trigger.pc = pc;
   trigger.dst = use(trigger.insn.dst, pc);
   trigger.rows = use(trigger.insn.src0, pc);
+  if (trigger.isDot()) {
+    bindDot(trigger);
+    noteUse(trigger.reads);
+    noteUse(trigger.readsRow);
+    return trigger;
+  }
   if (!isMemory(trigger.dst) || !isMemory(trigger.rows))
     trap("desc_c3", pc,
          "d" + std::to_string(isMemory(trigger.dst) ? trigger.insn.src0 : trigger.insn.dst) + " is not memory, which a trigger works on");
@@ -285,6 +293,31 @@ Trigger CoreModel::boundTrigger() {
   return trigger;
 }
 
+void CoreModel::bindDot(Trigger &trigger) const {
+  const uint16_t pc = trigger.pc;
+  trigger.row = use(trigger.insn.src1, pc);
+  trigger.addend = use(trigger.insn.src2, pc);
+  if (!isMemory(trigger.rows) || !isMemory(trigger.row))
+    trap("desc_c3", pc, "d" + std::to_string(isMemory(trigger.rows) ? trigger.insn.src1 : trigger.insn.src0) + " is not memory, which holds the rows of a dot product");
+  if (trigger.dst.kind != wexe::DescKind::FabOut || isMemory(trigger.addend) || trigger.addend.kind == wexe::DescKind::FabOut)
+    trap("desc_c3", pc, "a dot product goes to the fabric, and what is added to it is a constant or comes from the fabric");
+  for (int d = 1; d < 4; ++d)
+    if (trigger.row.extent[d] != trigger.rows.extent[d])
+      trap("vec_c1", pc,
+           "the rows' extent[" + std::to_string(d) + "] is " + std::to_string(trigger.rows.extent[d]) + ", but the other row's is " + std::to_string(trigger.row.extent[d]));
+  const bool receives = trigger.addend.kind == wexe::DescKind::FabIn;
+  if (trigger.row.extent[0] != 1 || trigger.dst.elements() != 1 || (receives && trigger.addend.elements() != 1))
+    trap("vec_c1", pc, "a dot product takes one row and gives one element to the fabric, and at most one comes from there");
+  trigger.reads = footprintOf(trigger.rows);
+  trigger.readsRow = footprintOf(trigger.row);
+  checkMemory(trigger.rows, trigger.reads, trigger.insn.src0, pc);
+  checkMemory(trigger.row, trigger.readsRow, trigger.insn.src1, pc);
+  trigger.outputColour = trigger.dst.colour;
+  if (receives)
+    trigger.inputColour = trigger.addend.colour;
+  checkRoutes(trigger.inputColour, trigger.outputColour, pc);
+}
+
 Trigger CoreModel::arrive(uint32_t payload) {
   Trigger trigger = boundTrigger();
   uint32_t rows = trigger.rows.extent[0];
@@ -299,6 +332,9 @@ Trigger CoreModel::arrive(uint32_t payload) {
   switch (trigger.insn.opcode) {
   case Opcode::Fmacw:
     add(payload >> 16, half(payload));
+    break;
+  case Opcode::Dotw:
+    add(payload >> 16, 0);
     break;
   case Opcode::Fmacp:
     add(implicitIndex, half(payload));
@@ -326,6 +362,26 @@ Trigger CoreModel::arrive(uint32_t payload) {
     break;
   }
   return trigger;
+}
+
+uint32_t CoreModel::dot(const Trigger &trigger, uint32_t index, uint32_t fabricBits) {
+  if (!sram_)
+    return 0;
+  const ElementType rowsType = elementType(trigger.rows.type), rowType = elementType(trigger.row.type);
+  Descriptor picked = trigger.rows;
+  picked.base += static_cast<uint32_t>(int64_t(index) * picked.stride[0] * byteSize(rowsType));
+  picked.extent[0] = 1;
+  Walk a(picked), b(trigger.row);
+  // As many sums as the lanes of a 16-bit FMAC, whatever the machine has.
+  float sums[8] = {};
+  for (uint64_t j = 0, n = trigger.elementsPerRow(); j < n; ++j, a.next(), b.next()) {
+    const Number x = numberFromBits(rowsType, loadBits(memory(trigger.rows.kind) + a.address(), byteSize(rowsType)));
+    const Number y = numberFromBits(rowType, loadBits(memory(trigger.row.kind) + b.address(), byteSize(rowType)));
+    sums[j % 8] = std::fma(x.f, y.f, sums[j % 8]);
+  }
+  const float total = ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+  const uint32_t addend = trigger.addend.kind == wexe::DescKind::FabIn ? fabricBits : trigger.addend.imm;
+  return bitsOf(canonicalNaN(floatOf(addend) + total));
 }
 
 void CoreModel::fmac(const Trigger &trigger, unsigned which, uint64_t from, uint64_t to) {

@@ -60,17 +60,21 @@ struct Operation {
 
 bool conflict(const Operation &earlier, const Operation &later);
 
-/// An arriving weight at work: dst[j] = fma(value, src0[index][j], dst[j]), or the same in i32.
+/// An arriving weight at work: dst[j] = fma(value, src0[index][j], dst[j]), or the same in i32. Or an arriving index: dst = src2 + src0[index] . src1,
+/// one element from the fabric or a constant and one to the fabric.
 struct Trigger {
   Instruction insn;
   uint16_t pc = 0;
   Descriptor dst, rows;
-  Footprint writes, reads; ///< `reads` spans all rows
+  Descriptor row, addend; ///< of a dot product: src1 and src2
+  Footprint writes, reads, readsRow; ///< `reads` spans all rows
+  int inputColour = -1, outputColour = -1; ///< of a dot product
   float value[4] = {0, 0, 0, 0}; ///< holds 8-bit integers exactly
   uint32_t index[4] = {0, 0, 0, 0};
   unsigned values = 0;
 
-  uint64_t elementsPerRow() const { return uint64_t(dst.extent[1]) * dst.extent[2] * dst.extent[3]; }
+  bool isDot() const { return insn.opcode == Opcode::Dotw; }
+  uint64_t elementsPerRow() const { return uint64_t(rows.extent[1]) * rows.extent[2] * rows.extent[3]; }
 };
 
 bool conflict(const Operation &earlier, const Trigger &later);
@@ -103,6 +107,8 @@ public:
   uint32_t element(Operation &operation, uint32_t fabricBits);
   /// Work on the elements [from, to) of value `which` of a trigger.
   void fmac(const Trigger &trigger, unsigned which, uint64_t from, uint64_t to);
+  /// The bits of addend + row `index` . src1. `fabricBits` holds the addend if it comes from the fabric.
+  uint32_t dot(const Trigger &trigger, uint32_t index, uint32_t fabricBits);
 
   /// What register `reg` holds; null before a ldd into it.
   const Descriptor *descriptorIn(unsigned reg) const { return loaded_[reg] ? &registers_[reg] : nullptr; }
@@ -134,7 +140,8 @@ private:
   const Descriptor &use(unsigned reg, uint16_t pc) const;
   void checkMemory(const Descriptor &descriptor, const Footprint &footprint, unsigned reg, uint16_t pc) const;
   void checkSource(const Operation &operation, unsigned which, unsigned reg) const;
-  void checkRoutes(const Operation &operation) const;
+  void checkRoutes(int inputColour, int outputColour, uint16_t pc) const;
+  void bindDot(Trigger &trigger) const;
   [[noreturn]] void trapAt(const char *label, const std::string &place, const std::string &message) const;
 
   struct Free {

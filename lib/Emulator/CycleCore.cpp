@@ -136,19 +136,38 @@ bool CycleCore::stepMicrothreads(CycleFabric &fabric, EngineStats &stats) {
   return took;
 }
 
-Activity CycleCore::stepTrigger(EngineStats &stats, bool datapathFree) {
+/// Whether a dot product can take its addend and give off its result.
+Activity CycleCore::dotWaits(const RampQueues &queues) const {
+  if (trigger_->inputColour >= 0 && !queues.in[trigger_->inputColour].readyAt(now_))
+    return Activity::WaitFabricIn;
+  return queues.out[trigger_->outputColour].size() >= machine_.coreQueueDepth ? Activity::WaitFabricOut : Activity::Busy;
+}
+
+Activity CycleCore::stepTrigger(CycleFabric &fabric, EngineStats &stats, bool datapathFree) {
   if (conflictOf(*trigger_, microthreads_.size()) != noConflict)
     return Activity::WaitConflict;
   if (!datapathFree)
     return Activity::Microthread;
   uint64_t elements = trigger_->elementsPerRow();
-  const Lanes &lanes = trigger_->dst.kind == wexe::DescKind::Acc ? machine_.fmacAccLanes : machine_.fmacMemLanes;
+  const bool inRegisters = trigger_->isDot() || trigger_->dst.kind == wexe::DescKind::Acc;
+  const Lanes &lanes = inRegisters ? machine_.fmacAccLanes : machine_.fmacMemLanes;
   uint64_t end = std::min<uint64_t>(elements, triggerElement_ + lanesFor(lanes, trigger_->insn.type));
   if (trigger_->values == 0) {
     trigger_.reset(); // an index
     return Activity::Busy;
   }
-  model.fmac(*trigger_, triggerValue_, triggerElement_, end);
+  if (trigger_->isDot() && end == elements) {
+    if (Activity waits = dotWaits(fabric.ramp(router)); waits != Activity::Busy)
+      return waits;
+    uint32_t addend = 0;
+    if (trigger_->inputColour >= 0) {
+      addend = fabric.ramp(router).in[trigger_->inputColour].pop().payload;
+      fabric.taken(1);
+    }
+    fabric.give(router, static_cast<unsigned>(trigger_->outputColour), model.dot(*trigger_, trigger_->index[0], addend), now_ + 1);
+  } else if (!trigger_->isDot()) {
+    model.fmac(*trigger_, triggerValue_, triggerElement_, end);
+  }
   stats.macs += end - triggerElement_;
   triggerElement_ = end;
   if (triggerElement_ == elements) {
@@ -243,7 +262,7 @@ Activity CycleCore::stepTask(CycleFabric &fabric, EngineStats &stats, bool datap
       return Activity::Busy;
     }
     if (trigger_)
-      return stepTrigger(stats, datapathFree);
+      return stepTrigger(fabric, stats, datapathFree);
     if (operation_)
       return stepOperation(fabric, stats, datapathFree);
     if (task_) {
@@ -293,9 +312,17 @@ std::vector<Blocked> CycleCore::blocked(const RampQueues &queues) const {
   if (operation_) {
     task = describe(operation_->operation, microthreads_.size(), queues);
   } else if (trigger_) {
-    task.reason = Blocked::Conflict;
     task.pc = trigger_->pc;
-    task.behind = conflictOf(*trigger_, microthreads_.size());
+    task.inputColour = trigger_->inputColour;
+    task.outputColour = trigger_->outputColour;
+    if (size_t behind = conflictOf(*trigger_, microthreads_.size()); behind != noConflict) {
+      task.reason = Blocked::Conflict;
+      task.behind = behind;
+    } else {
+      const bool needsInput = trigger_->inputColour >= 0 && !queues.in[trigger_->inputColour].readyAt(now_);
+      task.reason = needsInput ? Blocked::Input : Blocked::Room;
+      task.colour = static_cast<unsigned>(needsInput ? trigger_->inputColour : trigger_->outputColour);
+    }
   } else if (task_) {
     task.reason = Blocked::Slot;
     task.pc = *task_;

@@ -64,7 +64,8 @@ private:
   template <typename Later> size_t conflictOf(const Later &later, size_t older) const;
   bool stepMicrothreads(CycleFabric &fabric, EngineStats &stats);
   Activity stepTask(CycleFabric &fabric, EngineStats &stats, bool datapathFree);
-  Activity stepTrigger(EngineStats &stats, bool datapathFree);
+  Activity dotWaits(const RampQueues &queues) const;
+  Activity stepTrigger(CycleFabric &fabric, EngineStats &stats, bool datapathFree);
   Activity stepOperation(CycleFabric &fabric, EngineStats &stats, bool datapathFree);
   std::optional<Activity> fetch(EngineStats &stats);
   void startCommand(CycleFabric &fabric, EngineStats &stats);

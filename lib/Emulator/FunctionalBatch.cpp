@@ -70,7 +70,9 @@ bool FunctionalBatch::isInTheWay(uint32_t place, const Operation &op) const {
 }
 
 bool FunctionalBatch::isInTheWay(uint32_t place, const Trigger &trigger) const {
-  return blocks_.holds(place, trigger.writes) || blocks_.holds(place, trigger.reads);
+  // What a dot product receives and sends must not overtake what waits.
+  return (trigger.isDot() && !waiting_.empty()) || blocks_.holds(place, trigger.writes) || blocks_.holds(place, trigger.reads) ||
+         blocks_.holds(place, trigger.readsRow);
 }
 
 void FunctionalBatch::run(BatchSink &sink, EngineStats &stats) {

@@ -35,6 +35,8 @@ FunctionalBatch::BoundTrigger *FunctionalBatch::boundTrigger() {
   if (model.dataTask < 0)
     return nullptr;
   const Instruction &insn = model.at(static_cast<uint16_t>(model.dataTask));
+  if (insn.opcode == Opcode::Dotw)
+    return nullptr;
   const Descriptor *dst = model.descriptorIn(insn.dst), *rows = model.descriptorIn(insn.src0);
   if (!dst || !rows || !registers_.isUniform(insn.dst) || !registers_.isUniform(insn.src0))
     return nullptr;

@@ -289,14 +289,59 @@ static void addIntegerProducts(int32_t *sums, size_t n, const std::vector<RowWei
   }
 }
 
+/// Dot products, as far as what is added to them has come. False when some are left.
+bool FunctionalCore::runDots(const Trigger &bound, WordSink &sink, EngineStats &stats) {
+  const uint64_t elements = bound.elementsPerRow();
+  WordQueue *queue = bound.inputColour >= 0 ? &in[bound.inputColour] : nullptr;
+  outgoing_.clear();
+  const uint32_t *words = command_->data.data.get();
+  Descriptor first = bound.rows;
+  first.extent[0] = 1;
+  const bool fast = isHalfOrFloat(bound.rows) && isHalfOrFloat(bound.row) && isContiguous(first) && isContiguous(bound.row);
+  const int64_t rowBytes = int64_t(bound.rows.stride[0]) * byteSize(elementType(bound.rows.type));
+  if (fast && dotsDone_ < command_->data.count && (!queue || queue->size() != 0)) {
+    row_.resize(elements);
+    const uint8_t *at = model.memory(bound.row.kind) + bound.row.base;
+    if (bound.row.type == wexe::ElemType::F16)
+      widenF16(at, row_.data(), elements);
+    else
+      std::memcpy(row_.data(), at, elements * sizeof(float));
+  }
+  for (; dotsDone_ < command_->data.count && (!queue || queue->size() != 0); ++dotsDone_) {
+    const uint32_t index = words[dotsDone_] >> 16;
+    uint32_t addend = bound.addend.imm;
+    if (fast && index < bound.rows.extent[0]) {
+      if (queue)
+        queue->take(&addend, 1);
+      const uint8_t *row = model.memory(bound.rows.kind) + bound.rows.base + int64_t(index) * rowBytes;
+      outgoing_.push_back(bitsOf(canonicalNaN(floatOf(addend) + dotProduct(row, elementType(bound.rows.type), row_.data(), elements))));
+    } else {
+      const Trigger trigger = model.arrive(words[dotsDone_]);
+      if (queue)
+        queue->take(&addend, 1);
+      outgoing_.push_back(model.dot(trigger, trigger.index[0], addend));
+    }
+    stats.instructions += 2;
+    stats.macs += elements;
+  }
+  if (!outgoing_.empty())
+    sink.send(number, static_cast<unsigned>(bound.outputColour), Words::of(std::move(outgoing_)));
+  if (dotsDone_ < command_->data.count)
+    return false;
+  dotsDone_ = 0;
+  return true;
+}
+
 /// All data wavelets of the command, as one micro-kernel where the descriptors allow it. False when an earlier operation is in the way.
-bool FunctionalCore::runWeights(EngineStats &stats) {
+bool FunctionalCore::runWeights(WordSink &sink, EngineStats &stats) {
   Trigger bound = model.boundTrigger();
   if (earlier && earlier->isInTheWay(place, bound))
     return false;
   for (const Operation &op : pending_)
     if (conflict(op, bound))
       return false;
+  if (bound.isDot())
+    return runDots(bound, sink, stats);
   const uint64_t elements = bound.elementsPerRow();
   Descriptor row = bound.rows;
   row.extent[0] = 1;
@@ -358,7 +403,7 @@ bool FunctionalCore::runMain(WordSink &sink, EngineStats &stats) {
     return runTask(stats);
   if (!command_)
     return false;
-  if (command_->data.count != 0 && !runWeights(stats))
+  if (command_->data.count != 0 && !runWeights(sink, stats))
     return false;
   if (command_->hasControl)
     task_ = model.startControlTask(command_->control);

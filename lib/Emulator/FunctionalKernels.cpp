@@ -163,6 +163,23 @@ void contractPanel(const Panel &panel, const PanelRun *runs, size_t count) {
   }
 }
 
+template <bool isHalf> size_t dotVectors(const uint8_t *row, const float *other, size_t n, float *sums) {
+  const hn::CappedTag<float, 8> eight;
+  if constexpr (hn::MaxLanes(eight) != 8)
+    return 0;
+  const hn::Rebind<hwy::float16_t, decltype(eight)> halves;
+  auto acc = hn::Zero(eight);
+  size_t j = 0;
+  for (; j + 8 <= n; j += 8) {
+    if constexpr (isHalf)
+      acc = hn::MulAdd(hn::PromoteTo(eight, hn::LoadU(halves, reinterpret_cast<const hwy::float16_t *>(row + 2 * j))), hn::LoadU(eight, other + j), acc);
+    else
+      acc = hn::MulAdd(hn::LoadU(eight, reinterpret_cast<const float *>(row + 4 * j)), hn::LoadU(eight, other + j), acc);
+  }
+  hn::StoreU(acc, eight, sums);
+  return j;
+}
+
 HWY_INLINE V apply(Arithmetic operation, V a, V b) {
   return canonical(operation == Arithmetic::Add ? hn::Add(a, b) : operation == Arithmetic::Sub ? hn::Sub(a, b) : hn::Mul(a, b));
 }
@@ -192,6 +209,7 @@ size_t narrowVectors(const float *from, uint8_t *to, size_t n) {
 #else
 
 template <bool isHalf> size_t fmacVectors(float *, size_t, const RowWeight *, size_t) { return 0; }
+template <bool isHalf> size_t dotVectors(const uint8_t *, const float *, size_t, float *) { return 0; }
 template <Arithmetic operation, bool isScalar> size_t arithmeticVectors(const float *, const float *, float *, size_t) { return 0; }
 size_t widenVectors(const uint8_t *, float *, size_t) { return 0; }
 size_t narrowVectors(const float *, uint8_t *, size_t) { return 0; }
@@ -208,6 +226,13 @@ void contractPanel(const Panel &panel, const PanelRun *runs, size_t count) {
 }
 
 #endif
+
+float dotProduct(const uint8_t *row, ElementType rowType, const float *other, size_t n) {
+  float sums[8] = {};
+  for (size_t j = rowType == ElementType::F16 ? dotVectors<true>(row, other, n, sums) : dotVectors<false>(row, other, n, sums); j < n; ++j)
+    sums[j % 8] = std::fma(elementAt(row, j, rowType), other[j], sums[j % 8]);
+  return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+}
 
 void fmacRun(float *sum, size_t n, const RowWeight *weights, size_t count, ElementType rowType) {
   size_t j = rowType == ElementType::F16 ? fmacVectors<true>(sum, n, weights, count) : fmacVectors<false>(sum, n, weights, count);
@@ -258,6 +283,7 @@ HWY_AFTER_NAMESPACE();
 namespace wafer {
 
 HWY_EXPORT(fmacRun);
+HWY_EXPORT(dotProduct);
 HWY_EXPORT(contractPanel);
 HWY_EXPORT(arithmeticOfBoth);
 HWY_EXPORT(arithmeticOfScalar);
@@ -267,6 +293,7 @@ HWY_EXPORT(narrowF16);
 void fmacRun(float *sum, size_t n, const RowWeight *weights, size_t count, ElementType rowType) {
   HWY_DYNAMIC_DISPATCH(fmacRun)(sum, n, weights, count, rowType);
 }
+float dotProduct(const uint8_t *row, ElementType rowType, const float *other, size_t n) { return HWY_DYNAMIC_DISPATCH(dotProduct)(row, rowType, other, n); }
 void contractPanel(const Panel &panel, const PanelRun *runs, size_t count) { HWY_DYNAMIC_DISPATCH(contractPanel)(panel, runs, count); }
 void arithmetic(Arithmetic operation, const float *a, const float *b, float *result, size_t n) {
   HWY_DYNAMIC_DISPATCH(arithmeticOfBoth)(operation, a, b, result, n);

@@ -48,6 +48,9 @@ struct PanelRun {
 /// What is behind the width in the last tile is unspecified.
 void contractPanel(const Panel &panel, const PanelRun *runs, size_t count);
 
+/// The dot product of a row of f32 or f16 and n numbers, as a dotw instruction adds it: eight sums in turn, then pairs of them.
+float dotProduct(const uint8_t *row, ElementType rowType, const float *other, size_t n);
+
 /// Arithmetic of f32 vector instructions on n elements, NaN results canonical. `result` may be `a` or `b`.
 enum class Arithmetic { Add, Sub, Mul };
 void arithmetic(Arithmetic operation, const float *a, const float *b, float *result, size_t n);

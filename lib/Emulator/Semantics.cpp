@@ -140,6 +140,7 @@ inline float computeFloat(Opcode opcode, float a, float b, float c) {
   case Opcode::Fmacd:
   case Opcode::Fmacq:
   case Opcode::Fmacx:
+  case Opcode::Dotw:
     break; // the decoder does not give these a float compute type
   }
   return a;

@@ -99,6 +99,16 @@ void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step) const {
     once.weights = once.commands * waveletsEach;
     macs = once.commands * tokens;
     break;
+  case wexe::StepKind::Sample: {
+    const double density = options_.density ? options_.density(step) : 1;
+    for (uint64_t column = 0; column < grid.columns; ++column)
+      for (uint64_t row = 0; row < step.rows; ++row)
+        once.weights += options_.kept ? options_.kept(step, row, column) : drawKept(featuresInColumn(step.columns, grid.columns, column), density, row, column);
+    once.commands = (uint64_t(step.rows) + 1) * grid.columns;
+    once.activationsOut = once.weights * grid.groups;
+    macs = once.weights * tokens;
+    break;
+  }
   case wexe::StepKind::Contract: {
     uint64_t weights = 0, wavelets = 0;
     for (uint64_t column = 0; column < grid.columns; ++column) {

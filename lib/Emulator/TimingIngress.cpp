@@ -95,7 +95,7 @@ bool TimingIngress::startStep(Burst &burst) {
   began_ = true;
   place_ = owner_ = column_ = 0;
   biasIsNext_ = false;
-  if (step().kind == wexe::StepKind::Contract || step().kind == wexe::StepKind::Scale) {
+  if (step().kind == wexe::StepKind::Contract || step().kind == wexe::StepKind::Scale || step().kind == wexe::StepKind::Sample) {
     repetitions_.emplace_back(isIndexed());
     // Its rounds begin with it; a mark has one purpose, so the first round has none but its step's.
     if (!weightBurst(burst))
@@ -114,6 +114,7 @@ bool TimingIngress::continueStep(Burst &burst) {
     return sendBurst(burst);
   case wexe::StepKind::Contract:
   case wexe::StepKind::Scale:
+  case wexe::StepKind::Sample:
     return weightBurst(burst);
   case wexe::StepKind::Command:
   case wexe::StepKind::Receive:
@@ -149,19 +150,19 @@ uint64_t TimingIngress::wavelets(uint64_t row, uint64_t column) const {
     return (valid + 3) / 4;
   case wexe::WireFormat::Indexed16:
   case wexe::WireFormat::Indexed32: {
-    const uint64_t kept = options_.kept ? options_.kept(step(), row, column) : drawKept(valid, options_.density ? options_.density(step()) : 1, row, column);
-    return step().wire == wexe::WireFormat::Indexed32 ? 2 * kept : kept;
+    return (step().wire == wexe::WireFormat::Indexed32 ? 2 : 1) * kept(row, column);
   }
   }
   return valid;
 }
 
-bool TimingIngress::isIndexed() const { return step().wire == wexe::WireFormat::Indexed16 || step().wire == wexe::WireFormat::Indexed32; }
+bool TimingIngress::isIndexed() const { return step().kind == wexe::StepKind::Sample || step().wire == wexe::WireFormat::Indexed16 || step().wire == wexe::WireFormat::Indexed32; }
 
 /// Rows with this place in their owner's block.
 uint64_t TimingIngress::roundLength(uint64_t place) const {
-  const uint64_t columns = phase_.grid->columns, before = place * columns;
-  return before >= step().rows ? 0 : std::min<uint64_t>(columns, step().rows - before);
+  // A Sample step's indices follow two rows behind its commands.
+  const uint64_t columns = phase_.grid->columns, before = place * columns, rows = step().rows + (step().kind == wexe::StepKind::Sample ? 2u : 0u);
+  return before >= rows ? 0 : std::min<uint64_t>(columns, rows - before);
 }
 
 void TimingIngress::nextRow() {
@@ -170,6 +171,26 @@ void TimingIngress::nextRow() {
     return;
   owner_ = 0;
   ++place_;
+}
+
+/// Kept positions of a row in a column.
+uint64_t TimingIngress::kept(uint64_t row, uint64_t column) const {
+  const uint64_t valid = featuresInColumn(step().columns, phase_.grid->columns, column);
+  return options_.kept ? options_.kept(step(), row, column) : drawKept(valid, options_.density ? options_.density(step()) : 1, row, column);
+}
+
+/// False when the column gets nothing.
+bool TimingIngress::sampleBurst(Burst &burst) {
+  const uint64_t row = place_ * phase_.grid->columns + owner_, column = column_;
+  aim(burst, phase_.command_colour, column, phase_.grid->columns, grid_.groups);
+  burst.data.assign(row >= 2 ? kept(row - 2, column) : 0, 0);
+  if (row < step().rows)
+    burst.control = column < owner_ ? step().task_west : column > owner_ ? step().task_east : step().task_own;
+  else if (row == step().rows)
+    burst.control = step().task;
+  if (++column_ == phase_.grid->columns)
+    nextRow();
+  return burst.control || !burst.data.empty();
 }
 
 bool TimingIngress::weightBurst(Burst &burst) {
@@ -182,7 +203,13 @@ bool TimingIngress::weightBurst(Burst &burst) {
     if (roundLength(place_) > 0)
       mark(burst, {0, -1, 0, &repetitions_.back()});
   }
-  if (place_ >= step().out_block || roundLength(place_) == 0)
+  if (step().kind == wexe::StepKind::Sample) {
+    while (roundLength(place_) > 0)
+      if (sampleBurst(burst))
+        return true;
+    return false;
+  }
+  if (roundLength(place_) == 0)
     return false;
   const uint64_t column = contract ? column_ : owner_, row = place_ * phase_.grid->columns + owner_;
   aim(burst, phase_.command_colour, column, phase_.grid->columns, grid_.groups);
@@ -208,7 +235,7 @@ void TimingIngress::skipRounds() {
     return;
   const uint64_t length = roundLength(place_);
   uint64_t last = place_;
-  while (last + 1 < step().out_block && roundLength(last + 1) == length)
+  while (roundLength(last + 1) == length)
     ++last;
   const uint64_t periods = (last - place_) / period->count;
   place_ += periods * period->count;

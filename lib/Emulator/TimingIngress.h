@@ -65,6 +65,8 @@ private:
   bool startStep(Burst &burst);
   bool continueStep(Burst &burst);
   bool sendBurst(Burst &burst);
+  uint64_t kept(uint64_t row, uint64_t column) const;
+  bool sampleBurst(Burst &burst);
   bool weightBurst(Burst &burst);
   bool isIndexed() const;
   void skipMicroBatches();

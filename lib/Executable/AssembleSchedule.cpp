@@ -91,6 +91,7 @@ void Assembler::step(wexe::PhaseT &phase) {
   in_.fields({{"location", stringInto("a location", step.location)},
               {"tensor", tensorInto(step.tensor)},
               {"bias", tensorInto(step.bias)},
+              {"pattern", tensorInto(step.pattern)},
               {"type", enumeratorInto(typeWords(), "a type", step.type)},
               {"wire", enumeratorInto(wireWords(), "a wire format", step.wire)},
               {"rows", integerInto("a count", step.rows)},

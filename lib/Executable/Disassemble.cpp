@@ -272,9 +272,10 @@ std::string Disassembler::step(const wexe::StepT &step) const {
     if (value != 0 || always)
       text += std::string(" ") + key + "=" + tasks_.refer(value);
   };
-  bool contract = step.kind == wexe::StepKind::Contract, streams = contract || step.kind == wexe::StepKind::Scale;
+  bool contract = step.kind == wexe::StepKind::Contract, streams = contract || step.kind == wexe::StepKind::Scale, sample = step.kind == wexe::StepKind::Sample;
   reference("tensor", step.tensor);
   reference("bias", step.bias);
+  reference("pattern", step.pattern);
   if (step.type != wexe::ElemType::None)
     text += " type=" + wordOf(typeWords(), unsigned(step.type));
   if (streams || unsigned(step.wire) != 0)
@@ -290,12 +291,12 @@ std::string Disassembler::step(const wexe::StepT &step) const {
     text += " batch_strides=" + listOf(step.batch_strides);
   number("feature_block", step.feature_block);
   number("out_block", step.out_block);
-  if (step.colour != 0 || step.kind == wexe::StepKind::Send || step.kind == wexe::StepKind::Receive)
+  if (step.colour != 0 || step.kind == wexe::StepKind::Send || step.kind == wexe::StepKind::Receive || sample)
     text += " colour=" + colours_.refer(step.colour);
   task("task", step.task, !streams);
-  task("task_east", step.task_east, contract);
-  task("task_west", step.task_west, contract);
-  task("task_own", step.task_own, streams);
+  task("task_east", step.task_east, contract || sample);
+  task("task_west", step.task_west, contract || sample);
+  task("task_own", step.task_own, streams || sample);
   task("task_bias", step.task_bias, streams && step.bias != -1);
   return text + (step.location.empty() ? "" : " location=" + quote(step.location));
 }

@@ -34,6 +34,12 @@ std::vector<ScheduledTask> scheduledTasks(const wexe::GridT &grid, const wexe::S
     if (step.bias >= 0)
       columns(step.task_bias, "task_bias", 0, owners);
     break;
+  case wexe::StepKind::Sample:
+    columns(step.task_east, "task_east", 1, grid.columns);
+    columns(step.task_west, "task_west", 0, grid.columns - 1u);
+    columns(step.task_own, "task_own", 0, owners);
+    columns(step.task, "task", 0, grid.columns);
+    break;
   case wexe::StepKind::Scale:
     columns(step.task_own, "task_own", 0, owners);
     if (step.bias >= 0)

@@ -33,7 +33,7 @@ const Words &wireWords() {
   return words;
 }
 const Words &stepWords() {
-  static const Words words = {"send", "contract", "scale", "command", "receive"};
+  static const Words words = {"send", "contract", "scale", "command", "receive", "sample"};
   return words;
 }
 const Words &phaseWords() {

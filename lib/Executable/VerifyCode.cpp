@@ -161,7 +161,7 @@ void ImageCode::examine(const wexe::TaskT &task, unsigned pc, const Registers &r
   expectLoaded(task.name, pc, insn.dst, registers);
   registers[insn.dst].forEach([&](unsigned index) { flow_.written[index] = true; });
   result.dst = registers[insn.dst].only();
-  bool trigger = kind == InsnClass::Trigger;
+  bool trigger = kind == InsnClass::Trigger && insn.opcode != Opcode::Dotw;
   if (!(trigger ? mayFit(registers[insn.dst], isMemory) : mayFit(registers[insn.dst], fitsDestination)))
     refuse(what,
            std::string("has a destination that is not ") + (trigger ? "memory or accumulator" : "memory, accumulator or fabric output"),
@@ -180,7 +180,7 @@ void ImageCode::examine(const wexe::TaskT &task, unsigned pc, const Registers &r
   }
   if (surelyFabric > 1)
     refuse(what, "receives from the fabric with " + std::to_string(surelyFabric) + " of its sources, expected at most one", "desc_c3");
-  if (trigger)
+  if (kind == InsnClass::Trigger)
     return;
   checkElements(result, sources, what);
   resolved.push_back(result);

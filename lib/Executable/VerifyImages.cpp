@@ -75,7 +75,7 @@ void verifyTasks(const VerifyContext &context, const wexe::ImageT &image, const 
     if (task->number != 0)
       refuse(place, "is a data task with number " + std::to_string(task->number) + ", expected 0", "exe_c6");
     if (insnClass(code[task->pc].opcode) != InsnClass::Trigger || code[task->pc + 1].opcode != Opcode::End)
-      refuse(place, "is a data task that begins with '" + print(code[task->pc]) + "', expected one fmacw, fmacp, fmacd, fmacq or fmacx, then 'end'",
+      refuse(place, "is a data task that begins with '" + print(code[task->pc]) + "', expected one fmacw, fmacp, fmacd, fmacq, fmacx or dotw, then 'end'",
              "task_c4");
     isDataBody[task->pc] = true;
     dataEntries.insert(task->pc);

@@ -34,6 +34,7 @@ private:
   void checkBlocks(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where);
   void checkPorts(const wexe::GridT &grid, unsigned colour, bool leaves, const std::string &where);
   void checkContract(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) const;
+  void checkSample(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where);
   void checkScale(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) const;
   void checkWire(const wexe::StepT &step, uint32_t block, const std::string &where) const;
   void checkCovers(const wexe::GridT &grid, uint64_t features, uint32_t block, const char *what, const std::string &where) const;
@@ -317,6 +318,31 @@ void Schedule::checkContract(const wexe::GridT &grid, const wexe::StepT &step, c
            "exe_c15");
 }
 
+/// (exe_c17) What it makes, and the pattern, are as large and lie in blocks that fit.
+void Schedule::checkSample(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) {
+  const wexe::TensorT &made = tensor(step.tensor, "tensor", where), &pattern = tensor(step.pattern, "pattern", where);
+  if ((made.role != wexe::Role::Output && made.role != wexe::Role::Intermediate) || made.type != wexe::ElemType::F32)
+    refuse(where, "makes tensor " + quoted(made.name) + ", expected an output or an intermediate of f32", "exe_c17");
+  if (pattern.type != wexe::ElemType::I8 || elements_[step.pattern] != elements_[step.tensor])
+    refuse(where,
+           "has the pattern " + quoted(pattern.name) + " of " + std::to_string(elements_[step.pattern]) + " elements, expected " +
+               std::to_string(elements_[step.tensor]) + " of i8, as many as it makes",
+           "exe_c17");
+  if (step.rows == 0 || step.columns == 0 || step.feature_block == 0 || step.out_block == 0 || step.feature_block > 65536)
+    refuse(where,
+           "makes " + std::to_string(step.rows) + " rows of " + std::to_string(step.columns) + " in blocks of " + std::to_string(step.out_block) + " and " +
+               std::to_string(step.feature_block) + ", expected each to be at least 1, and a block that a 16-bit index reaches",
+           "exe_c17");
+  checkCovers(grid, step.columns, step.feature_block, "input features", where);
+  checkCovers(grid, step.rows, step.out_block, "output features", where);
+  Wide rowReach = Wide(step.rows - 1) * step.row_stride, columnReach = Wide(step.columns - 1) * step.column_stride;
+  Wide first = Wide(step.offset) + std::min<Wide>(rowReach, 0) + std::min<Wide>(columnReach, 0);
+  Wide last = Wide(step.offset) + std::max<Wide>(rowReach, 0) + std::max<Wide>(columnReach, 0);
+  if (first < 0 || last >= Wide(elements_[step.tensor]))
+    refuse(where, "writes outside tensor " + quoted(made.name) + " of " + std::to_string(elements_[step.tensor]) + " elements", "exe_c17");
+  checkPorts(grid, step.colour, true, where);
+}
+
 void Schedule::checkScale(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) const {
   checkWire(step, step.out_block, where);
   if (step.rows == 0 || step.out_block == 0)
@@ -344,6 +370,9 @@ void Schedule::checkStep(const wexe::PhaseT &phase, const wexe::StepT &step, con
     break;
   case wexe::StepKind::Scale:
     checkScale(*phase.grid, step, where);
+    break;
+  case wexe::StepKind::Sample:
+    checkSample(*phase.grid, step, where);
     break;
   case wexe::StepKind::Command:
     break;

@@ -18,6 +18,7 @@ void wafer::buildGraphPhase(OpPassManager &pm, const PipelineOptions &) {
   function.addPass(createConvertElementwiseToLinalgPass());
   function.addPass(createCanonicalizerPass());
   function.addPass(createCSEPass());
+  function.addPass(graph::createSampleGradients());
   function.addPass(graph::createNormalizeContractions());
   function.addPass(graph::createSinkTransposes());
   function.addPass(createCSEPass());

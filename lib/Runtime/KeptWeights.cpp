@@ -25,10 +25,11 @@ uint64_t KeptWeights::of(const wexe::StepT &step, uint64_t columns, uint64_t row
 }
 
 std::vector<uint32_t> KeptWeights::countsOf(const wexe::StepT &step, uint64_t columns) const {
-  const wexe::TensorT &tensor = *program_.tensors[step.tensor];
+  const bool isPattern = step.kind == wexe::StepKind::Sample;
+  const wexe::TensorT &tensor = *program_.tensors[isPattern ? step.pattern : step.tensor];
   if (tensor.role != wexe::Role::Weight || !store_.has(tensor.name) || !step.batch_sizes.empty())
     return {};
-  const DType dtype = dtypeOf(tensor.type), wire = dtypeOf(step.type);
+  const DType dtype = dtypeOf(tensor.type), wire = isPattern ? dtype : dtypeOf(step.type);
   const auto source = store_.find(tensor.name, dtype, tensor.shape);
   if (source->bytes() > mostBytes)
     return {};
@@ -41,7 +42,7 @@ std::vector<uint32_t> KeptWeights::countsOf(const wexe::StepT &step, uint64_t co
       const uint64_t element = step.offset + row * step.row_stride + k * step.column_stride;
       uint32_t bits = 0;
       std::memcpy(&bits, converted.data() + element * byteSize(wire), byteSize(wire));
-      counts[row * columns + k % columns] += (bits & (byteSize(wire) == 4 ? 0x7fffffffu : 0x7fffu)) != 0;
+      counts[row * columns + k % columns] += (bits & (isPattern ? 0xffu : byteSize(wire) == 4 ? 0x7fffffffu : 0x7fffu)) != 0;
     }
   return counts;
 }

@@ -3,11 +3,19 @@
 #include "wafer/Runtime/Schedule.h"
 
 #include "Layout.h"
+#include "Sampled.h"
 
 namespace wafer {
 
-PhaseEgress::PhaseEgress(const wexe::ProgramT &program, const wexe::PhaseT &phase) : program_(program), grid_(*phase.grid) {
+PhaseEgress::PhaseEgress(const wexe::ProgramT &program, const wexe::PhaseT &phase, const SampledPhase *sampled) : program_(program), grid_(*phase.grid) {
   for (const auto &step : phase.steps) {
+    if (step->kind == wexe::StepKind::Sample) {
+      if (!sums_)
+        sums_ = std::make_unique<SampledSums>(grid_, *sampled);
+      sumsColour_ = step->colour;
+      Tensor &made = tensors_[static_cast<unsigned>(step->tensor)] = Tensor::zeros(DType::F32, program.tensors[step->tensor]->shape);
+      sums_->add(*step, reinterpret_cast<float *>(made.mutableData()));
+    }
     if (step->kind != wexe::StepKind::Receive)
       continue;
     stepsOf_[step->colour].push_back(step.get());
@@ -16,6 +24,8 @@ PhaseEgress::PhaseEgress(const wexe::ProgramT &program, const wexe::PhaseT &phas
     tensors_[static_cast<unsigned>(step->tensor)] = Tensor::zeros(dtypeOf(tensor.type), tensor.shape);
   }
 }
+
+PhaseEgress::~PhaseEgress() = default;
 
 size_t PhaseEgress::wordsPerBlock(const wexe::StepT &step) const {
   return (size_t(step.feature_block) * grid_.token_block * byteSize(dtypeOf(step.type)) + 3) / 4;
@@ -45,6 +55,11 @@ void PhaseEgress::place(const wexe::StepT &step, const Channel &channel, uint32_
 
 void PhaseEgress::deliver(uint16_t port, uint8_t colour, const uint32_t *payload, size_t count) {
   wavelets_ += count;
+  if (sums_ && colour == sumsColour_ && port >= grid_.x0 && port - grid_.x0 < uint32_t(grid_.columns) * grid_.groups) {
+    if (size_t more = sums_->deliver(port - grid_.x0, payload, count))
+      throw RuntimeError("received " + std::to_string(more) + " more sums than expected from column " + std::to_string(port));
+    return;
+  }
   auto known = channels_.find(colour);
   if (known == channels_.end() || port < grid_.x0 || port >= grid_.x0 + known->second.size())
     throw RuntimeError("received " + std::to_string(count) + " wavelets of colour " + std::to_string(colour) + " from column " +
@@ -77,6 +92,8 @@ void PhaseEgress::deliver(uint16_t port, uint8_t colour, const uint32_t *payload
 }
 
 TensorValues PhaseEgress::finish() {
+  if (const wexe::StepT *step = sums_ ? sums_->missing() : nullptr)
+    throw RuntimeError("sums of step '" + step->name + "' are missing");
   for (const auto &[colour, channels] : channels_)
     for (uint32_t port = 0; port < channels.size(); ++port) {
       const Channel &channel = channels[port];

@@ -8,6 +8,7 @@
 
 #include "Layout.h"
 #include "RowStream.h"
+#include "Sampled.h"
 #include "Wire.h"
 #include "wafer/Machine/FeatureLayout.h"
 
@@ -240,7 +241,53 @@ private:
   bool betaIsNext_ = false;
 };
 
-bool streamsWeights(const wexe::StepT &step) { return step.kind == wexe::StepKind::Contract || step.kind == wexe::StepKind::Scale; }
+/// Sample: row n's command, which brings a row of the one operand to all columns, goes ahead of the indices of the row before, so that the row is there in time.
+class SampleBursts final : public StepBursts {
+public:
+  SampleBursts(const wexe::PhaseT &phase, const wexe::StepT &step, const KeptPositions &positions)
+      : grid_(*phase.grid), commandColour_(phase.command_colour), step_(step), positions_(positions) {}
+
+  bool next(Burst &burst) override {
+    while (row_ <= uint64_t(step_.rows) + 1) {
+      const uint64_t row = row_;
+      const uint32_t column = column_;
+      if (++column_ == grid_.columns) {
+        column_ = 0;
+        ++row_;
+      }
+      if (row >= 2)
+        putIndices(burst, row - 2, positions_.columns[column]);
+      if (row < step_.rows) {
+        const uint64_t owner = row % grid_.columns;
+        burst.control = column < owner ? step_.task_west : column > owner ? step_.task_east : step_.task_own;
+      } else if (row == step_.rows) {
+        burst.control = step_.task;
+      }
+      values = burst.data.size();
+      if (burst.data.empty() && !burst.control)
+        continue;
+      aimAtColumn(burst, grid_, commandColour_, column);
+      return true;
+    }
+    return false;
+  }
+
+private:
+  static void putIndices(Burst &burst, uint64_t row, const KeptPositions::Column &column) {
+    for (uint32_t i = row == 0 ? 0 : column.rowEnds[row - 1]; i < column.rowEnds[row]; ++i)
+      burst.data.push_back(column.indices[i] << 16);
+  }
+
+  const wexe::GridT &grid_;
+  const uint8_t commandColour_;
+  const wexe::StepT &step_;
+  const KeptPositions &positions_;
+  uint64_t row_ = 0;
+  uint32_t column_ = 0;
+};
+
+bool readsRows(const wexe::StepT &step) { return step.kind == wexe::StepKind::Contract || step.kind == wexe::StepKind::Scale; }
+bool streamsWeights(const wexe::StepT &step) { return readsRows(step) || step.kind == wexe::StepKind::Sample; }
 
 const Tensor &valueOf(const wexe::ProgramT &program, const TensorValues &values, int tensor, const wexe::StepT &step) {
   auto found = values.find(static_cast<unsigned>(tensor));
@@ -263,13 +310,14 @@ std::shared_ptr<const TensorSource> sourceOf(const wexe::ProgramT &program, Tens
 
 } // namespace
 
-PhaseIngress::PhaseIngress(const wexe::ProgramT &program, const wexe::PhaseT &phase, TensorStore &store, const TensorValues &values)
-    : program_(program), phase_(phase), values_(values), stepCounts_(phase.steps.size()) {
+PhaseIngress::PhaseIngress(const wexe::ProgramT &program, const wexe::PhaseT &phase, TensorStore &store, const TensorValues &values,
+                           const SampledPhase *sampled)
+    : program_(program), phase_(phase), values_(values), sampled_(sampled), stepCounts_(phase.steps.size()) {
   std::vector<RowPlan> plans;
   for (const auto &step : phase.steps) {
     if (step->kind == wexe::StepKind::Send)
       valueOf(program, values, step->tensor, *step);
-    if (!streamsWeights(*step))
+    if (!readsRows(*step))
       continue;
     RowPlan plan;
     plan.weight = sourceOf(program, store, values, step->tensor, *step);
@@ -302,6 +350,8 @@ std::unique_ptr<StepBursts> PhaseIngress::startStep() const {
     return std::make_unique<ContractBursts>(phase_, step, program_, *rows_);
   case wexe::StepKind::Scale:
     return std::make_unique<ScaleBursts>(phase_, step, program_, *rows_);
+  case wexe::StepKind::Sample:
+    return std::make_unique<SampleBursts>(phase_, step, sampled_->of(step));
   case wexe::StepKind::Command:
   case wexe::StepKind::Receive:
     return std::make_unique<CommandBursts>(phase_, step.task);

@@ -4,6 +4,7 @@
 
 #include "KeptWeights.h"
 #include "NearNames.h"
+#include "Sampled.h"
 #include "wafer/Runtime/Flash.h"
 
 #include <algorithm>
@@ -41,7 +42,7 @@ void forEachRead(const wexe::PhaseT &phase, const std::function<void(unsigned)> 
     return;
   }
   for (const auto &step : phase.steps)
-    for (int tensor : {step->tensor, step->bias})
+    for (int tensor : {step->kind == wexe::StepKind::Sample ? -1 : step->tensor, step->bias, step->pattern})
       if (tensor >= 0 && step->kind != wexe::StepKind::Receive && step->kind != wexe::StepKind::Command)
         use(static_cast<unsigned>(tensor));
 }
@@ -68,7 +69,7 @@ void dropUnused(const wexe::ProgramT &program, const wexe::EntryT &entry, size_t
 std::string nameOf(const wexe::PhaseT &phase) {
   std::string name;
   for (const auto &step : phase.steps)
-    if (step->kind == wexe::StepKind::Contract || step->kind == wexe::StepKind::Scale)
+    if (step->kind == wexe::StepKind::Contract || step->kind == wexe::StepKind::Scale || step->kind == wexe::StepKind::Sample)
       name += (name.empty() ? "" : " ") + step->name;
   return name;
 }
@@ -218,8 +219,9 @@ PhaseStats Session::runOnWafer(const wexe::PhaseT &phase, TensorValues &values) 
     engine_ = createEngine(options_.engine, program_.load(phase.load), {options_.threads, options_.trace});
     load_ = phase.load;
   }
-  PhaseIngress ingress(program, phase, store_, values);
-  PhaseEgress egress(program, phase);
+  const SampledPhase sampled(program, phase, store_, values);
+  PhaseIngress ingress(program, phase, store_, values, &sampled);
+  PhaseEgress egress(program, phase, &sampled);
   PhaseStats stats;
   try {
     stats.engine = engine_->run(ingress, egress);
@@ -235,13 +237,13 @@ PhaseStats Session::runOnWafer(const wexe::PhaseT &phase, TensorValues &values) 
   for (size_t i = 0; i < phase.steps.size(); ++i) {
     const wexe::StepT &step = *phase.steps[i];
     const wexe::GridT &grid = *phase.grid;
-    if (step.kind != wexe::StepKind::Contract && step.kind != wexe::StepKind::Scale)
+    if (step.kind != wexe::StepKind::Contract && step.kind != wexe::StepKind::Scale && step.kind != wexe::StepKind::Sample)
       continue;
     const StepCounts &sent = ingress.stepCounts()[i];
     const uint64_t tokens = uint64_t(grid.rows) * grid.groups * grid.token_block;
-    const uint64_t each = step.kind == wexe::StepKind::Contract ? uint64_t(step.rows) * step.columns : step.rows;
+    const uint64_t each = step.kind == wexe::StepKind::Scale ? step.rows : uint64_t(step.rows) * step.columns;
     const uint64_t dense = (each + (step.bias >= 0 ? step.rows : 0)) * grid.micro_batches;
-    stats.steps.push_back({step.name, wexe::EnumNameWireFormat(step.wire), dense * tokens, sent.values * tokens, sent.wavelets * bytesPerWavelet,
+    stats.steps.push_back({step.name, step.kind == wexe::StepKind::Sample ? "Index" : wexe::EnumNameWireFormat(step.wire), dense * tokens, sent.values * tokens, sent.wavelets * bytesPerWavelet,
                            dense * byteSize(dtypeOf(step.type))});
   }
   stats.streamed = {counts.weights * bytesPerWavelet, counts.activations * bytesPerWavelet, egress.wavelets() * bytesPerWavelet,
@@ -386,7 +388,7 @@ PhaseStats Session::timeOnWafer(const wexe::PhaseT &phase) const {
   const wexe::ProgramT &program = program_.program();
   TimingOptions options;
   options.density = [&](const wexe::StepT &step) {
-    const wexe::TensorT &weight = *program.tensors[step.tensor];
+    const wexe::TensorT &weight = *program.tensors[step.kind == wexe::StepKind::Sample ? step.pattern : step.tensor];
     const uint64_t elements = elementCount(weight.shape).value();
     return elements == 0 || weight.dense_nonzeros == 0 ? 1.0 : double(weight.dense_nonzeros) / double(elements);
   };
@@ -416,7 +418,7 @@ std::vector<std::string> Session::outputsOf(const wexe::EntryT &entry, const wex
   for (uint32_t number : phase.outputs)
     add(number);
   for (const auto &step : phase.steps)
-    if (step->kind == wexe::StepKind::Receive)
+    if (step->kind == wexe::StepKind::Receive || step->kind == wexe::StepKind::Sample)
       add(static_cast<uint32_t>(step->tensor));
   return names;
 }
@@ -427,7 +429,7 @@ static std::vector<int64_t> timingKey(const wexe::PhaseT &phase) {
   std::vector<int64_t> key = {phase.load, phase.command_colour, grid.x0, grid.y0, grid.columns, grid.rows, grid.groups, grid.token_block,
                               static_cast<int64_t>(grid.tokens), grid.micro_batches, grid.batches};
   for (const auto &step : phase.steps) {
-    if (step->wire == wexe::WireFormat::Indexed16 || step->wire == wexe::WireFormat::Indexed32)
+    if (step->kind == wexe::StepKind::Sample || step->wire == wexe::WireFormat::Indexed16 || step->wire == wexe::WireFormat::Indexed32)
       return {};
     for (int64_t field : {int64_t(step->kind), int64_t(step->bias >= 0), int64_t(step->type), int64_t(step->wire), int64_t(step->rows),
                           int64_t(step->columns), int64_t(step->feature_block), int64_t(step->out_block), int64_t(step->colour), int64_t(step->task),

@@ -263,7 +263,7 @@ Location ProgramReader::reportedLocation(StringRef text) {
 }
 
 void ProgramReader::readStep(const wexe::StepT &step, OpBuilder &inside) {
-  bool isReported = step.kind == wexe::StepKind::Contract || step.kind == wexe::StepKind::Scale;
+  bool isReported = step.kind == wexe::StepKind::Contract || step.kind == wexe::StepKind::Scale || step.kind == wexe::StepKind::Sample;
   Location loc = isReported ? reportedLocation(step.location) : locationFromText(context(), step.location);
   auto wire = stream::WireFormatAttr::get(context(), static_cast<stream::WireFormat>(step.wire));
   auto element = TypeAttr::get(type(step.type));
@@ -281,6 +281,11 @@ void ProgramReader::readStep(const wexe::StepT &step, OpBuilder &inside) {
     wfr::ContractOp::create(inside, loc, tensor(step.tensor), tensor(step.bias), element, wire, i64(step.rows), i64(step.columns), i64(step.row_stride),
                             i64(step.column_stride), i64(step.offset), list(step.batch_sizes), list(step.batch_strides), i64(step.feature_block), i64(step.out_block), task(step.task_east), task(step.task_west),
                             task(step.task_own), step.bias < 0 ? SymbolRefAttr() : task(step.task_bias));
+    break;
+  case wexe::StepKind::Sample:
+    wfr::SampleOp::create(inside, loc, tensor(step.tensor), tensor(step.pattern), element, i64(step.rows), i64(step.columns), i64(step.row_stride),
+                          i64(step.column_stride), i64(step.offset), i64(step.feature_block), i64(step.out_block), task(step.task_east), task(step.task_west),
+                          task(step.task_own), task(step.task), colour(step.colour));
     break;
   case wexe::StepKind::Scale:
     wfr::ScaleOp::create(inside, loc, tensor(step.tensor), tensor(step.bias), element, wire, i64(step.rows), i64(step.out_block), task(step.task_own),

@@ -375,6 +375,30 @@ LogicalResult ProgramWriter::writeStep(Operation *op, wfr::PhaseOp phase, wexe::
       step->task_own = *task;
     task = 0;
     report(op, "wafer", "", step->rows * uint64_t(step->columns) * tokens);
+  } else if (auto sample = dyn_cast<wfr::SampleOp>(op)) {
+    step->kind = wexe::StepKind::Sample;
+    step->name = sample.getTensor().str();
+    first = tensor(op, sample.getTensor());
+    FailureOr<int> pattern = tensor(op, sample.getPattern());
+    if (failed(pattern))
+      return failure();
+    step->pattern = *pattern;
+    element = elemType(op, sample.getType());
+    step->rows = sample.getRows();
+    step->columns = sample.getColumns();
+    step->row_stride = sample.getRowStride();
+    step->column_stride = sample.getColumnStride();
+    step->offset = sample.getOffset();
+    step->feature_block = sample.getFeatureBlock();
+    step->out_block = sample.getOutBlock();
+    east = this->task(op, sample.getTaskEast());
+    west = this->task(op, sample.getTaskWest());
+    task = this->task(op, sample.getTaskOwn());
+    if (succeeded(task))
+      step->task_own = *task;
+    task = this->task(op, sample.getTaskLast());
+    colour = color(op, sample.getChannel());
+    report(op, "wafer", "", step->rows * uint64_t(step->columns) * tokens);
   } else if (auto scale = dyn_cast<wfr::ScaleOp>(op)) {
     step->kind = wexe::StepKind::Scale;
     step->name = scale.getGamma() ? scale.getGamma()->str() : scale.getBeta()->str();

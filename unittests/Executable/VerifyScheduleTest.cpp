@@ -201,6 +201,33 @@ wexe::ProgramT programWithState() {
   return program;
 }
 
+TEST(Verify, exe_c17_ASampleMakesWhatItsPatternKeeps) {
+  auto sampled = [](wexe::ElemType pattern) {
+    wexe::ProgramT program = linearProgram();
+    program.tensors.push_back(std::make_unique<wexe::TensorT>());
+    program.tensors.back()->name = "kept";
+    program.tensors.back()->role = wexe::Role::Weight;
+    program.tensors.back()->type = pattern;
+    program.tensors.back()->shape = program.tensors[2]->shape;
+    program.tensors[2]->type = wexe::ElemType::F32;
+    wexe::StepT &sample = step(program, "fc");
+    sample.kind = wexe::StepKind::Sample;
+    sample.tensor = 2;
+    sample.pattern = 3;
+    return program;
+  };
+  expectRefused(sampled(wexe::ElemType::F32), "exe_c17", "has the pattern 'kept'");
+  wexe::ProgramT program = sampled(wexe::ElemType::I8);
+  step(program, "fc").tensor = 1;
+  expectRefused(program, "exe_c17", "expected an output or an intermediate of f32");
+  program = sampled(wexe::ElemType::I8);
+  step(program, "fc").feature_block = 0;
+  expectRefused(program, "exe_c17", "expected each to be at least 1");
+  program = sampled(wexe::ElemType::I8);
+  step(program, "fc").row_stride = 1000;
+  expectRefused(program, "exe_c17", "writes outside tensor");
+}
+
 TEST(Verify, exe_c16_UpdatesAreOfStates) {
   wexe::ProgramT program = programWithState();
   EXPECT_EQ(refusal(program), "");

@@ -54,6 +54,9 @@ double scaleCycles(const Machine &machine, const GridShape &grid, int64_t featur
 /// `operations` vector and `functions` nonlinear instructions over a core's block.
 double mapCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t operations, int64_t functions);
 
+/// Sums over tokens at kept positions, for `out` rows of `in` features.
+double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, int64_t out, const WireCost &wire);
+
 /// Local sums, the chain along x, the multicast back.
 double reduceCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock);
 

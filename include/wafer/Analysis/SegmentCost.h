@@ -40,7 +40,7 @@ public:
 
 private:
   struct Kernel {
-    enum Kind { Send, Receive, Contract, Scale, Map, Reduce } kind;
+    enum Kind { Send, Receive, Contract, Scale, Map, Reduce, Sample } kind;
     int64_t in = 0, out = 0;                ///< features
     int64_t elementBytes = 4;               ///< of what is sent or received
     WireCost wire;                          ///< of a contraction

@@ -71,18 +71,18 @@ struct KernelOperand {
 };
 
 /// A reshape is another name of its source (originOf), not work.
-enum class KernelKind { Contract, Pointwise, Reduce, Reshape };
+enum class KernelKind { Contract, Pointwise, Reduce, Reshape, Sample };
 
 /// What was found. Fields that a kind does not list are empty.
 struct WaferKernel {
   KernelKind kind;
   BlockShape block;                            ///< of the result
-  mlir::Value source;                          ///< Contract: the activation; Reshape: what is reshaped
-  mlir::Value weight;                          ///< Contract: what is streamed, seen through layers: a parameter, or another activation
+  mlir::Value source;                          ///< Contract, Sample: the activation; Reshape: what is reshaped
+  mlir::Value weight;                          ///< Contract: what is streamed, seen through layers: a parameter, or another activation; Sample: the pattern
   int64_t rowStride = 0, columnStride = 0, offset = 0; ///< Contract
   llvm::SmallVector<int64_t> batchSizes, batchStrides; ///< Contract: leading token dimensions that have a weight of their own per index
-  llvm::SmallVector<KernelOperand> operands;   ///< Pointwise, Reduce: one per argument of the body; outputs are not read
-  BlockShape input;                            ///< Contract, Reduce: of what is contracted or reduced
+  llvm::SmallVector<KernelOperand> operands;   ///< Pointwise, Reduce: one per argument of the body; outputs are not read. Sample: the rows
+  BlockShape input;                            ///< Contract, Reduce, Sample: of what is contracted or reduced
   int64_t batches() const;                     ///< product of batchSizes
   stream::Combiner combiner = stream::Combiner::Add; ///< Reduce
   mlir::Value combined;                        ///< Reduce: the scalar of the body that is combined over features

@@ -89,6 +89,9 @@ def FMACD : Insn<"fmacd", 18, Trigger, [Type, Dst, Src0], [F32], "FMAC by one f3
 def FMACQ : Insn<"fmacq", 19, Trigger, [Type, Dst, Src0], [I8], "FMAC by four 8-bit integers with implicit index, in i32">;
 def FMACX : Insn<"fmacx", 20, Trigger, [Type, Dst, Src0], [F32], "FMAC by two wavelets, an index and an f32 value">;
 
+// Arrival-triggered dot product of two rows, on its way through the fabric.
+def DOTW : Insn<"dotw", 24, Trigger, [Type, Dst, Src0, Src1, Src2], [F32, F16, BF16], "dst = src2 + src0[index] . src1, by an index wavelet">;
+
 // Element-wise, one source.
 def MOV : Unary<"mov", 32, Vector, numbers, "dst = src0, converted">;
 def NEG : Unary<"neg", 33, Vector, numbers, "dst = -src0">;

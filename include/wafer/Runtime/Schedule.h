@@ -33,12 +33,17 @@ struct StepCounts {
   uint64_t values = 0, wavelets = 0;
 };
 
+class SampledPhase;
+class SampledSums;
+
 /// Sends the steps of a wafer phase for each micro-batch. Program, phase, store and values must outlive it.
 class PhaseIngress final : public Ingress {
 public:
   /// Throws RuntimeError when a weight is missing or not as the program expects, when a tensor to send has no value yet, or when the DRAM
   /// tier is too small.
-  PhaseIngress(const wexe::ProgramT &program, const wexe::PhaseT &phase, TensorStore &store, const TensorValues &values);
+  /// `sampled`: of a phase with Sample steps.
+  PhaseIngress(const wexe::ProgramT &program, const wexe::PhaseT &phase, TensorStore &store, const TensorValues &values,
+               const SampledPhase *sampled = nullptr);
   ~PhaseIngress() override;
   bool next(Burst &burst) override;
   const StreamCounts &counts() const { return counts_; }
@@ -51,6 +56,7 @@ private:
   const wexe::ProgramT &program_;
   const wexe::PhaseT &phase_;
   const TensorValues &values_;
+  const SampledPhase *sampled_;
   std::unique_ptr<RowStream> rows_;
   uint32_t microBatch_ = 0;
   size_t step_ = 0;
@@ -62,7 +68,8 @@ private:
 /// Puts the tensors of a phase's Receive steps together. Program and phase must outlive it.
 class PhaseEgress final : public Egress {
 public:
-  PhaseEgress(const wexe::ProgramT &program, const wexe::PhaseT &phase);
+  PhaseEgress(const wexe::ProgramT &program, const wexe::PhaseT &phase, const SampledPhase *sampled = nullptr);
+  ~PhaseEgress() override;
   /// Throws RuntimeError for a wavelet that no step expects; names tensor and column.
   void deliver(uint16_t port, uint8_t colour, const uint32_t *payload, size_t count) override;
   /// The tensors, when the run is complete. Throws RuntimeError that names tensor and column when wavelets are missing.
@@ -86,6 +93,8 @@ private:
   std::map<uint8_t, std::vector<const wexe::StepT *>> stepsOf_; ///< Receive steps by colour, in order
   std::map<uint8_t, std::vector<Channel>> channels_;            ///< by colour, then port in the grid
   TensorValues tensors_;
+  std::unique_ptr<SampledSums> sums_;
+  uint8_t sumsColour_ = 0;
   uint64_t wavelets_ = 0;
 };
 

@@ -254,6 +254,10 @@ void ProgramBuilder::writeSegments(const Run &run) {
     segmentOp.getBody().emplaceBlock();
     KernelBuilder segment(segmentOp, held_);
     for (const auto &[op, kernel] : planned.kernels) {
+      if (kernel.kind == KernelKind::Sample) {
+        segment.sample(op, kernel, tensorFor(op->getResult(0), /*isReceived=*/true, cast<graph::LayerOp>(op->getParentOp()).getName()));
+        continue;
+      }
       segment.emit(op, kernel);
       Value result = op->getResult(0);
       if (crossing_.contains(result))

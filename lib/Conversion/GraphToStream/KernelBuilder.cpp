@@ -162,7 +162,8 @@ void KernelBuilder::emit(Operation *op, const WaferKernel &kernel) {
                                                  builder_.getDenseI64ArrayAttr(kernel.batchSizes), builder_.getDenseI64ArrayAttr(kernel.batchStrides));
     return;
   case KernelKind::Reshape:
-    llvm_unreachable("a reshape is not planned");
+  case KernelKind::Sample:
+    llvm_unreachable("a reshape is not planned, and a sample has no value");
   case KernelKind::Pointwise:
     values_[result] = emitPointwise(cast<linalg::LinalgOp>(op), kernel, kernel.block, cast<linalg::LinalgOp>(op).getBlock()->getTerminator()->getOperand(0), element);
     return;
@@ -172,6 +173,12 @@ void KernelBuilder::emit(Operation *op, const WaferKernel &kernel) {
     return;
   }
   }
+}
+
+void KernelBuilder::sample(Operation *op, const WaferKernel &kernel, stream::TensorOp tensor) {
+  stream::SampleOp::create(builder_, op->getLoc(), valueOf(kernel.operands.front().value, kernel.block), valueOf(kernel.source, kernel.input), nameOf(kernel.weight),
+                           FlatSymbolRefAttr::get(tensor.getSymNameAttr()), builder_.getI64IntegerAttr(kernel.input.features), builder_.getI64IntegerAttr(1),
+                           builder_.getI64IntegerAttr(0));
 }
 
 void KernelBuilder::receive(Value value, stream::TensorOp tensor) {

@@ -24,6 +24,8 @@ public:
   /// The kernels for `op`; its result is then known.
   void emit(mlir::Operation *op, const WaferKernel &kernel);
   /// Sends the result of an emitted operation to MemoryX.
+  /// A sum at kept positions, which goes to a tensor that MemoryX holds.
+  void sample(mlir::Operation *op, const WaferKernel &kernel, stream::TensorOp tensor);
   void receive(mlir::Value value, stream::TensorOp tensor);
   /// A sum with a parameter becomes the bias of the contraction or the beta of the scale before it, when nobody else reads that.
   void foldBiases();

@@ -47,7 +47,8 @@ void SegmentPlan::add(Operation *op, const WaferKernel &kernel) {
   comesAfter(planned.activations(), 0);
   comesAfter(planned.repeated(), 1);
   comesAfter(planned.streamed(), 1);
-  bool contracts = kernel.kind == KernelKind::Contract;
+  const bool samples = kernel.kind == KernelKind::Sample;
+  bool contracts = samples || kernel.kind == KernelKind::Contract;
   auto takes = [&](const PlannedSegment &segment) {
     return segment.tokens == kernel.block.tokens && (!contracts || !segment.contracts || segment.batches == kernel.batches());
   };
@@ -63,7 +64,8 @@ void SegmentPlan::add(Operation *op, const WaferKernel &kernel) {
     segment.batches = kernel.batches();
   }
   segment.kernels.push_back(std::move(planned));
-  segmentOf_[op->getResult(0)] = place;
+  // What leaves for MemoryX is there for the next one.
+  segmentOf_[op->getResult(0)] = place + (samples ? 1 : 0);
 }
 
 } // namespace wafer

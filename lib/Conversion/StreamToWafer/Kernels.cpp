@@ -216,6 +216,74 @@ void emitScale(SegmentContext &ctx, stream::ScaleOp op, const Block &input, cons
                        b.getI64IntegerAttr(output.features), b.getI64IntegerAttr(output.rows), ownTask, biasTask);
 }
 
+// A row of the one operand passes all columns, from its owner to both sides; arriving indices tell which rows of the other one it meets. Two rows are there: the
+// one that comes, and the one before, which is at work.
+void emitSample(SegmentContext &ctx, stream::SampleOp op, const Block &rowsBlock, const Block &input) {
+  enum SampleRegister : uint8_t { inputRows = 0, comes, atWork, eastIn, eastOut, westIn, westOut, ownRow, sumIn, sumOut, toEast, otherToEast, toWest, otherToWest };
+  ImageBuilder &image = ctx.image;
+  Location loc = op.getLoc();
+  Type element = input.element, f32 = image.builder().getF32Type();
+  const ElementType type = elementTypeOf(element);
+  const int64_t t = ctx.tokens;
+  Extents row = {1, 1, 1, t}, rowStrides = {0, 0, 0, 1};
+
+  wfr::PerCoreAttr valid = image.perCore(wfr::PerCoreKind::ValidFeatures, 0, input.features);
+  wfr::PerCoreAttr notLast = image.perCore(wfr::PerCoreKind::NotLastColumn, 3), notFirst = image.perCore(wfr::PerCoreKind::NotFirstColumn, 3);
+  FlatSymbolRefAttr buffers[2];
+  for (FlatSymbolRefAttr &buffer : buffers)
+    buffer = image.buffer(loc, "row", t * input.elementBytes(), {ctx.step, ctx.step});
+  auto rowIn = [&](unsigned which, wfr::PerCoreAttr where) { return image.memory("row", element, buffers[which], row, rowStrides, where); };
+
+  FlatSymbolRefAttr dots;
+  {
+    TaskBuilder builder(image, loc, ("dots_" + Twine(typeName(type))).str(), wfr::TaskKind::Data);
+    builder.emit(vectorInsn(Opcode::Dotw, type, sumOut, inputRows, atWork, sumIn)).finish();
+    dots = builder.symbol();
+  }
+  TaskBuilder begin(image, loc, named("begin", op.getTensorAttr()));
+  begin.load(inputRows, image.memory(input.buffer.getValue().str() + "_rows", element, input.buffer, {input.rows, 1, 1, t}, {t, 0, 0, 1}, valid))
+      .load(comes, rowIn(0, {}))
+      .load(atWork, rowIn(1, {}))
+      .load(eastIn, image.receive("row_east_in", element, channels::chainEast, row))
+      .load(eastOut, image.send("row_east_out", element, channels::chainEast, row))
+      .load(westIn, image.receive("row_west_in", element, channels::chainWest, row))
+      .load(westOut, image.send("row_west_out", element, channels::chainWest, row))
+      .load(ownRow, ctx.firstRow(rowsBlock))
+      .load(sumIn, image.receive("sum_in", f32, channels::chainSouth, {1, 1, 1, 1}, {}, 0))
+      .load(sumOut, image.send("sum_out", f32, channels::chainSouth, {1, 1, 1, 1}))
+      .load(toEast, rowIn(0, notLast))
+      .load(otherToEast, rowIn(1, notLast))
+      .load(toWest, rowIn(0, notFirst))
+      .load(otherToWest, rowIn(1, notFirst));
+  SymbolRefAttr beginTask = begin.bind(dots).finish();
+
+  auto next = [&](StringRef name) {
+    TaskBuilder builder(image, loc, name);
+    builder.swap(comes, atWork).swap(toEast, otherToEast).swap(toWest, otherToWest);
+    return builder;
+  };
+  SymbolRefAttr own = next("row_own")
+                          .emit(vectorInsn(Opcode::Mov, type, comes, ownRow))
+                          .emit(asAsync(vectorInsn(Opcode::Mov, type, eastOut, toEast)))
+                          .emit(asAsync(vectorInsn(Opcode::Mov, type, westOut, toWest)))
+                          .advance(ownRow, rowsBlock.rowBytes())
+                          .finish();
+  auto passing = [&](bool east) {
+    return next(east ? "row_east" : "row_west")
+        .emit(asAsync(vectorInsn(Opcode::Mov, type, comes, east ? eastIn : westIn)))
+        .emit(asAsync(vectorInsn(Opcode::Mov, type, east ? eastOut : westOut, east ? toEast : toWest)))
+        .finish();
+  };
+  SymbolRefAttr eastTask = passing(true), westTask = passing(false), last = next("row_last").finish();
+
+  wfr::CommandOp::create(ctx.steps, loc, beginTask);
+  OpBuilder &b = ctx.steps;
+  auto i64 = [&](int64_t n) { return b.getI64IntegerAttr(n); };
+  wfr::SampleOp::create(b, loc, op.getTensorAttr(), op.getPatternAttr(), TypeAttr::get(element), i64(rowsBlock.features), i64(input.features), op.getRowStrideAttr(),
+                        op.getColumnStrideAttr(), op.getOffsetAttr(), i64(input.rows), i64(rowsBlock.rows), eastTask, westTask, own, last,
+                        FlatSymbolRefAttr::get(op.getContext(), channels::chainSouth));
+}
+
 // Each core combines its rows; a chain combines the columns from the west; the last column sends the result back to all.
 void emitReduce(SegmentContext &ctx, stream::ReduceOp op, const Block &input, const Block &output) {
   ImageBuilder &image = ctx.image;

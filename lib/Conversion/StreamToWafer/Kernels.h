@@ -66,6 +66,7 @@ void emitSend(SegmentContext &ctx, stream::SendOp op, const Block &block);
 void emitReceive(SegmentContext &ctx, stream::ReceiveOp op, const Block &block);
 void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input, const Block &result);
 void emitScale(SegmentContext &ctx, stream::ScaleOp op, const Block &input, const Block &result);
+void emitSample(SegmentContext &ctx, stream::SampleOp op, const Block &rows, const Block &input);
 void emitReduce(SegmentContext &ctx, stream::ReduceOp op, const Block &input, const Block &result);
 /// Fails with a diagnostic that names the operation which has no instruction (map_c3), or too many of them.
 mlir::LogicalResult emitMap(SegmentContext &ctx, stream::MapOp op, llvm::ArrayRef<Block> inputs, const Block &result);

@@ -120,6 +120,10 @@ LogicalResult ProgramLowering::lowerKernel(SegmentContext &ctx, Operation *op) {
         emitScale(ctx, scale, blocks_[scale.getInput()], blocks_[scale.getResult()]);
         return success();
       })
+      .Case([&](stream::SampleOp sample) {
+        emitSample(ctx, sample, blocks_[sample.getRows()], blocks_[sample.getInput()]);
+        return success();
+      })
       .Case([&](stream::ReduceOp reduce) {
         emitReduce(ctx, reduce, blocks_[reduce.getInput()], blocks_[reduce.getResult()]);
         return success();
@@ -185,7 +189,7 @@ void ProgramLowering::writeChannels() {
   channel(channels::command, wfr::ChannelKind::ColumnMulticast, /*weight=*/true);
   for (auto [name, kind] : {std::pair(channels::input, wfr::ChannelKind::RelayIn), std::pair(channels::output, wfr::ChannelKind::RelayOut),
                             std::pair(channels::chainEast, wfr::ChannelKind::ChainEast), std::pair(channels::chainWest, wfr::ChannelKind::ChainWest),
-                            std::pair(channels::castWest, wfr::ChannelKind::MulticastWest)})
+                            std::pair(channels::castWest, wfr::ChannelKind::MulticastWest), std::pair(channels::chainSouth, wfr::ChannelKind::ChainSouth)})
     if (channels_.contains(name))
       channel(name, kind, /*weight=*/false);
 }

@@ -25,20 +25,20 @@ from wafer.frontends.stablehlo_locations import name_of, place_of
 from wafer.frontends.stablehlo_ops import registry
 from wafer.frontends.stablehlo_ops.operation import Operation, type_of
 from wafer.frontends.torch import ImportedModel, TensorInfo, nonzeros
-from wafer.frontends.writer import FunctionWriter
+from wafer.frontends.writer import FunctionWriter, Pattern
 
 _ARRAYS = (jax.Array, numpy.ndarray, numpy.generic, jax.ShapeDtypeStruct)
 
 
 def import_function(
     function: Callable[..., object], args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None, name: str = "forward", weights_argnums: Sequence[int] | int = (),
-    kept: Mapping[str, int] | None = None,
+    kept: Mapping[str, int] | None = None, patterns: Mapping[str, Pattern] | None = None,
 ) -> ImportedModel:
     """Write a function as an MLIR function called `name`.
 
     Args:    function: for JAX, under jax.jit or not. args, kwargs: example arguments, pytrees of arrays or of jax.ShapeDtypeStruct; whatever in them
              is no array (a number, a string) becomes part of the program. weights_argnums: places of the arguments whose float arrays are weights.
-             kept: how many elements of a weight are not zero, where its values do not tell.
+             kept: how many elements of a weight are not zero, where its values do not tell. patterns: which elements of results are wanted.
     Returns: the text and the weights that it names; they share memory with the arrays.
     Raises:  UnsupportedOpError for an operation, type or shape without a lowering; CompileError when JAX cannot trace the function.
     """
@@ -47,7 +47,7 @@ def import_function(
     module, out_tree = _traced(function, arguments, caller)
     source = _source_of(function) or caller
     with torch.no_grad():
-        return _Importer(module, arguments, _output_names(out_tree), name, source, kept or {}).run()
+        return _Importer(module, arguments, _output_names(out_tree), name, source, kept or {}, patterns or {}).run()
 
 
 def argument_names(function: Callable[..., object], args: Sequence[object], weights_argnums: Sequence[int] | int = ()) -> list[str]:
@@ -152,8 +152,8 @@ def _output_names(tree: object) -> list[str]:
 
 
 class _Importer:
-    def __init__(self, module: ir.Module, arguments: _Arguments, output_names: Sequence[str], name: str, source: SourceLocation | None, kept: Mapping[str, int]):
-        self._kept = kept
+    def __init__(self, module: ir.Module, arguments: _Arguments, output_names: Sequence[str], name: str, source: SourceLocation | None, kept: Mapping[str, int], patterns: Mapping[str, Pattern]):
+        self._kept, self._patterns = kept, patterns
         self._functions = {ir.StringAttr(op.attributes["sym_name"]).value: op for op in module.body.operations if op.operation.name == "func.func"}
         self._arguments, self._output_names, self._source = arguments, output_names, source
         self._writer = FunctionWriter(name)
@@ -182,7 +182,9 @@ class _Importer:
             outputs.append((TensorInfo(name, tuple(result.shape), result.dtype), lowered(result)))
         if not outputs:
             raise CompileError(Diagnostic("error", "the function returns no array, expected at least one", self._source))
-        text = self._writer.finish([(info.name, value) for info, value in outputs], self._source)
+        results = [(info.name, value) for info, value in outputs]
+        self._writer.patterns(self._patterns, results, self._source)
+        text = self._writer.finish(results, self._source)
         return ImportedModel(text, tuple(inputs), tuple(info for info, _ in outputs), self._parameters, self._writer.macs, source=self._source)
 
     def _argument(self, name: str, shape: tuple[int, ...], dtype: torch.dtype, role: str, array: object) -> Deferred:

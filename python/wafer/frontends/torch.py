@@ -22,7 +22,7 @@ from wafer.frontends.names import unique
 from wafer.frontends.quantizer import Quantizer
 from wafer.frontends.random import RandomNumbers
 from wafer.frontends.tensor import Tensor
-from wafer.frontends.writer import FunctionWriter
+from wafer.frontends.writer import FunctionWriter, Pattern
 
 # Kept whole: their lowerings are shorter than what PyTorch makes of them.
 _NOT_DECOMPOSED = (
@@ -272,8 +272,9 @@ class Importer:
         *,
         random: bool = False,
         updates: Sequence[tuple[str, torch.fx.Node]] = (),
+        patterns: Mapping[str, Pattern] | None = None,
     ) -> ImportedModel:
-        """`placeholders`: by the name of their node. `updates`: states and what they become. `random`: the function takes an input "seed", two i32, and draws its random numbers from it."""
+        """`placeholders`: by the name of their node. `updates`: states and what they become. `patterns`: which elements of results are wanted. `random`: the function takes an input "seed", two i32, and draws its random numbers from it."""
         for node in self._graph.find_nodes(op="placeholder"):
             if node.name in placeholders:
                 self._add_placeholder(node, placeholders[node.name])
@@ -289,7 +290,7 @@ class Importer:
             self._parameters.update(self._quantizer.parameters)
             for name in self._writer.drop_unused(self._quantizer.replaced, [self._values[node] for _, node in [*results, *updates]]):
                 del self._parameters[name]
-        text = self._finish(results, taps, updates)
+        text = self._finish(results, taps, updates, patterns or {})
         values = {name: data for name, data in self._parameters.items() if not data.is_meta}
         return ImportedModel(text, tuple(self._inputs), tuple(self._outputs), values, self._writer.macs, None, self._names, self._source)
 
@@ -429,7 +430,7 @@ class Importer:
 
     # Results
 
-    def _finish(self, wanted: Sequence[tuple[str, torch.fx.Node]], taps: Sequence[str], updates: Sequence[tuple[str, torch.fx.Node]]) -> str:
+    def _finish(self, wanted: Sequence[tuple[str, torch.fx.Node]], taps: Sequence[str], updates: Sequence[tuple[str, torch.fx.Node]], patterns: Mapping[str, Pattern]) -> str:
         taken = {info.name for info in self._inputs} | set(self._parameters)
         results = []
         for name, node in wanted:
@@ -444,6 +445,7 @@ class Importer:
                 results.append((f"tap.{node.name}", value[0] if isinstance(value, tuple) else value))
         if not results and not updates:
             raise CompileError(Diagnostic("error", "the model returns no tensor, expected at least one", self._source))
+        self._writer.patterns(patterns, results, self._source)
         return self._writer.finish(results, self._source, [(name, self._values[node]) for name, node in updates])
 
 

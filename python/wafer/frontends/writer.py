@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import torch
 
@@ -33,6 +33,14 @@ class Integers:
     axis: int | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Pattern:
+    """Which elements of a result are wanted: those that are not zero in the parameter of 8-bit integers called `name`, of which `kept` are not."""
+
+    name: str
+    kept: int
+
+
 class FunctionWriter:
     """Emits at the end of the function. `place` sets source and names of what follows."""
 
@@ -42,6 +50,7 @@ class FunctionWriter:
         self._hint = "v"
         self._lines: list[str] = []
         self._arguments: list[str] = []
+        self._kept: dict[str, str] = {}  # patterns by result
         self._scalars = 0
         self._label = name
         self._location = "loc(unknown)"
@@ -114,12 +123,21 @@ class FunctionWriter:
         self._arguments.append(f"{tensor.name}: {tensor.type} {attributes} {self._location_of(graph_name, source)}")
         return tensor
 
+    def patterns(self, patterns: Mapping[str, Pattern], results: Sequence[tuple[str, Tensor]], source: SourceLocation | None) -> None:
+        """Arguments that say which elements of some results are wanted; called before `finish`."""
+        for name, tensor in results:
+            if name in patterns:
+                pattern = patterns[name]
+                self.argument("kept", tensor.shape, torch.int8, pattern.name, "parameter", source, pattern.kept)
+                self._kept[name] = pattern.name
+
     def finish(self, results: Sequence[tuple[str, Tensor]], source: SourceLocation | None, updates: Sequence[tuple[str, Tensor]] = ()) -> str:
         """Returns the named results, then what the named states become, and gives the text of the module."""
         self.place("result", self._name, source)
         values = [self.plain(tensor) for _, tensor in [*results, *updates]]
         kinds = ", ".join(value.type for value in values)
-        roles = [""] * len(results) + [', graph.role = "state"'] * len(updates)
+        wanted = [f", graph.kept = {json.dumps(self._kept[name], ensure_ascii=False)}" if name in self._kept else "" for name, _ in results]
+        roles = wanted + [', graph.role = "state"'] * len(updates)
         named = ", ".join(f"{v.type} {{graph.name = {json.dumps(n, ensure_ascii=False)}{role}}}" for (n, _), v, role in zip([*results, *updates], values, roles))
         self._lines.append(f"    func.return{' ' + ', '.join(v.name for v in values) + ' : ' + kinds if values else ''} {self._location}")
         indent = ",\n" + " " * (len(self._name) + 14)

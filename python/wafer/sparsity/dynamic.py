@@ -46,6 +46,10 @@ class Method:
         """The mask that training begins with: chosen at random."""
         return largest(self._random(name, 0).random(weight.shape), kept_count(weight.size, self.sparsity))
 
+    def looks_everywhere(self, step: int) -> bool:
+        """Whether `next` of this step reads gradients of weights that are not kept."""
+        return False
+
     def next(self, name: str, mask: numpy.ndarray, weight: numpy.ndarray, gradient: numpy.ndarray, step: int) -> numpy.ndarray:
         """The mask after `step` updates. `gradient` is that of the step, also of weights that are zero."""
         return mask
@@ -132,6 +136,9 @@ class SET(_Rewiring):
 class RigL(_Rewiring):
     """Rigging the lottery (Evci and others, 2020): what comes has the largest gradients."""
 
+    def looks_everywhere(self, step: int) -> bool:
+        return self._changes_at(step)
+
     def _wanted(self, name: str, gradient: numpy.ndarray, step: int) -> numpy.ndarray:
         return numpy.abs(gradient)
 
@@ -160,6 +167,11 @@ class Masks:
         """Parameters with zeros in place, and the state of an optimizer that has done nothing."""
         masks = {name: self._method.at_first(name, parameters[name]) for name in self._names}
         return {name: numpy.where(mask, parameters[name], numpy.float32(0)) for name, mask in masks.items()}, {name: {"mask": mask} for name, mask in masks.items()}
+
+    def patterns(self, state: Mapping[str, Arrays], step: int) -> dict[str, numpy.ndarray]:
+        """Where gradients are wanted in the step of this number: at kept weights, or everywhere when others may take their place."""
+        everywhere = self._method.looks_everywhere(step)
+        return {name: numpy.ones_like(state[name]["mask"]) if everywhere else state[name]["mask"] for name in self._names}
 
     def gradient(self, name: str, gradient: numpy.ndarray, state: Mapping[str, Arrays]) -> numpy.ndarray:
         """That of kept weights; a gradient that is not finite counts only there."""

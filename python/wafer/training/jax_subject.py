@@ -13,7 +13,8 @@ from torch.utils import _pytree as pytree
 
 from wafer.errors import CompileError
 from wafer.frontends.jax import argument_names, import_function
-from wafer.training.joint import Gradients, gradient_of
+from wafer.frontends.writer import Pattern
+from wafer.training.joint import Gradients, gradient_of, kept_of
 from wafer.training.room import Room
 
 _NUMPY_TYPES = {torch.float64: numpy.float32, torch.bfloat16: jax.numpy.bfloat16}
@@ -62,7 +63,8 @@ class JaxSubject:
         scale = jax.ShapeDtypeStruct((), numpy.float32) if scaled else None
         args = (tree_util.tree_unflatten(self._tree, self._values), scale, *pytree.tree_map(_spec, tuple(part)))
         names = argument_names(gradients, args, weights_argnums=0)
-        imported = import_function(gradients, args, name="gradients", weights_argnums=0, kept=kept)
+        patterns = {gradient_of(name): Pattern(kept_of(name), count) for name, count in kept.items()}
+        imported = import_function(gradients, args, name="gradients", weights_argnums=0, kept=kept, patterns=patterns)
         own = set(self.trained) | {"loss_scale"}
         return Gradients(imported, tuple(name for name in names if name not in own), tuple(self.trained), (), pytree.tree_structure(tuple(part)))
 

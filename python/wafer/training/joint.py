@@ -23,6 +23,7 @@ from torch.utils import _pytree as pytree
 from wafer.errors import CompileError, Diagnostic, SourceLocation
 from wafer.frontends import locations
 from wafer.frontends.torch import ImportedModel, Importer, Placeholder
+from wafer.frontends.writer import Pattern
 from wafer.training import decompositions
 
 _KEPT_WHOLE = (torch.ops.aten.silu.default, torch.ops.aten.softplus.default, torch.ops.aten.hardswish.default)
@@ -72,6 +73,11 @@ class Gradients:
 
 def gradient_of(name: str) -> str:
     return f"gradient of {name}"
+
+
+def kept_of(name: str) -> str:
+    """The parameter of the gradients program that says which elements of another one are kept: its gradient is made there only."""
+    return f"kept of {name}"
 
 
 def new_value_of(name: str) -> str:
@@ -196,5 +202,6 @@ def _import(
     names_of_changed = [buffers[int(target.removeprefix("buffer"))] for target in changed]
     results += [(new_value_of(name), values[i]) for name, i in zip(names_of_changed, changed.values())]
     random = any(str(node.target).startswith(("aten.native_dropout", "aten.bernoulli")) for node in graph.graph.nodes)
-    imported = Importer(graph.graph, "gradients", source).run(placeholders, results, random=random)
+    patterns = {gradient_of(name): Pattern(kept_of(name), count) for name, count in kept.items() if name in parameters}
+    imported = Importer(graph.graph, "gradients", source).run(placeholders, results, random=random, patterns=patterns)
     return Gradients(imported, tuple(arguments), tuple(parameters), tuple(names_of_changed), spec)

@@ -18,7 +18,7 @@ from wafer.errors import CompileError, RuntimeError  # noqa: A004
 from wafer.sparsity.dynamic import Masks, Method
 from wafer.sparsity.masks import kept_count
 from wafer.training import checkpoint, timeline
-from wafer.training.joint import gradient_of, new_value_of
+from wafer.training.joint import gradient_of, kept_of, new_value_of
 from wafer.training.passes import Passes, Shards, samples_of
 from wafer.training.programs import Host
 from wafer.training.ranks import world
@@ -219,6 +219,9 @@ class TrainStep:
         self._passes.prepare(shards)
         state = self._state
         weights = {name: ("f32", array) for name, array in {**state.parameters, **state.buffers}.items() if array.dtype == numpy.float32}
+        if self._masks:
+            patterns = self._masks.patterns(state.optimizer, state.updates + 1)
+            weights |= {kept_of(name): ("i8", pattern.view(numpy.int8)) for name, pattern in patterns.items()}
         parameter_of = {gradient_of(name): name for name in gradients.parameters}
         scale, checks = 1.0 / (self._divisor(shards.count) * state.scale.scale), state.scale is not NO_SCALE
         with Round(self._updater, self._masks, state.parameters, state.optimizer, state.updates, scale, checks) as updates:

@@ -1,5 +1,5 @@
 // RUN: wafer-opt %s -split-input-file -verify-diagnostics
-// What the verifiers check, in this order: argument_c1 to argument_c3, argument_c6, layer_c1 to layer_c3. argument_c4: test/Conversion/graph-to-stream-invalid.mlir.
+// What the verifiers check, in this order: argument_c1 to argument_c3, argument_c6, argument_c7, sample_c4, layer_c1 to layer_c3. argument_c4: test/Conversion/graph-to-stream-invalid.mlir.
 
 // expected-error @+1 {{argument_c1: found "graph.name" = "", expected a string that is not empty}}
 func.func @argument_c1(%x: tensor<3xf32> {graph.name = ""}) { return }
@@ -16,7 +16,7 @@ func.func @argument_c3(%x: tensor<3xf32> {graph.rule = "input"}) { return }
 
 // -----
 
-// expected-error @+1 {{argument_c3: found "graph.role" = "input" on result 0, expected graph.name, or graph.role = "state"}}
+// expected-error @+1 {{argument_c3: found "graph.role" = "input" on result 0, expected graph.name, graph.kept, or graph.role = "state"}}
 func.func @argument_c3_result(%x: tensor<3xf32>) -> (tensor<3xf32> {graph.role = "input"}) { return %x : tensor<3xf32> }
 
 // -----
@@ -72,6 +72,21 @@ func.func @argument_c6_too_many(%w: tensor<2x3xf32> {graph.nonzeros = 7 : i64, g
 
 // expected-error @+1 {{argument_c6: found "graph.nonzeros" = 3 : i64 on argument 0, expected a number of elements of a parameter}}
 func.func @argument_c6_input(%x: tensor<2x3xf32> {graph.nonzeros = 3 : i64}) {
+  return
+}
+
+// -----
+
+// expected-error @+1 {{argument_c7: found "graph.kept" = "w" on result 0, expected the name of a parameter of i8 that has its shape}}
+func.func @argument_c7_shape(%x: tensor<3xf32>, %w: tensor<4xi8> {graph.name = "w", graph.role = "parameter"}) -> (tensor<3xf32> {graph.kept = "w"}) {
+  return %x : tensor<3xf32>
+}
+
+// -----
+
+func.func @sample_c4(%d: tensor<6x4xf32>, %x: tensor<5x3xf32>, %w: tensor<4x3xi8>) {
+  // expected-error @+1 {{sample_c4: found 'tensor<6x4xf32>', 'tensor<5x3xf32>' and the pattern 'tensor<4x3xi8>' for 'tensor<4x3xf32>', expected tokens x features twice}}
+  %g = graph.sample %d, %x where %w : tensor<6x4xf32>, tensor<5x3xf32>, tensor<4x3xi8> -> tensor<4x3xf32>
   return
 }
 

@@ -1,6 +1,6 @@
 // RUN: wafer-opt %s -split-input-file -verify-diagnostics
 // What the verifiers check, in this order: grid and layout attributes, program_c1, tensor_c1 to tensor_c3, segment_c1 to segment_c5, call_c1, send_c1, send_c2, receive_c1,
-// receive_c2, contract_c1 to contract_c6, scale_c1 to scale_c3, map_c1 to map_c3, reduce_c1.
+// receive_c2, contract_c1 to contract_c6, sample_c1 to sample_c3, scale_c1 to scale_c3, map_c1 to map_c3, reduce_c1.
 
 // expected-error @+1 {{found rows = 0, expected at least 1}}
 #grid = #stream.grid<columns = 1, rows = 0, groups = 1, token_block = 1, micro_batches = 1>
@@ -430,5 +430,50 @@ stream.program @contract_c6 machine "odd" {
     %x = stream.send @x : tensor<3x5xi8>
     // expected-error @+1 {{contract_c6: found 'i8' input, 'f32' result and no bias, expected i8 input without a bias to go with an i32 result}}
     %y = stream.contract %x, @w {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xi8> -> tensor<3x2xf32>
+  }
+}
+
+// -----
+
+stream.program @sample_c1 machine "odd" {
+  stream.tensor @d <input> : tensor<6x4xf32>
+  stream.tensor @x <input> : tensor<6x3xf32>
+  stream.tensor @kept <weight> : tensor<4x3xi8>
+  stream.tensor @g <output> : tensor<4x3xf32>
+  stream.segment {
+    %d = stream.send @d : tensor<6x4xf32>
+    %x = stream.send @x : tensor<6x3xf16>
+    // expected-error @+1 {{sample_c1: found operands of 'f32' and 'f16', expected one type}}
+    stream.sample %d, %x pattern @kept into @g {row_stride = 3 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<6x4xf32>, tensor<6x3xf16>
+  }
+}
+
+// -----
+
+stream.program @sample_c2 machine "odd" {
+  stream.tensor @d <input> : tensor<6x4xf32>
+  stream.tensor @x <input> : tensor<6x3xf32>
+  stream.tensor @kept <weight> : tensor<4x3xf32>
+  stream.tensor @g <output> : tensor<4x3xf32>
+  stream.segment {
+    %d = stream.send @d : tensor<6x4xf32>
+    %x = stream.send @x : tensor<6x3xf32>
+    // expected-error @+1 {{sample_c2: found a pattern of type 'tensor<4x3xf32>' for 'tensor<4x3xf32>', expected as many elements of i8 as of f32}}
+    stream.sample %d, %x pattern @kept into @g {row_stride = 3 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<6x4xf32>, tensor<6x3xf32>
+  }
+}
+
+// -----
+
+stream.program @sample_c3 machine "odd" {
+  stream.tensor @d <input> : tensor<6x4xf32>
+  stream.tensor @x <input> : tensor<6x3xf32>
+  stream.tensor @kept <weight> : tensor<4x3xi8>
+  stream.tensor @g <output> : tensor<4x3xf32>
+  stream.segment {
+    %d = stream.send @d : tensor<6x4xf32>
+    %x = stream.send @x : tensor<6x3xf32>
+    // expected-error @+1 {{sample_c3: found elements 0 to 14 of @g, expected 0 to 11}}
+    stream.sample %d, %x pattern @kept into @g {row_stride = 4 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<6x4xf32>, tensor<6x3xf32>
   }
 }

@@ -22,6 +22,7 @@ def Graph_Dialect : Dialect {
     ```
     (argument_c1) `graph.name` is a string that is not empty. (argument_c2) `graph.role` of an argument is "input" (also when it is missing), "parameter" or "state".
     (argument_c3) No other attribute of this dialect stands on an argument or result, and `graph.role` of a result is "state".
+    (argument_c7) `graph.kept` of a result names the parameter of its shape, of i8, that tells where the result is wanted; elsewhere it may have any value.
     A state is kept from call to call: the argument is its value before, the result of the same name and type its value after the call. Either may be missing.
     (argument_c6) `graph.nonzeros`, how many elements of a parameter are not zero when that is known, is an integer from 0 to the number of elements and stands on
     parameters only. It decides how weights travel; a parameter whose values have more or fewer zeros is streamed correctly all the same.
@@ -68,6 +69,18 @@ def Graph_LayerOp : Graph_Op<"layer", [IsolatedFromAbove, RecursiveMemoryEffects
     ::mlir::Block &getBlock() { return getBody().front(); }
     bool isOn(Placement placement) { return getPlacement() == placement; }
   }];
+}
+
+def Graph_SampleOp : Graph_Op<"sample", [Pure]> {
+  let summary = "G[n, k] = sum_t D[t, n] X[t, k] where the pattern is not 0, and 0 elsewhere";
+  let description = [{
+    `%g = graph.sample %d, %x where %kept : tensor<360x10xf32>, tensor<360x64xf32>, tensor<10x64xi8> -> tensor<10x64xf32>`, made by graph-sample-gradients.
+    (sample_c4) D and X are two-dimensional with the same tokens; the result has their features, in any number of dimensions, and the pattern its shape.
+  }];
+  let arguments = (ins AnyRankedTensor:$rows, AnyRankedTensor:$input, AnyRankedTensor:$pattern);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$rows `,` $input `where` $pattern attr-dict `:` type($rows) `,` type($input) `,` type($pattern) `->` type($result)";
+  let hasVerifier = 1;
 }
 
 def Graph_BodyOp : Graph_Op<"body", [Symbol, IsolatedFromAbove, SingleBlock]> {

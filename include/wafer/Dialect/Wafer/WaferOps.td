@@ -177,6 +177,16 @@ def Wafer_ContractOp : Wafer_Step<"contract"> {
     `east` $task_east `west` $task_west `own` $task_own (`bias_task` $task_bias^)? attr-dict
   }];
 }
+def Wafer_SampleOp : Wafer_Step<"sample"> {
+  let summary = "sums over tokens at kept positions, which leave on a chain_south channel";
+  let arguments = (ins FlatSymbolRefAttr:$tensor, FlatSymbolRefAttr:$pattern, TypeAttr:$type, I64Attr:$rows, I64Attr:$columns, I64Attr:$row_stride, I64Attr:$column_stride,
+    I64Attr:$offset, I64Attr:$feature_block, I64Attr:$out_block, SymbolRefAttr:$task_east, SymbolRefAttr:$task_west, SymbolRefAttr:$task_own, SymbolRefAttr:$task_last,
+    FlatSymbolRefAttr:$channel);
+  let assemblyFormat = [{
+    $tensor `pattern` $pattern `as` $type `rows` $rows `columns` $columns `strides` $row_stride `,` $column_stride `offset` $offset `blocks` $feature_block `,` $out_block
+    `east` $task_east `west` $task_west `own` $task_own `last` $task_last `on` $channel attr-dict
+  }];
+}
 def Wafer_ScaleOp : Wafer_Step<"scale"> {
   let summary = "stream per-feature gamma and beta";
   let description = [{ (scale_c2) At least one of them is there. }];

@@ -63,15 +63,32 @@ LogicalResult GraphDialect::verifyRegionArgAttribute(Operation *op, unsigned, un
   return success();
 }
 
+/// argument_c7
+static LogicalResult verifyKept(Operation *op, unsigned resultIndex, NamedAttribute attribute) {
+  auto function = dyn_cast<FunctionOpInterface>(op);
+  auto name = dyn_cast<StringAttr>(attribute.getValue());
+  auto result = function ? dyn_cast<RankedTensorType>(function.getResultTypes()[resultIndex]) : RankedTensorType();
+  for (unsigned i = 0; name && result && i < function.getNumArguments(); ++i) {
+    auto type = dyn_cast<RankedTensorType>(function.getArgumentTypes()[i]);
+    auto own = function.getArgAttrOfType<StringAttr>(i, nameAttr), role = function.getArgAttrOfType<StringAttr>(i, roleAttr);
+    if (own == name && role && role.getValue() == parameterRole && type && type.getShape() == result.getShape() && type.getElementType().isInteger(8))
+      return success();
+  }
+  return op->emitOpError() << "argument_c7: found " << attribute.getName() << " = " << attribute.getValue() << " on result " << resultIndex
+                           << ", expected the name of a parameter of i8 that has its shape";
+}
+
 LogicalResult GraphDialect::verifyRegionResultAttribute(Operation *op, unsigned, unsigned resultIndex, NamedAttribute attribute) {
   if (attribute.getName() == nameAttr)
     return verifyName(op, attribute);
+  if (attribute.getName() == keptAttr)
+    return verifyKept(op, resultIndex, attribute);
   // argument_c3
   auto role = attribute.getName() == roleAttr ? dyn_cast<StringAttr>(attribute.getValue()) : StringAttr();
   if (role && role.getValue() == stateRole)
     return success();
   return op->emitOpError() << "argument_c3: found " << attribute.getName() << " = " << attribute.getValue() << " on result " << resultIndex
-                           << ", expected graph.name, or graph.role = \"state\"";
+                           << ", expected graph.name, graph.kept, or graph.role = \"state\"";
 }
 
 static LogicalResult verifySameTypes(LayerOp layer, TypeRange inside, TypeRange outside, StringRef what) {
@@ -80,6 +97,17 @@ static LogicalResult verifySameTypes(LayerOp layer, TypeRange inside, TypeRange 
   for (auto [index, types] : llvm::enumerate(llvm::zip_equal(inside, outside)))
     if (std::get<0>(types) != std::get<1>(types))
       return layer.emitOpError() << "layer_c1: found " << what << " " << index << " of type " << std::get<0>(types) << ", expected " << std::get<1>(types);
+  return success();
+}
+
+LogicalResult SampleOp::verify() {
+  // sample_c4
+  auto rows = cast<RankedTensorType>(getRows().getType()), input = cast<RankedTensorType>(getInput().getType());
+  auto pattern = cast<RankedTensorType>(getPattern().getType()), result = cast<RankedTensorType>(getResult().getType());
+  if (rows.getRank() != 2 || input.getRank() != 2 || !rows.hasStaticShape() || !input.hasStaticShape() || !result.hasStaticShape() ||
+      rows.getDimSize(0) != input.getDimSize(0) || result.getNumElements() != rows.getDimSize(1) * input.getDimSize(1) || pattern.getShape() != result.getShape())
+    return emitOpError() << "sample_c4: found " << rows << ", " << input << " and the pattern " << pattern << " for " << result
+                         << ", expected tokens x features twice, and a result and a pattern of their features";
   return success();
 }
 

@@ -103,6 +103,15 @@ void FormLayers::runOnOperation() {
     (isFree(&op) && !isReturned(&op) ? freeOps : ops).push_back(&op);
   }
   for (Operation *op : ops) {
+    if (auto sample = dyn_cast<SampleOp>(op)) {
+      close();
+      group = {op};
+      groupName = "gradient";
+      if (auto pattern = dyn_cast<BlockArgument>(sample.getPattern()))
+        groupName = argumentName(pattern);
+      close();
+      continue;
+    }
     if (isFree(op) || op->hasTrait<OpTrait::ConstantLike>()) {
       close();
       group = {op};

@@ -134,6 +134,29 @@ LogicalResult ContractOp::verify() {
   return verifyWire(*this, getWire(), input.getElementType(), "contract_c4");
 }
 
+LogicalResult SampleOp::verify() {
+  RankedTensorType rows = getRows().getType(), input = getInput().getType();
+  // sample_c1
+  if (failed(verifySameTokens(*this, input, rows, "sample_c1")))
+    return failure();
+  if (rows.getElementType() != input.getElementType())
+    return emitOpError() << "sample_c1: found operands of " << rows.getElementType() << " and " << input.getElementType() << ", expected one type";
+  // sample_c2
+  TensorOp pattern = lookupTensor(*this, getPatternAttr(), "sample_c2"), made = lookupTensor(*this, getTensorAttr(), "sample_c2");
+  if (!pattern || !made)
+    return failure();
+  auto elementOf = [](TensorOp tensor) { return cast<RankedTensorType>(tensor.getType()).getElementType(); };
+  if (!elementOf(pattern).isInteger(8) || !elementOf(made).isF32() || numElements(pattern) != numElements(made))
+    return emitOpError() << "sample_c2: found a pattern of type " << pattern.getType() << " for " << made.getType() << ", expected as many elements of i8 as of f32";
+  // sample_c3
+  int64_t lastRow = (numFeatures(rows) - 1) * getRowStride(), lastColumn = (numFeatures(input) - 1) * getColumnStride();
+  int64_t low = getOffset() + std::min<int64_t>(0, lastRow) + std::min<int64_t>(0, lastColumn);
+  int64_t high = getOffset() + std::max<int64_t>(0, lastRow) + std::max<int64_t>(0, lastColumn);
+  if (low < 0 || high >= numElements(made))
+    return emitOpError() << "sample_c3: found elements " << low << " to " << high << " of " << getTensorAttr() << ", expected 0 to " << numElements(made) - 1;
+  return success();
+}
+
 LogicalResult ScaleOp::verify() {
   RankedTensorType input = getInput().getType(), result = getResult().getType();
   if (failed(verifySameTokens(*this, input, result, "scale_c1")))

@@ -57,7 +57,7 @@ LogicalResult SegmentOp::verifyRegions() {
     return emitOpError() << "segment_c5: found " << batches << " batches, expected a number that divides the micro-batches";
   for (Operation &op : *getBody().begin()) {
     // segment_c4
-    if (!isa<SendOp, ReceiveOp, ContractOp, ScaleOp, MapOp, ReduceOp>(op))
+    if (!isa<SendOp, ReceiveOp, ContractOp, SampleOp, ScaleOp, MapOp, ReduceOp>(op))
       return op.emitError() << "segment_c4: found '" << op.getName() << "' in a stream.segment, expected a kernel";
     for (Value result : op.getResults()) {
       auto type = cast<RankedTensorType>(result.getType());

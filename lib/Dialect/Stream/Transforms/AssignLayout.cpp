@@ -85,7 +85,7 @@ private:
       auto spread = ReduceOp::create(builder, op->getLoc(), type, CombinerAttr::get(builder.getContext(), Combiner::Max), value);
       copies_.insert(spread);
       operand.set(spread);
-    } else if (isa<ContractOp, ScaleOp, ReduceOp>(op) && copies_.contains(value)) {
+    } else if (isa<ContractOp, ScaleOp, ReduceOp, SampleOp>(op) && copies_.contains(value)) {
       auto lone = MapOp::create(builder, op->getLoc(), type, value);
       Block *body = builder.createBlock(&lone.getBody(), {}, type.getElementType(), op->getLoc());
       YieldOp::create(builder, op->getLoc(), body->getArgument(0));

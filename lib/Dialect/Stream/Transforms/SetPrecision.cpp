@@ -29,7 +29,7 @@ struct SetPrecision : impl::SetPrecisionBase<SetPrecision> {
   llvm::DenseSet<Value> wide;
 };
 
-bool isMultiplied(OpOperand &use) { return isa<ContractOp, ScaleOp>(use.getOwner()); }
+bool isMultiplied(OpOperand &use) { return isa<ContractOp, ScaleOp, SampleOp>(use.getOwner()); }
 
 /// Sums, maxima and what is computed of them alone stay f32, and so does what only reductions read. Asked in program order.
 bool SetPrecision::staysWide(Value value) const {

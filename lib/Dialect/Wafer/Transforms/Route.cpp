@@ -72,6 +72,7 @@ private:
   int64_t validFeatures(PerCoreAttr perCore, int64_t column) const;
   std::vector<int64_t> columnSignature(ImageOp image, int64_t column) const;
   SmallVector<std::pair<int64_t, Progression>> columnClasses(ImageOp image) const;
+  SmallVector<std::pair<Progression, StringRef>> rowClasses(ImageOp image);
   void makeRegions(ImageOp image);
   void makeRegion(ImageOp image, StringRef name, Progression columns, Progression rows, int64_t firstX);
   void override(OpBuilder &builder, DescriptorOp descriptor, int64_t column, Progression rows);
@@ -119,6 +120,11 @@ Ends Router::endsAt(ChannelKind kind, int64_t column, int64_t row) const {
       ends.receiveColor = column % 2;
     if (column > 0)
       ends.sendColor = (column + 1) % 2;
+    break;
+  case ChannelKind::ChainSouth:
+    ends.sendColor = row % 2;
+    if (row > 0)
+      ends.receiveColor = (row + 1) % 2;
     break;
   case ChannelKind::MulticastWest:
     if (column + 1 < columns)
@@ -174,7 +180,8 @@ void Router::layRoutes(ChannelOp channel) {
       routeRows(channel, parity, parityClass(0, rows - 1, 1 - parity), ramp, {S});
     }
     break;
-  case ChannelKind::RelayOut: {
+  case ChannelKind::RelayOut:
+  case ChannelKind::ChainSouth: {
     for (int64_t parity : {0, 1}) {
       routeRows(channel, parity, parityClass(0, rows, parity), ramp, {S});
       routeRows(channel, parity, parityClass(1, rows, 1 - parity), N, {ramp});
@@ -257,7 +264,8 @@ void Router::override(OpBuilder &builder, DescriptorOp descriptor, int64_t colum
     if (relay)
       which = (isSend == (channel.getKind() == ChannelKind::RelayIn)) ? (rows.first + 1) % 2 : rows.first % 2;
     if (which < 0) {
-      if (isSend)
+      // A constant has 32 bits; narrower elements are not read there.
+      if (isSend || descriptor.getType().getIntOrFloatBitWidth() != 32)
         number("extent3", 0);
       else
         number("const", descriptor.getValue().value_or(0));
@@ -295,6 +303,10 @@ void Router::override(OpBuilder &builder, DescriptorOp descriptor, int64_t colum
     if (last)
       number(field, 0);
     break;
+  case PerCoreKind::NotFirstColumn:
+    if (column == 0)
+      number(field, 0);
+    break;
   }
 }
 
@@ -308,13 +320,25 @@ void Router::makeRegion(ImageOp image, StringRef name, Progression columns, Prog
   ++regions;
 }
 
+/// Rows of equal parity are alike, but for the first one, where a chain to the south begins.
+SmallVector<std::pair<Progression, StringRef>> Router::rowClasses(ImageOp image) {
+  const bool chains = llvm::any_of(image.getOps<DescriptorOp>(), [&](DescriptorOp descriptor) {
+    return descriptor.getOn() && channels_.contains(*descriptor.getOn()) && channels_.lookup(*descriptor.getOn()).getKind() == ChannelKind::ChainSouth;
+  });
+  const int64_t rows = grid_.getRows();
+  SmallVector<std::pair<Progression, StringRef>> classes;
+  if (chains)
+    classes.push_back({{0, 1, 1}, "_first_row"});
+  classes.push_back({parityClass(chains ? 2 : 0, rows, 0), "_even_rows"});
+  classes.push_back({parityClass(0, rows, 1), "_odd_rows"});
+  llvm::erase_if(classes, [](auto &one) { return one.first.count == 0; });
+  return classes;
+}
+
 void Router::makeRegions(ImageOp image) {
   for (auto &[column, columns] : columnClasses(image))
-    for (int64_t parity : {0, 1}) {
-      Progression rows = parityClass(0, grid_.getRows(), parity);
-      if (rows.count == 0)
-        continue;
-      std::string name = ("wafer." + (load_ == 0 ? "" : "load_" + Twine(load_) + "_") + "columns_" + Twine(column) + (parity ? "_odd_rows" : "_even_rows")).str();
+    for (auto &[rows, suffix] : rowClasses(image)) {
+      std::string name = ("wafer." + (load_ == 0 ? "" : "load_" + Twine(load_) + "_") + "columns_" + Twine(column) + suffix).str();
       if (columns.count == 1) {
         makeRegion(image, name, {grid_.getX0() + column, grid_.getGroups(), grid_.getColumns()}, rows, column);
         continue;
@@ -345,6 +369,8 @@ void Router::renameUses() {
       send.setChannelAttr(color(send.getChannel(), 0));
     for (auto receive : phase.getOps<ReceiveOp>())
       receive.setChannelAttr(color(receive.getChannel(), (grid_.getRows() - 1) % 2));
+    for (auto sample : phase.getOps<SampleOp>())
+      sample.setChannelAttr(color(sample.getChannel(), (grid_.getRows() - 1) % 2));
   });
 }
 
@@ -385,7 +411,7 @@ LogicalResult checkNames(ProgramOp program) {
               bool onFabric = descriptor.getKind() == DescriptorKind::Send || descriptor.getKind() == DescriptorKind::Receive;
               return onFabric ? descriptor.getOn() : std::nullopt;
             })
-            .Case<SendOp, ReceiveOp>([](auto step) { return step.getChannel(); })
+            .Case<SendOp, ReceiveOp, SampleOp>([](auto step) { return step.getChannel(); })
             .Case<ImageOp, PhaseOp>([](auto reader) { return reader.getCommand(); })
             .Default([](Operation *) { return std::nullopt; });
     if (!name || program.lookupSymbol<ChannelOp>(*name))

@@ -24,6 +24,21 @@ def LowerTosa : Pass<"graph-lower-tosa", "::mlir::func::FuncOp"> {
                            "::mlir::tensor::TensorDialect"];
 }
 
+def SampleGradients : Pass<"graph-sample-gradients", "::mlir::func::FuncOp"> {
+  let summary = "Compute gradients of sparse weights at kept positions only";
+  let description = [{
+    A result with `graph.kept` is wanted where the parameter of that name is not 0. If it is a contraction that sums over the leading dimensions of two activations, it
+    becomes a graph.sample; else it is left alone, and the caller drops what it does not want.
+
+    Before:   %g = linalg.generic (n, k, t) ins(%d[t, n], %x[t, k])   return %g {graph.kept = "fc1.kept"}
+    After:    %g = graph.sample %d, %x where %kept
+
+    Example: test/Dialect/Graph/sample-gradients.mlir
+  }];
+  let dependentDialects = ["::wafer::graph::GraphDialect", "::mlir::tensor::TensorDialect"];
+  let statistics = [Statistic<"sampled", "gradients sampled", "Gradients that are computed at kept positions">];
+}
+
 def NormalizeContractions : Pass<"graph-normalize-contractions", "::mlir::func::FuncOp"> {
   let summary = "Bring contractions into the form batch, tokens, features";
   let description = [{

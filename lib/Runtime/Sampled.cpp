@@ -1,0 +1,92 @@
+//===- Sampled.cpp - gradients at kept positions ----------------------------===//
+
+#include "Sampled.h"
+
+#include "wafer/Emulator/NumberFormats.h"
+
+namespace wafer {
+
+namespace {
+
+std::vector<uint8_t> patternOf(const wexe::ProgramT &program, const wexe::StepT &step, TensorStore &store, const TensorValues &values) {
+  const wexe::TensorT &pattern = *program.tensors[step.pattern];
+  if (pattern.role == wexe::Role::Weight) {
+    auto source = store.find(pattern.name, dtypeOf(pattern.type), pattern.shape);
+    std::vector<uint8_t> bytes(source->bytes());
+    source->read(0, bytes.size(), bytes.data());
+    return bytes;
+  }
+  auto value = values.find(static_cast<unsigned>(step.pattern));
+  if (value == values.end())
+    throw RuntimeError("step '" + step.name + "' needs the pattern '" + pattern.name + "', which has no value yet: no earlier phase makes it");
+  return {value->second.data(), value->second.data() + value->second.bytes()};
+}
+
+} // namespace
+
+SampledPhase::SampledPhase(const wexe::ProgramT &program, const wexe::PhaseT &phase, TensorStore &store, const TensorValues &values) {
+  for (const auto &step : phase.steps) {
+    if (step->kind != wexe::StepKind::Sample)
+      continue;
+    const std::vector<uint8_t> pattern = patternOf(program, *step, store, values);
+    KeptPositions &positions = positions_[step.get()];
+    positions.columns.resize(phase.grid->columns);
+    for (uint64_t n = 0; n < step->rows; ++n) {
+      for (uint64_t k = 0; k < step->columns; ++k) {
+        const auto element = static_cast<uint64_t>(step->offset + static_cast<int64_t>(n) * step->row_stride + static_cast<int64_t>(k) * step->column_stride);
+        if (pattern[element] == 0)
+          continue;
+        KeptPositions::Column &column = positions.columns[k % phase.grid->columns];
+        column.indices.push_back(static_cast<uint32_t>(k / phase.grid->columns));
+        column.elements.push_back(element);
+      }
+      for (KeptPositions::Column &column : positions.columns)
+        column.rowEnds.push_back(static_cast<uint32_t>(column.indices.size()));
+    }
+  }
+}
+
+/// Goes on to the next step that has positions in the column.
+void SampledSums::skipEmpty(Column &column, uint32_t number) const {
+  while (!isComplete(column) && column.at == sampled_.of(*steps_[column.step].step).columns[number].elements.size()) {
+    column.at = 0;
+    if (++column.step == steps_.size()) {
+      column.step = 0;
+      ++column.microBatch;
+    }
+  }
+}
+
+size_t SampledSums::deliver(uint32_t portInGrid, const uint32_t *payload, size_t count) {
+  const uint32_t number = portInGrid % grid_.columns;
+  Column &column = columns_[number];
+  std::deque<float> &own = column.groups[portInGrid / grid_.columns];
+  for (size_t i = 0; i < count; ++i)
+    own.push_back(floatOf(payload[i]));
+  for (skipEmpty(column, number); !isComplete(column); skipEmpty(column, number)) {
+    for (const std::deque<float> &group : column.groups)
+      if (group.empty())
+        return 0;
+    float total = column.groups[0].front();
+    column.groups[0].pop_front();
+    for (size_t g = 1; g < column.groups.size(); ++g) {
+      total += column.groups[g].front();
+      column.groups[g].pop_front();
+    }
+    float &sum = steps_[column.step].sums[sampled_.of(*steps_[column.step].step).columns[number].elements[column.at++]];
+    sum = column.microBatch == 0 ? total : sum + total;
+  }
+  return own.size();
+}
+
+const wexe::StepT *SampledSums::missing() const {
+  for (uint32_t number = 0; number < columns_.size(); ++number) {
+    Column column = columns_[number];
+    skipEmpty(column, number);
+    if (!isComplete(column))
+      return steps_[column.step].step;
+  }
+  return nullptr;
+}
+
+} // namespace wafer

@@ -99,7 +99,7 @@ uint16_t CoreModel::startControlTask(uint32_t payload) {
     trapAt("task_c1", name(),
            "a command for control task " + std::to_string(number) + " arrived, but image '" + program_.program().images[image.index]->name +
                "' has no such task");
-  return task->second;
+  return controlTask_ = task->second;
 }
 
 const Descriptor &CoreModel::use(unsigned reg, uint16_t pc) const {
@@ -126,6 +126,7 @@ void CoreModel::control(const Instruction &insn, uint16_t pc) {
     break;
   case Opcode::Bind:
     dataTask = insn.pc;
+    bindingTask = controlTask_;
     break;
   default:
     break;
@@ -364,18 +365,30 @@ Trigger CoreModel::arrive(uint32_t payload) {
   return trigger;
 }
 
+/// The row that an arriving index picks.
+static Descriptor rowOf(const Trigger &trigger, uint32_t index) {
+  Descriptor row = trigger.rows;
+  row.base += static_cast<uint32_t>(int64_t(index) * row.stride[0] * byteSize(elementType(row.type)));
+  row.extent[0] = 1;
+  return row;
+}
+
+static bool isPassedOver(const Trigger &trigger, Number x) { return trigger.insn.skip0 && x.f == 0 && x.i == 0; }
+
+Number CoreModel::rowElement(const Trigger &trigger, const Walk &at) const {
+  const ElementType type = elementType(trigger.rows.type);
+  return numberFromBits(type, loadBits(memory(trigger.rows.kind) + at.address(), byteSize(type)));
+}
+
 uint32_t CoreModel::dot(const Trigger &trigger, uint32_t index, uint32_t fabricBits) {
   if (!sram_)
     return 0;
-  const ElementType rowsType = elementType(trigger.rows.type), rowType = elementType(trigger.row.type);
-  Descriptor picked = trigger.rows;
-  picked.base += static_cast<uint32_t>(int64_t(index) * picked.stride[0] * byteSize(rowsType));
-  picked.extent[0] = 1;
-  Walk a(picked), b(trigger.row);
+  const ElementType rowType = elementType(trigger.row.type);
+  Walk a(rowOf(trigger, index)), b(trigger.row);
   // As many sums as the lanes of a 16-bit FMAC, whatever the machine has.
   float sums[8] = {};
   for (uint64_t j = 0, n = trigger.elementsPerRow(); j < n; ++j, a.next(), b.next()) {
-    const Number x = numberFromBits(rowsType, loadBits(memory(trigger.rows.kind) + a.address(), byteSize(rowsType)));
+    const Number x = rowElement(trigger, a);
     const Number y = numberFromBits(rowType, loadBits(memory(trigger.row.kind) + b.address(), byteSize(rowType)));
     sums[j % 8] = std::fma(x.f, y.f, sums[j % 8]);
   }
@@ -384,18 +397,29 @@ uint32_t CoreModel::dot(const Trigger &trigger, uint32_t index, uint32_t fabricB
   return bitsOf(canonicalNaN(floatOf(addend) + total));
 }
 
+uint64_t CoreModel::products(const Trigger &trigger, unsigned which, double nonzeros) const {
+  const uint64_t elements = trigger.elementsPerRow();
+  if (!trigger.insn.skip0)
+    return elements;
+  if (!sram_)
+    return static_cast<uint64_t>(std::llround(nonzeros * static_cast<double>(elements)));
+  Walk source(rowOf(trigger, trigger.index[which]));
+  uint64_t count = 0;
+  for (uint64_t j = 0; j < elements; ++j, source.next())
+    count += !isPassedOver(trigger, rowElement(trigger, source));
+  return count;
+}
+
 void CoreModel::fmac(const Trigger &trigger, unsigned which, uint64_t from, uint64_t to) {
   if (!sram_)
     return;
-  Descriptor row = trigger.rows;
-  ElementType rowType = elementType(row.type), dstType = elementType(trigger.dst.type);
-  row.base += static_cast<uint32_t>(int64_t(trigger.index[which]) * row.stride[0] * byteSize(rowType));
-  row.extent[0] = 1;
-  Walk source(row), target(trigger.dst);
-  for (uint64_t j = 0; j < to; ++j, source.next(), target.next()) {
-    if (j < from)
+  const ElementType rowType = elementType(trigger.rows.type), dstType = elementType(trigger.dst.type);
+  Walk source(rowOf(trigger, trigger.index[which])), target(trigger.dst);
+  uint64_t product = 0;
+  for (uint64_t j = 0, elements = trigger.elementsPerRow(); j < elements && product < to; ++j, source.next(), target.next()) {
+    Number x = rowElement(trigger, source);
+    if (isPassedOver(trigger, x) || product++ < from)
       continue;
-    Number x = numberFromBits(rowType, loadBits(memory(row.kind) + source.address(), byteSize(rowType)));
     uint8_t *at = memory(trigger.dst.kind) + target.address();
     Number sum = numberFromBits(dstType, loadBits(at, byteSize(dstType)));
     uint32_t bits;

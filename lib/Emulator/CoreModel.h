@@ -88,7 +88,8 @@ public:
   const ImageModel &image;
 
   uint32_t implicitIndex = 0;
-  int dataTask = -1; ///< pc of the bound data task
+  int dataTask = -1;         ///< pc of the bound data task
+  uint16_t bindingTask = 0; ///< pc at which the control task that bound it begins
 
   const Instruction &at(uint16_t pc) const { return (*image.code)[pc]; }
   /// pc of the control task that a control wavelet starts; also resets the implicit index. (task_c1)
@@ -105,8 +106,17 @@ public:
   /// Works on the next element of an operation. `fabricBits` holds the element from the fabric, if one of the sources is; returns the bits
   /// to send when dst is.
   uint32_t element(Operation &operation, uint32_t fabricBits);
-  /// Work on the elements [from, to) of value `which` of a trigger.
+  /// Products that value `which` of a trigger takes: the elements of its row, but for zeros that the instruction passes over. Without data, those of `nonzeros` of
+  /// them.
+  uint64_t products(const Trigger &trigger, unsigned which, double nonzeros) const;
+  /// Products [from, to) of value `which` of a trigger.
   void fmac(const Trigger &trigger, unsigned which, uint64_t from, uint64_t to);
+  /// Adds products of the bound trigger to what was counted.
+  void count(uint64_t products, EngineStats &stats) const {
+    stats.macs += products;
+    if (at(static_cast<uint16_t>(dataTask)).skip0)
+      stats.skippingMacs[image.index << 16 | bindingTask] += products;
+  }
   /// The bits of addend + row `index` . src1. `fabricBits` holds the addend if it comes from the fabric.
   uint32_t dot(const Trigger &trigger, uint32_t index, uint32_t fabricBits);
 
@@ -120,7 +130,7 @@ public:
   bool receives(unsigned colour) const;
   bool sends(unsigned colour) const;
 
-  uint8_t *memory(wexe::DescKind kind) { return kind == wexe::DescKind::Acc ? accumulator_ : sram_.get(); }
+  uint8_t *memory(wexe::DescKind kind) const { return kind == wexe::DescKind::Acc ? accumulator_ : sram_.get(); }
   void noteUse(const Footprint &footprint) {
     if (!footprint.acc && footprint.high > static_cast<int64_t>(sramHighWater))
       sramHighWater = static_cast<uint64_t>(footprint.high);
@@ -137,6 +147,7 @@ public:
   const uint64_t *clock = nullptr;
 
 private:
+  Number rowElement(const Trigger &trigger, const Walk &at) const;
   const Descriptor &use(unsigned reg, uint16_t pc) const;
   void checkMemory(const Descriptor &descriptor, const Footprint &footprint, unsigned reg, uint16_t pc) const;
   void checkSource(const Operation &operation, unsigned which, unsigned reg) const;
@@ -152,6 +163,7 @@ private:
   uint8_t *accumulator_ = nullptr;      ///< behind it
   std::array<Descriptor, numDescriptorRegisters> registers_;
   std::array<bool, numDescriptorRegisters> loaded_{};
+  uint16_t controlTask_ = 0; ///< pc at which the last one began
 };
 
 } // namespace wafer

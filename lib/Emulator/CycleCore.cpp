@@ -20,8 +20,8 @@ uint64_t waveletsFor(const Descriptor &descriptor, uint64_t elements) {
 
 } // namespace
 
-CycleCore::CycleCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, const uint64_t &clock, bool withData)
-    : model(program, image, x, y, withData), router(uint32_t(y) * program.machine().width + x), machine_(program.machine()), now_(clock) {
+CycleCore::CycleCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, const uint64_t &clock, const EngineOptions &options)
+    : model(program, image, x, y, options.withData), router(uint32_t(y) * program.machine().width + x), machine_(program.machine()), nonzeros_(options.nonzeros), now_(clock) {
   model.clock = &clock;
 }
 
@@ -148,14 +148,17 @@ Activity CycleCore::stepTrigger(CycleFabric &fabric, EngineStats &stats, bool da
     return Activity::WaitConflict;
   if (!datapathFree)
     return Activity::Microthread;
-  uint64_t elements = trigger_->elementsPerRow();
   const bool inRegisters = trigger_->isDot() || trigger_->dst.kind == wexe::DescKind::Acc;
   const Lanes &lanes = inRegisters ? machine_.fmacAccLanes : machine_.fmacMemLanes;
-  uint64_t end = std::min<uint64_t>(elements, triggerElement_ + lanesFor(lanes, trigger_->insn.type));
   if (trigger_->values == 0) {
     trigger_.reset(); // an index
     return Activity::Busy;
   }
+  // A wavelet takes at least one cycle, its values that have nothing to multiply take none.
+  uint64_t elements = model.products(*trigger_, triggerValue_, nonzeros_);
+  while (elements == 0 && triggerValue_ + 1 < trigger_->values)
+    elements = model.products(*trigger_, ++triggerValue_, nonzeros_);
+  const uint64_t end = std::min<uint64_t>(elements, triggerElement_ + lanesFor(lanes, trigger_->insn.type));
   if (trigger_->isDot() && end == elements) {
     if (Activity waits = dotWaits(fabric.ramp(router)); waits != Activity::Busy)
       return waits;
@@ -168,7 +171,7 @@ Activity CycleCore::stepTrigger(CycleFabric &fabric, EngineStats &stats, bool da
   } else if (!trigger_->isDot()) {
     model.fmac(*trigger_, triggerValue_, triggerElement_, end);
   }
-  stats.macs += end - triggerElement_;
+  model.count(end - triggerElement_, stats);
   triggerElement_ = end;
   if (triggerElement_ == elements) {
     triggerElement_ = 0;

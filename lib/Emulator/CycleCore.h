@@ -29,7 +29,7 @@ struct Blocked {
 
 class CycleCore {
 public:
-  CycleCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, const uint64_t &clock, bool withData);
+  CycleCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, const uint64_t &clock, const EngineOptions &options);
 
   /// One cycle. Takes from and gives to the ramp of the core's router.
   Activity step(CycleFabric &fabric, EngineStats &stats);
@@ -72,6 +72,7 @@ private:
   Blocked describe(const Operation &op, size_t older, const RampQueues &queues) const;
 
   const Machine &machine_;
+  const double nonzeros_;
   const uint64_t &now_;
   bool changed_ = false;
   uint32_t busy_ = 0; ///< cycles that the current step still takes

@@ -72,7 +72,7 @@ CycleEngine::CycleEngine(const LoadedProgram &program, const EngineOptions &opti
       if (int region = program.regionAt(x, y); region >= 0) {
         coreAt_[fabric_.routerOf(x, y)] = static_cast<int32_t>(cores_.size());
         cores_.emplace_back(program, images_[program.program().regions[region]->image], static_cast<uint16_t>(x), static_cast<uint16_t>(y),
-                            now_, options.withData);
+                            now_, options);
       }
   rests_.resize(cores_.size());
 }

@@ -166,6 +166,7 @@ void FunctionalBatch::part() {
   for (size_t i = 0; i < cores_.size(); ++i) {
     taken_[i] = firstCommand_ + at_;
     cores_[i]->model.dataTask = first().dataTask;
+    cores_[i]->model.bindingTask = first().bindingTask;
     cores_[i]->model.implicitIndex = first().implicitIndex;
   }
 }

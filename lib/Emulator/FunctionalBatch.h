@@ -59,6 +59,7 @@ private:
   struct BoundTrigger;
   bool runWeights(EngineStats &stats);
   BoundTrigger *boundTrigger();
+  uint64_t productsOf(const BoundTrigger &bound, const Weights &weights);
   void contract(const BoundTrigger &bound, const PackedRows &rows, ValueRef sums, bool fromZero);
 
   CoreMask all() const { return allCores(cores_.size()); }
@@ -69,7 +70,7 @@ private:
     ValueRef sums;
     uint64_t rows = 0; ///< number of the packing
     uint16_t trigger = 0;
-    size_t weights = 0;
+    uint64_t products = 0;
   };
   struct Waiting {
     Command command;

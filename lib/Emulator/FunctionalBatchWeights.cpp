@@ -7,6 +7,8 @@
 
 #include "FunctionalBatch.h"
 
+#include <cmath>
+
 namespace wafer {
 
 namespace {
@@ -23,6 +25,13 @@ bool isZero(const Value &value, size_t n) {
   for (size_t j = 0; j < n; ++j)
     any |= words[j];
   return any == 0;
+}
+
+/// Whether the sum of a zero and its weight leaves every sum as it is, so that passing over zeros and multiplying them give the same bits: the product is exact,
+/// and no sum is -0 when it begins with 0.
+bool zerosAddNothing(const Trigger &trigger, const Weights &weights, bool fromZero) {
+  return fromZero && trigger.insn.type == ElementType::F16 && trigger.rows.type == wexe::ElemType::F16 &&
+         std::all_of(weights.values.begin(), weights.values.end(), [](float value) { return std::isfinite(value); });
 }
 
 bool carriesIndex(Opcode opcode) { return opcode == Opcode::Fmacw || opcode == Opcode::Fmacx; }
@@ -52,12 +61,25 @@ FunctionalBatch::BoundTrigger *FunctionalBatch::boundTrigger() {
   return &triggers_.back();
 }
 
+/// Multiplications that the weights take in all cores.
+uint64_t FunctionalBatch::productsOf(const BoundTrigger &bound, const Weights &weights) {
+  const size_t numbers = bound.dst.elements() * cores_.size(), count = weights.values.size();
+  if (!bound.trigger.insn.skip0)
+    return count * numbers;
+  const std::vector<uint32_t> &nonzeros = panels_.nonzerosOf(bound.rows, bound.trigger.reads);
+  uint64_t products = 0;
+  for (size_t i = 0; i < count; ++i)
+    products += nonzeros[weights.rows.empty() ? i : weights.rows[i]];
+  return products;
+}
+
 /// Adds the products of the next command, and makes the sums of later ones that may well be wanted.
 void FunctionalBatch::contract(const BoundTrigger &bound, const PackedRows &rows, ValueRef sums, bool fromZero) {
   std::vector<PanelRun> runs;
   auto add = [&](const Weights &weights, const ValueRef &to, bool isFromZero) {
     runs.push_back({weights.values.data(), weights.rows.empty() ? nullptr : weights.rows.data(), weights.values.size(), to.data(), isFromZero});
   };
+  bool skipsZeros = bound.trigger.insn.skip0 && !zerosAddNothing(bound.trigger, weights_[0], fromZero);
   const bool isIndexed = carriesIndex(bound.trigger.insn.opcode);
   const size_t numbers = bound.dst.elements() * cores_.size(), most = std::clamp<size_t>(mostAheadBytes / (numbers * sizeof(float)), 1, mostAhead);
   const size_t wavelets = commands_[at_].command.data.count;
@@ -71,10 +93,11 @@ void FunctionalBatch::contract(const BoundTrigger &bound, const PackedRows &rows
     Weights &weights = weights_[runs.size()];
     if (!decodeWeights(bound.trigger, data.data.get(), data.count, 0, weights))
       continue;
-    commands_[i].ahead = {pool_.make(numbers), rows.number, bound.trigger.pc, weights.values.size()};
+    skipsZeros |= bound.trigger.insn.skip0 && !zerosAddNothing(bound.trigger, weights, true);
+    commands_[i].ahead = {pool_.make(numbers), rows.number, bound.trigger.pc, productsOf(bound, weights)};
     add(weights, commands_[i].ahead.sums, true);
   }
-  contractPanel(rows.panel, runs.data(), runs.size());
+  contractPanel(rows.panel, runs.data(), runs.size(), skipsZeros);
 }
 
 /// All data wavelets of the next command. False when the cores have to do it one by one.
@@ -96,15 +119,15 @@ bool FunctionalBatch::runWeights(EngineStats &stats) {
   const Words &data = commands_[at_].command.data;
   Ahead &ahead = commands_[at_].ahead;
   const bool isIndexed = carriesIndex(trigger.insn.opcode);
-  size_t weights = 0;
+  uint64_t products = 0;
   if (!sums && ahead.sums && ahead.rows == rows.number && ahead.trigger == trigger.pc && (trigger.insn.opcode == Opcode::Fmacw || first().implicitIndex == 0)) {
     sums = std::move(ahead.sums);
-    weights = ahead.weights;
+    products = ahead.products;
   } else {
     weights_.resize(std::max(weights_.size(), mostAhead));
     if (!decodeWeights(trigger, data.data.get(), data.count, first().implicitIndex, weights_[0]))
       return false;
-    weights = weights_[0].values.size();
+    products = productsOf(*bound, weights_[0]);
     const bool fromZero = !sums;
     ValueRef target = pool_.make(numbers);
     if (!fromZero) {
@@ -123,7 +146,7 @@ bool FunctionalBatch::runWeights(EngineStats &stats) {
   if (!isIndexed)
     first().implicitIndex += static_cast<uint32_t>(data.count * (trigger.insn.opcode == Opcode::Fmacp ? 2 : 1));
   stats.instructions += 2 * data.count * cores_.size();
-  stats.macs += weights * numbers;
+  first().count(products, stats);
   return true;
 }
 

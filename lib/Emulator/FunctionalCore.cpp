@@ -351,21 +351,23 @@ bool FunctionalCore::runWeights(WordSink &sink, EngineStats &stats) {
               isContiguous(bound.dst) && isContiguous(row) && !bound.writes.overlaps(bound.reads);
   const int64_t rowBytes = int64_t(bound.rows.stride[0]) * byteSize(elementType(bound.rows.type));
   weights_.clear();
+  uint64_t products = 0;
   for (size_t i = 0; i < command_->data.count; ++i) {
     Trigger trigger = model.arrive(command_->data.data.get()[i]);
     stats.instructions += 2;
-    stats.macs += trigger.values * elements;
     for (unsigned v = 0; v < trigger.values; ++v) {
+      products += model.products(trigger, v, 1);
       if (fast)
         weights_.push_back({model.memory(row.kind) + row.base + trigger.index[v] * rowBytes, trigger.value[v]});
       else
         model.fmac(trigger, v, 0, elements);
     }
   }
+  model.count(products, stats);
   if (fast && elements != 0 && integers)
     addIntegerProducts(reinterpret_cast<int32_t *>(model.memory(bound.dst.kind) + bound.dst.base), elements, weights_);
   else if (fast && elements != 0)
-    fmacRun(reinterpret_cast<float *>(model.memory(bound.dst.kind) + bound.dst.base), elements, weights_.data(), weights_.size(), elementType(row.type));
+    fmacRun(reinterpret_cast<float *>(model.memory(bound.dst.kind) + bound.dst.base), elements, weights_.data(), weights_.size(), elementType(row.type), bound.insn.skip0);
   return true;
 }
 

@@ -300,6 +300,8 @@ EngineStats FunctionalEngine::run(Ingress &in, Egress &out) {
     stats_.instructions += domain->counts.instructions;
     stats_.macs += domain->counts.macs;
     stats_.elementOps += domain->counts.elementOps;
+    for (auto [task, macs] : domain->counts.skippingMacs)
+      stats_.skippingMacs[task] += macs;
     domain->counts = EngineStats();
   }
   checkComplete();

@@ -64,33 +64,40 @@ template <bool isHalf> HWY_INLINE V loadRow(const uint8_t *row, size_t j) {
     return hn::LoadU(f, reinterpret_cast<const float *>(row + 4 * j));
 }
 
+template <bool skipsZeros> HWY_INLINE V addProduct(V value, V x, V sum) {
+  const V more = hn::MulAdd(value, x, sum);
+  if constexpr (skipsZeros)
+    return hn::IfThenElse(hn::Eq(x, hn::Zero(f)), sum, more);
+  return more;
+}
+
 /// `width` vectors of sums stay in registers while all weights pass.
-template <bool isHalf, int width> HWY_INLINE void fmacBlock(float *sum, size_t j, const RowWeight *weights, size_t count) {
+template <bool isHalf, bool skipsZeros, int width> HWY_INLINE void fmacBlock(float *sum, size_t j, const RowWeight *weights, size_t count) {
   V acc[width];
   for (int v = 0; v < width; ++v)
     acc[v] = hn::LoadU(f, sum + j + lanes * v);
   for (size_t k = 0; k < count; ++k) {
     V value = hn::Set(f, weights[k].value);
     for (int v = 0; v < width; ++v)
-      acc[v] = hn::MulAdd(value, loadRow<isHalf>(weights[k].row, j + lanes * v), acc[v]);
+      acc[v] = addProduct<skipsZeros>(value, loadRow<isHalf>(weights[k].row, j + lanes * v), acc[v]);
   }
   for (int v = 0; v < width; ++v)
     hn::StoreU(canonical(acc[v]), f, sum + j + lanes * v);
 }
 
-template <bool isHalf> size_t fmacVectors(float *sum, size_t n, const RowWeight *weights, size_t count) {
+template <bool isHalf, bool skipsZeros> size_t fmacVectors(float *sum, size_t n, const RowWeight *weights, size_t count) {
   size_t j = 0;
   for (; j + 8 * lanes <= n; j += 8 * lanes)
-    fmacBlock<isHalf, 8>(sum, j, weights, count);
+    fmacBlock<isHalf, skipsZeros, 8>(sum, j, weights, count);
   for (; j + 2 * lanes <= n; j += 2 * lanes)
-    fmacBlock<isHalf, 2>(sum, j, weights, count);
+    fmacBlock<isHalf, skipsZeros, 2>(sum, j, weights, count);
   for (; j + lanes <= n; j += lanes)
-    fmacBlock<isHalf, 1>(sum, j, weights, count);
+    fmacBlock<isHalf, skipsZeros, 1>(sum, j, weights, count);
   return j;
 }
 
 /// `height` runs of equally many weights against `width` vectors of a tile: as many sums as there are registers for.
-template <bool isIndexed, int height, int width> HWY_INLINE void contractBlock(const float *HWY_RESTRICT tile, const PanelRun *runs, size_t at) {
+template <bool isIndexed, bool skipsZeros, int height, int width> HWY_INLINE void contractBlock(const float *HWY_RESTRICT tile, const PanelRun *runs, size_t at) {
   const size_t count = runs[0].count;
   const float *values[height];
   V acc[height][width];
@@ -107,7 +114,7 @@ template <bool isIndexed, int height, int width> HWY_INLINE void contractBlock(c
     for (int r = 0; r < height; ++r) {
       V value = hn::Set(f, values[r][k]);
       for (int v = 0; v < width; ++v)
-        acc[r][v] = hn::MulAdd(value, x[v], acc[r][v]);
+        acc[r][v] = addProduct<skipsZeros>(value, x[v], acc[r][v]);
     }
   }
   for (int r = 0; r < height; ++r)
@@ -128,39 +135,43 @@ HWY_INLINE int blockOf(const PanelRun *runs, size_t count) {
   return height;
 }
 
-template <int height> HWY_INLINE void contractTile(const float *tile, size_t vectors, const PanelRun *runs, size_t at) {
+template <bool skipsZeros, int height> HWY_INLINE void contractTile(const float *tile, size_t vectors, const PanelRun *runs, size_t at) {
   size_t v = 0;
   for (; v + blockWidth <= vectors; v += blockWidth)
-    contractBlock<false, height, blockWidth>(tile + v * lanes, runs, at + v * lanes);
+    contractBlock<false, skipsZeros, height, blockWidth>(tile + v * lanes, runs, at + v * lanes);
   for (; v < vectors; ++v)
-    contractBlock<false, height, 1>(tile + v * lanes, runs, at + v * lanes);
+    contractBlock<false, skipsZeros, height, 1>(tile + v * lanes, runs, at + v * lanes);
 }
 
-HWY_INLINE void contractIndexed(const float *tile, size_t vectors, const PanelRun *runs, size_t at) {
+template <bool skipsZeros> HWY_INLINE void contractIndexed(const float *tile, size_t vectors, const PanelRun *runs, size_t at) {
   size_t v = 0;
   for (; v + 4 <= vectors; v += 4)
-    contractBlock<true, 1, 4>(tile + v * lanes, runs, at + v * lanes);
+    contractBlock<true, skipsZeros, 1, 4>(tile + v * lanes, runs, at + v * lanes);
   for (; v < vectors; ++v)
-    contractBlock<true, 1, 1>(tile + v * lanes, runs, at + v * lanes);
+    contractBlock<true, skipsZeros, 1, 1>(tile + v * lanes, runs, at + v * lanes);
 }
 
-void contractPanel(const Panel &panel, const PanelRun *runs, size_t count) {
+template <bool skipsZeros> void contractTiles(const Panel &panel, const PanelRun *runs, size_t count) {
   for (size_t at = 0; at < panel.width; at += tileWidth) {
     const float *tile = panel.data + at * panel.rows;
     const size_t vectors = (HWY_MIN(tileWidth, panel.width - at) + lanes - 1) / lanes;
     for (size_t r = 0; r < count;) {
       const int height = blockOf(runs + r, count - r);
       if (runs[r].rows)
-        contractIndexed(tile, vectors, runs + r, at);
+        contractIndexed<skipsZeros>(tile, vectors, runs + r, at);
       else if (height == blockHeight)
-        contractTile<blockHeight>(tile, vectors, runs + r, at);
+        contractTile<skipsZeros, blockHeight>(tile, vectors, runs + r, at);
       else if (height >= 2)
-        contractTile<2>(tile, vectors, runs + r, at);
+        contractTile<skipsZeros, 2>(tile, vectors, runs + r, at);
       else
-        contractTile<1>(tile, vectors, runs + r, at);
+        contractTile<skipsZeros, 1>(tile, vectors, runs + r, at);
       r += height == blockHeight ? blockHeight : height >= 2 && !runs[r].rows ? 2 : 1;
     }
   }
+}
+
+void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool skipsZeros) {
+  skipsZeros ? contractTiles<true>(panel, runs, count) : contractTiles<false>(panel, runs, count);
 }
 
 template <bool isHalf> size_t dotVectors(const uint8_t *row, const float *other, size_t n, float *sums) {
@@ -208,19 +219,20 @@ size_t narrowVectors(const float *from, uint8_t *to, size_t n) {
 
 #else
 
-template <bool isHalf> size_t fmacVectors(float *, size_t, const RowWeight *, size_t) { return 0; }
+template <bool isHalf, bool skipsZeros> size_t fmacVectors(float *, size_t, const RowWeight *, size_t) { return 0; }
 template <bool isHalf> size_t dotVectors(const uint8_t *, const float *, size_t, float *) { return 0; }
 template <Arithmetic operation, bool isScalar> size_t arithmeticVectors(const float *, const float *, float *, size_t) { return 0; }
 size_t widenVectors(const uint8_t *, float *, size_t) { return 0; }
 size_t narrowVectors(const float *, uint8_t *, size_t) { return 0; }
 
-void contractPanel(const Panel &panel, const PanelRun *runs, size_t count) {
+void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool skipsZeros) {
   for (size_t r = 0; r < count; ++r)
     for (size_t j = 0; j < panel.width; ++j) {
       const float *column = panel.data + j / tileWidth * tileWidth * panel.rows + j % tileWidth;
       float sum = runs[r].fromZero ? 0 : runs[r].sums[j];
       for (size_t k = 0; k < runs[r].count; ++k)
-        sum = std::fma(runs[r].values[k], column[(runs[r].rows ? runs[r].rows[k] : k) * tileWidth], sum);
+        if (const float x = column[(runs[r].rows ? runs[r].rows[k] : k) * tileWidth]; x != 0 || !skipsZeros)
+          sum = std::fma(runs[r].values[k], x, sum);
       runs[r].sums[j] = canonicalNaN(sum);
     }
 }
@@ -234,14 +246,21 @@ float dotProduct(const uint8_t *row, ElementType rowType, const float *other, si
   return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
 }
 
-void fmacRun(float *sum, size_t n, const RowWeight *weights, size_t count, ElementType rowType) {
-  size_t j = rowType == ElementType::F16 ? fmacVectors<true>(sum, n, weights, count) : fmacVectors<false>(sum, n, weights, count);
-  for (; j < n; ++j) {
+template <bool isHalf, bool skipsZeros> void fmacLoop(float *sum, size_t n, const RowWeight *weights, size_t count) {
+  for (size_t j = fmacVectors<isHalf, skipsZeros>(sum, n, weights, count); j < n; ++j) {
     float acc = sum[j];
     for (size_t k = 0; k < count; ++k)
-      acc = std::fma(weights[k].value, elementAt(weights[k].row, j, rowType), acc);
+      if (const float x = elementAt(weights[k].row, j, isHalf ? ElementType::F16 : ElementType::F32); x != 0 || !skipsZeros)
+        acc = std::fma(weights[k].value, x, acc);
     sum[j] = canonicalNaN(acc);
   }
+}
+
+void fmacRun(float *sum, size_t n, const RowWeight *weights, size_t count, ElementType rowType, bool skipsZeros) {
+  if (rowType == ElementType::F16)
+    skipsZeros ? fmacLoop<true, true>(sum, n, weights, count) : fmacLoop<true, false>(sum, n, weights, count);
+  else
+    skipsZeros ? fmacLoop<false, true>(sum, n, weights, count) : fmacLoop<false, false>(sum, n, weights, count);
 }
 
 template <Arithmetic operation, bool isScalar> void arithmeticLoop(const float *a, const float *b, float *result, size_t n) {
@@ -290,11 +309,13 @@ HWY_EXPORT(arithmeticOfScalar);
 HWY_EXPORT(widenF16);
 HWY_EXPORT(narrowF16);
 
-void fmacRun(float *sum, size_t n, const RowWeight *weights, size_t count, ElementType rowType) {
-  HWY_DYNAMIC_DISPATCH(fmacRun)(sum, n, weights, count, rowType);
+void fmacRun(float *sum, size_t n, const RowWeight *weights, size_t count, ElementType rowType, bool skipsZeros) {
+  HWY_DYNAMIC_DISPATCH(fmacRun)(sum, n, weights, count, rowType, skipsZeros);
 }
 float dotProduct(const uint8_t *row, ElementType rowType, const float *other, size_t n) { return HWY_DYNAMIC_DISPATCH(dotProduct)(row, rowType, other, n); }
-void contractPanel(const Panel &panel, const PanelRun *runs, size_t count) { HWY_DYNAMIC_DISPATCH(contractPanel)(panel, runs, count); }
+void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool skipsZeros) {
+  HWY_DYNAMIC_DISPATCH(contractPanel)(panel, runs, count, skipsZeros);
+}
 void arithmetic(Arithmetic operation, const float *a, const float *b, float *result, size_t n) {
   HWY_DYNAMIC_DISPATCH(arithmeticOfBoth)(operation, a, b, result, n);
 }

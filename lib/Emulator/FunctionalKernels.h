@@ -23,8 +23,9 @@ struct RowWeight {
   float value;
 };
 
-/// For each weight in order: sum[j] = fma(value, row[j], sum[j]) for j < n, one rounding each. Rows are f32 or f16. NaN results are canonical.
-void fmacRun(float *sum, size_t n, const RowWeight *weights, size_t count, ElementType rowType);
+/// For each weight in order: sum[j] = fma(value, row[j], sum[j]) for j < n, one rounding each, or only where row[j] is not 0. Rows are f32 or f16. NaN results are
+/// canonical.
+void fmacRun(float *sum, size_t n, const RowWeight *weights, size_t count, ElementType rowType, bool skipsZeros);
 
 /// Numbers that lie side by side in a tile of a panel; a multiple of every host's vector.
 constexpr size_t tileWidth = 64;
@@ -45,8 +46,8 @@ struct PanelRun {
 };
 
 /// For each run, for each of its weights in order: sums[j] = fma(value, row[j], sums[j]) for j < width, one rounding each. NaN results are canonical.
-/// What is behind the width in the last tile is unspecified.
-void contractPanel(const Panel &panel, const PanelRun *runs, size_t count);
+/// What is behind the width in the last tile is unspecified. `skipsZeros`: only where row[j] is not 0.
+void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool skipsZeros);
 
 /// The dot product of a row of f32 or f16 and n numbers, as a dotw instruction adds it: eight sums in turn, then pairs of them.
 float dotProduct(const uint8_t *row, ElementType rowType, const float *other, size_t n);

@@ -4,6 +4,7 @@
 
 #include "wafer/Emulator/NumberFormats.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace wafer {
@@ -21,14 +22,29 @@ float loadElement(const uint8_t *at, ElementType type) {
 
 } // namespace
 
-const PackedRows &FunctionalPanels::of(const Descriptor &rows, const Footprint &footprint) {
-  for (const PackedRows &known : packed_)
+PackedRows &FunctionalPanels::of(const Descriptor &rows, const Footprint &footprint) {
+  for (PackedRows &known : packed_)
     if (sameDescriptor(known.rows, rows))
       return known;
   if (packed_.size() == mostPanels)
     packed_.erase(packed_.begin());
   packed_.push_back(pack(rows, footprint));
   return packed_.back();
+}
+
+const std::vector<uint32_t> &FunctionalPanels::nonzerosOf(const Descriptor &rows, const Footprint &footprint) {
+  PackedRows &packed = of(rows, footprint);
+  const Panel &panel = packed.panel;
+  if (packed.nonzeros.empty()) {
+    packed.nonzeros.resize(panel.rows);
+    for (size_t at = 0; at < panel.width; at += tileWidth)
+      for (size_t k = 0; k < panel.rows; ++k) {
+        const float *numbers = panel.data + at * panel.rows + k * tileWidth;
+        for (size_t j = 0, n = std::min(tileWidth, panel.width - at); j < n; ++j)
+          packed.nonzeros[k] += numbers[j] != 0;
+      }
+  }
+  return packed.nonzeros;
 }
 
 void FunctionalPanels::forget(const Footprint &footprint) {
@@ -46,7 +62,7 @@ PackedRows FunctionalPanels::pack(const Descriptor &rows, const Footprint &footp
   const int64_t rowBytes = int64_t(rows.stride[0]) * byteSize(type);
   const bool isHalf = type == ElementType::F16, isDense = isContiguous(row) && (isHalf || type == ElementType::F32);
 
-  PackedRows packed{rows, footprint, pool_.make(tiles * count * tileWidth), {}, ++packings_};
+  PackedRows packed{rows, footprint, pool_.make(tiles * count * tileWidth), {}, ++packings_, {}};
   float *to = packed.values.data();
   if (width % tileWidth != 0)
     std::fill_n(to + (tiles - 1) * count * tileWidth, count * tileWidth, 0.0f);

@@ -18,7 +18,8 @@ struct PackedRows {
   Footprint footprint;
   ValueRef values;
   Panel panel;
-  uint64_t number = 0; ///< differs from that of every other packing
+  uint64_t number = 0;              ///< differs from that of every other packing
+  std::vector<uint32_t> nonzeros;   ///< by row, in all cores; empty until it is asked for
 };
 
 class FunctionalPanels {
@@ -26,7 +27,9 @@ public:
   FunctionalPanels(const std::vector<FunctionalCore *> &cores, ValuePool &pool) : cores_(cores), pool_(pool) {}
 
   /// `rows` as they are in memory now.
-  const PackedRows &of(const Descriptor &rows, const Footprint &footprint);
+  PackedRows &of(const Descriptor &rows, const Footprint &footprint);
+  /// Numbers of each row that are not 0.
+  const std::vector<uint32_t> &nonzerosOf(const Descriptor &rows, const Footprint &footprint);
   /// Something writes to these bytes.
   void forget(const Footprint &footprint);
   void forgetAll() { packed_.clear(); }

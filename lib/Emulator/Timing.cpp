@@ -8,6 +8,7 @@
 #include "wafer/Machine/FeatureLayout.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace wafer {
 
@@ -26,6 +27,9 @@ struct Measured {
   double cycles = 0;
   std::vector<double> begins, steps;
 };
+
+/// Of what a step's weights multiply.
+double shareOfNonzeros(const wexe::StepT &step) { return 1 - step.input_zeros / 1000.0; }
 
 class PhaseTimer {
 public:
@@ -55,6 +59,9 @@ Measured PhaseTimer::simulate(uint32_t rows) {
   options.withData = false;
   options.copiesOfPort = small.copies;
   options.lookAhead = part_.machine().width;
+  for (const auto &step : phase_.steps)
+    if (step->input_zeros > 0)
+      options.nonzeros = shareOfNonzeros(*step);
   TimingIngress ingress(phase_, options_, small);
   Nowhere egress;
   const EngineStats stats = createCycleEngine(program, options)->run(ingress, egress);
@@ -127,7 +134,7 @@ void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step) const {
     }
     once.weights = wavelets + hasBias * waveletsEach * step.rows;
     once.commands = uint64_t(step.rows) * (grid.columns + hasBias);
-    macs = (weights + hasBias * uint64_t(step.rows)) * tokens;
+    macs = static_cast<uint64_t>(std::llround(static_cast<double>(weights * tokens) * shareOfNonzeros(step))) + hasBias * uint64_t(step.rows) * tokens;
     break;
   }
   }

@@ -103,6 +103,7 @@ void Assembler::step(wexe::PhaseT &phase) {
               {"batch_strides", [&] { step.batch_strides = in_.integers<int64_t>("a stride"); }},
               {"feature_block", integerInto("a count", step.feature_block)},
               {"out_block", integerInto("a count", step.out_block)},
+              {"input_zeros", integerInto("thousandths", step.input_zeros)},
               {"colour", referenceInto(Space::Colour, "a colour", step.colour)},
               {"task", taskInto(step.task)},
               {"task_east", taskInto(step.task_east)},

@@ -291,6 +291,7 @@ std::string Disassembler::step(const wexe::StepT &step) const {
     text += " batch_strides=" + listOf(step.batch_strides);
   number("feature_block", step.feature_block);
   number("out_block", step.out_block);
+  number("input_zeros", step.input_zeros);
   if (step.colour != 0 || step.kind == wexe::StepKind::Send || step.kind == wexe::StepKind::Receive || sample)
     text += " colour=" + colours_.refer(step.colour);
   task("task", step.task, !streams);

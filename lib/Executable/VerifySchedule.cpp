@@ -283,6 +283,8 @@ void Schedule::checkContract(const wexe::GridT &grid, const wexe::StepT &step, c
            "contracts " + std::to_string(step.columns) + " features to " + std::to_string(step.rows) + " in blocks of " +
                std::to_string(step.feature_block) + " and " + std::to_string(step.out_block) + ", expected each to be at least 1",
            "exe_c15");
+  if (step.input_zeros > 1000)
+    refuse(where, "expects " + std::to_string(step.input_zeros) + " thousandths of its input to be zero, expected at most 1000", "exe_c15");
   checkCovers(grid, step.columns, step.feature_block, "input features", where);
   checkCovers(grid, step.rows, step.out_block, "output features", where);
   if (step.batch_sizes.size() != step.batch_strides.size())

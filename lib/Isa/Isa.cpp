@@ -47,6 +47,8 @@ uint64_t getField(const Instruction &insn, FieldId field) {
     return insn.async;
   case FieldId::clear1Field:
     return insn.clear1;
+  case FieldId::skip0Field:
+    return insn.skip0;
   case FieldId::templateField:
     return insn.descriptorTemplate;
   case FieldId::pcField:
@@ -81,6 +83,9 @@ void setField(Instruction &insn, FieldId field, uint64_t value) {
     break;
   case FieldId::clear1Field:
     insn.clear1 = value;
+    break;
+  case FieldId::skip0Field:
+    insn.skip0 = value;
     break;
   case FieldId::templateField:
     insn.descriptorTemplate = static_cast<uint16_t>(value);
@@ -139,7 +144,7 @@ static std::string problemOf(const InsnInfo &info, const Instruction &insn) {
 
 bool Instruction::operator==(const Instruction &other) const {
   return opcode == other.opcode && type == other.type && dst == other.dst && src0 == other.src0 && src1 == other.src1 && src2 == other.src2 &&
-         async == other.async && clear1 == other.clear1 && descriptorTemplate == other.descriptorTemplate && pc == other.pc && offset == other.offset;
+         async == other.async && clear1 == other.clear1 && skip0 == other.skip0 && descriptorTemplate == other.descriptorTemplate && pc == other.pc && offset == other.offset;
 }
 
 std::string validate(const Instruction &insn) {

@@ -16,7 +16,7 @@
 
 namespace wafer::isa {
 
-enum class FieldId : uint8_t { noField, typeField, dstField, src0Field, src1Field, src2Field, asyncField, clear1Field, templateField, pcField, offsetField };
+enum class FieldId : uint8_t { noField, typeField, dstField, src0Field, src1Field, src2Field, asyncField, clear1Field, skip0Field, templateField, pcField, offsetField };
 enum class FieldKind : uint8_t { noKind, descriptorKind, typeKind, flagKind, templateKind, pcKind, signedKind };
 
 struct TypeInfo {

@@ -18,6 +18,7 @@ void wafer::buildStreamPhase(OpPassManager &pm, const PipelineOptions &options) 
   program.addPass(stream::createFuseMaps());
   program.addPass(stream::createSetPrecision({options.precision}));
   program.addPass(createCanonicalizerPass());
+  program.addPass(stream::createFindZeros({options.activationZeros}));
   program.addPass(stream::createChooseWireFormat());
   program.addPass(stream::createAssignLayout({options.decisionTrace}));
 }

@@ -243,12 +243,26 @@ PhaseStats Session::runOnWafer(const wexe::PhaseT &phase, TensorValues &values) 
     const uint64_t tokens = uint64_t(grid.rows) * grid.groups * grid.token_block;
     const uint64_t each = step.kind == wexe::StepKind::Scale ? step.rows : uint64_t(step.rows) * step.columns;
     const uint64_t dense = (each + (step.bias >= 0 ? step.rows : 0)) * grid.micro_batches;
-    stats.steps.push_back({step.name, step.kind == wexe::StepKind::Sample ? "Index" : wexe::EnumNameWireFormat(step.wire), dense * tokens, sent.values * tokens, sent.wavelets * bytesPerWavelet,
-                           dense * byteSize(dtypeOf(step.type))});
+    const uint64_t executed = step.input_zeros > 0 ? skippingMacs(stats.engine, phase, i) : sent.values * tokens;
+    stats.steps.push_back({step.name, step.kind == wexe::StepKind::Sample ? "Index" : wexe::EnumNameWireFormat(step.wire), dense * tokens, executed, sent.wavelets * bytesPerWavelet,
+                           dense * byteSize(dtypeOf(step.type)), step.input_zeros > 0});
   }
   stats.streamed = {counts.weights * bytesPerWavelet, counts.activations * bytesPerWavelet, egress.wavelets() * bytesPerWavelet,
                     counts.commands * bytesPerWavelet};
   return stats;
+}
+
+/// What the engine counted for a step that passes over zeros: it began with the command before it.
+uint64_t Session::skippingMacs(const EngineStats &counted, const wexe::PhaseT &phase, size_t step) const {
+  while (step > 0 && phase.steps[step]->kind != wexe::StepKind::Command)
+    --step;
+  const wexe::ProgramT &program = program_.load(phase.load).program();
+  uint64_t macs = 0;
+  for (auto [task, products] : counted.skippingMacs)
+    for (const auto &known : program.images[task >> 16]->tasks)
+      if (known->kind == wexe::TaskKind::Control && known->pc == (task & 0xffff) && known->number == phase.steps[step]->task)
+        macs += products;
+  return macs;
 }
 
 /// Moves the largest values to the flash tier until the others fit.

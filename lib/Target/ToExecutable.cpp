@@ -367,6 +367,7 @@ LogicalResult ProgramWriter::writeStep(Operation *op, wfr::PhaseOp phase, wexe::
     step->batch_strides.assign(contract.getBatchStrides().begin(), contract.getBatchStrides().end());
     step->feature_block = contract.getFeatureBlock();
     step->out_block = contract.getOutBlock();
+    step->input_zeros = contract.getInputZeros();
     east = this->task(op, contract.getTaskEast());
     west = this->task(op, contract.getTaskWest());
     task = this->task(op, contract.getTaskOwn());

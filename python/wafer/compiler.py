@@ -32,6 +32,7 @@ def compile(  # noqa: A001 - the name that users expect
     weights: Weights | None = None,
     weights_argnums: Sequence[int] | int = (),
     calibration: Sequence[object] | None = None,
+    activation_zeros: float = 0.5,
     engine: str = "functional",
     threads: int = 1,
     entries: Mapping[str, Sequence[object]] | None = None,
@@ -56,11 +57,16 @@ def compile(  # noqa: A001 - the name that users expect
              entries: of a torch.nn.Module, example inputs by method instead of those of forward: {"prefill": (ids,), "decode": (one, position)}. Each is
              an entry of the program; weights are there once, and so are buffers that a method changes, which are the program's states.
              calibration: for int8, inputs of a PyTorch model (each a tuple), from whose activations their scales come; default the example inputs.
+             activation_zeros: the share of zeros to expect in activations that have some (after ReLU, under masks). They are skipped however many there are; the
+             share decides how streamed activations travel, and is what program.time() assumes.
              engine, threads: defaults of the program's calls.
              decision_trace: file for what the compiler chose and why, as JSON lines. ir_dump_dir: folder for the IR after each pass.
     Returns: the program with the model's weights, which it shares with the model.
     Raises:  UnsupportedOpError, CompileError; both name the line of the model's source.
     """
+    if not 0.001 <= activation_zeros <= 1:
+        raise CompileError(f"found activation_zeros={activation_zeros}, expected a share from 0.001 to 1")
+    thousandths = round(1000 * activation_zeros)
     precision_text = text_of(precision)
     with steps(progress) as step:
         names = list(entries) if entries else [name or "forward"]
@@ -70,7 +76,7 @@ def compile(  # noqa: A001 - the name that users expect
         def compile_text(text: str, dump: str | os.PathLike | None = None, only_memoryx: bool = False, entry: str | None = None) -> Program:
             step(f"compiling for machine '{machine}'")
             executable, diagnostics = _native.module().compile_text(
-                text, os.fspath(machine), precision_text, [entry] if entry else names, os.fspath(decision_trace or ""), os.fspath(dump or ""), only_memoryx
+                text, os.fspath(machine), precision_text, [entry] if entry else names, os.fspath(decision_trace or ""), os.fspath(dump or ""), only_memoryx, thousandths
             )
             found = [diagnostic_of(diagnostic) for diagnostic in diagnostics]
             if executable is None:

@@ -74,7 +74,7 @@ void addImage(ProgramBuilder &builder, const Contraction &shape) {
       .dataTask("weights", (shape.indexed                    ? "fmacw"
                             : shape.type == ElementType::F32 ? "fmacd"
                                                              : "fmacp") +
-                               T + " d1, d0")
+                               T + " d1, d0" + (shape.inputDensity < 1 ? " skip0" : ""))
       .controlTask("take_input", TakeInput,
                    {"ldd d20, %x_block", "ldd d21, %input", "mov" + T + " d20, d21 async", "ldd d22, %input_south", "ldd d23, %input_rest",
                     "mov.i32 d22, d23 async"})
@@ -187,7 +187,7 @@ ContractionData contractionData(const Contraction &shape, unsigned seed) {
       w = static_cast<double>(random() % 1000) < shape.density * 1000 ? value() : 0;
   for (auto &row : data.x)
     for (float &x : row)
-      x = value();
+      x = static_cast<double>(random() % 1000) < shape.inputDensity * 1000 ? value() : 0;
   for (float &b : data.bias)
     b = value();
   return data;
@@ -281,7 +281,7 @@ std::vector<std::vector<float>> expectedOutput(const Contraction &shape, const C
       std::vector<float> acc(shape.columns, 0.0f);
       for (unsigned k = 0; k < shape.k; ++k)
         if (!shape.indexed || data.w[n][k] != 0)
-          acc[k % shape.columns] = std::fma(data.w[n][k], data.x[k][token], acc[k % shape.columns]);
+          acc[k % shape.columns] = data.x[k][token] == 0 && shape.inputDensity < 1 ? acc[k % shape.columns] : std::fma(data.w[n][k], data.x[k][token], acc[k % shape.columns]);
       if (shape.withBias)
         acc[owner] = std::fma(data.bias[n], 1.0f, acc[owner]);
       float east = 0, west = 0;

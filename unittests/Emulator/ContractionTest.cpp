@@ -2,7 +2,9 @@
 
 #include "TestPrograms.h"
 
+#include <cmath>
 #include <gtest/gtest.h>
+#include <limits>
 
 using namespace wafer;
 using namespace wafer::test;
@@ -36,6 +38,11 @@ Contraction with(Contraction shape, bool indexed, bool bias, unsigned groups = 1
   return shape;
 }
 
+Contraction withInputZeros(Contraction shape, double density) {
+  shape.inputDensity = density;
+  return shape;
+}
+
 constexpr auto F16 = ElementType::F16, BF16 = ElementType::BF16, F32 = ElementType::F32;
 
 const Case cases[] = {
@@ -56,6 +63,11 @@ const Case cases[] = {
     {"IndexedBF16", with(shapeOf(4, 3, 37, 9, 6, BF16), true, false)},
     {"TwoGroupsF16", with(shapeOf(2, 4, 11, 6, 4, F16), false, true, 2)},
     {"InsideALargerMachine", shapeOf(3, 2, 10, 8, 4, F16), 2, 3},
+    {"ZerosOfInputF16", withInputZeros(with(shapeOf(7, 5, 31, 17, 5, F16), false, true), 0.2)},
+    {"ZerosOfInputF32", withInputZeros(with(shapeOf(4, 3, 21, 9, 6, F32), false, true), 0.4)},
+    {"ZerosOfInputBF16", withInputZeros(shapeOf(3, 2, 13, 5, 4, BF16), 0.5)},
+    {"ZerosOfBothF16", withInputZeros(with(shapeOf(4, 3, 37, 9, 6, F16), true, true), 0.1)},
+    {"NothingButZeros", withInputZeros(shapeOf(2, 2, 6, 4, 4, F16), 0)},
     {"FullCache", shapeOf(2, 2, 6, 4, 64, F16)},
 };
 
@@ -73,16 +85,54 @@ TEST_P(ContractionTest, HasTheBitsOfTheDocumentedOrder) {
   EngineStats stats = engine->run(in, out);
 
   EXPECT_EQ(receivedOutput(shape, out), expectedOutput(shape, data));
-  uint64_t weights = 0;
+  uint64_t products = 0;
   for (const auto &row : data.w)
-    for (float w : row)
-      weights += !shape.indexed || w != 0;
-  EXPECT_EQ(stats.macs, (weights + (shape.withBias ? shape.n : 0)) * shape.tokens());
+    for (unsigned k = 0; k < shape.k; ++k)
+      for (float x : data.x[k])
+        products += (!shape.indexed || row[k] != 0) && (shape.inputDensity == 1 || x != 0);
+  const uint64_t macs = products + (shape.withBias ? shape.n : 0) * shape.tokens();
+  EXPECT_EQ(stats.macs, macs);
+  uint64_t skipping = 0;
+  for (auto [task, counted] : stats.skippingMacs)
+    skipping += counted;
+  EXPECT_EQ(skipping, shape.inputDensity < 1 ? macs : 0);
   EXPECT_EQ(stats.cores, uint64_t(shape.width()) * shape.rows);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, ContractionTest, testing::Combine(testing::Values("cycle", "functional"), testing::ValuesIn(cases)),
                          [](const auto &info) { return std::string(std::get<0>(info.param)) + std::get<1>(info.param).name; });
+
+// A weight that is no number meets no zero, on the fast path as on the other.
+TEST(SkippingTest, InfinityTimesZeroIsPassedOver) {
+  for (ElementType type : {F16, F32}) {
+    Contraction shape = withInputZeros(shapeOf(3, 2, 9, 4, 4, type), 0.3);
+    ContractionData data = contractionData(shape);
+    data.w[1][2] = std::numeric_limits<float>::infinity();
+    data.x[2].assign(shape.tokens(), 0);
+    LoadedProgram program = contractionProgram(shape, testMachine(3, 2)).verify();
+    for (const char *engine : {"functional", "cycle"}) {
+      ListIngress in(wholeSchedule(shape, data));
+      ListEgress out;
+      createEngine(engine, program, {})->run(in, out);
+      auto received = receivedOutput(shape, out);
+      EXPECT_EQ(received, expectedOutput(shape, data)) << engine;
+      EXPECT_TRUE(std::isfinite(received[1][0])) << engine;
+    }
+  }
+}
+
+TEST(SkippingTest, ZerosTakeNoTime) {
+  uint64_t cycles[2];
+  for (int i = 0; i < 2; ++i) {
+    Contraction shape = withInputZeros(shapeOf(2, 2, 64, 32, 32, F16), i == 0 ? 0.999 : 0.05);
+    ContractionData data = contractionData(shape);
+    LoadedProgram program = contractionProgram(shape, testMachine(2, 2)).verify();
+    ListIngress in(wholeSchedule(shape, data));
+    ListEgress out;
+    cycles[i] = createEngine("cycle", program, {})->run(in, out).cycles;
+  }
+  EXPECT_LT(3 * cycles[1], 2 * cycles[0]);
+}
 
 // Engines agree on everything but time.
 TEST(EnginesTest, CountTheSame) {

@@ -145,7 +145,7 @@ ProgramBuilder RandomProgram::weights() {
   image.mem("rows", rowTypes[below(3)], base + (overlapping_ ? below(16) * 4 : 64), {4, 1, 1, tokens},
             {static_cast<int16_t>(tokens), 0, 0, 1});
   image.mem("sum", below(3) ? F32 : F16, base + (overlapping_ ? below(32) * 4 : 0), {tokens});
-  image.dataTask("weights", std::string(triggers[which]) + " d1, d0");
+  image.dataTask("weights", std::string(triggers[which]) + " d1, d0" + (below(3) ? "" : " skip0"));
   image.controlTask("begin", 3, {"ldd d0, %rows", "ldd d1, %sum", "bind @weights"});
   for (unsigned burst = 0; burst < 3; ++burst) {
     schedule.command(commands, 0, 3);

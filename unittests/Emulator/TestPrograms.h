@@ -105,6 +105,7 @@ struct Contraction {
   bool indexed = false;                ///< indexed16; else packed16 or dense32 by the type
   bool withBias = false;
   double density = 1; ///< share of weights that are not zero
+  double inputDensity = 1; ///< the same of x; below 1, zeros are passed over
 
   unsigned blockK() const { return (k + columns - 1) / columns; }
   unsigned blockN() const { return (n + columns - 1) / columns; }

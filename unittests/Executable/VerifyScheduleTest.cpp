@@ -57,6 +57,14 @@ TEST(Verify, layout_c3_BatchEntriesDivideTokensAndMicroBatches) {
   expectRefused(program, "layout_c3", "into 0 batch entries");
 }
 
+TEST(Verify, exe_c15_NoMoreThanAllOfTheInputIsZero) {
+  wexe::ProgramT program = linearProgram();
+  step(program, "fc").input_zeros = 1000;
+  EXPECT_EQ(refusal(program), "");
+  step(program, "fc").input_zeros = 1001;
+  expectRefused(program, "exe_c15", "expects 1001 thousandths of its input to be zero");
+}
+
 // Every entry's weights lie inside the tensor, whatever the sign of the strides.
 TEST(Verify, exe_c15_WeightsOfEveryBatchEntryLieInTheTensor) {
   wexe::ProgramT program = linearProgram();

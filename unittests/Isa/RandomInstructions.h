@@ -29,6 +29,8 @@ inline void setByName(Instruction &insn, std::string_view field, uint64_t value)
     insn.async = value;
   else if (field == "clear1")
     insn.clear1 = value;
+  else if (field == "skip0")
+    insn.skip0 = value;
   else if (field == "template")
     insn.descriptorTemplate = static_cast<uint16_t>(value);
   else if (field == "pc")

@@ -63,6 +63,8 @@ struct EngineStats {
   uint64_t hops = 0;             ///< wavelets x links crossed between routers (cycle engine)
   uint64_t sramHighWater = 0;    ///< largest byte address written or read plus one, over all cores
   uint64_t cores = 0;            ///< cores that belong to a region
+  /// Multiply-accumulates of triggers that pass over zeros (skip0), which only a run can count, by image << 16 | pc of the control task that bound the trigger.
+  std::map<uint32_t, uint64_t> skippingMacs;
   /// Core-cycles by what a core did or waited for: "busy", "wait-command", "wait-fabric-in", "wait-fabric-out", "wait-conflict", "wait-slot",
   /// "microthread" (cycle engine).
   std::map<std::string, uint64_t> coreCycles;
@@ -85,6 +87,7 @@ struct EngineOptions {
   uint64_t stallLimit = 10000;
   /// Without data, nothing is computed: every element is 0, and time is all that a run gives (cycle engine).
   bool withData = true;
+  double nonzeros = 1;       ///< without data: share of elements that skip0 does not pass over (cycle engine)
   unsigned lookAhead = 0;    ///< bursts that the edge sees at a time; 0: as many as the machine has columns (cycle engine)
   unsigned copiesOfPort = 1; ///< output ports that each output port stands for, which share the way out (cycle engine)
 };

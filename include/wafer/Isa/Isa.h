@@ -26,6 +26,7 @@ struct Instruction {
   uint8_t dst = 0, src0 = 0, src1 = 0, src2 = 0;
   bool async = false;
   bool clear1 = false;
+  bool skip0 = false;
   uint16_t descriptorTemplate = 0;
   uint16_t pc = 0;
   int16_t offset = 0;

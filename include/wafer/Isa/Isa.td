@@ -36,6 +36,7 @@ def Src1 : Field<"src1", 24, 6, DescriptorKind, "second source">;
 def Src2 : Field<"src2", 30, 6, DescriptorKind, "third source">;
 def Async : Field<"async", 36, 1, FlagKind, "runs as a microthread">;
 def Clear1 : Field<"clear1", 37, 1, FlagKind, "src1 elements become 0 once read">;
+def Skip0 : Field<"skip0", 38, 1, FlagKind, "src0 elements that are 0 are passed over">;
 def Template : Field<"template", 48, 16, TemplateKind, "descriptor template">;
 def Pc : Field<"pc", 48, 16, PcKind, "data task entry">;
 def Offset : Field<"offset", 48, 16, SignedKind, "byte offset">;
@@ -83,11 +84,11 @@ def ADDD : Insn<"addd", 4, Control, [Dst, Offset], [], "dst.base += offset bytes
 def BIND : Insn<"bind", 5, Control, [Pc], [], "data wavelets run the data task at pc">;
 
 // Arrival-triggered FMAC: dst[j] = fma(value, src0[index][j], dst[j]) in f32, for i8 in i32. The type is the value's.
-def FMACW : Insn<"fmacw", 16, Trigger, [Type, Dst, Src0], [F16, BF16], "FMAC by an (index, 16-bit value) wavelet">;
-def FMACP : Insn<"fmacp", 17, Trigger, [Type, Dst, Src0], [F16, BF16], "FMAC by two 16-bit values with implicit index">;
-def FMACD : Insn<"fmacd", 18, Trigger, [Type, Dst, Src0], [F32], "FMAC by one f32 value with implicit index">;
-def FMACQ : Insn<"fmacq", 19, Trigger, [Type, Dst, Src0], [I8], "FMAC by four 8-bit integers with implicit index, in i32">;
-def FMACX : Insn<"fmacx", 20, Trigger, [Type, Dst, Src0], [F32], "FMAC by two wavelets, an index and an f32 value">;
+def FMACW : Insn<"fmacw", 16, Trigger, [Type, Dst, Src0, Skip0], [F16, BF16], "FMAC by an (index, 16-bit value) wavelet">;
+def FMACP : Insn<"fmacp", 17, Trigger, [Type, Dst, Src0, Skip0], [F16, BF16], "FMAC by two 16-bit values with implicit index">;
+def FMACD : Insn<"fmacd", 18, Trigger, [Type, Dst, Src0, Skip0], [F32], "FMAC by one f32 value with implicit index">;
+def FMACQ : Insn<"fmacq", 19, Trigger, [Type, Dst, Src0, Skip0], [I8], "FMAC by four 8-bit integers with implicit index, in i32">;
+def FMACX : Insn<"fmacx", 20, Trigger, [Type, Dst, Src0, Skip0], [F32], "FMAC by two wavelets, an index and an f32 value">;
 
 // Arrival-triggered dot product of two rows, on its way through the fabric.
 def DOTW : Insn<"dotw", 24, Trigger, [Type, Dst, Src0, Src1, Src2], [F32, F16, BF16], "dst = src2 + src0[index] . src1, by an index wavelet">;

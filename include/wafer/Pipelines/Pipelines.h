@@ -18,6 +18,7 @@ namespace wafer {
 struct PipelineOptions {
   std::string machine = "small"; ///< a preset's name or the path of a description
   std::string precision = "f16"; ///< of values on the wafer, as stream-set-precision takes it
+  unsigned activationZeros = 500; ///< thousandths of activations that may be 0 which are expected to be
   std::string decisionTrace;     ///< file to which passes append why they chose what, as JSON lines; empty: none
 };
 

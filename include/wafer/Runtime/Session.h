@@ -79,6 +79,7 @@ private:
   PhaseStats runOnWafer(const wexe::PhaseT &phase, TensorValues &values);
   PhaseStats timeOnWafer(const wexe::PhaseT &phase) const;
   std::vector<std::string> outputsOf(const wexe::EntryT &entry, const wexe::PhaseT &phase) const;
+  uint64_t skippingMacs(const EngineStats &counted, const wexe::PhaseT &phase, size_t step) const;
   void spill(TensorValues &values, FlashPlaces &inFlash);
   PhaseStats runInMemoryX(const wexe::PhaseT &phase, TensorValues &values);
   void finishStats(const wexe::EntryT &entry, RunStats &stats, const MemoryXCounters &before) const;

@@ -79,18 +79,20 @@ FlatSymbolRefAttr SegmentContext::chainOut(bool east, Type type) {
   return image.send(east ? "east_out" : "west_out", type, east ? channels::chainEast : channels::chainWest, {1, 1, 1, tokens});
 }
 
-FlatSymbolRefAttr SegmentContext::dataTask(Location loc, stream::WireFormat wire, Type type) {
+FlatSymbolRefAttr SegmentContext::dataTask(Location loc, stream::WireFormat wire, Type type, bool skipsZeros) {
   ElementType element = elementTypeOf(type);
   Opcode opcode = wire == stream::WireFormat::Dense32    ? Opcode::Fmacd
                   : wire == stream::WireFormat::Packed16 ? Opcode::Fmacp
                   : wire == stream::WireFormat::Packed8   ? Opcode::Fmacq
                   : wire == stream::WireFormat::Indexed32 ? Opcode::Fmacx
                                                           : Opcode::Fmacw;
-  std::string key = (Twine(mnemonic(opcode)) + "_" + typeName(element)).str();
+  std::string key = (Twine(mnemonic(opcode)) + "_" + typeName(element) + (skipsZeros ? "_skip0" : "")).str();
   FlatSymbolRefAttr &task = dataTasks_[key];
   if (!task) {
     TaskBuilder builder(image, loc, "weights_" + key, wfr::TaskKind::Data);
-    builder.emit(vectorInsn(opcode, element, sum, rows)).finish();
+    Instruction insn = vectorInsn(opcode, element, sum, rows);
+    insn.skip0 = skipsZeros;
+    builder.emit(insn).finish();
     task = builder.symbol();
   }
   return task;
@@ -158,7 +160,7 @@ void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input
   begin.load(result, ctx.firstRow(output)).load(total, ctx.ownerSum(0, sumType)).load(otherTotal, ctx.ownerSum(1, sumType));
   if (op.getBias())
     begin.load(ones, ctx.ones(input.element)).load(one, image.constant("one", 1.0f)).emit(vectorInsn(Opcode::Mov, ElementType::F32, ones, one));
-  SymbolRefAttr beginTask = begin.bind(ctx.dataTask(loc, wire, input.element)).finish();
+  SymbolRefAttr beginTask = begin.bind(ctx.dataTask(loc, wire, input.element, op.getInputZeros().has_value())).finish();
 
   SymbolRefAttr biasTask;
   if (op.getBias())
@@ -181,7 +183,7 @@ void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input
   wfr::ContractOp::create(b, loc, op.getWeightAttr(), op.getBiasAttr(), TypeAttr::get(input.element), stream::WireFormatAttr::get(b.getContext(), wire),
                           i64(output.features), i64(input.features), op.getRowStrideAttr(), op.getColumnStrideAttr(), op.getOffsetAttr(), op.getBatchSizesAttr(),
                           op.getBatchStridesAttr(), i64(input.rows),
-                          i64(output.rows), ctx.passSum(loc, true, sumType), ctx.passSum(loc, false, sumType), ownTask, biasTask);
+                          i64(output.rows), ctx.passSum(loc, true, sumType), ctx.passSum(loc, false, sumType), ownTask, biasTask, op.getInputZerosAttr());
 }
 
 // y[n] = gamma[n] * x[n] + beta * 1: `rows` is a pointer to row n, exchanged with the ones for beta.

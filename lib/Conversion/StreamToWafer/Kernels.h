@@ -50,7 +50,7 @@ public:
   mlir::FlatSymbolRefAttr chainIn(bool east, mlir::Type type);
   mlir::FlatSymbolRefAttr chainOut(bool east, mlir::Type type);
   /// The data task for a wire format and value type.
-  mlir::FlatSymbolRefAttr dataTask(mlir::Location loc, stream::WireFormat wire, mlir::Type type);
+  mlir::FlatSymbolRefAttr dataTask(mlir::Location loc, stream::WireFormat wire, mlir::Type type, bool skipsZeros = false);
   /// The task that passes a partial sum on.
   mlir::SymbolRefAttr passSum(mlir::Location loc, bool east, mlir::Type type);
 

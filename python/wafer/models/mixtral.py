@@ -1,6 +1,6 @@
 """Mixtral (Jiang and others, 2024): Llama with several feed-forward experts per layer, of which a router takes two per token.
 
-All experts are computed for all tokens, and those that were not taken are multiplied by zero: shapes do not depend on data.
+Shapes do not depend on data: an expert sees zeros in place of tokens that are not its own, and the wafer passes over them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Experts(nn.Module):
         result = torch.zeros_like(x)
         for i, expert in enumerate(self.experts):
             share = torch.where(chosen == i, weights, 0.0).sum(-1, keepdim=True)
-            result = result + share * expert(x)
+            takes = share != 0
+            result = result + torch.where(takes, share * expert(torch.where(takes, x, 0.0)), 0.0)
         return result
 
 

@@ -24,9 +24,10 @@ class LayerReport:
 
     name: str
     zeros: float | None  # share of zeros in the weight; None for an activation
+    skips_input_zeros: bool  # whether weights are not multiplied by zeros of the layer's input
     wire: str
     macs_dense: int  # if no weight were zero
-    macs_theoretical: int  # by the weights that are not zero
+    macs_theoretical: int  # by the weights that are not zero, and what they meet that is not
     macs_executed: int
     bytes: int
     bytes_dense: int
@@ -56,11 +57,11 @@ class Report:
         return json.dumps(values | {"cycles": self.cycles, "cycles_dense": self.cycles_dense, "speedup": self.speedup}, indent=2)
 
     def __str__(self) -> str:
-        rows = [("layer", "zeros", "wire", "MACs dense", "theoretical", "executed", "bytes", "of dense", "zeros that were sent")]
+        rows = [("layer", "zeros", "of input", "wire", "MACs dense", "theoretical", "executed", "bytes", "of dense", "zeros that were sent")]
         for layer in self.layers:
             zeros = "" if layer.zeros is None else f"{100 * layer.zeros:.1f} %"
             counts = (layer.macs_dense, layer.macs_theoretical, layer.macs_executed, layer.bytes, layer.bytes_dense)
-            rows.append((layer.name, zeros, layer.wire, *map(str, counts), layer.reason))
+            rows.append((layer.name, zeros, "skipped" if layer.skips_input_zeros else "", layer.wire, *map(str, counts), layer.reason))
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
         lines = ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[-1]]).rstrip() for row in rows]
         executed, dense = self.total("macs_executed"), self.total("macs_dense")
@@ -107,16 +108,16 @@ def _layer(step: Mapping[str, object], kept: Mapping[str, tuple[int, int]]) -> L
     indexed = step["wire"].startswith("Indexed")
     theoretical = step["macs_dense"] if zeros is None else round(step["macs_dense"] * (1 - zeros))
     return LayerReport(
-        step["name"], zeros, step["wire"].lower(), step["macs_dense"], step["macs"] if indexed else theoretical, step["macs"], step["bytes"], step["bytes_dense"],
-        _reason(zeros, indexed, step["wire"]),
+        step["name"], zeros, step["skips_input_zeros"], step["wire"].lower(), step["macs_dense"], step["macs"] if indexed or step["skips_input_zeros"] else theoretical,
+        step["macs"], step["bytes"], step["bytes_dense"], _reason(zeros, indexed, step["wire"]),
     )  # fmt: skip
 
 
 def _reason(zeros: float | None, indexed: bool, wire: str) -> str:
-    if zeros is None:
-        return "an activation, whose zeros are sent"
-    if indexed or not zeros:
+    if indexed or zeros == 0:
         return ""
+    if zeros is None:
+        return "an activation that is not known to have zeros"
     if wire == "Packed8":
         return "8-bit weights have no format with an index"
     return "at most half are zero, and an index takes as long as a value or more" if zeros <= 0.5 else "the program was made before the weights had zeros"

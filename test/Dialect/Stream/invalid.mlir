@@ -1,6 +1,6 @@
 // RUN: wafer-opt %s -split-input-file -verify-diagnostics
 // What the verifiers check, in this order: grid and layout attributes, program_c1, tensor_c1 to tensor_c3, segment_c1 to segment_c5, call_c1, send_c1, send_c2, receive_c1,
-// receive_c2, contract_c1 to contract_c6, sample_c1 to sample_c3, scale_c1 to scale_c3, map_c1 to map_c3, reduce_c1.
+// receive_c2, contract_c1 to contract_c7, sample_c1 to sample_c3, scale_c1 to scale_c3, map_c1 to map_c3, reduce_c1.
 
 // expected-error @+1 {{found rows = 0, expected at least 1}}
 #grid = #stream.grid<columns = 1, rows = 0, groups = 1, token_block = 1, micro_batches = 1>
@@ -430,6 +430,18 @@ stream.program @contract_c6 machine "odd" {
     %x = stream.send @x : tensor<3x5xi8>
     // expected-error @+1 {{contract_c6: found 'i8' input, 'f32' result and no bias, expected i8 input without a bias to go with an i32 result}}
     %y = stream.contract %x, @w {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xi8> -> tensor<3x2xf32>
+  }
+}
+
+// -----
+
+stream.program @contract_c7 machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf16>
+  stream.tensor @w <weight> : tensor<2x5xf16>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf16>
+    // expected-error @+1 {{contract_c7: found 1001 thousandths of zeros in the input, expected 1 to 1000}}
+    %y = stream.contract %x, @w {input_zeros = 1001 : i64, row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xf16> -> tensor<3x2xf16>
   }
 }
 

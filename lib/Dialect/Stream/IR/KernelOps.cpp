@@ -96,6 +96,9 @@ LogicalResult ContractOp::verify() {
   // contract_c1
   if (failed(verifySameTokens(*this, input, result, "contract_c1")))
     return failure();
+  // contract_c7
+  if (std::optional<uint64_t> zeros = getInputZeros(); zeros && (*zeros < 1 || *zeros > 1000))
+    return emitOpError() << "contract_c7: found " << int64_t(*zeros) << " thousandths of zeros in the input, expected 1 to 1000";
   // contract_c2
   TensorOp weight = lookupTensor(*this, getWeightAttr(), "contract_c2");
   if (!weight)

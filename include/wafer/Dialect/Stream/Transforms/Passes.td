@@ -47,6 +47,27 @@ def SetPrecision : Pass<"stream-set-precision", "::wafer::stream::ProgramOp"> {
   let options = [Option<"type", "type", "std::string", "\"f16\"", "Type of stored values: f16, bf16 or f32; then perhaps ,PATTERN=TYPE for operations by name">];
 }
 
+def FindZeros : Pass<"stream-find-zeros", "::wafer::stream::ProgramOp"> {
+  let summary = "Find activations that have zeros, and pass over them";
+  let description = [{
+    Zeros arise where a maximum or a select has the constant 0, where a comparison is a factor, and where the exponential of something masked by minus infinity is taken;
+    products, conversions and functions that are 0 at 0 pass them on, also through MemoryX when it only keeps the value between segments. A contraction whose input
+    may have zeros gets `input_zeros`: its weights are then multiplied by what is not 0. An intermediate tensor that is streamed and may have zeros gets
+    `nonzeros`, by which stream-choose-wire-format decides.
+
+    How many zeros there will be is not known here: `zeros` thousandths are expected. A contraction that has `input_zeros`, and a tensor that has `nonzeros`, stay as
+    they are.
+
+    Before:   %r = stream.map %h { maximumf %a, 0 }   %y = stream.contract %r, @w {...}
+    After:    %y = stream.contract %r, @w {input_zeros = 500, ...}
+
+    Example: test/Dialect/Stream/find-zeros.mlir
+  }];
+  let options = [Option<"zeros", "zeros", "unsigned", "500", "Thousandths of such activations that are expected to be 0, at least 1 and at most 1000">];
+  let statistics = [Statistic<"skipping", "contractions that skip", "Contractions whose input may have zeros">,
+                    Statistic<"sparse", "sparse tensors", "Streamed activations that may have zeros">];
+}
+
 def ChooseWireFormat : Pass<"stream-choose-wire-format", "::wafer::stream::ProgramOp"> {
   let summary = "Decide how weights travel";
   let description = [{

@@ -1,0 +1,211 @@
+//===- FindZeros.cpp - stream-find-zeros -------------------------------------===//
+//
+// Which activations have zeros follows from what makes them. How many is known when a program runs, so kernels that skip are never slower than those that do not.
+//
+//===----------------------------------------------------------------------===//
+
+#include "wafer/Dialect/Stream/Transforms/Passes.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Matchers.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+namespace wafer::stream {
+
+#define GEN_PASS_DEF_FINDZEROS
+#include "wafer/Dialect/Stream/Transforms/Passes.h.inc"
+
+namespace {
+
+/// What some elements of a value are.
+struct Facts {
+  bool zero = false;
+  bool wholeTokens = false; ///< zeros are all features of a token, which sums over features keep
+  bool minusInfinity = false;
+};
+
+Facts either(Facts a, Facts b) { return {a.zero || b.zero, a.wholeTokens || b.wholeTokens, a.minusInfinity || b.minusInfinity}; }
+Facts zerosOf(Facts a) { return {a.zero, a.wholeTokens, false}; }
+
+/// Masks write minus infinity, or what a 16-bit float has in its place.
+constexpr double asGoodAsMinusInfinity = -1e4;
+/// A constant with fewer zeros than one in so many is not taken for a mask.
+constexpr int64_t fewestZeros = 8;
+
+Facts ofConstant(Attribute constant) {
+  if (auto number = dyn_cast<FloatAttr>(constant))
+    return {number.getValue().isZero(), false, number.getValueAsDouble() <= asGoodAsMinusInfinity};
+  if (auto integer = dyn_cast<IntegerAttr>(constant))
+    return {integer.getValue().isZero(), false, false};
+  auto floats = dyn_cast<DenseFPElementsAttr>(constant);
+  if (!floats)
+    return {};
+  if (floats.isSplat())
+    return ofConstant(floats.getSplatValue<FloatAttr>());
+  Facts facts;
+  int64_t zeros = 0;
+  for (const APFloat &value : floats.getValues<APFloat>()) {
+    zeros += value.isZero();
+    facts.minusInfinity |= value.isNegative() && value.isInfinity();
+  }
+  facts.zero = zeros * fewestZeros >= floats.getNumElements();
+  return facts;
+}
+
+class ZeroAnalysis {
+public:
+  explicit ZeroAnalysis(ProgramOp program) : program_(program) {
+    program.walk([&](ReceiveOp receive) { received_[receive.getTensorAttr().getAttr()] = receive.getValue(); });
+    program.walk([&](CallOp call) {
+      for (auto [number, output] : llvm::enumerate(call.getOutputs().getAsRange<FlatSymbolRefAttr>()))
+        called_[output.getAttr()] = {call, static_cast<unsigned>(number)};
+    });
+  }
+
+  Facts ofBlock(Value value);
+  /// Of a tensor that MemoryX has.
+  Facts ofTensor(StringAttr name);
+
+private:
+  Facts ofCall(CallOp call, unsigned result);
+  Facts ofScalar(Value scalar, MapOp map, llvm::DenseMap<Value, Facts> &known);
+  Facts compute(Value scalar, MapOp map, llvm::DenseMap<Value, Facts> &known);
+
+  ProgramOp program_;
+  llvm::DenseMap<StringAttr, Value> received_;
+  llvm::DenseMap<StringAttr, std::pair<CallOp, unsigned>> called_;
+  llvm::DenseMap<Value, Facts> blocks_;
+};
+
+Facts ZeroAnalysis::ofTensor(StringAttr name) {
+  if (auto value = received_.find(name); value != received_.end())
+    return ofBlock(value->second);
+  auto tensor = program_.lookupSymbol<TensorOp>(name);
+  if (tensor && cast<RankedTensorType>(tensor.getType()).getElementType().isInteger(1))
+    return {true, false, false}; // a mask
+  auto call = called_.find(name);
+  return call == called_.end() ? Facts() : ofCall(call->second.first, call->second.second);
+}
+
+/// Functions that make a constant, or only move elements.
+Facts ZeroAnalysis::ofCall(CallOp call, unsigned result) {
+  auto function = program_.lookupSymbol<func::FuncOp>(call.getCalleeAttr().getAttr());
+  if (!function || !function.getBody().hasOneBlock())
+    return {};
+  Value value = function.getBody().front().getTerminator()->getOperand(result);
+  while (Operation *op = value.getDefiningOp()) {
+    Attribute constant;
+    if (matchPattern(value, m_Constant(&constant)))
+      return ofConstant(constant);
+    auto generic = dyn_cast<linalg::GenericOp>(op);
+    if (generic && generic.getNumDpsInputs() == 1 && generic.getBody()->without_terminator().empty() &&
+        cast<linalg::YieldOp>(generic.getBody()->getTerminator()).getOperand(0) == generic.getBody()->getArgument(0))
+      value = generic.getDpsInputs()[0];
+    else if (isa<linalg::TransposeOp, tensor::CollapseShapeOp, tensor::ExpandShapeOp>(op))
+      value = op->getOperand(0);
+    else
+      return {};
+  }
+  auto input = cast<FlatSymbolRefAttr>(call.getInputs()[cast<BlockArgument>(value).getArgNumber()]);
+  Facts facts = ofTensor(input.getAttr());
+  // What was a token may lie along features now.
+  facts.wholeTokens = false;
+  return facts;
+}
+
+Facts ZeroAnalysis::ofBlock(Value value) {
+  if (auto known = blocks_.find(value); known != blocks_.end())
+    return known->second;
+  Facts facts;
+  if (auto map = value.getDefiningOp<MapOp>()) {
+    llvm::DenseMap<Value, Facts> scalars;
+    facts = ofScalar(cast<YieldOp>(map.getBody().front().back()).getValue(), map, scalars);
+  } else if (auto send = value.getDefiningOp<SendOp>()) {
+    facts = ofTensor(send.getTensorAttr().getAttr());
+  } else if (auto scale = value.getDefiningOp<ScaleOp>(); scale && !scale.getBetaAttr()) {
+    facts = zerosOf(ofBlock(scale.getInput()));
+  } else if (auto contract = value.getDefiningOp<ContractOp>(); contract && !contract.getBiasAttr()) {
+    const bool wholeTokens = ofBlock(contract.getInput()).wholeTokens;
+    facts = {wholeTokens, wholeTokens, false};
+  } else if (auto reduce = value.getDefiningOp<ReduceOp>()) {
+    const bool wholeTokens = ofBlock(reduce.getInput()).wholeTokens;
+    facts = {wholeTokens, wholeTokens, false};
+  }
+  if (numFeatures(cast<RankedTensorType>(value.getType())) == 1)
+    facts.wholeTokens = facts.zero;
+  return blocks_[value] = facts;
+}
+
+Facts ZeroAnalysis::ofScalar(Value scalar, MapOp map, llvm::DenseMap<Value, Facts> &known) {
+  if (auto there = known.find(scalar); there != known.end())
+    return there->second;
+  Facts facts = compute(scalar, map, known);
+  return known[scalar] = facts;
+}
+
+/// Whether it is the same for all features of a token.
+bool isPerToken(Value scalar, MapOp map) {
+  if (auto argument = dyn_cast<BlockArgument>(scalar))
+    return numFeatures(cast<RankedTensorType>(map.getInputs()[argument.getArgNumber()].getType())) == 1;
+  return llvm::all_of(scalar.getDefiningOp()->getOperands(), [&](Value operand) { return isPerToken(operand, map); });
+}
+
+Facts ZeroAnalysis::compute(Value scalar, MapOp map, llvm::DenseMap<Value, Facts> &known) {
+  if (auto argument = dyn_cast<BlockArgument>(scalar))
+    return ofBlock(map.getInputs()[argument.getArgNumber()]);
+  Operation *op = scalar.getDefiningOp();
+  auto operand = [&](unsigned i) { return ofScalar(op->getOperand(i), map, known); };
+  return llvm::TypeSwitch<Operation *, Facts>(op)
+      .Case([](arith::ConstantOp constant) { return ofConstant(constant.getValue()); })
+      .Case<arith::CmpFOp, arith::CmpIOp>([&](auto) { return Facts{true, isPerToken(scalar, map), false}; })
+      .Case([&](arith::SelectOp select) {
+        Facts facts = either(operand(1), operand(2));
+        facts.wholeTokens |= facts.zero && operand(0).wholeTokens;
+        return facts;
+      })
+      .Case<arith::MaximumFOp, arith::MaxNumFOp, arith::MinimumFOp, arith::MinNumFOp, arith::MaxSIOp, arith::MinSIOp, arith::MulFOp, arith::MulIOp, arith::AndIOp>(
+          [&](auto) { return either(operand(0), operand(1)); })
+      .Case<arith::AddFOp, arith::SubFOp>([&](auto) { return Facts{false, false, operand(0).minusInfinity || (isa<arith::AddFOp>(op) && operand(1).minusInfinity)}; })
+      .Case<arith::DivFOp, arith::ExtFOp, arith::TruncFOp, arith::ExtUIOp, arith::ExtSIOp, arith::TruncIOp>([&](auto) { return operand(0); })
+      .Case<arith::UIToFPOp, arith::SIToFPOp, arith::FPToSIOp, arith::NegFOp, math::AbsFOp, math::SqrtOp, math::TanhOp, math::ErfOp, math::SinOp, math::FloorOp, math::CeilOp,
+            math::RoundEvenOp>([&](auto) { return zerosOf(operand(0)); })
+      .Case<math::ExpOp, math::Exp2Op>([&](auto) { return Facts{operand(0).minusInfinity, false, false}; })
+      .Default([](Operation *) { return Facts(); });
+}
+
+struct FindZeros : impl::FindZerosBase<FindZeros> {
+  using FindZerosBase::FindZerosBase;
+
+  void runOnOperation() override {
+    ProgramOp program = getOperation();
+    if (zeros < 1 || zeros > 1000) {
+      emitError(program.getLoc()) << "found " << zeros.getValue() << " thousandths of zeros, expected 1 to 1000";
+      return signalPassFailure();
+    }
+    Builder builder(&getContext());
+    ZeroAnalysis analysis(program);
+    program.walk([&](ContractOp contract) {
+      if (!contract.getInputZeros() && analysis.ofBlock(contract.getInput()).zero) {
+        contract.setInputZeros(zeros);
+        ++skipping;
+      }
+      auto tensor = program.lookupSymbol<TensorOp>(contract.getWeightAttr().getAttr());
+      if (!tensor || tensor.getNonzeros() || !analysis.ofTensor(tensor.getSymNameAttr()).zero)
+        return;
+      const int64_t elements = cast<RankedTensorType>(tensor.getType()).getNumElements();
+      // In this order the product fits: no tensor has more than 2^40 elements.
+      tensor.setNonzerosAttr(builder.getI64IntegerAttr(elements * (1000 - int64_t(zeros)) / 1000));
+      ++sparse;
+    });
+  }
+};
+
+} // namespace
+
+} // namespace wafer::stream

@@ -38,6 +38,8 @@ _MOVING = set(
 # Operations that add up many products or elements in f32; noise of its own stands for the roundings of these additions.
 _SUMMING = set("mm bmm addmm baddbmm dot mv convolution sum mean cumsum var var_mean linear matmul avg_pool2d avg_pool1d _adaptive_avg_pool2d prod cumprod remainder fmod".split())
 _SUMMED_UNIT = 4 * UNIT["f32"]
+# Equal terms that are added one after another round the same way many times: n of them are off by up to n / 2 times the unit, of which this is a part (SAFETY).
+_SUM_OF_EQUALS = 1 / 16 * UNIT["f32"]
 
 # Operations in which the smallest difference of an operand may decide.
 _DECIDING = set("eq ne lt le gt ge floor ceil round trunc frac sign argmax argmin max min sort topk remainder fmod floor_divide".split())
@@ -73,6 +75,8 @@ class _Noise(TorchDispatchMode):
         if name in _SUMMING:
             args = tree_map(lambda value: self._times(value, _SUMMED_UNIT), args)
         results = function(*args, **kwargs)
+        if name in ("sum", "mean"):
+            results = self._times(results, _SUM_OF_EQUALS * args[0].numel() / max(1, results.numel()))
         if name in _DECIDING:
             self._decide(function, args, kwargs, results)
         return results if name in _MOVING else tree_map(self.added_to, results)

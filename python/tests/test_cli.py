@@ -176,7 +176,8 @@ def test_interrupt_during_a_run_ends_it_at_once_and_leaves_nothing(tools, tmp_pa
     before = files(tmp_path)
     arguments = [tmp_path / "m.wexe", "--weights", tmp_path / "w.safetensors", "--input", f"{program.inputs[0].name}={tmp_path / 'x.npy'}", "--output-dir", tmp_path / "out", "--engine", "cycle"]
     for run in ([sys.executable, "-m", "wafer", "run"], [tools / "wafer-run"]):
-        process = command(*run, *arguments)
+        # A shell starts what it puts into the background with the signal ignored, tests among it.
+        process = command(*run, *arguments, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         time.sleep(1.5)
         assert process.poll() is None, "the run was over before it could be interrupted"
         process.send_signal(signal.SIGINT)

@@ -67,7 +67,8 @@ def test_engines_agree_on_every_byte_and_on_macs(job):
         macs[engine] = program.stats.macs_executed
         assert program.stats.weights_stored_on_wafer == 0
     assert found["functional"] == found["cycle"]
-    assert macs["functional"] == macs["cycle"] >= 360 * (64 * 64 + 64 * 10)
+    # Of the second layer, what its ReLU left.
+    assert 360 * 64 * (64 + 1) < macs["functional"] == macs["cycle"] < 360 * (64 * 64 + 64 * 10)
 
 
 def test_tools_compute_the_same_from_the_files_that_the_example_keeps(job, tools, tmp_path):

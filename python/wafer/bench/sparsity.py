@@ -1,7 +1,8 @@
-"""What sparsity is worth, in three tables: cycles of a contraction, time of the host, and multiply-accumulates of a training step."""
+"""What sparsity is worth, in tables: cycles of a contraction, time of the host, and multiply-accumulates of training with zeros in weights and in activations."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 
@@ -13,6 +14,7 @@ from torch import nn
 import wafer
 from wafer.bench import Row, median_seconds
 from wafer.models.gpt2 import GPT2, Block
+from wafer.models.mixtral import Experts
 from wafer.sparsity import Static, prune
 from wafer.sparsity.masks import kept_count, largest
 
@@ -26,6 +28,8 @@ def tables(sizes: Sequence[int], tokens: int, machine: str | os.PathLike) -> Non
     host_table()
     print()
     training_table()
+    print()
+    activation_table()
 
 
 def rows() -> Iterator[Row]:
@@ -42,6 +46,9 @@ def rows() -> Iterator[Row]:
     for zeros in (0.75, 0.838):
         found, rule = example.executed(0.0) / example.executed(zeros), 1 / (1 - example.share * zeros)
         yield Row(f"MACs of a dense training step over those with {100 * zeros:g} % zeros, GPT", f"{found:.2f}", f"{rule:.2f} (counting rule)", "python -m wafer bench sparsity")
+    for kind in (ReluExample, ExpertsExample):
+        for counted in kind().counted():
+            yield Row(f"MACs of {counted.what}", str(counted.executed), f"{counted.rule} (counted in PyTorch)", "python -m wafer bench sparsity")
 
 
 def masked(size: int, zeros: float, skewed: bool) -> nn.Linear:
@@ -124,6 +131,88 @@ def training_table() -> None:
         executed = example.executed(zeros)
         print(f"{100 * zeros:>6g} %: executed {executed} of {dense}, {dense / executed:.3f} times fewer; counting rule {1 / (1 - example.share * zeros):.3f}", flush=True)
     print("goals for GPT-3 XL: 2.49 at 75 %, 3.02 at 83.8 %")
+
+
+@dataclasses.dataclass(frozen=True)
+class Counted:
+    """Multiply-accumulates of a run on the functional engine, those of the same model if nothing were zero, and those that the zeros leave, counted apart."""
+
+    what: str
+    executed: int
+    dense: int
+    rule: int
+
+
+class ReluExample:
+    """Two feed-forward layers with ReLU, of whose hidden numbers about 95 % are 0, behind a layer that learns, so that all have a delta."""
+
+    width, hidden, tokens = 64, 256, 128
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.x, self.target = torch.randn(self.tokens, self.width), torch.randn(self.tokens, self.width)
+        self.layers = [FeedForward(self.width, self.hidden) for _ in range(2)]
+        self.model = nn.Sequential(nn.Linear(self.width, self.width, bias=False), *self.layers)
+
+    def counted(self) -> Iterator[Counted]:
+        kept = 0
+        x = self.model[0](self.x)
+        for layer in self.layers:
+            kept += int((layer.hidden(x) != 0).sum())
+            x = layer(x)
+        each, all_hidden = self.width, len(self.layers) * self.tokens * self.hidden
+        zeros = f"{100 * (1 - kept / all_hidden):.1f} % zeros behind ReLU"
+        first = self.tokens * self.width**2
+        program = wafer.compile(self.model.eval(), (self.x,), machine="tiny", precision="f32")
+        program(self.x)
+        yield Counted(f"feed-forward layers, {zeros}, inference", program.stats.macs_executed, first + 2 * all_hidden * each, first + (all_hidden + kept) * each)
+        step = wafer.train_step(self.model.train(), F.mse_loss, wafer.optim.SGD(lr=0.01), (self.x, self.target), machine="tiny", precision="f32", shards=1)
+        step(self.x, self.target)
+        # Six products a layer: up and the delta of down have dense inputs and all of their results are computed. The first layer has no delta.
+        executed = sum(run["macs"] for phase in step.stats["phases"] for run in phase.get("steps", []))
+        yield Counted(f"feed-forward layers, {zeros}, training", executed, 2 * first + 6 * all_hidden * each, 2 * first + (2 * all_hidden + 4 * kept) * each)
+
+
+class FeedForward(nn.Module):
+    def __init__(self, width: int, hidden: int):
+        super().__init__()
+        self.up, self.down = nn.Linear(width, hidden, bias=False), nn.Linear(hidden, width, bias=False)
+
+    def hidden(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.up(F.layer_norm(x, x.shape[-1:]))
+        return F.relu(x - 0.95)  # of 0.577 times a normal number
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.down(self.hidden(x))
+
+
+class ExpertsExample:
+    """Eight experts of which each token has two, as in Mixtral."""
+
+    width, hidden, tokens, experts, taken = 64, 128, 128, 8, 2
+
+    def counted(self) -> Iterator[Counted]:
+        torch.manual_seed(0)
+        model, x, target = Experts(self.width, self.hidden, self.experts, self.taken), torch.randn(self.tokens, self.width), torch.randn(self.tokens, self.width)
+        router, one = self.tokens * self.width * self.experts, 3 * self.tokens * self.width * self.hidden
+        program = wafer.compile(model.eval(), (x,), machine="tiny", precision="f32")
+        program(x)
+        what = f"{self.experts} experts, {100 * (1 - self.taken / self.experts):g} % of them without the token"
+        yield Counted(f"{what}, inference", program.stats.macs_executed, router + self.experts * one, router + self.taken * one)
+        behind = nn.Sequential(nn.Linear(self.width, self.width, bias=False), model.train())
+        step = wafer.train_step(behind, F.mse_loss, wafer.optim.SGD(lr=0.01), (x, target), machine="tiny", precision="f32", shards=1)
+        step(x, target)
+        executed = sum(run["macs"] for phase in step.stats["phases"] for run in phase.get("steps", []))
+        first = 2 * self.tokens * self.width**2
+        yield Counted(f"{what}, training", executed, first + 3 * (router + self.experts * one), first + 3 * (router + self.taken * one))
+
+
+def activation_table() -> None:
+    """Multiply-accumulates with zeros in activations, beside those counted in PyTorch."""
+    print("MACs with zeros in activations, f32, functional engine: executed, by the rule, dense / executed")
+    for kind in (ReluExample, ExpertsExample):
+        for counted in kind().counted():
+            print(f"{counted.what:>75}: {counted.executed:>10} {counted.rule:>10} {counted.dense / counted.executed:>8.3f}", flush=True)
 
 
 def _loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

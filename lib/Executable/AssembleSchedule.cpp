@@ -104,6 +104,7 @@ void Assembler::step(wexe::PhaseT &phase) {
               {"feature_block", integerInto("a count", step.feature_block)},
               {"out_block", integerInto("a count", step.out_block)},
               {"input_zeros", integerInto("thousandths", step.input_zeros)},
+              {"guard", tensorInto(step.guard)},
               {"colour", referenceInto(Space::Colour, "a colour", step.colour)},
               {"task", taskInto(step.task)},
               {"task_east", taskInto(step.task_east)},

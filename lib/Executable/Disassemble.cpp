@@ -292,6 +292,7 @@ std::string Disassembler::step(const wexe::StepT &step) const {
   number("feature_block", step.feature_block);
   number("out_block", step.out_block);
   number("input_zeros", step.input_zeros);
+  reference("guard", step.guard);
   if (step.colour != 0 || step.kind == wexe::StepKind::Send || step.kind == wexe::StepKind::Receive || sample)
     text += " colour=" + colours_.refer(step.colour);
   task("task", step.task, !streams);

@@ -151,7 +151,7 @@ void Linker::add(wexe::ProgramT source) {
       renumber(phase->outputs);
       for (auto &step : phase->steps) {
         step->colour = colour[step->colour];
-        for (int *number : {&step->tensor, &step->bias, &step->pattern})
+        for (int *number : {&step->tensor, &step->bias, &step->pattern, &step->guard})
           if (*number >= 0)
             *number = static_cast<int>(tensor[*number]);
       }

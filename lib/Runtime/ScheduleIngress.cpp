@@ -127,7 +127,7 @@ protected:
     weights_.resize(columns * encoder_.elementBytes());
     if (row_.weights) {
       convertElements(weightType_, row_.weights, columns, wireType, weights_.data());
-    } else {
+    } else if (columns == 1) { // a missing gamma
       const float one = 1;
       convertElements(DType::F32, reinterpret_cast<const uint8_t *>(&one), 1, wireType, weights_.data());
     }
@@ -165,7 +165,8 @@ public:
       if (!takeRow(step_.columns))
         return false;
       column_ = 0;
-      spread();
+      if (row_.weights)
+        spread();
       weightsOfColumn_ = spread_.data();
     }
     aimAtColumn(burst, grid_, commandColour_, column_);
@@ -177,10 +178,14 @@ public:
       ++column_;
       return true;
     }
-    const uint64_t count = featuresInColumn(step_.columns, grid_.columns, column_);
-    encoder_.weights(weightsOfColumn_, count, burst.data);
-    weightsOfColumn_ += count * encoder_.elementBytes();
-    values = encoder_.valuesIn(burst.data.size(), count);
+    if (row_.weights) {
+      const uint64_t count = featuresInColumn(step_.columns, grid_.columns, column_);
+      encoder_.weights(weightsOfColumn_, count, burst.data);
+      weightsOfColumn_ += count * encoder_.elementBytes();
+      values = encoder_.valuesIn(burst.data.size(), count);
+    } else {
+      values = 0;
+    }
     if (column_ == owner_ && row_.bias) {
       burst.control = step_.task_bias;
       biasIsNext_ = true;
@@ -308,6 +313,12 @@ std::shared_ptr<const TensorSource> sourceOf(const wexe::ProgramT &program, Tens
   return store.lend(wanted.name, valueOf(program, values, tensor, step));
 }
 
+bool isAllZero(const Tensor &tensor) {
+  const uint8_t *bytes = tensor.data();
+  // -0 is a zero with a bit set; it counts as none, which costs a stream and nothing else.
+  return std::all_of(bytes, bytes + tensor.bytes(), [](uint8_t byte) { return byte == 0; });
+}
+
 } // namespace
 
 PhaseIngress::PhaseIngress(const wexe::ProgramT &program, const wexe::PhaseT &phase, TensorStore &store, const TensorValues &values,
@@ -320,7 +331,9 @@ PhaseIngress::PhaseIngress(const wexe::ProgramT &program, const wexe::PhaseT &ph
     if (!readsRows(*step))
       continue;
     RowPlan plan;
-    plan.weight = sourceOf(program, store, values, step->tensor, *step);
+    // Weights that no token needs are not even read.
+    if (step->guard < 0 || !isAllZero(valueOf(program, values, step->guard, *step)))
+      plan.weight = sourceOf(program, store, values, step->tensor, *step);
     plan.bias = sourceOf(program, store, values, step->bias, *step);
     plan.rows = step->rows;
     if (step->kind == wexe::StepKind::Contract) {

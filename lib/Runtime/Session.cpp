@@ -42,7 +42,7 @@ void forEachRead(const wexe::PhaseT &phase, const std::function<void(unsigned)> 
     return;
   }
   for (const auto &step : phase.steps)
-    for (int tensor : {step->kind == wexe::StepKind::Sample ? -1 : step->tensor, step->bias, step->pattern})
+    for (int tensor : {step->kind == wexe::StepKind::Sample ? -1 : step->tensor, step->bias, step->pattern, step->guard})
       if (tensor >= 0 && step->kind != wexe::StepKind::Receive && step->kind != wexe::StepKind::Command)
         use(static_cast<unsigned>(tensor));
 }

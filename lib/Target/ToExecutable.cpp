@@ -368,6 +368,10 @@ LogicalResult ProgramWriter::writeStep(Operation *op, wfr::PhaseOp phase, wexe::
     step->feature_block = contract.getFeatureBlock();
     step->out_block = contract.getOutBlock();
     step->input_zeros = contract.getInputZeros();
+    FailureOr<int> guard = tensor(op, contract.getGuard());
+    if (failed(guard))
+      return failure();
+    step->guard = *guard;
     east = this->task(op, contract.getTaskEast());
     west = this->task(op, contract.getTaskWest());
     task = this->task(op, contract.getTaskOwn());

@@ -140,3 +140,15 @@ def test_modelled_time_falls_with_the_zeros_that_are_expected():
     x = torch.randn(512, WIDTH)
     cycles = [compiled(FeedForward(), x, activation_zeros=share).time().cycles for share in (0.1, 0.95)]
     assert cycles[1] < cycles[0]
+
+
+def test_weights_of_an_expert_that_no_token_takes_are_not_streamed():
+    torch.manual_seed(0)
+    experts, taken = 8, 2
+    model, x = Experts(WIDTH, HIDDEN, experts, taken), torch.randn(1, WIDTH)
+    program = compiled(model, x)
+    for engine in ("functional", "cycle"):
+        numpy.testing.assert_allclose(program.run((x,), engine=engine)["output"].detach(), model(x).detach(), atol=2e-3)
+        sent = {step["name"]: step["bytes"] for phase in program.stats.phases for step in phase.get("steps", []) if "experts" in step["name"]}
+        chosen = set(model.gate(x).topk(taken, dim=-1).indices.flatten().tolist())
+        assert {name for name, count in sent.items() if count} == {f"experts.{i}.{weight}.weight" for i in chosen for weight in ("w1", "w2", "w3")}

@@ -57,6 +57,14 @@ TEST(Verify, layout_c3_BatchEntriesDivideTokensAndMicroBatches) {
   expectRefused(program, "layout_c3", "into 0 batch entries");
 }
 
+TEST(Verify, exe_c15_AGuardIsNoWeight) {
+  wexe::ProgramT program = linearProgram();
+  step(program, "fc").guard = step(program, "fc").tensor;
+  expectRefused(program, "exe_c15", "is guarded by weight");
+  step(program, "fc").guard = 99;
+  EXPECT_NE(refusal(program), "");
+}
+
 TEST(Verify, exe_c15_NoMoreThanAllOfTheInputIsZero) {
   wexe::ProgramT program = linearProgram();
   step(program, "fc").input_zeros = 1000;

@@ -58,7 +58,7 @@ stream.program @tokens machine "odd" {
       %r = arith.select %takes, %a, %zero : f32
       stream.yield %r : f32
     }
-    // CHECK-COUNT-3: input_zeros
+    // CHECK-COUNT-3: guard = @share, input_zeros
     %h = stream.contract %m, @w {row_stride = 6 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<4x6xf32> -> tensor<4x6xf32>
     %i = stream.contract %h, @w {row_stride = 6 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<4x6xf32> -> tensor<4x6xf32>
     %j = stream.contract %i, @w bias @b {row_stride = 6 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<4x6xf32> -> tensor<4x6xf32>
@@ -69,6 +69,7 @@ stream.program @tokens machine "odd" {
 
 // A mask that MemoryX has, and the exponential of what it hides.
 // CHECK-LABEL: stream.program @causal
+// CHECK-NOT: guard
 stream.program @causal machine "odd" {
   stream.tensor @scores <input> : tensor<2x2xf32>
   stream.tensor @mask <intermediate> : tensor<2x2xf32>

@@ -110,16 +110,18 @@ def Stream_ContractOp : Stream_Kernel<"contract", [Pure]> {
     W[n, k] is element offset + n*row_stride + k*column_stride of the weight in row-major order. W may be any tensor that MemoryX holds: a weight, or an
     activation that is contracted with another one. `batch_sizes` and `batch_strides` give each batch entry of the segment a W of its own: entry e, in digits
     of the sizes with the last one fastest, adds digit * stride to the offset. Without them all entries share W. `input_zeros`, in thousandths, is the part of X that
-    is expected to be 0; where it is given, a weight is not multiplied by zeros.
+    is expected to be 0; where it is given, a weight is not multiplied by zeros. `guard` names a tensor of the
+    same tokens: where all features of a token are 0 there, they are 0 in X, and while all of it is 0 W is not streamed, only the commands of its rows.
     (contract_c1) Input and result have the same tokens. (contract_c2) The strides stay inside the weight. (contract_c3) The bias has as many elements as the result has features.
     (contract_c4) dense32 and indexed32 go with f32 input, packed16 and indexed16 with f16 or bf16 input, packed8 with i8 input.
     (contract_c6) i8 input has an i32 result, which is exact, and no bias; and only i8 input has one.
     (contract_c7) `input_zeros` is from 1 to 1000.
+    (contract_c8) `guard` names a tensor that is no weight and of which each token has equally many elements, and goes with `input_zeros`.
     (contract_c5) There are as many batch sizes as strides, and their product is the segment's `batches`.
   }];
   let arguments = (ins Stream_Block:$input, FlatSymbolRefAttr:$weight, OptionalAttr<FlatSymbolRefAttr>:$bias, OptionalAttr<Stream_WireFormatAttr>:$wire,
     I64Attr:$row_stride, I64Attr:$column_stride, I64Attr:$offset, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_sizes,
-    DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_strides, OptionalAttr<I64Attr>:$input_zeros);
+    DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_strides, OptionalAttr<I64Attr>:$input_zeros, OptionalAttr<FlatSymbolRefAttr>:$guard);
   let results = (outs Stream_Block:$result);
   let assemblyFormat = "$input `,` $weight (`bias` $bias^)? (`wire` $wire^)? attr-dict `:` type($input) `->` type($result)";
   let hasVerifier = 1;

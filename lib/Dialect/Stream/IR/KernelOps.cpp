@@ -99,6 +99,15 @@ LogicalResult ContractOp::verify() {
   // contract_c7
   if (std::optional<uint64_t> zeros = getInputZeros(); zeros && (*zeros < 1 || *zeros > 1000))
     return emitOpError() << "contract_c7: found " << int64_t(*zeros) << " thousandths of zeros in the input, expected 1 to 1000";
+  // contract_c8
+  if (FlatSymbolRefAttr guard = getGuardAttr()) {
+    TensorOp tensor = lookupTensor(*this, guard, "contract_c8");
+    if (!tensor)
+      return failure();
+    if (tensor.getRole() == Role::Weight || numElements(tensor) % numTokens(input) != 0 || !getInputZeros())
+      return emitOpError() << "contract_c8: found the guard " << guard << ", a tensor <" << stringifyRole(tensor.getRole()) << "> of " << numElements(tensor) << " elements, and "
+                           << (getInputZeros() ? "" : "no ") << "input_zeros; expected input_zeros and a tensor that is no weight and has " << numTokens(input) << " or a multiple";
+  }
   // contract_c2
   TensorOp weight = lookupTensor(*this, getWeightAttr(), "contract_c2");
   if (!weight)

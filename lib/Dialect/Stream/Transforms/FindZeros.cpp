@@ -4,6 +4,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Guards.h"
+
 #include "wafer/Dialect/Stream/Transforms/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -182,6 +184,17 @@ Facts ZeroAnalysis::compute(Value scalar, MapOp map, llvm::DenseMap<Value, Facts
 struct FindZeros : impl::FindZerosBase<FindZeros> {
   using FindZerosBase::FindZerosBase;
 
+  /// Of tensors with fewer than `limit` elements: what a value is made of guards it too, but would hardly be all 0.
+  StringAttr smallest(const Guards &guards, int64_t limit) {
+    StringAttr found;
+    for (StringAttr guard : guards)
+      if (int64_t elements = cast<RankedTensorType>(getOperation().lookupSymbol<TensorOp>(guard).getType()).getNumElements(); elements < limit) {
+        found = guard;
+        limit = elements;
+      }
+    return found;
+  }
+
   void runOnOperation() override {
     ProgramOp program = getOperation();
     if (zeros < 1 || zeros > 1000) {
@@ -190,10 +203,15 @@ struct FindZeros : impl::FindZerosBase<FindZeros> {
     }
     Builder builder(&getContext());
     ZeroAnalysis analysis(program);
+    GuardAnalysis guards(program);
     program.walk([&](ContractOp contract) {
       if (!contract.getInputZeros() && analysis.ofBlock(contract.getInput()).zero) {
         contract.setInputZeros(zeros);
         ++skipping;
+        if (StringAttr guard = smallest(guards.of(contract.getInput()), contract.getInput().getType().getNumElements())) {
+          contract.setGuardAttr(FlatSymbolRefAttr::get(guard));
+          ++guarded;
+        }
       }
       auto tensor = program.lookupSymbol<TensorOp>(contract.getWeightAttr().getAttr());
       if (!tensor || tensor.getNonzeros() || !analysis.ofTensor(tensor.getSymNameAttr()).zero)

@@ -55,6 +55,9 @@ def FindZeros : Pass<"stream-find-zeros", "::wafer::stream::ProgramOp"> {
     may have zeros gets `input_zeros`: its weights are then multiplied by what is not 0. An intermediate tensor that is streamed and may have zeros gets
     `nonzeros`, by which stream-choose-wire-format decides.
 
+    Where zeros are those of whole tokens, and certain wherever a tensor that MemoryX has is 0 (the share of an expert), that tensor becomes the contraction's
+    `guard`: its weights are not streamed while no token needs them.
+
     How many zeros there will be is not known here: `zeros` thousandths are expected. A contraction that has `input_zeros`, and a tensor that has `nonzeros`, stay as
     they are.
 
@@ -65,6 +68,7 @@ def FindZeros : Pass<"stream-find-zeros", "::wafer::stream::ProgramOp"> {
   }];
   let options = [Option<"zeros", "zeros", "unsigned", "500", "Thousandths of such activations that are expected to be 0, at least 1 and at most 1000">];
   let statistics = [Statistic<"skipping", "contractions that skip", "Contractions whose input may have zeros">,
+                    Statistic<"guarded", "contractions with a guard", "Contractions whose weights are not streamed while no token needs them">,
                     Statistic<"sparse", "sparse tensors", "Streamed activations that may have zeros">];
 }
 

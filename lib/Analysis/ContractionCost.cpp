@@ -30,8 +30,9 @@ RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t in
   int64_t t = grid.tokenBlock, perCore = ceilDiv(static_cast<int64_t>(std::ceil(inFeatures * wire.density)), grid.columns), perWavelet = wire.perWavelet;
   int64_t wavelets = wire.waveletsEach * ceilDiv(perCore, perWavelet);
   uint32_t lanes = wire.wide ? machine.fmacAccLanes.bits32 : machine.fmacAccLanes.bits16;
+  const int64_t multiplied = std::max<int64_t>(1, std::llround(t * wire.nonzeros));
   RowCost cost;
-  cost.issue = wavelets * machine.triggerCycles + perCore * ceilDiv(t, lanes) + taskCycles(machine, 0) + machine.scalarCycles +
+  cost.issue = wavelets * machine.triggerCycles + perCore * ceilDiv(multiplied, lanes) + taskCycles(machine, 0) + machine.scalarCycles +
                vectorCycles(machine, t, machine.vectorLanes.bits32);
   cost.link = std::max<double>(t, wavelets + 1);
   // The last busy column may be shorter; its command comes all the same.

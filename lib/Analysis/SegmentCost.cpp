@@ -44,6 +44,7 @@ WireCost wireCost(stream::ContractOp contract, stream::WireFormat format) {
   auto weight = contract->getParentOfType<stream::ProgramOp>().lookupSymbol<stream::TensorOp>(contract.getWeightAttr().getAttr());
   if ((format == stream::WireFormat::Indexed16 || format == stream::WireFormat::Indexed32) && weight && weight.getNonzeros())
     wire.density = double(*weight.getNonzeros()) / std::max<int64_t>(1, cast<RankedTensorType>(weight.getType()).getNumElements());
+  wire.nonzeros = 1 - contract.getInputZeros().value_or(0) / 1000.0;
   return wire;
 }
 

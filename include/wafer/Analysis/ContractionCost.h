@@ -30,6 +30,7 @@ struct WireCost {
   int perWavelet = 1;   ///< weights
   int waveletsEach = 1; ///< for so many weights: 2 where an index travels apart
   double density = 1;   ///< part of the weights that is sent
+  double nonzeros = 1;  ///< part of what they meet that is multiplied
 };
 
 /// Cycles per output row of a contraction, by what may bind it.

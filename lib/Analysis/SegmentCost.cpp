@@ -161,11 +161,13 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
     int64_t temporaries = 0;
     switch (kernel.kind) {
     case Kernel::Send:
-      cost.cycles += transferCycles(machine, grid, blockOf(kernel.out), kernel.elementBytes, /*in=*/true);
+    case Kernel::Receive: {
+      const bool in = kernel.kind == Kernel::Send;
+      const double cycles = transferCycles(machine, grid, blockOf(in ? kernel.out : kernel.in), kernel.elementBytes, in);
+      cost.cycles += cycles;
+      cost.transfers += cycles;
       break;
-    case Kernel::Receive:
-      cost.cycles += transferCycles(machine, grid, blockOf(kernel.in), kernel.elementBytes, /*in=*/false);
-      break;
+    }
     case Kernel::Contract: {
       double cycles = contractionCycles(machine, grid, kernel.in, kernel.out, kernel.wire);
       cost.cycles += cycles;
@@ -209,6 +211,10 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
   cost.valueBytes = static_cast<int64_t>(cost.valueBytes * margin) + 3 * grid.tokenBlock * 4;
   cost.cycles *= grid.microBatches;
   cost.contractions *= grid.microBatches;
+  cost.transfers *= grid.microBatches;
+  for (const Kernel &kernel : kernels_)
+    if (kernel.kind == Kernel::Contract || kernel.kind == Kernel::Sample)
+      cost.macs += double(kernel.in) * kernel.out * tokens_;
   return cost;
 }
 

@@ -10,7 +10,7 @@
 
 using namespace mlir;
 
-void wafer::buildGraphPhase(OpPassManager &pm, const PipelineOptions &) {
+void wafer::buildGraphPhase(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createInlinerPass());
   pm.addPass(createSymbolDCEPass());
   OpPassManager &function = pm.nest<func::FuncOp>();
@@ -18,12 +18,15 @@ void wafer::buildGraphPhase(OpPassManager &pm, const PipelineOptions &) {
   function.addPass(createConvertElementwiseToLinalgPass());
   function.addPass(createCanonicalizerPass());
   function.addPass(createCSEPass());
+  function.addPass(graph::createSplitReductions());
   function.addPass(graph::createSampleGradients());
   function.addPass(graph::createNormalizeContractions());
   function.addPass(graph::createSinkTransposes());
   function.addPass(createCSEPass());
   function.addPass(graph::createFormLayers());
-  function.addPass(graph::createPartition());
+  // Of mixed precisions the widest.
+  const bool isWide = options.precision.find("f32") != std::string::npos;
+  function.addPass(graph::createPartition({/*onlyMemoryX=*/false, options.machine, isWide ? 4u : 2u}));
   pm.addPass(graph::createShareLayers());
 }
 
@@ -34,7 +37,7 @@ void wafer::buildMemoryXPipeline(OpPassManager &pm, const PipelineOptions &optio
   OpPassManager &function = pm.nest<func::FuncOp>();
   function.addPass(graph::createLowerTosa());
   function.addPass(graph::createFormLayers());
-  function.addPass(graph::createPartition({/*onlyMemoryX=*/true}));
+  function.addPass(graph::createPartition({/*onlyMemoryX=*/true, /*machine=*/"", /*elementBytes=*/4}));
   buildStreamPhase(pm, options);
   buildWaferPhase(pm, options);
 }

@@ -195,3 +195,29 @@ def test_decision_trace_and_dumps(tmp_path):
 def test_machines_are_listed_and_operations_too():
     assert {"tiny", "odd", "small", "die", "wse2", "wse3"} <= set(wafer.machines())
     assert "aten.linear.default" in wafer.supported_ops()
+
+
+@pytest.mark.parametrize("model, shape", [
+    (torch.nn.Linear(150_000, 3), (2, 150_000)),
+    (torch.nn.Linear(3, 150_000), (2, 3)),
+    (torch.nn.Softmax(-1), (2, 150_000)),
+])  # fmt: skip
+def test_features_that_no_row_of_cores_has_room_for_are_computed_in_memoryx(model, shape):
+    torch.manual_seed(0)
+    x = torch.randn(shape)
+    program = wafer.compile(model.eval(), (x,), machine="tiny")
+    wanted = model(x).detach()
+    assert (program(x).detach() - wanted).abs().max() <= 2e-3 * wanted.abs().max()
+    assert any("150000 features" in op.reason for op in program.stats.ops)
+
+
+def test_sum_over_a_large_tensor_is_made_one_dimension_at_a_time():
+    class Mean(torch.nn.Module):
+        def forward(self, x):
+            return (x * x).mean()
+
+    torch.manual_seed(0)
+    x = torch.randn(600, 700)
+    program = wafer.compile(Mean(), (x,), machine="tiny")
+    assert float(program(x)) == pytest.approx(float((x * x).mean()), rel=1e-3)
+    assert all(phase["placement"] == "wafer" for phase in program.stats.phases)

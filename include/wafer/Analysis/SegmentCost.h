@@ -17,6 +17,8 @@ struct SegmentCost {
   double cycles = 0;        ///< all micro-batches
   int64_t valueBytes = 0;   ///< SRAM of live values and temporaries, at the worst kernel
   double contractions = 0;  ///< cycles of contractions among them
+  double transfers = 0;     ///< cycles of what goes from and to MemoryX among them
+  double macs = 0;          ///< of contractions, if nothing were zero
   const char *binds = "";   ///< what binds the longest contraction
 };
 

@@ -384,7 +384,7 @@ class Importer:
             number = node.args[2]
         if not isinstance(number, (int, float, bool)):
             raise self._refused(node, "fills with a number that is computed, expected a constant")
-        return Tensor.of_constant(torch.full(result[0], number, dtype=result[1]))
+        return Tensor.of_constant(torch.full((), number, dtype=result[1]).expand(result[0]))
 
     def _results_of(self, node: torch.fx.Node, what: str) -> tuple[tuple[tuple[int, ...], torch.dtype], ...]:
         """Shapes and types of a node's tensors, checked."""

@@ -4,6 +4,7 @@
 
 #include "wafer/Analysis/WaferKernels.h"
 #include "wafer/Dialect/Graph/Transforms/Passes.h"
+#include "wafer/Machine/Machine.h"
 
 #include "mlir/IR/IRMapping.h"
 
@@ -41,8 +42,34 @@ struct Partition : impl::PartitionBase<Partition> {
   using PartitionBase::PartitionBase;
   void runOnOperation() override;
   SmallVector<Part> divide(LayerOp layer, WaferKernels &kernels);
+  bool fits(const WaferKernel &kernel, std::string &why) const;
   void split(LayerOp layer, MutableArrayRef<Part> parts);
+
+  std::optional<Machine> target;
 };
+
+/// Whether one token of what a kernel reads and makes has room in the cores of a row, beside code and temporaries.
+bool Partition::fits(const WaferKernel &kernel, std::string &why) const {
+  /// For code, descriptors and chunks of temporaries.
+  constexpr int64_t forTheRest = 16 * 1024;
+  /// Blocks of features are counted in 16 bits.
+  constexpr int64_t mostPerCore = 65535;
+  if (!target || kernel.kind == KernelKind::Reshape)
+    return true;
+  const int64_t columns = target->width;
+  auto perCore = [&](int64_t features) { return (features + columns - 1) / columns; };
+  int64_t values = perCore(kernel.block.features) + perCore(kernel.input.features);
+  for (const KernelOperand &operand : kernel.operands)
+    if (operand.use == OperandUse::Full || operand.use == OperandUse::Repeated)
+      values += perCore(std::max(kernel.block.features, kernel.input.features));
+  const int64_t bytes = values * elementBytes, room = int64_t(target->sramBytes) - std::min<int64_t>(forTheRest, target->sramBytes / 3);
+  const int64_t features = std::max(kernel.block.features, kernel.input.features);
+  if (bytes <= room && perCore(features) <= mostPerCore)
+    return true;
+  why = "a token of " + std::to_string(features) + " features takes " + std::to_string(bytes) + " bytes of each of the " + std::to_string(columns) + " cores of a row of machine '" +
+        target->name + "', which have room for " + std::to_string(room);
+  return false;
+}
 
 SmallVector<Part> Partition::divide(LayerOp layer, WaferKernels &kernels) {
   SmallVector<Part> parts;
@@ -51,6 +78,8 @@ SmallVector<Part> Partition::divide(LayerOp layer, WaferKernels &kernels) {
       continue;
     std::string why;
     std::optional<WaferKernel> kernel = kernels.find(&op, why);
+    if (kernel && !fits(*kernel, why))
+      kernel.reset();
     Placement placement = kernel ? Placement::Wafer : Placement::MemoryX;
     if (kernel)
       kernels.record(&op, *kernel);
@@ -101,6 +130,13 @@ void Partition::split(LayerOp layer, MutableArrayRef<Part> parts) {
 }
 
 void Partition::runOnOperation() {
+  try {
+    if (!machine.empty())
+      target = Machine::load(machine);
+  } catch (const MachineError &error) {
+    emitError(getOperation().getLoc()) << error.what();
+    return signalPassFailure();
+  }
   WaferKernels kernels;
   // Parts keep their operations, so what is recorded about their results stays true when a layer is split after its turn.
   SmallVector<LayerOp> layers(getOperation().getOps<LayerOp>());

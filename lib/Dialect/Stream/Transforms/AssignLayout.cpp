@@ -179,6 +179,8 @@ void AssignLayout::trace(llvm::raw_ostream &out, const Candidate &candidate, boo
                                               {"micro_batches", grid.microBatches},
                                               {"cycles", candidate.cost.cycles},
                                               {"contraction_cycles", candidate.cost.contractions},
+                                              {"transfer_cycles", candidate.cost.transfers},
+                                              {"macs", candidate.cost.macs},
                                               {"bound_by", candidate.cost.binds},
                                               {"padded_tokens", candidate.paddedTokens},
                                               {"value_bytes", candidate.cost.valueBytes},

@@ -61,6 +61,22 @@ def NormalizeContractions : Pass<"graph-normalize-contractions", "::mlir::func::
   let statistics = [Statistic<"normalized", "contractions rewritten", "Contractions rewritten">];
 }
 
+def SplitReductions : Pass<"graph-split-reductions", "::mlir::func::FuncOp"> {
+  let summary = "Reduce large tensors one dimension at a time";
+  let description = [{
+    A reduction over several dimensions would be one over a token's features, which lie on one row of cores. Where those are more than `most-features`, the innermost
+    dimension is reduced first, then the others, and so on. Sums, maxima and minima that begin with a constant are split; the order of a sum's terms changes.
+
+    Before:   %s = linalg.generic (i, j) ins(%x[i, j]) outs(%zero[])
+    After:    %r = linalg.generic (i, j) ins(%x[i, j]) outs(%zeros[i])   %s = linalg.generic (i) ins(%r[i]) outs(%zero[])
+
+    Example: test/Dialect/Graph/split-reductions.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
+  let options = [Option<"mostFeatures", "most-features", "int64_t", "4096", "Elements that are reduced at once, where there are several dimensions">];
+  let statistics = [Statistic<"splits", "reductions split", "Reductions of which a dimension was split off">];
+}
+
 def SinkTransposes : Pass<"graph-sink-transposes", "::mlir::func::FuncOp"> {
   let summary = "Do elementwise work before transposes instead of after them";
   let description = [{
@@ -106,7 +122,8 @@ def Partition : Pass<"graph-partition", "::mlir::func::FuncOp"> {
     Needs layers (graph-form-layers). A layer that is partly possible is split into parts of consecutive operations, "fc1", "fc1.1", ..., so that only the
     operations without a kernel leave the wafer. Types and arithmetic are untouched. What has a kernel is decided by lib/Analysis/WaferKernels.h: contractions
     of a parameter with an activation over its features, elementwise bodies of operations that have instructions, scaling and shifting by per-feature
-    parameters, reductions over all features, reshapes that keep the features. Cost is not considered.
+    parameters, reductions over all features, reshapes that keep the features. With `machine`, an operation of which one token is too large for a row of its cores
+    runs in MemoryX too. Cost is not considered.
 
     Before:   graph.layer "fc1" (%x, %w) { contraction, relu, sort }
     After:    graph.layer "fc1" on <wafer> (%x, %w) { contraction, relu }
@@ -116,7 +133,9 @@ def Partition : Pass<"graph-partition", "::mlir::func::FuncOp"> {
   }];
   let dependentDialects = ["::wafer::graph::GraphDialect"];
   let options = [Option<"onlyMemoryX", "only-memoryx", "bool", "false",
-                        "Place every layer in MemoryX, so that a run tells what the layers compute, whatever kernels there are">];
+                        "Place every layer in MemoryX, so that a run tells what the layers compute, whatever kernels there are">,
+                 Option<"machine", "machine", "std::string", "\"\"", "A preset's name or the path of a description; empty: tokens may have any size">,
+                 Option<"elementBytes", "element-bytes", "unsigned", "4", "Bytes of an element on the wafer">];
   let statistics = [Statistic<"onWafer", "operations on the wafer", "Operations with a wafer kernel">,
                     Statistic<"inMemoryX", "operations in MemoryX", "Operations without a wafer kernel">];
 }

@@ -76,6 +76,10 @@ void SegmentModel::readBuffers(stream::SegmentOp segment) {
     int64_t index = step.size();
     step[&op] = index;
   }
+  auto isKept = [](Value value) {
+    auto send = value.getDefiningOp<stream::SendOp>();
+    return send && stream::isSameForEveryBatch(send);
+  };
   llvm::DenseMap<Value, size_t> bufferOf;
   for (Operation &op : segment.getBody().front()) {
     for (Value result : op.getResults()) {
@@ -86,7 +90,7 @@ void SegmentModel::readBuffers(stream::SegmentOp segment) {
       std::optional<size_t> reused;
       if (auto map = dyn_cast<stream::MapOp>(op))
         for (Value input : map.getInputs())
-          if (input.hasOneUse() && input.getType() == type)
+          if (input.hasOneUse() && input.getType() == type && !isKept(input))
             reused = bufferOf[input];
       if (reused) {
         buffers_[*reused].last = std::max(buffers_[*reused].last, last);
@@ -94,7 +98,9 @@ void SegmentModel::readBuffers(stream::SegmentOp segment) {
         continue;
       }
       bufferOf[result] = buffers_.size();
-      buffers_.push_back({stream::numFeatures(type), elementBytesOf(type), step[&op], last});
+      // What is sent once stays for all micro-batches.
+      const bool stays = isKept(result);
+      buffers_.push_back({stream::numFeatures(type), elementBytesOf(type), stays ? 0 : step[&op], stays ? INT64_MAX : last});
     }
   }
 }
@@ -109,6 +115,7 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
         .Case([&](stream::SendOp send) {
           kernel.kind = Kernel::Send;
           kernel.elementBytes = elementBytesOf(send.getResult().getType());
+          kernel.isSameForEveryBatch = stream::isSameForEveryBatch(send);
         })
         .Case([&](stream::ReceiveOp receive) {
           kernel.kind = Kernel::Receive;
@@ -163,7 +170,9 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
     case Kernel::Send:
     case Kernel::Receive: {
       const bool in = kernel.kind == Kernel::Send;
-      const double cycles = transferCycles(machine, grid, blockOf(in ? kernel.out : kernel.in), kernel.elementBytes, in);
+      double cycles = transferCycles(machine, grid, blockOf(in ? kernel.out : kernel.in), kernel.elementBytes, in);
+      if (kernel.isSameForEveryBatch && grid.microBatches == batches_)
+        cycles /= grid.microBatches;
       cost.cycles += cycles;
       cost.transfers += cycles;
       break;

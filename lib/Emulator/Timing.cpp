@@ -39,7 +39,7 @@ public:
 
 private:
   Measured simulate(uint32_t rows);
-  void count(StepTiming &timing, const wexe::StepT &step) const;
+  void count(StepTiming &timing, const wexe::StepT &step, bool isOnce) const;
 
   const LoadedProgram &part_;
   const wexe::PhaseT &phase_;
@@ -80,7 +80,7 @@ Measured PhaseTimer::simulate(uint32_t rows) {
 }
 
 /// What a step does is known without running it.
-void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step) const {
+void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step, bool isOnce) const {
   const wexe::GridT &grid = *phase_.grid;
   const uint64_t ports = uint64_t(grid.columns) * grid.groups, cores = ports * grid.rows, tokens = uint64_t(grid.groups) * grid.rows * grid.token_block;
   const uint64_t perWavelet = elementsPerWavelet(step.type);
@@ -138,7 +138,7 @@ void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step) const {
     break;
   }
   }
-  const uint64_t times = grid.micro_batches;
+  const uint64_t times = isOnce ? 1 : grid.micro_batches;
   timing.macs = macs * times;
   timing.wavelets = {once.weights * times, once.activationsIn * times, once.activationsOut * times, once.commands * times};
 }
@@ -171,7 +171,7 @@ PhaseTiming PhaseTimer::time() {
     step.kind = phase_.steps[i]->kind;
     step.begin = static_cast<uint64_t>(measured.begins[i] + 0.5);
     step.cycles = static_cast<uint64_t>(measured.steps[i] + 0.5);
-    count(step, *phase_.steps[i]);
+    count(step, *phase_.steps[i], /*isOnce=*/i < phase_.prologue);
     timing_.macs += step.macs;
     timing_.wavelets.weights += step.wavelets.weights;
     timing_.wavelets.activationsIn += step.wavelets.activationsIn;

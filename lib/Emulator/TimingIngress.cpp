@@ -75,7 +75,7 @@ bool TimingIngress::next(Burst &burst) {
       return true;
     began_ = false;
     if (++step_ == phase_.steps.size()) {
-      step_ = 0;
+      step_ = phase_.prologue;
       ++microBatch_;
     }
   }
@@ -85,7 +85,7 @@ bool TimingIngress::next(Burst &burst) {
 /// A step's first burst.
 bool TimingIngress::startStep(Burst &burst) {
   Mark first;
-  if (step_ == 0) {
+  if (step_ == phase_.prologue) {
     const uint32_t before = microBatch_;
     skipMicroBatches();
     first.repeats = microBatch_ - before;
@@ -268,9 +268,9 @@ std::vector<TimingIngress::Span> TimingIngress::spans(uint64_t end) const {
     uint64_t cycles = next > mark.at ? next - mark.at : 0;
     if (repeats > 0) {
       // The last step before micro-batches that were not sent: they are as this one was.
-      const uint64_t others = mark.at - begins[i + 1 - phase_.steps.size()]->at;
+      const uint64_t others = mark.at - begins[i + 1 - (phase_.steps.size() - phase_.prologue)]->at;
       cycles = (cycles - others * repeats) / (repeats + 1);
-      for (size_t s = 0; s + 1 < phase_.steps.size(); ++s)
+      for (size_t s = phase_.prologue; s + 1 < phase_.steps.size(); ++s)
         spans[s].cycles += latest[s] * repeats;
       spans[step].cycles += cycles * repeats;
     }

@@ -27,6 +27,7 @@ void Assembler::phase(wexe::EntryT &entry) {
   };
   in_.fields({{"command", referenceInto(Space::Colour, "a colour", phase.command_colour)},
               {"load", integerInto("a load", phase.load)},
+              {"prologue", integerInto("a number of steps", phase.prologue)},
               {"function", function},
               {"inputs", [&] { tensorList(phase.inputs); }},
               {"outputs", [&] { tensorList(phase.outputs); }}});

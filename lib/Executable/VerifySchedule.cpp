@@ -33,6 +33,7 @@ private:
   void checkTasks(const wexe::PhaseT &phase, const wexe::StepT &step, const std::string &where);
   void checkBlocks(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where);
   void checkPorts(const wexe::GridT &grid, unsigned colour, bool leaves, const std::string &where);
+  void checkPrologue(const wexe::PhaseT &phase, const std::string &where) const;
   void checkContract(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) const;
   void checkSample(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where);
   void checkScale(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) const;
@@ -386,6 +387,15 @@ void Schedule::checkStep(const wexe::PhaseT &phase, const wexe::StepT &step, con
   checkTasks(phase, step, where);
 }
 
+/// (exe_c18) Only what is sent can be left out later on: it stays in SRAM.
+void Schedule::checkPrologue(const wexe::PhaseT &phase, const std::string &where) const {
+  size_t sends = 0;
+  while (sends < phase.steps.size() && phase.steps[sends]->kind == wexe::StepKind::Send)
+    ++sends;
+  if (phase.prologue > sends || (phase.prologue > 0 && phase.prologue == phase.steps.size()))
+    refuse(where, "has a prologue of " + std::to_string(phase.prologue) + " steps, expected at most the " + std::to_string(sends) + " sends it begins with, and other steps behind them", "exe_c18");
+}
+
 void Schedule::checkEntries() {
   for (size_t e = 0; e < program_.entries.size(); ++e) {
     const wexe::EntryT &entry = *program_.entries[e];
@@ -408,6 +418,7 @@ void Schedule::checkEntries() {
       if (phase.kind != wexe::PhaseKind::Wafer)
         refuse(place, "has unknown kind " + std::to_string(unsigned(phase.kind)), "exe_c4");
       checkGrid(phase, place);
+      checkPrologue(phase, place);
       for (size_t s = 0; s < phase.steps.size(); ++s)
         checkStep(phase, *phase.steps[s], place + " step " + std::to_string(s) + " (" + quoted(phase.steps[s]->name) + ")");
     }

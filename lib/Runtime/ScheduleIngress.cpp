@@ -395,7 +395,7 @@ bool PhaseIngress::next(Burst &burst) {
     }
     current_.reset();
     if (++step_ == phase_.steps.size()) {
-      step_ = 0;
+      step_ = phase_.prologue;
       ++microBatch_;
     }
   }

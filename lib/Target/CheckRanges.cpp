@@ -68,7 +68,7 @@ LogicalResult check(Operation *op) {
       .Case([&](wfr::OverrideOp entry) {
         ranges.bits32("base", entry.getBase().value_or(0)).field<int32_t>("dx", entry.getDx().value_or(0)).field<int32_t>("dy", entry.getDy().value_or(0));
       })
-      .Case([&](wfr::PhaseOp phase) { ranges.grid(phase.getGrid()).field<uint16_t>("load", phase.getLoad()); })
+      .Case([&](wfr::PhaseOp phase) { ranges.grid(phase.getGrid()).field<uint16_t>("load", phase.getLoad()).field<uint32_t>("prologue", phase.getPrologue()); })
       .Case<wfr::SendOp, wfr::ReceiveOp>([&](auto step) {
         ranges.template field<uint32_t>("block", step.getFeatureBlock()).template field<uint32_t>("features", step.getFeatures());
       })

@@ -455,6 +455,7 @@ LogicalResult ProgramWriter::writePhase(wfr::PhaseOp phase, wexe::EntryT &entry)
     return failure();
   target->command_colour = *command;
   target->load = phase.getLoad();
+  target->prologue = phase.getPrologue();
   for (Operation &op : phase.getBody().front())
     if (failed(writeStep(&op, phase, *target)))
       return failure();

@@ -91,7 +91,7 @@ py::dict describe(const Program &program) {
     ops.append(py::dict(py::arg("entry") = op->entry, py::arg("name") = toStr(op->name), py::arg("location") = toStr(op->location),
                         py::arg("placement") = toStr(op->placement), py::arg("reason") = toStr(op->reason), py::arg("macs") = op->macs));
   return py::dict(py::arg("machine") = toStr(machine.name), py::arg("width") = machine.width, py::arg("height") = machine.height,
-                  py::arg("bytes_per_second") = machine.egressWaveletsPerCycle * sizeof(uint32_t) * machine.clockGHz * 1e9,
+                  py::arg("machine_text") = toStr(program.loaded.program().machine), py::arg("bytes_per_second") = machine.egressWaveletsPerCycle * sizeof(uint32_t) * machine.clockGHz * 1e9,
                   py::arg("weights") = weights, py::arg("states") = states, py::arg("entries") = entries, py::arg("ops") = ops,
                   py::arg("weight_colours_proved") = program.loaded.provedWeightColours());
 }

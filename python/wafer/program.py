@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -47,6 +48,7 @@ class Program:
         self._sessions = Sessions(executable, other_names or {})
         self._description = self._sessions.verified.describe()
         self.machine: str = self._description["machine"]
+        self.machine_description: dict = json.loads(self._description["machine_text"])  # as in docs/spec/machine.md
         self.bytes_per_second: float = self._description["bytes_per_second"]  # off the wafer
         self._grid = (self._description["width"], self._description["height"])
         self._weight_colours = self._description["weight_colours_proved"]

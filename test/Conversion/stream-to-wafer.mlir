@@ -153,3 +153,26 @@ stream.program @memoryx_alone machine "odd" {
     return %x : tensor<3x5xf32>
   }
 }
+
+// -----
+
+// A mask that is the same for every batch entry is sent once, first, and stays: nothing is written over it.
+// CHECK-LABEL: wafer.program @sent_once
+// CHECK: wafer.phase {{.*}} prologue 1
+// CHECK-NEXT: wafer.send @mask
+// CHECK-NEXT: wafer.send @x
+stream.program @sent_once machine "tiny" {
+  stream.tensor @x <input> : tensor<3x2x4xf32>
+  stream.tensor @mask <input> : tensor<2x4xf32>
+  stream.tensor @y <output> : tensor<3x2x4xf32>
+  stream.segment batches 3 grid <columns = 4, rows = 2, groups = 1, token_block = 1, micro_batches = 3> {
+    %x = stream.send @x : tensor<6x4xf32, #stream.layout<feature_block = 1>>
+    %m = stream.send @mask : tensor<6x4xf32, #stream.layout<feature_block = 1>>
+    %s = stream.map %x, %m : (tensor<6x4xf32, #stream.layout<feature_block = 1>>, tensor<6x4xf32, #stream.layout<feature_block = 1>>) -> tensor<6x4xf32, #stream.layout<feature_block = 1>> {
+    ^bb0(%a: f32, %b: f32):
+      %sum = arith.addf %a, %b : f32
+      stream.yield %sum : f32
+    }
+    stream.receive %s, @y : tensor<6x4xf32, #stream.layout<feature_block = 1>>
+  }
+}

@@ -57,6 +57,17 @@ TEST(Verify, layout_c3_BatchEntriesDivideTokensAndMicroBatches) {
   expectRefused(program, "layout_c3", "into 0 batch entries");
 }
 
+TEST(Verify, exe_c18_APrologueIsSendsWithStepsBehindThem) {
+  wexe::ProgramT program = linearProgram();
+  phase(program).prologue = 1;
+  EXPECT_EQ(refusal(program), "");
+  phase(program).prologue = 2;
+  expectRefused(program, "exe_c18", "has a prologue of 2 steps, expected at most the 1 sends it begins with");
+  phase(program).steps.resize(1);
+  phase(program).prologue = 1;
+  expectRefused(program, "exe_c18", "other steps behind them");
+}
+
 TEST(Verify, exe_c15_AGuardIsNoWeight) {
   wexe::ProgramT program = linearProgram();
   step(program, "fc").guard = step(program, "fc").tensor;

@@ -48,6 +48,7 @@ private:
     WireCost wire;                          ///< of a contraction
     int64_t operations = 0, functions = 0;  ///< of a map
     int64_t temporaries = 0;                ///< of a map, alive at once
+    bool isSameForEveryBatch = false;       ///< of what is sent
   };
   struct Buffer {
     int64_t features, elementBytes, first, last;

@@ -64,6 +64,11 @@ Block ProgramLowering::blockOf(Value value, stream::GridAttr grid) const {
   return block;
 }
 
+/// Whether one sending serves all micro-batches, each of which is a batch entry.
+static bool isSentOnce(stream::SendOp send, stream::GridAttr grid) {
+  return grid.getMicroBatches() == static_cast<int64_t>(send->getParentOfType<stream::SegmentOp>().getBatches()) && stream::isSameForEveryBatch(send);
+}
+
 /// A buffer per value, alive from its kernel to the last kernel that reads it; a map writes over an operand that nobody needs any more.
 void ProgramLowering::assignBlocks(stream::SegmentOp segment, stream::GridAttr grid) {
   llvm::DenseMap<Operation *, int64_t> stepOf;
@@ -71,6 +76,10 @@ void ProgramLowering::assignBlocks(stream::SegmentOp segment, stream::GridAttr g
   for (Operation &op : segment.getBody().front())
     stepOf[&op] = step++;
 
+  auto isOnce = [&](Value value) {
+    auto send = value.getDefiningOp<stream::SendOp>();
+    return send && isSentOnce(send, grid);
+  };
   // Values that share a buffer, by the value that owns it.
   llvm::MapVector<Value, SmallVector<Value>> sharing;
   llvm::DenseMap<Value, Value> ownerOf;
@@ -79,7 +88,7 @@ void ProgramLowering::assignBlocks(stream::SegmentOp segment, stream::GridAttr g
       Value owner = result;
       if (auto map = dyn_cast<stream::MapOp>(op))
         for (Value input : map.getInputs())
-          if (input.hasOneUse() && input.getType() == result.getType())
+          if (input.hasOneUse() && input.getType() == result.getType() && !isOnce(input))
             owner = ownerOf.lookup(input);
       ownerOf[result] = owner;
       sharing[owner].push_back(result);
@@ -90,6 +99,8 @@ void ProgramLowering::assignBlocks(stream::SegmentOp segment, stream::GridAttr g
     for (Value value : values)
       for (Operation *user : value.getUsers())
         live.last = std::max(live.last, stepOf[user]);
+    if (isOnce(owner))
+      live = {step_, step - 1};
     Block block = blockOf(owner, grid);
     StringRef hint = owner.getDefiningOp()->getName().stripDialect();
     block.buffer = image_->buffer(owner.getLoc(), (hint + "_value").str(), block.rows * block.rowBytes(), live);
@@ -160,9 +171,21 @@ LogicalResult ProgramLowering::lowerSegment(stream::SegmentOp segment) {
   assignBlocks(segment, *grid);
   int64_t count = std::distance(segment.getBody().front().begin(), segment.getBody().front().end());
   SegmentContext ctx(*image_, steps, grid->getTokenBlock(), {step_, step_ + count - 1});
+  // What is sent once comes first.
+  auto isOnce = [&](Operation &op) {
+    auto send = dyn_cast<stream::SendOp>(op);
+    return send && isSentOnce(send, *grid);
+  };
+  for (Operation &op : segment.getBody().front())
+    if (isOnce(op)) {
+      ctx.step = step_;
+      if (failed(lowerKernel(ctx, &op)))
+        return failure();
+    }
+  phase.setPrologue(llvm::range_size(steps.getBlock()->getOperations()));
   for (Operation &op : segment.getBody().front()) {
     ctx.step = step_++;
-    if (failed(lowerKernel(ctx, &op)))
+    if (!isOnce(op) && failed(lowerKernel(ctx, &op)))
       return failure();
   }
   for (const auto &used : image_->channels())

@@ -70,8 +70,10 @@ class Tensor:
         """The number that all elements of a constant are, if it is one."""
         if self.constant is None or self.constant.numel() == 0:
             return None
-        first = self.constant.flatten()[0]
-        same = torch.isnan(self.constant).all() if torch.isnan(first) else (self.constant == first).all()
+        # Repeated elements are looked at once: a number that fills a large tensor is one.
+        elements = self.constant[tuple(slice(1) if stride == 0 else slice(None) for stride in self.constant.stride())]
+        first = elements.flatten()[0]
+        same = torch.isnan(elements).all() if torch.isnan(first) else (elements == first).all()
         return first.item() if same else None
 
     def map_results(self, indices: list[str]) -> list[str]:

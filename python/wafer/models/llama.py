@@ -12,7 +12,7 @@ class Rotary(nn.Module):
 
     def __init__(self, size: int, base: float = 10000.0):
         super().__init__()
-        self.register_buffer("inv_freq", base ** -(torch.arange(0, size, 2) / size), persistent=False)
+        self.register_buffer("inv_freq", base ** -(torch.arange(0, size, 2, device="cpu") / size), persistent=False)  # has values in a model without weights too
 
     def forward(self, length: int) -> tuple[torch.Tensor, torch.Tensor]:
         angles = torch.outer(torch.arange(length), self.inv_freq).repeat(1, 2)

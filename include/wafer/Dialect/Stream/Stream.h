@@ -42,6 +42,9 @@ bool isStorageType(mlir::Type type);
 /// Whether weights in this wire format go with elements of `type` (contract_c4).
 bool wireFormatFits(WireFormat wire, mlir::Type type);
 
+/// Whether every batch entry of the segment is sent the same: with a micro-batch for each, once is enough.
+bool isSameForEveryBatch(SendOp send);
+
 /// The format for values of this type that knows no zeros, and the one that sends what is not zero (none for i8).
 WireFormat denseWireFormat(mlir::Type type);
 std::optional<WireFormat> sparseWireFormat(mlir::Type type);

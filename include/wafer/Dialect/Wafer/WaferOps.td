@@ -135,8 +135,9 @@ def Wafer_EntryOp : Wafer_Body<"entry", [Symbol, HasParent<"ProgramOp">]> {
 
 def Wafer_PhaseOp : Wafer_Body<"phase", [HasParent<"EntryOp">]> {
   let summary = "steps that MemoryX runs micro_batches times against one grid of cores";
-  let arguments = (ins Wafer_GridAttr:$grid, FlatSymbolRefAttr:$command, DefaultValuedAttr<I64Attr, "0">:$load);
-  let assemblyFormat = "$grid `command` $command (`load` $load^)? attr-dict-with-keyword $body";
+  let description = [{ The first `prologue` steps, which are sends, run in the first micro-batch only: what they send is the same for all. }];
+  let arguments = (ins Wafer_GridAttr:$grid, FlatSymbolRefAttr:$command, DefaultValuedAttr<I64Attr, "0">:$load, DefaultValuedAttr<I64Attr, "0">:$prologue);
+  let assemblyFormat = "$grid `command` $command (`load` $load^)? (`prologue` $prologue^)? attr-dict-with-keyword $body";
 }
 
 def Wafer_CallOp : Wafer_Op<"call", [HasParent<"EntryOp">]> {

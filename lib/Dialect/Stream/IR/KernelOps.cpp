@@ -65,6 +65,12 @@ LogicalResult ReceiveOp::verify() {
   return verifyElements(*this, tensor, getValue().getType(), /*mayRepeat=*/false, "receive_c1");
 }
 
+bool wafer::stream::isSameForEveryBatch(SendOp send) {
+  const int64_t batches = send->getParentOfType<SegmentOp>().getBatches();
+  auto tensor = send->getParentOfType<ProgramOp>().lookupSymbol<TensorOp>(send.getTensorAttr().getAttr());
+  return batches > 1 && tensor && numElements(tensor) * batches == send.getResult().getType().getNumElements();
+}
+
 static LogicalResult verifySameTokens(Operation *op, RankedTensorType input, RankedTensorType result, StringRef label) {
   if (numTokens(input) != numTokens(result))
     return op->emitOpError() << label << ": found " << numTokens(result) << " tokens in the result, expected " << numTokens(input) << " as in the input";

@@ -1,0 +1,252 @@
+"""How fast a model would be on a machine, from its shape alone: compiled without weights, costed without running.
+
+A model is given in blocks, each compiled once however often it is repeated. Cycles are those of the cost model by which the compiler compares grids
+(lib/Analysis/ContractionCost.h); `benchmarks/cost_model.py` holds it against the timing engine. What runs in MemoryX takes no time here; the plan lists it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import tempfile
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from wafer.compiler import compile as compile_program
+from wafer.errors import CompileError
+
+_MASTER_BYTES = 4  # f32 weights, gradients and optimizer state in MemoryX
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A part of a model, and how often it is there one after the other. Its module may be on the device meta; inputs are those of its forward. A block with a
+    `loss` of its output and the last input is where a model ends."""
+
+    name: str
+    module: nn.Module
+    inputs: tuple[torch.Tensor, ...]
+    repeats: int = 1
+    loss: object = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """Kernels that run on the wafer one after the other on one grid."""
+
+    cycles: float
+    contractions: float  # cycles of contractions among them
+    transfers: float  # cycles of activations from and to MemoryX among them
+    macs: float
+    bound_by: str  # what binds the longest contraction: issue, link or ingest
+    grid: str
+
+    @property
+    def binds(self) -> str:
+        """What most of its cycles go to."""
+        other = self.cycles - self.contractions - self.transfers
+        most = max(self.contractions, self.transfers, other)
+        if most == self.transfers:
+            return "transfers"
+        return self.bound_by if most == self.contractions else "elementwise"
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockPlan:
+    name: str
+    repeats: int
+    parameters: int
+    segments: tuple[Segment, ...]
+    in_memoryx: int  # functions
+
+    def total(self, field: str) -> float:
+        """Of all repeats."""
+        return self.repeats * sum(getattr(segment, field) for segment in self.segments)
+
+
+_HELP = {
+    "transfers": "activations that cross between MemoryX and the wafer bind; what would help is to keep them on the wafer between segments, or to compute them again",
+    "ingest": "the stream of weights binds; more tokens on a system would help",
+    "issue": "arithmetic binds; more systems, or more zeros, would help",
+    "link": "partial sums on their way between columns bind; fewer columns or more tokens per core would help",
+    "elementwise": "work on single elements binds",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A model on a machine. Seconds are those of the modelled machine."""
+
+    machine: str
+    systems: int
+    train: bool
+    tokens: int  # of a pass, on each system
+    blocks: tuple[BlockPlan, ...]
+    clock: float  # cycles a second
+    peak: float  # multiply-accumulates a cycle
+    bytes_per_second: float  # of gradients off a system
+    state_bytes: int  # of optimizer state per parameter
+    dram: int
+    flash: int
+
+    @property
+    def parameters(self) -> int:
+        return sum(block.repeats * block.parameters for block in self.blocks)
+
+    def total(self, field: str) -> float:
+        return sum(block.total(field) for block in self.blocks)
+
+    @property
+    def wafer_seconds(self) -> float:
+        return self.total("cycles") / self.clock
+
+    @property
+    def update_seconds(self) -> float:
+        """Sums of SwarmX and updates, each as fast as gradients leave a system; they take place behind the backward pass but for those of the last block."""
+        return self.parameters * _MASTER_BYTES / self.bytes_per_second if self.train else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """A pass, or a training step."""
+        tail = self.update_seconds * self.blocks[0].parameters / self.parameters if self.train else 0.0
+        return max(self.wafer_seconds, self.update_seconds) + tail
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.tokens * self.systems / self.seconds
+
+    @property
+    def utilisation(self) -> float:
+        """Multiply-accumulates of contractions over those that all cores could do in the time."""
+        return self.total("macs") / (self.peak * self.clock * self.seconds)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Weights, and in training gradients and optimizer state, in MemoryX."""
+        return self.parameters * ((2 * _MASTER_BYTES + self.state_bytes) if self.train else _MASTER_BYTES)
+
+    def share(self) -> dict[str, float]:
+        """Of all cycles, by what binds."""
+        cycles: dict[str, float] = {}
+        for block in self.blocks:
+            for segment in block.segments:
+                cycles[segment.binds] = cycles.get(segment.binds, 0.0) + block.repeats * segment.cycles
+        total = sum(cycles.values()) or 1.0
+        return {what: part / total for what, part in sorted(cycles.items(), key=lambda item: -item[1])}
+
+    def json(self) -> str:
+        figures = {name: getattr(self, name) for name in ("parameters", "wafer_seconds", "update_seconds", "seconds", "tokens_per_second", "utilisation", "memory_bytes")}
+        return json.dumps(dataclasses.asdict(self) | figures | {"share": self.share()}, indent=2)
+
+    def __str__(self) -> str:
+        lines = [f"{'block':<12}{'repeats':>8}{'parameters':>14}{'cycles':>16}{'transfers':>11}{'contractions':>14}{'MACs':>12}{'of peak':>9}"]
+        for block in self.blocks:
+            cycles = block.total("cycles")
+            share = [100 * block.total(field) / cycles if cycles else 0.0 for field in ("transfers", "contractions")]
+            lines.append(
+                f"{block.name:<12}{block.repeats:>8}{block.parameters:>14}{cycles:>16.0f}{share[0]:>9.1f} %{share[1]:>12.1f} %{block.total('macs'):>12.3g}"
+                f"{100 * block.total('macs') / (self.peak * cycles) if cycles else 0.0:>7.2f} %"
+            )
+        what = "training step" if self.train else "pass"
+        binds = self.share()
+        first = next(iter(binds), "issue")
+        tier = "DRAM" if self.memory_bytes <= self.dram else "DRAM and flash" if self.memory_bytes <= self.dram + self.flash else "more than the machine has"
+        functions = sum(block.repeats * block.in_memoryx for block in self.blocks)
+        return "\n".join(
+            [
+                *lines,
+                f"{what} of {self.tokens * self.systems} tokens on {self.systems} x {self.machine}: {self.seconds:.4g} s, {self.tokens_per_second:.6g} tokens/s, {86400 * self.tokens_per_second:.3g} a day",
+                f"utilisation: {100 * self.utilisation:.2f} % of {self.peak:.0f} multiply-accumulates a cycle and system",
+                "cycles by what binds: " + ", ".join(f"{name} {100 * part:.1f} %" for name, part in binds.items()) + f" ({_HELP[first]})",
+                f"MemoryX holds {self.memory_bytes / 1e9:.4g} GB for {self.parameters} parameters: {tier}",
+                f"without time here: {functions} functions that MemoryX computes",
+            ]
+        )
+
+
+def plan(
+    blocks: Sequence[Block] | nn.Module,
+    inputs: tuple[torch.Tensor, ...] = (),
+    *,
+    machine: str = "wse3",
+    systems: int = 1,
+    train: bool = False,
+    precision: str = "f16",
+    state_bytes: int = 8,
+    activation_zeros: float = 0.5,
+) -> Plan:
+    """Plan a model for a machine, in seconds and without weights.
+
+    Args:    blocks: the parts of the model; or a module, with its inputs. Large inputs may be `torch.zeros(()).expand(shape)`, which takes no memory.
+             machine: a preset or the path of a description. systems: of them, each with inputs of these shapes; they work on different data.
+             train: a training step: forward pass, deltas, gradients, sums and updates. state_bytes: of the optimizer, per parameter (AdamW: 8).
+             precision, activation_zeros: as for wafer.compile.
+    Returns: the plan; print it, or take its figures.
+    Raises:  CompileError, UnsupportedOpError; both name the line of the model's source.
+    """
+    if isinstance(blocks, nn.Module):
+        blocks = [Block("model", blocks, tuple(inputs))]
+    if not blocks:
+        raise CompileError("found no blocks, expected at least one")
+    planned, description, bytes_per_second = [], {}, 0.0
+    for block in blocks:
+        with tempfile.TemporaryDirectory() as folder:
+            trace = pathlib.Path(folder, "decisions.json")
+            options = {"machine": machine, "precision": precision, "activation_zeros": activation_zeros, "decision_trace": trace, "progress": False}
+            if train:
+                program = compile_program(_gradients_of(block), name="gradients", **options)
+            else:
+                program = compile_program(block.module.eval(), block.inputs[:-1] if block.loss else block.inputs, **options)
+            decisions = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
+        segments = tuple(
+            Segment(
+                row["cycles"], row["contraction_cycles"], row["transfer_cycles"], row["macs"], row["bound_by"] or "elementwise",
+                f"{row['groups']} x {row['columns']} columns x {row['rows']} rows, {row['token_block']} tokens a core, {row['micro_batches']} micro-batches",
+            )
+            for row in decisions
+            if row["chosen"]
+        )  # fmt: skip
+        parameters = sum(parameter.numel() for parameter in block.module.parameters())
+        planned.append(BlockPlan(block.name, block.repeats, parameters, segments, sum(op.placement == "memoryx" for op in program.ops)))
+        description, bytes_per_second = program.machine_description, program.bytes_per_second
+    if not 1 <= systems <= description["max_systems"]:
+        raise CompileError(f"found systems={systems}, expected from 1 to the {description['max_systems']} of machine '{description['name']}'")
+    first = blocks[0].inputs[0]
+    lanes = description["lanes"]["fmac_acc"]["bits32" if precision == "f32" else "bits16"]
+    return Plan(
+        description["name"], systems, train, first.shape[0] * (first.shape[1] if first.dim() > 2 else 1), tuple(planned), description["clock_ghz"] * 1e9,
+        float(description["width"] * description["height"] * lanes), bytes_per_second, state_bytes, description["memoryx_dram_bytes"], description["memoryx_flash_bytes"],
+    )  # fmt: skip
+
+
+class _Behind(nn.Module):
+    """A block behind another one: what comes in has a gradient too, so that the block's deltas are computed down to it."""
+
+    def __init__(self, block: nn.Module, features: int):
+        super().__init__()
+        self.block = block
+        self.before = nn.Parameter(torch.empty(features, device="meta"))
+
+    def forward(self, x: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        return self.block(x * self.before, *others)
+
+
+def _gradients_of(block: Block) -> str:
+    """MLIR of the block's forward and backward pass. The gradient that comes from behind it is an input."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    from wafer.frontends import absent
+    from wafer.training.subject import TorchSubject
+
+    *inputs, last = block.inputs if block.loss else (*block.inputs, None)
+    module = _Behind(block.module.train(), inputs[0].shape[-1]) if inputs[0].is_floating_point() else block.module.train()
+    if block.loss:
+        loss, target = block.loss, last
+    else:
+        with absent.on_cpu(block.module), FakeTensorMode(allow_non_fake_inputs=True) as mode:
+            made = block.module(*map(mode.from_tensor, inputs))
+        loss, target = (lambda y, gradient: (y * gradient).sum()), torch.zeros(()).expand(made.shape)
+    return TorchSubject(module, loss).differentiate((*inputs, target), False, {}).imported.text

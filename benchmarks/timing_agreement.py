@@ -47,7 +47,8 @@ def main() -> None:
     arguments = parser.parse_args()
     machines = arguments.machine or ["tiny", "odd", "small"]
 
-    errors, by_cycle, by_timing = [], 0.0, 0.0
+    # Where zeros of activations are skipped, the timing engine knows their mean share only.
+    errors, by_cycle, by_timing = {False: [], True: []}, 0.0, 0.0
     for number in range(arguments.first, arguments.first + arguments.count):
         draw = random.Random(number)
         torch.manual_seed(number)
@@ -56,15 +57,18 @@ def main() -> None:
         program = wafer.compile(model, (x,), machine=machine, precision=precision)
         start = time.perf_counter()
         program(x, engine="cycle")
+        macs, skips = program.stats.macs_executed, any(step["skips_input_zeros"] for phase in program.stats.phases for step in phase.get("steps", []))
         cycles, by_cycle = program.stats.cycles, by_cycle + time.perf_counter() - start
         start = time.perf_counter()
         timed, by_timing = program.time(), by_timing + time.perf_counter() - start
-        errors.append(abs(timed.cycles - cycles) / cycles)
-        if errors[-1] > 0.01 or timed.macs_executed != program.stats.macs_executed:
-            print(f"seed {number}: {kind} {list(x.shape)} on {machine} in {precision}: {cycles} cycles, {timed.cycles} by the timing engine ({100 * errors[-1]:.2f} %)")
-    errors.sort()
-    print(f"{len(errors)} programs: median error {100 * statistics.median(errors):.3f} %, 99th percentile {100 * errors[int(0.99 * (len(errors) - 1))]:.2f} %, "
-          f"largest {100 * errors[-1]:.2f} %, within 1 %: {sum(error <= 0.01 for error in errors)}")
+        error = abs(timed.cycles - cycles) / cycles
+        errors[skips].append(error)
+        if not skips and (error > 0.01 or timed.macs_executed != macs):
+            print(f"seed {number}: {kind} {list(x.shape)} on {machine} in {precision}: {cycles} cycles, {timed.cycles} by the timing engine ({100 * error:.2f} %)")
+    for skips, found in errors.items():
+        found.sort()
+        print(f"{len(found)} programs {'that skip zeros of activations' if skips else 'without zeros to skip'}: median error {100 * statistics.median(found):.3f} %, "
+              f"99th percentile {100 * found[int(0.99 * (len(found) - 1))]:.2f} %, largest {100 * found[-1]:.2f} %, within 1 %: {sum(error <= 0.01 for error in found)}")
     print(f"cycle engine {by_cycle:.1f} s, timing engine {by_timing:.1f} s")
 
 

@@ -1,4 +1,4 @@
-"""The commands of `python -m wafer`: compile, run, info, train, compare, bench. Each is a few calls of the package."""
+"""The commands of `python -m wafer`: compile, run, info, plan, train, compare, bench. Each is a few calls of the package."""
 
 from __future__ import annotations
 
@@ -41,6 +41,18 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     showing = commands.add_parser("info", help="say what an executable takes and gives, and where its operations run")
     showing.add_argument("program", help="an executable (.wexe)")
     showing.set_defaults(run=_info)
+
+    planning = commands.add_parser("plan", help="say how fast a public model would be on a machine, from its shape alone")
+    planning.add_argument("model", help="its name, such as llama2-7b; a wrong one lists all")
+    planning.add_argument("--machine", default="wse3", help="a preset or the path of a machine description (default: %(default)s)")
+    planning.add_argument("--systems", type=int, default=1, help="each with sequences of its own (default: %(default)s)")
+    planning.add_argument("--train", action="store_true", help="a training step instead of a forward pass")
+    planning.add_argument("--batch", type=int, default=16, help="sequences of a pass on one system (default: %(default)s)")
+    planning.add_argument("--sequence", type=int, help="tokens of a sequence (default: the model's)")
+    planning.add_argument("--layers", type=int, help="instead of the model's")
+    planning.add_argument("--precision", default="f16", choices=["f16", "bf16", "f32"], help="of values on the wafer (default: %(default)s)")
+    planning.add_argument("--json", action="store_true", help="print everything as JSON")
+    planning.set_defaults(run=_plan)
 
     training = commands.add_parser("train", help="train a model as a YAML file says, or go on with it")
     training.add_argument("config", help="the file (docs/guides/training.md)")
@@ -145,6 +157,15 @@ def _info(arguments: argparse.Namespace) -> None:
         print(f"{kind}:")
         for info in infos:
             print(f"  {info.name}: {info.dtype}{list(info.shape)}")
+
+
+def _plan(arguments: argparse.Namespace) -> None:
+    from wafer.planning import plan
+    from wafer.planning.shapes import blocks
+
+    model = blocks(arguments.model, arguments.batch, arguments.sequence, arguments.layers)
+    planned = plan(model, machine=arguments.machine, systems=arguments.systems, train=arguments.train, precision=arguments.precision)
+    print(planned.json() if arguments.json else planned)
 
 
 def _train(arguments: argparse.Namespace) -> None:

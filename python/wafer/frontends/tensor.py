@@ -16,6 +16,10 @@ import torch
 from wafer.frontends import types
 
 
+# Elements of a constant that is part of the program; what is larger, such as the mask of a long sequence, is computed when it runs.
+MOST_CONSTANTS = 1 << 18
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Recipe:
     """How a tensor was computed: body(b, x, y) on elements of operands that broadcast to `shape`, in the type `compute`."""

@@ -7,6 +7,7 @@ here and becomes a constant.
 from __future__ import annotations
 
 import dataclasses
+import math
 import operator
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -21,7 +22,7 @@ from wafer.frontends.context import Context
 from wafer.frontends.names import unique
 from wafer.frontends.quantizer import Quantizer
 from wafer.frontends.random import RandomNumbers
-from wafer.frontends.tensor import Tensor
+from wafer.frontends.tensor import MOST_CONSTANTS, Tensor
 from wafer.frontends.writer import FunctionWriter, Pattern
 
 # Kept whole: their lowerings are shorter than what PyTorch makes of them.
@@ -338,7 +339,7 @@ class Importer:
         context = Context(self._writer, op, node.name, source, results, _used_results(node), self._random)
         if op in _OF_SHAPE:
             self._values[node] = self._constant_of_shape(node, results[0])
-        elif isinstance(node.target, torch._ops.OpOverload) and _is_constant((args, kwargs)) and not op.startswith(_RANDOM):
+        elif isinstance(node.target, torch._ops.OpOverload) and _is_constant((args, kwargs)) and not op.startswith(_RANDOM) and (_is_small(results) or registry.find(op) is None):
             self._values[node] = self._folded(node, args, kwargs)
         else:
             lower = registry.find(op)
@@ -451,6 +452,10 @@ class Importer:
 
 def _used_results(node: torch.fx.Node) -> frozenset[int]:
     return frozenset(user.args[1] if user.target is operator.getitem else 0 for user in node.users if user.users or user.target is not operator.getitem)
+
+
+def _is_small(results: Sequence[tuple[tuple[int, ...], torch.dtype]]) -> bool:
+    return all(math.prod(shape) <= MOST_CONSTANTS for shape, _ in results)
 
 
 def _is_constant(values: object) -> bool:

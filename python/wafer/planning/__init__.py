@@ -180,7 +180,7 @@ def plan(
 ) -> Plan:
     """Plan a model for a machine, in seconds and without weights.
 
-    Args:    blocks: the parts of the model; or a module, with its inputs. Large inputs may be `torch.zeros(()).expand(shape)`, which takes no memory.
+    Args:    blocks: the parts of the model; or a module, with its inputs. Only shapes and types of inputs count; they may be on the device meta.
              machine: a preset or the path of a description. systems: of them, each with inputs of these shapes; they work on different data.
              train: a training step: forward pass, deltas, gradients, sums and updates. state_bytes: of the optimizer, per parameter (AdamW: 8).
              precision, activation_zeros: as for wafer.compile.
@@ -192,7 +192,7 @@ def plan(
     if not blocks:
         raise CompileError("found no blocks, expected at least one")
     planned, description, bytes_per_second = [], {}, 0.0
-    for block in blocks:
+    for block in (dataclasses.replace(block, inputs=tuple(map(_without_memory, block.inputs))) for block in blocks):
         with tempfile.TemporaryDirectory() as folder:
             trace = pathlib.Path(folder, "decisions.json")
             options = {"machine": machine, "precision": precision, "activation_zeros": activation_zeros, "decision_trace": trace, "progress": False}
@@ -220,6 +220,11 @@ def plan(
         description["name"], systems, train, first.shape[0] * (first.shape[1] if first.dim() > 2 else 1), tuple(planned), description["clock_ghz"] * 1e9,
         float(description["width"] * description["height"] * lanes), bytes_per_second, state_bytes, description["memoryx_dram_bytes"], description["memoryx_flash_bytes"],
     )  # fmt: skip
+
+
+def _without_memory(value: torch.Tensor) -> torch.Tensor:
+    """One element, repeated: of an input only shape and type count."""
+    return torch.zeros((), dtype=value.dtype).expand(value.shape)
 
 
 class _Behind(nn.Module):

@@ -127,6 +127,13 @@ def _trained(model: torch.nn.Module, loss: Loss, example: Sequence[object], sour
     return names
 
 
+class _Interpreter(torch.fx.Interpreter):
+    """Runs an exported graph. Attention may lie in memory in another way than when it was exported, so that what was a view then needs a copy now."""
+
+    def call_function(self, target, args, kwargs):
+        return super().call_function(torch.ops.aten.reshape.default if target is torch.ops.aten.view.default else target, args, kwargs)
+
+
 def _joint_graph(exported: torch.export.ExportedProgram, parameters: int, loss_index: int, scaled: bool) -> torch.fx.GraphModule:
     """Inputs are those of the exported graph, and the scale if asked for; results are its results, then a gradient per parameter."""
     values = [node.meta["val"] for node in exported.graph.find_nodes(op="placeholder")]
@@ -138,7 +145,7 @@ def _joint_graph(exported: torch.export.ExportedProgram, parameters: int, loss_i
         *args, scale = args
         trained = [value.detach().requires_grad_() for value in args[:parameters]]
         with torch.autograd.detect_anomaly(check_nan=False):
-            results = torch.fx.Interpreter(exported.graph_module).run(*trained, *args[parameters:])
+            results = _Interpreter(exported.graph_module).run(*trained, *args[parameters:])
             loss = results[loss_index]
             setup_stacktrace_preservation_hooks([loss.grad_fn])
             gradients = torch.autograd.grad(loss, trained, scale if scaled else None)

@@ -75,9 +75,16 @@ public:
   Facts ofTensor(StringAttr name);
 
 private:
+  /// Scalars of a body.
+  struct Scalars {
+    llvm::function_ref<Facts(BlockArgument)> ofArgument;
+    llvm::function_ref<bool(Value)> isPerToken; ///< the same for all features of a token
+    llvm::DenseMap<Value, Facts> known = llvm::DenseMap<Value, Facts>();
+  };
   Facts ofCall(CallOp call, unsigned result);
-  Facts ofScalar(Value scalar, MapOp map, llvm::DenseMap<Value, Facts> &known);
-  Facts compute(Value scalar, MapOp map, llvm::DenseMap<Value, Facts> &known);
+  Facts ofCalled(Value value, CallOp call);
+  Facts ofScalar(Value scalar, Scalars &scalars);
+  Facts compute(Value scalar, Scalars &scalars);
 
   ProgramOp program_;
   llvm::DenseMap<StringAttr, Value> received_;
@@ -95,30 +102,46 @@ Facts ZeroAnalysis::ofTensor(StringAttr name) {
   return call == called_.end() ? Facts() : ofCall(call->second.first, call->second.second);
 }
 
-/// Functions that make a constant, or only move elements.
+/// Whether it is the same for all features of a token.
+bool isPerToken(Value scalar, MapOp map) {
+  if (auto argument = dyn_cast<BlockArgument>(scalar))
+    return numFeatures(cast<RankedTensorType>(map.getInputs()[argument.getArgNumber()].getType())) == 1;
+  return llvm::all_of(scalar.getDefiningOp()->getOperands(), [&](Value operand) { return isPerToken(operand, map); });
+}
+
+/// A value in a function of MemoryX: constants, what is done element by element, and what only moves elements. What was a token may lie along features there.
+Facts ZeroAnalysis::ofCalled(Value value, CallOp call) {
+  if (auto known = blocks_.find(value); known != blocks_.end())
+    return known->second;
+  Facts facts;
+  Attribute constant;
+  Operation *op = value.getDefiningOp();
+  if (!op) {
+    facts = ofTensor(cast<FlatSymbolRefAttr>(call.getInputs()[cast<BlockArgument>(value).getArgNumber()]).getAttr());
+  } else if (matchPattern(value, m_Constant(&constant))) {
+    facts = ofConstant(constant);
+  } else if (isa<linalg::TransposeOp, tensor::CollapseShapeOp, tensor::ExpandShapeOp>(op)) {
+    facts = ofCalled(op->getOperand(0), call);
+  } else if (auto fill = dyn_cast<linalg::FillOp>(op)) {
+    facts = ofCalled(fill.getInputs()[0], call);
+  } else if (auto generic = dyn_cast<linalg::GenericOp>(op); generic && generic.getNumReductionLoops() == 0) {
+    auto ofArgument = [&](BlockArgument argument) {
+      OpOperand *operand = generic.getMatchingOpOperand(argument);
+      return generic.isDpsInput(operand) ? ofCalled(operand->get(), call) : Facts();
+    };
+    auto ofToken = [](Value) { return false; };
+    Scalars scalars{ofArgument, ofToken};
+    facts = ofScalar(generic.getBody()->getTerminator()->getOperand(cast<OpResult>(value).getResultNumber()), scalars);
+  }
+  facts.wholeTokens = false;
+  return blocks_[value] = facts;
+}
+
 Facts ZeroAnalysis::ofCall(CallOp call, unsigned result) {
   auto function = program_.lookupSymbol<func::FuncOp>(call.getCalleeAttr().getAttr());
   if (!function || !function.getBody().hasOneBlock())
     return {};
-  Value value = function.getBody().front().getTerminator()->getOperand(result);
-  while (Operation *op = value.getDefiningOp()) {
-    Attribute constant;
-    if (matchPattern(value, m_Constant(&constant)))
-      return ofConstant(constant);
-    auto generic = dyn_cast<linalg::GenericOp>(op);
-    if (generic && generic.getNumDpsInputs() == 1 && generic.getBody()->without_terminator().empty() &&
-        cast<linalg::YieldOp>(generic.getBody()->getTerminator()).getOperand(0) == generic.getBody()->getArgument(0))
-      value = generic.getDpsInputs()[0];
-    else if (isa<linalg::TransposeOp, tensor::CollapseShapeOp, tensor::ExpandShapeOp>(op))
-      value = op->getOperand(0);
-    else
-      return {};
-  }
-  auto input = cast<FlatSymbolRefAttr>(call.getInputs()[cast<BlockArgument>(value).getArgNumber()]);
-  Facts facts = ofTensor(input.getAttr());
-  // What was a token may lie along features now.
-  facts.wholeTokens = false;
-  return facts;
+  return ofCalled(function.getBody().front().getTerminator()->getOperand(result), call);
 }
 
 Facts ZeroAnalysis::ofBlock(Value value) {
@@ -126,8 +149,10 @@ Facts ZeroAnalysis::ofBlock(Value value) {
     return known->second;
   Facts facts;
   if (auto map = value.getDefiningOp<MapOp>()) {
-    llvm::DenseMap<Value, Facts> scalars;
-    facts = ofScalar(cast<YieldOp>(map.getBody().front().back()).getValue(), map, scalars);
+    auto ofArgument = [&](BlockArgument argument) { return ofBlock(map.getInputs()[argument.getArgNumber()]); };
+    auto ofToken = [&](Value scalar) { return isPerToken(scalar, map); };
+    Scalars scalars{ofArgument, ofToken};
+    facts = ofScalar(cast<YieldOp>(map.getBody().front().back()).getValue(), scalars);
   } else if (auto send = value.getDefiningOp<SendOp>()) {
     facts = ofTensor(send.getTensorAttr().getAttr());
   } else if (auto scale = value.getDefiningOp<ScaleOp>(); scale && !scale.getBetaAttr()) {
@@ -144,28 +169,21 @@ Facts ZeroAnalysis::ofBlock(Value value) {
   return blocks_[value] = facts;
 }
 
-Facts ZeroAnalysis::ofScalar(Value scalar, MapOp map, llvm::DenseMap<Value, Facts> &known) {
-  if (auto there = known.find(scalar); there != known.end())
+Facts ZeroAnalysis::ofScalar(Value scalar, Scalars &scalars) {
+  if (auto there = scalars.known.find(scalar); there != scalars.known.end())
     return there->second;
-  Facts facts = compute(scalar, map, known);
-  return known[scalar] = facts;
+  Facts facts = compute(scalar, scalars);
+  return scalars.known[scalar] = facts;
 }
 
-/// Whether it is the same for all features of a token.
-bool isPerToken(Value scalar, MapOp map) {
+Facts ZeroAnalysis::compute(Value scalar, Scalars &scalars) {
   if (auto argument = dyn_cast<BlockArgument>(scalar))
-    return numFeatures(cast<RankedTensorType>(map.getInputs()[argument.getArgNumber()].getType())) == 1;
-  return llvm::all_of(scalar.getDefiningOp()->getOperands(), [&](Value operand) { return isPerToken(operand, map); });
-}
-
-Facts ZeroAnalysis::compute(Value scalar, MapOp map, llvm::DenseMap<Value, Facts> &known) {
-  if (auto argument = dyn_cast<BlockArgument>(scalar))
-    return ofBlock(map.getInputs()[argument.getArgNumber()]);
+    return scalars.ofArgument(argument);
   Operation *op = scalar.getDefiningOp();
-  auto operand = [&](unsigned i) { return ofScalar(op->getOperand(i), map, known); };
+  auto operand = [&](unsigned i) { return ofScalar(op->getOperand(i), scalars); };
   return llvm::TypeSwitch<Operation *, Facts>(op)
       .Case([](arith::ConstantOp constant) { return ofConstant(constant.getValue()); })
-      .Case<arith::CmpFOp, arith::CmpIOp>([&](auto) { return Facts{true, isPerToken(scalar, map), false}; })
+      .Case<arith::CmpFOp, arith::CmpIOp>([&](auto) { return Facts{true, scalars.isPerToken(scalar), false}; })
       .Case([&](arith::SelectOp select) {
         Facts facts = either(operand(1), operand(2));
         facts.wholeTokens |= facts.zero && operand(0).wholeTokens;

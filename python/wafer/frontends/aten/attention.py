@@ -10,15 +10,28 @@ from wafer.frontends.aten.normalization import softmax
 from wafer.frontends.body import Body, Scalar
 from wafer.frontends.context import Context
 from wafer.frontends.registry import lowering
-from wafer.frontends.tensor import Tensor
+from wafer.frontends.tensor import MOST_CONSTANTS, Tensor
 
 _BATCH = "abcdefg"
+
+
+def _causal_mask(ctx: Context, rows: int, columns: int) -> Tensor:
+    """0, and minus infinity for keys behind the query; made when the program runs."""
+
+    def seen(b: Body) -> Scalar:
+        visible = b.compare("le", b.cast(b.index(1), "i32"), b.cast(b.index(0), "i32"))
+        return b.select(visible, b.const(0.0, "f32"), b.const(-math.inf, "f32"))
+
+    return ctx.writer.generic([], "pp", (rows, columns), torch.float32, seen)
 
 
 def _masked(ctx: Context, scores: Tensor, mask: Tensor | None, is_causal: bool) -> Tensor:
     """Scores with minus infinity where a key is not seen, or with the mask added."""
     if is_causal:
         rows, columns = scores.shape[-2:]
+        if rows * columns > MOST_CONSTANTS:
+            mask = _causal_mask(ctx, rows, columns)
+            return ctx.elementwise(lambda b, x, m: b.add(x, m), scores, mask, compute=torch.float32, dtype=torch.float32)
         mask = Tensor.of_constant(torch.ones(rows, columns, dtype=torch.bool).tril())
     if mask is None:
         return scores

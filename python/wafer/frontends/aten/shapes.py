@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import torch
 
 from wafer.frontends import types
+from wafer.frontends.body import Body, Scalar
 from wafer.frontends.context import Context
 from wafer.frontends.registry import lowering
-from wafer.frontends.tensor import Tensor
+from wafer.frontends.tensor import MOST_CONSTANTS, Tensor
 
 
 @lowering("aten.view.default", "aten._unsafe_view.default", "aten.reshape.default")
@@ -237,6 +238,13 @@ def _rolled(ctx: Context, a: Tensor, shift: int, dim: int) -> Tensor:
 
 
 def _triangle(ctx: Context, a: Tensor, diagonal: int, lower: bool) -> Tensor:
+    if math.prod(a.shape[-2:]) > MOST_CONSTANTS:
+
+        def keep(b: Body, x: Scalar) -> Scalar:
+            row, column = b.cast(b.index(a.rank - 2), "i32"), b.cast(b.index(a.rank - 1), "i32")
+            return b.select(b.compare("le" if lower else "ge", column, b.add(row, b.const(diagonal, "i32"))), x, b.like(0, x))
+
+        return ctx.elementwise(keep, a, compute="own")
     ones = torch.ones(a.shape[-2:], dtype=torch.bool)
     kept = Tensor.of_constant(ones.tril(diagonal) if lower else ones.triu(diagonal))
     element = types.computed(a.dtype)

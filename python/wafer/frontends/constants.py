@@ -12,10 +12,18 @@ from wafer.frontends import types
 _READABLE = 64
 
 
+def distinct(data: torch.Tensor) -> torch.Tensor:
+    """The tensor without elements that are others repeated, as `expand` makes them."""
+    return data[tuple(slice(1) if stride == 0 else slice(None) for stride in data.stride())]
+
+
 def dense_text(data: torch.Tensor) -> str:
     """The text `dense<...>` for a constant, in the type in which its elements are stored."""
     element = types.stored(data.dtype)
-    data = data.detach().cpu().contiguous()
+    data = data.detach().cpu()
+    if data.numel() and distinct(data).numel() == 1:
+        data = distinct(data)  # one number repeated takes no memory here
+    data = data.contiguous()
     if data.dtype == torch.int64:
         if data.numel() and (data.min() < types.INT32_MIN or data.max() > types.INT32_MAX):
             raise WaferError(f"holds integers from {int(data.min())} to {int(data.max())}, expected ones that fit in 32 bits")

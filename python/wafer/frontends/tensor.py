@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 
 from wafer.frontends import types
-
+from wafer.frontends.constants import distinct
 
 # Elements of a constant that is part of the program; what is larger, such as the mask of a long sequence, is computed when it runs.
 MOST_CONSTANTS = 1 << 18
@@ -75,7 +75,7 @@ class Tensor:
         if self.constant is None or self.constant.numel() == 0:
             return None
         # Repeated elements are looked at once: a number that fills a large tensor is one.
-        elements = self.constant[tuple(slice(1) if stride == 0 else slice(None) for stride in self.constant.stride())]
+        elements = distinct(self.constant)
         first = elements.flatten()[0]
         same = torch.isnan(elements).all() if torch.isnan(first) else (elements == first).all()
         return first.item() if same else None

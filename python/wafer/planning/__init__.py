@@ -1,7 +1,7 @@
 """How fast a model would be on a machine, from its shape alone: compiled without weights, costed without running.
 
 A model is given in blocks, each compiled once however often it is repeated. Cycles are those of the cost model by which the compiler compares grids
-(lib/Analysis/ContractionCost.h); `benchmarks/cost_model.py` holds it against the timing engine. What runs in MemoryX takes no time here; the plan lists it.
+(lib/Analysis/ContractionCost.h); `benchmarks/cost_model.py` holds it against the timing engine. What runs in MemoryX takes no time here.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from wafer import _native
 from wafer.compiler import compile as compile_program
+from wafer.compiler import diagnostic_of
 from wafer.errors import CompileError
 
+_NOTHING = "func.func @forward(%x: tensor<1xf32>) -> tensor<1xf32> { return %x : tensor<1xf32> }\n"
 _MASTER_BYTES = 4  # f32 weights, gradients and optimizer state in MemoryX
 
 
@@ -60,7 +63,6 @@ class BlockPlan:
     repeats: int
     parameters: int
     segments: tuple[Segment, ...]
-    in_memoryx: int  # functions
 
     def total(self, field: str) -> float:
         """Of all repeats."""
@@ -154,7 +156,6 @@ class Plan:
         binds = self.share()
         first = next(iter(binds), "issue")
         tier = "DRAM" if self.memory_bytes <= self.dram else "DRAM and flash" if self.memory_bytes <= self.dram + self.flash else "more than the machine has"
-        functions = sum(block.repeats * block.in_memoryx for block in self.blocks)
         return "\n".join(
             [
                 *lines,
@@ -162,7 +163,6 @@ class Plan:
                 f"utilisation: {100 * self.utilisation:.2f} % of {self.peak:.0f} multiply-accumulates a cycle and system",
                 "cycles by what binds: " + ", ".join(f"{name} {100 * part:.1f} %" for name, part in binds.items()) + f" ({_HELP[first]})",
                 f"MemoryX holds {self.memory_bytes / 1e9:.4g} GB for {self.parameters} parameters: {tier}",
-                f"without time here: {functions} functions that MemoryX computes",
             ]
         )
 
@@ -191,15 +191,20 @@ def plan(
         blocks = [Block("model", blocks, tuple(inputs))]
     if not blocks:
         raise CompileError("found no blocks, expected at least one")
-    planned, description, bytes_per_second = [], {}, 0.0
+    # Of a program that does nothing; large ones need not be verified to be planned.
+    nothing = compile_program(_NOTHING, machine=machine, progress=False)
+    description = nothing.machine_description
+    if not 1 <= systems <= description["max_systems"]:
+        raise CompileError(f"found systems={systems}, expected from 1 to the {description['max_systems']} of machine '{description['name']}'")
+    planned = []
     for block in (dataclasses.replace(block, inputs=tuple(map(_without_memory, block.inputs))) for block in blocks):
         with tempfile.TemporaryDirectory() as folder:
             trace = pathlib.Path(folder, "decisions.json")
-            options = {"machine": machine, "precision": precision, "activation_zeros": activation_zeros, "decision_trace": trace, "progress": False}
-            if train:
-                program = compile_program(_gradients_of(block), name="gradients", **options)
-            else:
-                program = compile_program(block.module.eval(), block.inputs[:-1] if block.loss else block.inputs, **options)
+            executable, diagnostics = _native.module().compile_text(
+                _gradients_of(block) if train else _forward_of(block), machine, precision, ["gradients" if train else "forward"], str(trace), activation_zeros=round(1000 * activation_zeros)
+            )
+            if executable is None:
+                raise CompileError([diagnostic_of(diagnostic) for diagnostic in diagnostics] or "the compiler gave no reason")
             decisions = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
         segments = tuple(
             Segment(
@@ -210,15 +215,12 @@ def plan(
             if row["chosen"]
         )  # fmt: skip
         parameters = sum(parameter.numel() for parameter in block.module.parameters())
-        planned.append(BlockPlan(block.name, block.repeats, parameters, segments, sum(op.placement == "memoryx" for op in program.ops)))
-        description, bytes_per_second = program.machine_description, program.bytes_per_second
-    if not 1 <= systems <= description["max_systems"]:
-        raise CompileError(f"found systems={systems}, expected from 1 to the {description['max_systems']} of machine '{description['name']}'")
+        planned.append(BlockPlan(block.name, block.repeats, parameters, segments))
     first = blocks[0].inputs[0]
     lanes = description["lanes"]["fmac_acc"]["bits32" if precision == "f32" else "bits16"]
     return Plan(
         description["name"], systems, train, first.shape[0] * (first.shape[1] if first.dim() > 2 else 1), tuple(planned), description["clock_ghz"] * 1e9,
-        float(description["width"] * description["height"] * lanes), bytes_per_second, state_bytes, description["memoryx_dram_bytes"], description["memoryx_flash_bytes"],
+        float(description["width"] * description["height"] * lanes), nothing.bytes_per_second, state_bytes, description["memoryx_dram_bytes"], description["memoryx_flash_bytes"],
     )  # fmt: skip
 
 
@@ -237,6 +239,12 @@ class _Behind(nn.Module):
 
     def forward(self, x: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
         return self.block(x * self.before, *others)
+
+
+def _forward_of(block: Block) -> str:
+    from wafer.frontends.torch import import_model
+
+    return import_model(block.module.eval(), block.inputs[:-1] if block.loss else block.inputs, None, "forward").text
 
 
 def _gradients_of(block: Block) -> str:

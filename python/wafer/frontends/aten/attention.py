@@ -16,7 +16,9 @@ _BATCH = "abcdefg"
 
 
 def _causal_mask(ctx: Context, rows: int, columns: int) -> Tensor:
-    """0, and minus infinity for keys behind the query; made when the program runs."""
+    """Which keys are not behind the query; a large one is made when the program runs, as 0 and minus infinity."""
+    if rows * columns <= MOST_CONSTANTS:
+        return Tensor.of_constant(torch.ones(rows, columns, dtype=torch.bool).tril())
 
     def seen(b: Body) -> Scalar:
         visible = b.compare("le", b.cast(b.index(1), "i32"), b.cast(b.index(0), "i32"))
@@ -25,14 +27,8 @@ def _causal_mask(ctx: Context, rows: int, columns: int) -> Tensor:
     return ctx.writer.generic([], "pp", (rows, columns), torch.float32, seen)
 
 
-def _masked(ctx: Context, scores: Tensor, mask: Tensor | None, is_causal: bool) -> Tensor:
+def _masked(ctx: Context, scores: Tensor, mask: Tensor | None) -> Tensor:
     """Scores with minus infinity where a key is not seen, or with the mask added."""
-    if is_causal:
-        rows, columns = scores.shape[-2:]
-        if rows * columns > MOST_CONSTANTS:
-            mask = _causal_mask(ctx, rows, columns)
-            return ctx.elementwise(lambda b, x, m: b.add(x, m), scores, mask, compute=torch.float32, dtype=torch.float32)
-        mask = Tensor.of_constant(torch.ones(rows, columns, dtype=torch.bool).tril())
     if mask is None:
         return scores
     if mask.dtype == torch.bool and mask.constant is not None:
@@ -74,6 +70,8 @@ def _attention(
     if groups > 1:
         # Query heads that share a key head become a dimension of their own; keys and values are read in place for all of them.
         query = ctx.writer.reshape(query, query.shape[:-3] + (heads // groups, groups) + query.shape[-2:])
+    # Before the scores, so that it does not come between them and what they are for.
+    seen = _causal_mask(ctx, query.shape[-2], key.shape[-2]) if is_causal else None
     labels = _BATCH[: query.rank - 2]
     shared = labels[:-1] if groups > 1 else labels
     queries, queries_of_key = f"{labels}tk", f"{shared}sk"
@@ -85,7 +83,7 @@ def _attention(
             mask = ctx.writer.reshape(mask, mask.shape[:-3] + (heads // groups, groups) + mask.shape[-2:])
         else:
             mask = mask.with_units(mask.shape[:-3] + (1, 1) + mask.shape[-2:])
-    probabilities = softmax(ctx, _masked(ctx, scores, mask, is_causal), -1, torch.float32)
+    probabilities = softmax(ctx, _masked(ctx, scores, mask if seen is None else seen), -1, torch.float32)
     probabilities = ctx.converted(_without_empty_rows(ctx, probabilities, mask), ctx.dtype)
     result = ctx.contract(f"{labels}ts,{shared}sv->{labels}tv", probabilities, value)
     return ctx.writer.reshape(result, shape[:-1] + (value.shape[-1],))

@@ -152,3 +152,15 @@ def test_weights_of_an_expert_that_no_token_takes_are_not_streamed():
         sent = {step["name"]: step["bytes"] for phase in program.stats.phases for step in phase.get("steps", []) if "experts" in step["name"]}
         chosen = set(model.gate(x).topk(taken, dim=-1).indices.flatten().tolist())
         assert {name for name, count in sent.items() if count} == {f"experts.{i}.{weight}.weight" for i in chosen for weight in ("w1", "w2", "w3")}
+
+
+def test_share_of_zeros_of_a_run_is_what_the_next_program_may_expect():
+    torch.manual_seed(0)
+    x = torch.randn(TOKENS, WIDTH)
+    model = FeedForward()
+    program = compiled(model, x)
+    program(x)
+    hidden = F.relu(model.up(x))
+    assert program.stats.activation_zeros == pytest.approx(float((hidden == 0).float().mean()), abs=0.1)
+    executed = program.stats.macs_executed
+    assert compiled(model, x, activation_zeros=program.stats.activation_zeros).time().macs_executed == pytest.approx(executed, rel=0.01)

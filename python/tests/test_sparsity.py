@@ -253,3 +253,28 @@ def test_zero_times_infinity_is_not_computed_in_a_sparse_format(precision):
     dense = wafer.compile(nn.Linear(4, 1, bias=False), (x,), machine="tiny", precision=precision).set_weights(model.state_dict())
     assert sparse(x).item() == 2.0
     assert dense(x).isnan().all()
+
+
+@pytest.mark.parametrize("layout", ["to_sparse_csr", "to_sparse_bsr"])
+def test_weights_in_a_sparse_layout_of_pytorch_are_found_and_skipped(layout):
+    torch.manual_seed(0)
+    dense = torch.nn.Linear(64, 32).eval()
+    with torch.no_grad():
+        dense.weight.mul_(torch.rand(8, 16).repeat_interleave(4, 0).repeat_interleave(4, 1) < 0.25)
+    sparse = torch.nn.Linear(64, 32).eval()
+    sparse.load_state_dict(dense.state_dict())
+    values = getattr(dense.weight.detach(), layout)(*([(4, 4)] if layout == "to_sparse_bsr" else []))
+    sparse.weight = torch.nn.Parameter(values, requires_grad=False)
+    x = torch.randn(5, 64)
+    program = wafer.compile(sparse, (x,), machine="tiny")
+    assert torch.equal(program(x), wafer.compile(dense, (x,), machine="tiny")(x))
+    (step,) = [step for phase in program.stats.phases for step in phase.get("steps", [])]
+    assert step["wire"] == "Indexed16" and step["macs"] < step["macs_dense"] / 3
+
+
+def test_training_wants_dense_tensors():
+    layer = torch.nn.Linear(8, 8)
+    layer.weight = torch.nn.Parameter(layer.weight.detach().to_sparse_csr(), requires_grad=False)
+    x = torch.randn(4, 8)
+    with pytest.raises(wafer.CompileError, match="'weight' is sparse_csr, expected a dense tensor"):
+        wafer.train_step(layer, torch.nn.functional.mse_loss, wafer.optim.SGD(lr=0.1), (x, x), machine="tiny")

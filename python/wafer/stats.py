@@ -79,6 +79,14 @@ class Stats:
         return self._values["weight_colours_proved"]
 
     @property
+    def activation_zeros(self) -> float | None:
+        """Share of zeros in what weights would have multiplied, where zeros are skipped and weights are sent in order; None where there is no such place. Good for
+        `wafer.compile(..., activation_zeros=)`."""
+        steps = [step for phase in self.phases for step in phase.get("steps", []) if step["skips_input_zeros"] and not step["wire"].startswith("Indexed")]
+        dense = sum(step["macs_dense"] for step in steps)
+        return 1 - sum(step["macs"] for step in steps) / dense if dense else None
+
+    @property
     def ops(self) -> list[OpStats]:
         return [OpStats(**op) for op in self._values["ops"]]
 

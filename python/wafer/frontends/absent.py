@@ -1,4 +1,4 @@
-"""Models on PyTorch's device "meta", whose parameters have shapes and no values."""
+"""Models on PyTorch's device "meta", whose parameters have shapes and no values, and models with parameters in sparse layouts."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from torch.utils import _pytree as pytree
 
 @contextlib.contextmanager
 def on_cpu(model: torch.nn.Module) -> Iterator[dict[str, torch.Tensor]]:
-    """Gives the tensors without values by each of their names. Meanwhile stand-ins are on the CPU, so that the model meets inputs and tables there."""
+    """Gives the tensors without values by each of their names. Meanwhile stand-ins are on the CPU, so that the model meets inputs and tables there; of a sparse
+    tensor the stand-in has its values, zeros among them."""
     stand_ins: dict[int, torch.Tensor] = {}
     changed: list[tuple[dict, str, torch.Tensor]] = []
     absent: dict[str, torch.Tensor] = {}
     for path, module in model.named_modules(remove_duplicate=False):
         for owner in (module._parameters, module._buffers):
             for name, tensor in owner.items():
-                if tensor is None or not tensor.is_meta:
+                if tensor is None or (not tensor.is_meta and tensor.layout == torch.strided):
                     continue
-                absent[f"{path}.{name}" if path else name] = tensor
+                if tensor.is_meta:
+                    absent[f"{path}.{name}" if path else name] = tensor
                 changed.append((owner, name, tensor))
                 if id(tensor) not in stand_ins:
                     # Memory that is never touched is never there; strides stay what the model expects.
-                    stand_in = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
+                    stand_in = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype) if tensor.is_meta else tensor.detach().to_dense()
                     stand_ins[id(tensor)] = torch.nn.Parameter(stand_in, requires_grad=tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else stand_in
     try:
         for owner, name, tensor in changed:

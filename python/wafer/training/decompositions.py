@@ -1,4 +1,4 @@
-"""Backward passes that PyTorch has only as one operation, in operations that have lowerings. Each is that of the operation's documentation."""
+"""Operations that PyTorch has as one, most of them backward passes, in operations that have lowerings. Each is that of the operation's documentation."""
 
 from __future__ import annotations
 
@@ -42,8 +42,16 @@ def _masked_scatter_backward(gradient: torch.Tensor, mask: torch.Tensor, sizes: 
     return gradient.new_zeros(math.prod(sizes)).scatter_add(0, places, values).reshape(sizes)
 
 
+def _safe_softmax(x: torch.Tensor, dim: int, dtype: torch.dtype | None = None) -> torch.Tensor:
+    """A row of nothing but minus infinity gives zeros. By its maximum, which the softmax has anyway: PyTorch's own way compares each element, in types that are not
+    stored on the wafer."""
+    x = x if dtype is None else x.to(dtype)
+    return torch.where(x.amax(dim, keepdim=True) == -math.inf, 0.0, torch.softmax(x, dim))
+
+
 TABLE: dict[torch._ops.OpOverload, Callable] = {
     aten._cdist_backward.default: _cdist_backward,
     aten._pdist_backward.default: _pdist_backward,
     aten.masked_scatter_backward.default: _masked_scatter_backward,
+    aten._safe_softmax.default: _safe_softmax,
 }

@@ -47,6 +47,8 @@ class TorchSubject:
     def __init__(self, model: torch.nn.Module, loss: Callable[..., torch.Tensor]):
         self._model, self._loss = model, loss
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+            if tensor.layout != torch.strided:
+                raise CompileError(f"'{name}' is {str(tensor.layout).removeprefix('torch.')}, expected a dense tensor to train; use to_dense(), and sparsity=wafer.sparsity.Static for zeros that stay")
             if tensor.is_floating_point() and tensor.dtype != torch.float32:
                 raise CompileError(f"'{name}' is {str(tensor.dtype).removeprefix('torch.')}, expected float32; use model.float(), and precision= for the wafer")
         self.forms = {name: (tuple(value.shape), value.dtype) for name, value in model.state_dict().items()}

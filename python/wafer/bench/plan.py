@@ -1,0 +1,40 @@
+"""Public models on one wafer and on many, by the cost model, beside figures that were published or that the project set itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from wafer.bench import Row
+from wafer.planning import Plan, plan
+from wafer.planning.shapes import blocks
+
+
+def rows() -> Iterator[Row]:
+    yield from _training("llama2-7b", 1, 16, "131 to 136 thousand tokens/s (measured by users of a CS-3); goal 70 % of peak")
+    yield from _training("llama2-70b", 1, 8, "1e9 tokens in a day: 11574 tokens/s")
+    yield from _training("llama2-70b", 2048, 8, "2e12 tokens in a day: 23 million tokens/s")
+    eight = _prefill("llama3-8b", 1, 4096)
+    yield Row("tokens/s of a prefill, llama3-8b, 4096 tokens, one wse3", f"{eight.tokens_per_second:.0f}; {_binding(eight)}", "5 times WaferLLM's 27686 (WSE-2, 720 x 720 cores)", "python -m wafer plan llama3-8b --batch 1 --sequence 4096")
+    few, many = (plan(blocks("llama2-7b", 4, layers=layers), train=True) for layers in (2, 126))
+    yield Row("modelled time of 126 layers over that of 2, per layer", f"{many.blocks[0].total('cycles') / few.blocks[0].total('cycles') / 63:.3f}", "1", "python -m wafer plan llama2-7b --train --batch 4 --layers 126")
+    one, all_ = (plan(blocks("llama2-7b", 4), train=True, systems=systems) for systems in (1, 64))
+    yield Row("tokens/s of 64 systems over 64 times those of one", f"{all_.tokens_per_second / one.tokens_per_second / 64:.3f}", "1 (linear)", "python -m wafer plan llama2-7b --train --batch 4 --systems 64")
+
+
+def _training(name: str, systems: int, batch: int, goal: str) -> Iterator[Row]:
+    start = time.perf_counter()
+    planned = plan(blocks(name, batch), train=True, systems=systems)
+    took = time.perf_counter() - start
+    command = f"python -m wafer plan {name} --train --batch {batch} --systems {systems}"
+    yield Row(f"tokens/s in training, {name}, {systems} x wse3, {planned.tokens} tokens a system", f"{planned.tokens_per_second:.0f}, {100 * planned.utilisation:.2f} % of peak; {_binding(planned)}", goal, command)
+    yield Row(f"time of this host to plan that, {name}", f"{took:.1f} s", "5 s for llama2-7b, 8 s for llama2-70b (an incumbent's cold compile: 57 min)", command)
+
+
+def _prefill(name: str, batch: int, sequence: int) -> Plan:
+    return plan(blocks(name, batch, sequence))
+
+
+def _binding(planned: Plan) -> str:
+    what, share = next(iter(planned.share().items()))
+    return f"{100 * share:.0f} % of the time {what} bind{'s' if what != 'transfers' else ''}"

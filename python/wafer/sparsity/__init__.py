@@ -2,12 +2,14 @@
 
     wafer.sparsity.prune(model, 0.75)                                              zeros in a model, by magnitude or by what they change
     wafer.train_step(..., sparsity=wafer.sparsity.RigL(0.75, update_every=50))     zeros from the first step on
+    wafer.sparsity.iso_flop(model, 0.75)                                           larger layers that take as much arithmetic once they are sparse
     wafer.sparsity.report(program)                                                 what the zeros of each layer saved, and why others did not
 """
 
 from wafer.sparsity.dynamic import GMP, SET, Method, RigL, Static
+from wafer.sparsity.iso_flop import iso_flop
 from wafer.sparsity.masks import check
 from wafer.sparsity.pruning import prune
 from wafer.sparsity.report import LayerReport, Report, report
 
-__all__ = ["GMP", "SET", "LayerReport", "Method", "Report", "RigL", "Static", "check", "prune", "report"]
+__all__ = ["GMP", "SET", "LayerReport", "Method", "Report", "RigL", "Static", "check", "iso_flop", "prune", "report"]

@@ -94,7 +94,7 @@ def test_model_without_example_inputs_and_what_is_no_model():
 # The compiler behind the importer keeps the line
 
 
-def test_layer_that_no_core_can_hold_names_line_sizes_and_what_to_do(tmp_path, saved):
+def test_layer_that_no_core_can_hold_is_memoryxs_and_its_reason_names_line_and_sizes(tmp_path, saved):
     class Model(nn.Module):
         def __init__(self):
             super().__init__()
@@ -105,11 +105,11 @@ def test_layer_that_no_core_can_hold_names_line_sizes_and_what_to_do(tmp_path, s
 
     machine = json.loads(saved.odd.read_text()) | {"width": 2, "height": 2, "sram_bytes": 4096, "name": "thimble"}
     (tmp_path / "thimble.json").write_text(json.dumps(machine))
-    error = error_of(Model(), torch.zeros(11, 7), machine=tmp_path / "thimble.json")
-    expect_at(error, Model.forward, "self.fc(x)")
-    assert re.search(r"needs at least \d+ bytes of SRAM per core", str(error))
-    assert "'thimble' has 4096" in str(error)
-    assert "use a machine with more columns, or split the layer" in str(error)
+    model, x = Model().eval(), torch.randn(11, 7)
+    program = wafer.compile(model, (x,), machine=tmp_path / "thimble.json")
+    torch.testing.assert_close(program(x), model(x))
+    (op,) = [op for op in program.stats.ops if op.placement == "memoryx"]
+    assert re.search(r"test_errors.py:\d+: a token of 3000 features takes \d+ bytes of each of the 2 cores of a row of machine 'thimble', which have room for \d+", op.reason)
 
 
 @pytest.mark.parametrize(

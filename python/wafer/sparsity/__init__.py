@@ -7,9 +7,17 @@
 """
 
 from wafer.sparsity.dynamic import GMP, SET, Method, RigL, Static
-from wafer.sparsity.iso_flop import iso_flop
 from wafer.sparsity.masks import check
 from wafer.sparsity.pruning import prune
 from wafer.sparsity.report import LayerReport, Report, report
 
 __all__ = ["GMP", "SET", "LayerReport", "Method", "Report", "RigL", "Static", "check", "iso_flop", "prune", "report"]
+
+
+def __getattr__(name: str) -> object:
+    # Its layers are modules of PyTorch, which the package does without until it is asked for them.
+    if name == "iso_flop":
+        from wafer.sparsity.larger import iso_flop
+
+        return iso_flop
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

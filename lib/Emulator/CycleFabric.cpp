@@ -7,7 +7,7 @@
 namespace wafer {
 
 CycleFabric::CycleFabric(const LoadedProgram &program, unsigned copiesOfPort)
-    : machine_(program.machine()), width_(machine_.width), height_(machine_.height), routers_(size_t(width_) * height_),
+    : machine_(program.machine()), columnsOnWafer_(machine_.columnsOnWafer()), width_(machine_.width), height_(machine_.height), routers_(size_t(width_) * height_),
       ramps_(routers_.size()), ports_(width_), copiesOfPort_(copiesOfPort) {
   for (uint32_t index = 0; index < routers_.size(); ++index) {
     uint32_t x = index % width_, y = index / width_;
@@ -20,6 +20,7 @@ CycleFabric::CycleFabric(const LoadedProgram &program, unsigned copiesOfPort)
         slot.tx = entry.tx;
         slot.rx = entry.rx;
         slot.router = index;
+        slot.depth = machine_.routerQueueDepth;
       }
     router.endSlot = static_cast<uint32_t>(slots_.size());
     if (program.regionAt(x, y) >= 0) {
@@ -30,8 +31,20 @@ CycleFabric::CycleFabric(const LoadedProgram &program, unsigned copiesOfPort)
   for (Slot &slot : slots_)
     for (unsigned side = 0; side < numSides; ++side)
       if (wexe::Dir direction = static_cast<wexe::Dir>(side); sends(slot, direction))
-        if (uint32_t other = neighbour(slot.router, direction); other != none)
+        if (uint32_t other = neighbour(slot.router, direction); other != none) {
           slot.next[side] = slotOf(other, slot.colour);
+          slot.cycles[side] = machine_.hopCycles * linkLength(slot.router, other);
+          // A long link passes routers of cores that are not used, which hold what is on its way.
+          slots_[slot.next[side]].depth += slot.cycles[side] - machine_.hopCycles;
+        }
+}
+
+/// Routers from one to the next, on the wafer as it is.
+uint32_t CycleFabric::linkLength(uint32_t from, uint32_t to) const {
+  if (columnsOnWafer_.empty())
+    return 1;
+  const uint32_t a = columnsOnWafer_[from], b = columnsOnWafer_[to], along = a > b ? a - b : b - a;
+  return from / width_ == to / width_ ? along : along + 1;
 }
 
 uint32_t CycleFabric::neighbour(uint32_t router, wexe::Dir side) const {
@@ -91,7 +104,7 @@ bool CycleFabric::hasRoom(const Slot &slot, unsigned egressLeft) const {
   if (sends(slot, wexe::Dir::Ramp) && ramps_[slot.router].in[slot.colour].size() >= machine_.coreQueueDepth)
     return false;
   for (uint32_t next : slot.next)
-    if (next != none && slots_[next].queue.size() >= machine_.routerQueueDepth)
+    if (next != none && slots_[next].queue.size() >= slots_[next].depth)
       return false;
   return egressLeft > 0 || !leavesSouth(slot);
 }
@@ -125,7 +138,7 @@ void CycleFabric::decideRouter(uint32_t index, uint64_t now, unsigned &egressLef
   // The ramp brings one wavelet per cycle from the core.
   for (uint32_t i = router.firstSlot; i < router.endSlot; ++i)
     if (const Slot &slot = slots_[i];
-        slot.rx == wexe::Dir::Ramp && slot.queue.size() < machine_.routerQueueDepth && ramps_[index].out[slot.colour].readyAt(now))
+        slot.rx == wexe::Dir::Ramp && slot.queue.size() < slot.depth && ramps_[index].out[slot.colour].readyAt(now))
       insert(i, fromRamp, &Slot::lastFromRamp);
   if (fromRamp > 0)
     moves_.push_back({MoveKind::FromRamp, turn[0]});
@@ -144,7 +157,7 @@ void CycleFabric::decide(uint64_t now) {
     decideRouter(active_[(first + i) % active_.size()], now, egressLeft);
   egressCredit_ -= (egressMost - egressLeft) * copiesOfPort_;
   for (uint32_t port : activePorts_)
-    if (slots_[slotOf(port, ports_[port].front().colour)].queue.size() < machine_.routerQueueDepth)
+    if (const Slot &slot = slots_[slotOf(port, ports_[port].front().colour)]; slot.queue.size() < slot.depth)
       moves_.push_back({MoveKind::FromPort, port});
 }
 
@@ -157,9 +170,9 @@ void CycleFabric::forward(Slot &slot, uint64_t now, Egress &egress) {
     arrivals_.push_back(slot.router);
     ++inFlight_;
   }
-  for (uint32_t next : slot.next)
-    if (next != none) {
-      slots_[next].queue.push(wavelet, now + machine_.hopCycles);
+  for (unsigned side = 0; side < numSides; ++side)
+    if (uint32_t next = slot.next[side]; next != none) {
+      slots_[next].queue.push(wavelet, now + slot.cycles[side]);
       activate(slots_[next].router);
       ++hops;
       ++inFlight_;
@@ -217,7 +230,7 @@ void CycleFabric::collectFull(const Slot &slot, std::vector<uint32_t> &full) con
   if (sends(slot, wexe::Dir::Ramp) && ramps_[slot.router].in[slot.colour].size() >= machine_.coreQueueDepth)
     full.push_back(slot.router);
   for (uint32_t next : slot.next)
-    if (next != none && slots_[next].queue.size() >= machine_.routerQueueDepth)
+    if (next != none && slots_[next].queue.size() >= slots_[next].depth)
       collectFull(slots_[next], full);
 }
 

@@ -117,6 +117,8 @@ private:
     wexe::Dir rx = wexe::Dir::Ramp;
     uint32_t router = 0;
     std::array<uint32_t, numSides> next = {none, none, none, none}; ///< slots that it sends to, by side
+    std::array<uint32_t, numSides> cycles = {0, 0, 0, 0}; ///< to get there
+    uint32_t depth = 0;                                   ///< wavelets that have room in the queue, and on a long link to it
     WaveletQueue queue;
     uint64_t lastForward = 0, lastFromRamp = 0; ///< cycle + 1 of the last grant
   };
@@ -138,6 +140,7 @@ private:
   static bool sends(const Slot &slot, wexe::Dir side) { return slot.tx >> static_cast<unsigned>(side) & 1; }
   uint32_t slotOf(uint32_t router, uint8_t colour) const;
   uint32_t neighbour(uint32_t router, wexe::Dir side) const;
+  uint32_t linkLength(uint32_t from, uint32_t to) const;
   void activate(uint32_t router);
   bool hasRoom(const Slot &slot, unsigned egressLeft) const;
   void decideRouter(uint32_t router, uint64_t now, unsigned &egressLeft);
@@ -146,6 +149,7 @@ private:
   void collectFull(const Slot &slot, std::vector<uint32_t> &full) const;
 
   const Machine &machine_;
+  const std::vector<uint32_t> columnsOnWafer_;
   uint32_t width_, height_;
   std::vector<Slot> slots_; ///< by router, then colour
   std::vector<Router> routers_;

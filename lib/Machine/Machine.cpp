@@ -44,6 +44,7 @@ private:
   uint64_t readInteger(const Json &value, const std::string &path, double least, double most) const;
   double readNumber(const Json &value, const std::string &path, double least, double most) const;
   void readSource(const Json &source) const;
+  Defects readDefects(const Json &json, const Machine &machine) const;
 
   std::string origin_;
 };
@@ -65,7 +66,7 @@ std::string joined(const std::set<std::string> &names) {
 
 /// Every field by its path, as `source` may name it: "sram_bytes", "lanes", "lanes.vector".
 std::set<std::string> fieldPaths() {
-  std::set<std::string> paths = {"name", "lanes"};
+  std::set<std::string> paths = {"name", "lanes", "defects"};
   for (const NumberField &field : numberFields())
     paths.insert(field.name);
   for (const LaneField &field : laneFields())
@@ -103,6 +104,31 @@ void Reader::readSource(const Json &source) const {
   }
 }
 
+Defects Reader::readDefects(const Json &json, const Machine &machine) const {
+  expectObject(json, "defects");
+  expectKnown(json, {"columns", "cores"}, "defects.");
+  Defects defects;
+  defects.columns = static_cast<uint32_t>(readInteger(member(json, "columns", "defects.columns"), "defects.columns", machine.width, 65535));
+  const Json &cores = member(json, "cores", "defects.cores");
+  if (!cores.is_array())
+    fail("defects.cores", "is no list, expected one of [x, y]");
+  std::vector<uint32_t> live(machine.height, defects.columns);
+  std::set<std::pair<uint32_t, uint32_t>> seen;
+  for (const Json &core : cores) {
+    if (!core.is_array() || core.size() != 2)
+      fail("defects.cores", "has " + core.dump() + ", expected [x, y]");
+    const auto x = static_cast<uint32_t>(readInteger(core[0], "defects.cores", 0, defects.columns - 1));
+    const auto y = static_cast<uint32_t>(readInteger(core[1], "defects.cores", 0, machine.height - 1));
+    if (!seen.insert({x, y}).second)
+      fail("defects.cores", "has " + core.dump() + " twice, expected each dead core once");
+    if (--live[y] < machine.width)
+      fail("defects.cores", "leaves " + std::to_string(live[y]) + " live cores in row " + std::to_string(y) + ", expected at least the width of " + std::to_string(machine.width) +
+                                "; describe a narrower machine");
+  }
+  defects.cores.assign(seen.begin(), seen.end());
+  return defects;
+}
+
 Machine Reader::read(std::string_view text) {
   Json json;
   std::set<std::string> seen;
@@ -125,7 +151,7 @@ Machine Reader::read(std::string_view text) {
   if (!json.is_object())
     fail("holds " + std::string(json.type_name()) + ", expected an object");
 
-  std::set<std::string> known = {"name", "lanes", "source"};
+  std::set<std::string> known = {"name", "lanes", "source", "defects"};
   for (const NumberField &field : numberFields())
     known.insert(field.name);
   expectKnown(json, known, "");
@@ -170,6 +196,8 @@ Machine Reader::read(std::string_view text) {
 
   if (auto it = json.find("source"); it != json.end())
     readSource(*it);
+  if (auto it = json.find("defects"); it != json.end())
+    machine.defects = readDefects(*it, machine);
   return machine;
 }
 
@@ -185,7 +213,27 @@ std::string Machine::toJson() const {
   for (const LaneField &field : laneFields())
     for (const LaneWidth &width : laneWidths())
       json["lanes"][field.name][width.name] = this->*field.member.*width.member;
+  if (defects.columns > 0) {
+    json["defects"]["columns"] = defects.columns;
+    json["defects"]["cores"] = Json::array();
+    for (auto [x, y] : defects.cores)
+      json["defects"]["cores"].push_back({x, y});
+  }
   return json.dump(2) + "\n";
+}
+
+std::vector<uint32_t> Machine::columnsOnWafer() const {
+  if (defects.cores.empty())
+    return {};
+  std::vector<uint32_t> columns;
+  const std::set<std::pair<uint32_t, uint32_t>> dead(defects.cores.begin(), defects.cores.end());
+  for (uint32_t y = 0; y < height; ++y)
+    for (uint32_t x = 0, live = 0; live < width; ++x)
+      if (!dead.count({x, y})) {
+        columns.push_back(x);
+        ++live;
+      }
+  return columns;
 }
 
 uint64_t Machine::hash() const {

@@ -37,6 +37,31 @@ TEST(Machine, EveryPresetIsValidAndNamesItself) {
     EXPECT_EQ(Machine::load(name).name, name);
 }
 
+TEST(Machine, RowsAreTheLiveCoresOfTheWafer) {
+  Json json = tiny();
+  json["defects"] = {{"columns", 6}, {"cores", {{1, 0}, {2, 0}, {0, 3}}}};
+  Machine machine = Machine::fromJson(json.dump(), "m.json");
+  const std::vector<uint32_t> expected = {0, 3, 4, 5, 0, 1, 2, 3, 0, 1, 2, 3, 1, 2, 3, 4};
+  EXPECT_EQ(machine.columnsOnWafer(), expected);
+  EXPECT_EQ(Machine::fromJson(machine.toJson(), "again").columnsOnWafer(), expected);
+  EXPECT_NE(machine.hash(), Machine::load("tiny").hash());
+  EXPECT_TRUE(Machine::load("tiny").columnsOnWafer().empty());
+}
+
+TEST(Machine, ARowNeedsAsManyLiveCoresAsTheMachineIsWide) {
+  Json json = tiny();
+  json["defects"] = {{"columns", 5}, {"cores", {{1, 2}, {4, 2}}}};
+  EXPECT_EQ(refusal(json), "m.json: field 'defects.cores' leaves 3 live cores in row 2, expected at least the width of 4; describe a narrower machine");
+  json["defects"] = {{"columns", 3}, {"cores", Json::array()}};
+  EXPECT_EQ(refusal(json), "m.json: field 'defects.columns' is 3, expected an integer from 4 to 65535");
+  json["defects"] = {{"columns", 5}, {"cores", {{1, 2}, {1, 2}}}};
+  EXPECT_EQ(refusal(json), "m.json: field 'defects.cores' has [1,2] twice, expected each dead core once");
+  json["defects"] = {{"columns", 5}, {"cores", {{5, 0}}}};
+  EXPECT_EQ(refusal(json), "m.json: field 'defects.cores' is 5, expected an integer from 0 to 4");
+  json["defects"] = {{"columns", 5}};
+  EXPECT_EQ(refusal(json), "m.json: field 'defects.cores' is missing");
+}
+
 TEST(Machine, Wse3HasThePublishedFabric) {
   Machine machine = Machine::load("wse3");
   EXPECT_EQ(machine.width, 762u);

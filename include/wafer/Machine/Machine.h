@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace wafer {
@@ -24,6 +25,12 @@ public:
 /// Elements per cycle by 32-, 16- and 8-bit type.
 struct Lanes {
   uint32_t bits32 = 1, bits16 = 1, bits8 = 1;
+};
+
+/// Cores that do not work, of a wafer that has more columns than programs see: a row of the machine is the first `width` live cores of a row of the wafer.
+struct Defects {
+  uint32_t columns = 0;                               ///< of the wafer; 0: as many as the machine has, all of them live
+  std::vector<std::pair<uint32_t, uint32_t>> cores;   ///< x and y of dead cores on the wafer
 };
 
 struct Machine {
@@ -41,6 +48,7 @@ struct Machine {
   Lanes vectorLanes, functionLanes, fmacAccLanes, fmacMemLanes;
   uint64_t memoryxDramBytes = 0, memoryxFlashBytes = 0;
   uint32_t maxSystems = 1;
+  Defects defects;
 
   /// Parses and validates; `origin` (a path or name) begins every message. Unknown fields are errors. Throws MachineError.
   static Machine fromJson(std::string_view text, std::string_view origin);
@@ -52,6 +60,8 @@ struct Machine {
   /// Canonical JSON: the same machine gives the same text.
   std::string toJson() const;
   uint64_t hash() const;
+  /// The wafer's column of each core, by y * width + x; empty when it is x everywhere.
+  std::vector<uint32_t> columnsOnWafer() const;
 };
 
 } // namespace wafer

@@ -1,0 +1,44 @@
+"""Wafers with dead cores compute the same."""
+
+import json
+
+import numpy
+import pytest
+import torch
+import wafer
+from wafer.bench import defects
+from wafer.models.gpt2 import Block
+
+
+@pytest.fixture(scope="module")
+def machine():
+    return defects._machine()
+
+
+def run(machine, path, engine="cycle"):
+    path.write_text(json.dumps(machine))
+    torch.manual_seed(0)
+    model, x = Block(16, 2).eval(), torch.randn(1, 24, 16)
+    program = wafer.compile(model, (x,), machine=path, engine=engine)
+    return program(x).detach(), program.stats.cycles
+
+
+@pytest.mark.parametrize("kind", ["at_random", "clump", "worst_rows"])
+def test_results_are_the_same_and_time_is_nearly(machine, kind, tmp_path):
+    cores = defects.at_random(machine, numpy.random.default_rng(3)) if kind == "at_random" else getattr(defects, kind)(machine)
+    broken = machine | {"defects": {"columns": machine["width"] + defects.SPARE, "cores": cores}}
+    wanted, without = run(machine, tmp_path / "whole.json")
+    found, cycles = run(broken, tmp_path / "broken.json")
+    assert torch.equal(found, wanted)
+    assert without < cycles < 1.2 * without
+    assert torch.equal(run(broken, tmp_path / "broken.json", "functional")[0], wanted)
+
+
+def test_a_wafer_without_dead_cores_takes_the_same_time(machine, tmp_path):
+    assert run(machine | {"defects": {"columns": 99, "cores": []}}, tmp_path / "m.json")[1] == run(machine, tmp_path / "whole.json")[1]
+
+
+def test_a_row_with_too_few_cores_is_refused(machine, tmp_path):
+    (tmp_path / "m.json").write_text(json.dumps(machine | {"defects": {"columns": 17, "cores": [[0, 5], [3, 5]]}}))
+    with pytest.raises(wafer.CompileError, match="leaves 15 live cores in row 5, expected at least the width of 16"):
+        wafer.compile(torch.nn.Linear(4, 4).eval(), (torch.zeros(2, 4),), machine=tmp_path / "m.json")

@@ -221,3 +221,25 @@ def test_sum_over_a_large_tensor_is_made_one_dimension_at_a_time():
     program = wafer.compile(Mean(), (x,), machine="tiny")
     assert float(program(x)) == pytest.approx(float((x * x).mean()), rel=1e-3)
     assert all(phase["placement"] == "wafer" for phase in program.stats.phases)
+
+
+def test_programs_have_the_same_bytes_whatever_else_compiles_at_the_time():
+    from concurrent.futures import ThreadPoolExecutor
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = torch.nn.Linear(24, 40)
+
+        def forward(self, x):
+            return torch.softmax(torch.relu(self.fc(x)), -1)
+
+    text = wafer.compile(Model().eval(), (torch.zeros(6, 24),), machine="odd").mlir
+
+    def executable(_: int) -> bytes:
+        return wafer._native.module().compile_text(text, "odd", "f16", ["forward"])[0]
+
+    alone = executable(0)
+    for threads in (2, 8):
+        with ThreadPoolExecutor(threads) as pool:
+            assert set(pool.map(executable, range(2 * threads))) == {alone}

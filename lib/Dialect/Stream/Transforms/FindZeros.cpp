@@ -102,11 +102,17 @@ Facts ZeroAnalysis::ofTensor(StringAttr name) {
   return call == called_.end() ? Facts() : ofCall(call->second.first, call->second.second);
 }
 
-/// Whether it is the same for all features of a token.
-bool isPerToken(Value scalar, MapOp map) {
-  if (auto argument = dyn_cast<BlockArgument>(scalar))
-    return numFeatures(cast<RankedTensorType>(map.getInputs()[argument.getArgNumber()].getType())) == 1;
-  return llvm::all_of(scalar.getDefiningOp()->getOperands(), [&](Value operand) { return isPerToken(operand, map); });
+/// Scalars of a map that are the same for all features of a token, in one pass over its body.
+llvm::DenseSet<Value> perTokenScalars(MapOp map) {
+  Block &body = map.getBody().front();
+  llvm::DenseSet<Value> found;
+  for (BlockArgument argument : body.getArguments())
+    if (numFeatures(cast<RankedTensorType>(map.getInputs()[argument.getArgNumber()].getType())) == 1)
+      found.insert(argument);
+  for (Operation &op : body)
+    if (llvm::all_of(op.getOperands(), [&](Value operand) { return found.contains(operand); }))
+      found.insert(op.result_begin(), op.result_end());
+  return found;
 }
 
 /// A value in a function of MemoryX: constants, what is done element by element, and what only moves elements. What was a token may lie along features there.
@@ -150,7 +156,8 @@ Facts ZeroAnalysis::ofBlock(Value value) {
   Facts facts;
   if (auto map = value.getDefiningOp<MapOp>()) {
     auto ofArgument = [&](BlockArgument argument) { return ofBlock(map.getInputs()[argument.getArgNumber()]); };
-    auto ofToken = [&](Value scalar) { return isPerToken(scalar, map); };
+    const llvm::DenseSet<Value> perToken = perTokenScalars(map);
+    auto ofToken = [&](Value scalar) { return perToken.contains(scalar); };
     Scalars scalars{ofArgument, ofToken};
     facts = ofScalar(cast<YieldOp>(map.getBody().front().back()).getValue(), scalars);
   } else if (auto send = value.getDefiningOp<SendOp>()) {

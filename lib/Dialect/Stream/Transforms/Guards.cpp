@@ -40,8 +40,10 @@ const Guards &GuardAnalysis::of(Value value) {
 
 Guards GuardAnalysis::compute(Value value) {
   auto type = cast<RankedTensorType>(value.getType());
-  if (auto map = value.getDefiningOp<MapOp>())
-    return ofScalar(cast<YieldOp>(map.getBody().front().back()).getValue(), map).guards;
+  if (auto map = value.getDefiningOp<MapOp>()) {
+    Scalars known;
+    return ofScalar(cast<YieldOp>(map.getBody().front().back()).getValue(), map, known).guards;
+  }
   if (auto contract = value.getDefiningOp<ContractOp>())
     return contract.getBiasAttr() ? Guards() : of(contract.getInput());
   if (auto scale = value.getDefiningOp<ScaleOp>())
@@ -62,11 +64,18 @@ Guards GuardAnalysis::compute(Value value) {
   return guards;
 }
 
-GuardAnalysis::Scalar GuardAnalysis::ofScalar(Value scalar, MapOp map) {
+GuardAnalysis::Scalar GuardAnalysis::ofScalar(Value scalar, MapOp map, Scalars &known) {
+  if (auto there = known.find(scalar); there != known.end())
+    return there->second;
+  Scalar found = compute(scalar, map, known);
+  return known[scalar] = std::move(found);
+}
+
+GuardAnalysis::Scalar GuardAnalysis::compute(Value scalar, MapOp map, Scalars &known) {
   if (auto argument = dyn_cast<BlockArgument>(scalar))
     return {of(map.getInputs()[argument.getArgNumber()]), false};
   Operation *op = scalar.getDefiningOp();
-  auto operand = [&](unsigned i) { return ofScalar(op->getOperand(i), map); };
+  auto operand = [&](unsigned i) { return ofScalar(op->getOperand(i), map, known); };
   /// 0 where both are.
   auto both = [](Scalar a, Scalar b) {
     if (a.isZero)
@@ -86,7 +95,7 @@ GuardAnalysis::Scalar GuardAnalysis::ofScalar(Value scalar, MapOp map) {
         Scalar either = both(operand(1), operand(2));
         // Where the condition's number is 0, the second is taken.
         if (Value x = comparedWithZero(select.getCondition())) {
-          Scalar number = ofScalar(x, map), second = operand(2);
+          Scalar number = ofScalar(x, map, known), second = operand(2);
           number.guards.remove_if([&](StringAttr guard) { return !second.isZero && !second.guards.contains(guard); });
           either.guards.insert_range(number.guards);
         }

@@ -30,7 +30,9 @@ private:
     bool isZero = false;
   };
   Guards compute(mlir::Value value);
-  Scalar ofScalar(mlir::Value scalar, MapOp map);
+  using Scalars = llvm::DenseMap<mlir::Value, Scalar>;
+  Scalar ofScalar(mlir::Value scalar, MapOp map, Scalars &known);
+  Scalar compute(mlir::Value scalar, MapOp map, Scalars &known);
 
   ProgramOp program_;
   llvm::DenseMap<mlir::StringAttr, mlir::Value> received_;

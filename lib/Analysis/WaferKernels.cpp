@@ -181,6 +181,17 @@ bool isNeutral(TypedAttr value, stream::Combiner combiner) {
 
 } // namespace
 
+std::optional<SmallVector<unsigned>> plainDims(AffineMap map) {
+  SmallVector<unsigned> dims;
+  for (AffineExpr expr : map.getResults()) {
+    auto dim = dyn_cast<AffineDimExpr>(expr);
+    if (!dim)
+      return std::nullopt;
+    dims.push_back(dim.getPosition());
+  }
+  return dims;
+}
+
 bool isContraction(linalg::LinalgOp op) {
   return op.getNumReductionLoops() > 0 && op.getNumDpsInputs() == 2 && op.getNumDpsInits() == 1 && isMultiplyAdd(op.getBlock());
 }

@@ -114,6 +114,8 @@ private:
   llvm::DenseMap<mlir::Value, BlockShape> blocks_;
 };
 
+/// The loops that index an operand, in the order of its dimensions; nothing when an index is not a loop.
+std::optional<llvm::SmallVector<unsigned>> plainDims(mlir::AffineMap map);
 /// Whether the operation multiplies two operands and adds over reduced dimensions.
 bool isContraction(mlir::linalg::LinalgOp op);
 /// Whether the operation is a contraction and one of its operands is a parameter.

@@ -23,18 +23,6 @@ namespace {
 
 using Dims = SmallVector<unsigned>;
 
-/// The loops that index an operand, in the order of its dimensions; nothing when an index is not a loop.
-std::optional<Dims> plainDims(AffineMap map) {
-  Dims dims;
-  for (AffineExpr expr : map.getResults()) {
-    auto dim = dyn_cast<AffineDimExpr>(expr);
-    if (!dim)
-      return std::nullopt;
-    dims.push_back(dim.getPosition());
-  }
-  return dims;
-}
-
 class Contraction {
 public:
   Contraction(linalg::LinalgOp op, unsigned streamed)

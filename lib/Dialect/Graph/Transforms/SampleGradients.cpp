@@ -23,17 +23,6 @@ namespace {
 
 using Dims = SmallVector<unsigned>;
 
-std::optional<Dims> plainDims(AffineMap map) {
-  Dims dims;
-  for (AffineExpr expr : map.getResults()) {
-    auto dim = dyn_cast<AffineDimExpr>(expr);
-    if (!dim)
-      return std::nullopt;
-    dims.push_back(dim.getPosition());
-  }
-  return dims;
-}
-
 /// Rows and columns of a gradient, each with the operand whose features they are.
 struct Match {
   Value rows, columns;

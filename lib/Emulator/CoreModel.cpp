@@ -332,7 +332,7 @@ Trigger CoreModel::arrive(uint32_t payload) {
   auto half = [&](uint32_t bits) { return numberFromBits(type, bits & 0xffff).f; };
   switch (trigger.insn.opcode) {
   case Opcode::Fmacw:
-    add(payload >> 16, half(payload));
+    add(payload >> 16, type == ElementType::I8 ? static_cast<int8_t>(payload) : half(payload));
     break;
   case Opcode::Dotw:
     add(payload >> 16, 0);

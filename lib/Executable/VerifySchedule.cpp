@@ -262,7 +262,7 @@ void Schedule::checkBlocks(const wexe::GridT &grid, const wexe::StepT &step, con
 void Schedule::checkWire(const wexe::StepT &step, uint32_t block, const std::string &where) const {
   if (unsigned(step.wire) > unsigned(wexe::WireFormat::Indexed32))
     refuse(where, "has unknown wire format " + std::to_string(unsigned(step.wire)), "exe_c4");
-  bool wide = step.wire == wexe::WireFormat::Dense32 || step.wire == wexe::WireFormat::Indexed32, bytes = step.wire == wexe::WireFormat::Packed8;
+  bool wide = step.wire == wexe::WireFormat::Dense32 || step.wire == wexe::WireFormat::Indexed32, bytes = step.wire == wexe::WireFormat::Packed8 || (step.wire == wexe::WireFormat::Indexed16 && step.type == wexe::ElemType::I8);
   bool halves = step.type == wexe::ElemType::F16 || step.type == wexe::ElemType::BF16;
   if (wide ? step.type != wexe::ElemType::F32 : bytes ? step.type != wexe::ElemType::I8 : !halves)
     refuse(where,

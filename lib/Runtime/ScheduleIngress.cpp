@@ -108,7 +108,7 @@ private:
 class WeightBursts : public StepBursts {
 public:
   WeightBursts(const wexe::PhaseT &phase, const wexe::StepT &step, const wexe::ProgramT &program, RowStream &rows)
-      : grid_(*phase.grid), commandColour_(phase.command_colour), step_(step), encoder_(step.wire), rows_(rows), rowsLeft_(step.rows) {
+      : grid_(*phase.grid), commandColour_(phase.command_colour), step_(step), encoder_(step.wire, byteSize(dtypeOf(step.type))), rows_(rows), rowsLeft_(step.rows) {
     if (step.tensor >= 0)
       weightType_ = dtypeOf(program.tensors[step.tensor]->type);
     if (step.bias >= 0)

@@ -32,10 +32,10 @@ void WireEncoder::weights(const uint8_t *elements, size_t count, std::vector<uin
   words.resize(count);
   size_t kept = 0;
   for (size_t k = 0; k < count; ++k) {
-    uint16_t value;
-    std::memcpy(&value, elements + k * sizeof value, sizeof value);
+    uint16_t value = 0;
+    std::memcpy(&value, elements + k * elementBytes_, elementBytes_);
     words[kept] = static_cast<uint32_t>(k) << 16 | value;
-    kept += (value & 0x7fff) != 0; // neither zero nor negative zero
+    kept += elementBytes_ == 1 ? value != 0 : (value & 0x7fff) != 0; // a float is neither zero nor negative zero
   }
   words.resize(kept);
 }

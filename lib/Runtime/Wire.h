@@ -18,9 +18,9 @@ void packWavelets(const uint8_t *elements, size_t count, unsigned elementBytes, 
 /// Encodes weights that already have the type of the wire.
 class WireEncoder {
 public:
-  explicit WireEncoder(wexe::WireFormat format) : format_(format) {}
+  WireEncoder(wexe::WireFormat format, unsigned elementBytes) : format_(format), elementBytes_(elementBytes) {}
 
-  unsigned elementBytes() const { return format_ == wexe::WireFormat::Dense32 || format_ == wexe::WireFormat::Indexed32 ? 4 : format_ == wexe::WireFormat::Packed8 ? 1 : 2; }
+  unsigned elementBytes() const { return elementBytes_; }
   /// A column's weights, index 0 first. Zeros are left out where wavelets carry an index.
   void weights(const uint8_t *elements, size_t count, std::vector<uint32_t> &words) const;
   /// How many weights that many wavelets carry, of a column that has `count`.
@@ -32,6 +32,7 @@ public:
 
 private:
   wexe::WireFormat format_;
+  unsigned elementBytes_;
 };
 
 } // namespace wafer

@@ -1,5 +1,8 @@
 """8-bit integers on the wafer: the sums of PyTorch's own integers, exactly; scales per channel and per tensor."""
 
+import re
+
+import numpy
 import pytest
 import torch
 import wafer
@@ -185,3 +188,21 @@ def test_a_quantised_onnx_model_gives_what_its_definition_gives(axis, zero, weig
     torch.testing.assert_close(torch.tensor(program.run({"x": x})["y"]), torch.tensor(expected), rtol=1e-5, atol=1e-5)
     assert program.weights[0].name == weight  # integers, or with a zero point the numbers
     assert all(op.placement == "wafer" for op in program.ops) == (zero == 0)
+
+
+@pytest.mark.parametrize("zeros", [0.6, 0.9])
+def test_zeros_of_8_bit_weights_are_left_out_and_the_sums_are_the_same(zeros):
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(96, 80), nn.Tanh(), nn.Linear(80, 40)).eval(), torch.randn(60, 96)
+    wafer.sparsity.prune(model, zeros)
+    program = wafer.compile(model, (x,), machine="odd", precision="int8")
+    found = {engine: program.run((x,), engine=engine)["output"] for engine in ("functional", "cycle")}
+    steps = [step for phase in program.stats.phases for step in phase.get("steps", []) if step["name"].endswith(".int8")]
+    assert [step["wire"] for step in steps] == ["Indexed16"] * 2
+    assert all(step["macs"] < 1.01 * (1 - zeros) * step["macs_dense"] for step in steps)
+    dense = program.source.compile_text(re.sub(r", graph\.nonzeros = \d+ : i64", "", program.mlir))
+    dense._sessions.share_weights(program._sessions)
+    wanted = dense.run({"input": x.numpy()}, engine="cycle")["output"]
+    assert [step["wire"] for phase in dense.stats.phases for step in phase.get("steps", []) if step["name"].endswith(".int8")] == ["Packed8"] * 2
+    for output in found.values():
+        numpy.testing.assert_array_equal(output.numpy(), wanted)

@@ -84,7 +84,7 @@ def ADDD : Insn<"addd", 4, Control, [Dst, Offset], [], "dst.base += offset bytes
 def BIND : Insn<"bind", 5, Control, [Pc], [], "data wavelets run the data task at pc">;
 
 // Arrival-triggered FMAC: dst[j] = fma(value, src0[index][j], dst[j]) in f32, for i8 in i32. The type is the value's.
-def FMACW : Insn<"fmacw", 16, Trigger, [Type, Dst, Src0, Skip0], [F16, BF16], "FMAC by an (index, 16-bit value) wavelet">;
+def FMACW : Insn<"fmacw", 16, Trigger, [Type, Dst, Src0, Skip0], [F16, BF16, I8], "FMAC by an (index, value) wavelet; of i8 in i32">;
 def FMACP : Insn<"fmacp", 17, Trigger, [Type, Dst, Src0, Skip0], [F16, BF16], "FMAC by two 16-bit values with implicit index">;
 def FMACD : Insn<"fmacd", 18, Trigger, [Type, Dst, Src0, Skip0], [F32], "FMAC by one f32 value with implicit index">;
 def FMACQ : Insn<"fmacq", 19, Trigger, [Type, Dst, Src0, Skip0], [I8], "FMAC by four 8-bit integers with implicit index, in i32">;

@@ -18,13 +18,14 @@ from jaxlib.mlir import ir
 
 from wafer.errors import CompileError, Diagnostic, SourceLocation, UnsupportedOpError, WaferError
 from wafer.frontends import locations, stablehlo_ops, types  # noqa: F401 - registers the operations
+from wafer.frontends.constants import nonzeros
 from wafer.frontends.deferred import Any, Deferred, Emitter, lowered
 from wafer.frontends.names import unique
 from wafer.frontends.stablehlo_constants import tensor_of
 from wafer.frontends.stablehlo_locations import name_of, place_of
 from wafer.frontends.stablehlo_ops import registry
 from wafer.frontends.stablehlo_ops.operation import Operation, type_of
-from wafer.frontends.torch import ImportedModel, TensorInfo, nonzeros
+from wafer.frontends.torch import ImportedModel, TensorInfo
 from wafer.frontends.writer import FunctionWriter, Pattern
 
 _ARRAYS = (jax.Array, numpy.ndarray, numpy.generic, jax.ShapeDtypeStruct)

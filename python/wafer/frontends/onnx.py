@@ -17,12 +17,13 @@ import torch
 
 from wafer.errors import CompileError, CompileWarning, UnsupportedOpError, WaferError
 from wafer.frontends import onnx_functions, onnx_model, onnx_ops, types  # noqa: F401 - onnx_ops registers the operators
+from wafer.frontends.constants import nonzeros
 from wafer.frontends.deferred import Any, Deferred, Emitter
 from wafer.frontends.onnx_ops import registry
 from wafer.frontends.onnx_ops.node import Node
 from wafer.frontends.onnx_ops.quantization import remember_integers
 from wafer.frontends.tensor import Tensor
-from wafer.frontends.torch import ImportedModel, TensorInfo, nonzeros
+from wafer.frontends.torch import ImportedModel, TensorInfo
 from wafer.frontends.writer import FunctionWriter
 
 # Integers of 8 bits up to this number are constants of the program (zero points and the like), more are weights.

@@ -11,6 +11,7 @@ from torch.export.graph_signature import InputKind
 
 from wafer.errors import CompileError, WaferError
 from wafer.frontends import int8, locations
+from wafer.frontends.constants import nonzeros
 from wafer.frontends.context import Context
 from wafer.frontends.tensor import Tensor
 
@@ -75,7 +76,7 @@ class Quantizer:
             for suffix, tensor in (("int8", values), ("scale", scales)):
                 name = f"{layer.parameter}.{suffix}"
                 self.parameters[name] = tensor
-                made.append(ctx.writer.argument(name, tuple(tensor.shape), tensor.dtype, name, "parameter", ctx.source))
+                made.append(ctx.writer.argument(name, tuple(tensor.shape), tensor.dtype, name, "parameter", ctx.source, nonzeros(tensor)))
             self._made[layer.parameter] = (made[0], made[1])
         return self._made[layer.parameter]
 

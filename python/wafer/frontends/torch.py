@@ -18,6 +18,7 @@ from torch.utils import _pytree as pytree
 
 from wafer.errors import CompileError, Diagnostic, SourceLocation, UnsupportedOpError, WaferError
 from wafer.frontends import absent, aten, locations, registry, types  # noqa: F401 - aten registers the lowerings
+from wafer.frontends.constants import nonzeros
 from wafer.frontends.context import Context
 from wafer.frontends.names import unique
 from wafer.frontends.quantizer import Quantizer
@@ -188,14 +189,6 @@ def _export(model: torch.nn.Module, args: Sequence[object], kwargs: Mapping[str,
     except Exception as error:  # export raises nearly any type
         message = f"torch.export cannot trace the model: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
         raise CompileError(Diagnostic("error", message, locations.of_exception(error) or caller)) from error
-
-
-def nonzeros(data: torch.Tensor) -> int | None:
-    """How many elements of a matrix (or more) are not zero, if any is zero: pruned weights are found without being told."""
-    if data.dim() < 2 or data.is_meta:
-        return None
-    count = int(torch.count_nonzero(data))
-    return count if count < data.numel() else None
 
 
 def _is_weight(data: torch.Tensor) -> bool:

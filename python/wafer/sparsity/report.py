@@ -119,5 +119,5 @@ def _reason(zeros: float | None, indexed: bool, wire: str) -> str:
     if zeros is None:
         return "an activation that is not known to have zeros"
     if wire == "Packed8":
-        return "8-bit weights have no format with an index"
+        return "too few are zero for 8-bit weights, of which four take as long as one with its index"
     return "at most half are zero, and an index takes as long as a value or more" if zeros <= 0.5 else "the program was made before the weights had zeros"

@@ -45,9 +45,9 @@ bool wireFormatFits(WireFormat wire, mlir::Type type);
 /// Whether every batch entry of the segment is sent the same: with a micro-batch for each, once is enough.
 bool isSameForEveryBatch(SendOp send);
 
-/// The format for values of this type that knows no zeros, and the one that sends what is not zero (none for i8).
+/// The format for values of this type that knows no zeros, and the one that sends what is not zero.
 WireFormat denseWireFormat(mlir::Type type);
-std::optional<WireFormat> sparseWireFormat(mlir::Type type);
+WireFormat sparseWireFormat(mlir::Type type);
 
 } // namespace wafer::stream
 

@@ -113,7 +113,7 @@ def Stream_ContractOp : Stream_Kernel<"contract", [Pure]> {
     is expected to be 0; where it is given, a weight is not multiplied by zeros. `guard` names a tensor of the
     same tokens: where all features of a token are 0 there, they are 0 in X, and while all of it is 0 W is not streamed, only the commands of its rows.
     (contract_c1) Input and result have the same tokens. (contract_c2) The strides stay inside the weight. (contract_c3) The bias has as many elements as the result has features.
-    (contract_c4) dense32 and indexed32 go with f32 input, packed16 and indexed16 with f16 or bf16 input, packed8 with i8 input.
+    (contract_c4) dense32 and indexed32 go with f32 input, packed16 and indexed16 with f16 or bf16 input, packed8 and indexed16 with i8 input.
     (contract_c6) i8 input has an i32 result, which is exact, and no bias; and only i8 input has one.
     (contract_c7) `input_zeros` is from 1 to 1000.
     (contract_c8) `guard` names a tensor that is no weight and of which each token has equally many elements, and goes with `input_zeros`.

@@ -80,7 +80,7 @@ static LogicalResult verifySameTokens(Operation *op, RankedTensorType input, Ran
 static LogicalResult verifyWire(Operation *op, std::optional<WireFormat> wire, Type element, StringRef label) {
   if (wire && !wireFormatFits(*wire, element))
     return op->emitOpError() << label << ": found wire format " << stringifyWireFormat(*wire) << " with " << element
-                             << " input, expected dense32 or indexed32 with f32, packed16 or indexed16 with f16 or bf16, packed8 with i8";
+                             << " input, expected dense32 or indexed32 with f32, packed16 or indexed16 with f16 or bf16, packed8 or indexed16 with i8";
   return success();
 }
 

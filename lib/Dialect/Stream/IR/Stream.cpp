@@ -51,6 +51,8 @@ LayoutAttr wafer::stream::getLayout(RankedTensorType type) { return dyn_cast_or_
 bool wafer::stream::wireFormatFits(WireFormat wire, Type type) {
   if (wire == WireFormat::Packed8)
     return type.isInteger(8);
+  if (wire == WireFormat::Indexed16 && type.isInteger(8))
+    return true;
   return wire == WireFormat::Dense32 || wire == WireFormat::Indexed32 ? type.isF32() : type.isF16() || type.isBF16();
 }
 
@@ -58,8 +60,6 @@ WireFormat wafer::stream::denseWireFormat(Type type) {
   return type.isF32() ? WireFormat::Dense32 : type.isInteger(8) ? WireFormat::Packed8 : WireFormat::Packed16;
 }
 
-std::optional<WireFormat> wafer::stream::sparseWireFormat(Type type) {
-  if (type.isInteger(8))
-    return std::nullopt;
+WireFormat wafer::stream::sparseWireFormat(Type type) {
   return type.isF32() ? WireFormat::Indexed32 : WireFormat::Indexed16;
 }

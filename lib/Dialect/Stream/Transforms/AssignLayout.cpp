@@ -221,9 +221,9 @@ void AssignLayout::chooseWires(SegmentOp segment, const GridShape &grid) const {
       continue;
     const Type element = contract.getInput().getType().getElementType();
     const WireFormat dense = denseWireFormat(element);
-    const std::optional<WireFormat> sparse = sparseWireFormat(element);
+    const WireFormat sparse = sparseWireFormat(element);
     auto cycles = [&](WireFormat format) { return contractionRow(machine, grid, numFeatures(contract.getInput().getType()), wireCost(contract, format)).cycles(); };
-    contract.setWire(sparse && cycles(*sparse) < worthwhile * cycles(dense) ? *sparse : dense);
+    contract.setWire(cycles(sparse) < worthwhile * cycles(dense) ? sparse : dense);
   }
 }
 

@@ -27,15 +27,16 @@ struct ChooseWireFormat : impl::ChooseWireFormatBase<ChooseWireFormat> {
       kernel.setWire(wanted && wireFormatFits(*wanted, element) ? *wanted : denseWireFormat(element));
     };
     getOperation().walk([&](ContractOp contract) {
-      // Two 16-bit values take as long as one with its index, two f32 values as long as an index and one.
+      // Two 16-bit values take as long as one with its index, two f32 values as long as an index and one, four 8-bit values as long as one with its index.
       auto weight = getOperation().lookupSymbol<TensorOp>(contract.getWeightAttr().getAttr());
       const uint64_t elements = weight ? cast<RankedTensorType>(weight.getType()).getNumElements() : 0;
-      std::optional<WireFormat> sparse = sparseWireFormat(contract.getInput().getType().getElementType());
+      const Type element = contract.getInput().getType().getElementType();
+      const uint64_t breakEven = element.isInteger(8) ? 4 : 2;
       const bool hasZeros = weight && weight.getNonzeros() && *weight.getNonzeros() < elements;
-      if (!contract.getWire() && !wanted && sparse && hasZeros) {
+      if (!contract.getWire() && !wanted && hasZeros) {
         // With fewer zeros it depends on how many tokens a weight meets.
-        if (2 * *weight.getNonzeros() <= elements)
-          contract.setWire(*sparse);
+        if (breakEven * *weight.getNonzeros() <= elements)
+          contract.setWire(sparseWireFormat(element));
         return;
       }
       choose(contract);

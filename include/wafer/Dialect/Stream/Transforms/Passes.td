@@ -76,7 +76,7 @@ def ChooseWireFormat : Pass<"stream-choose-wire-format", "::wafer::stream::Progr
   let summary = "Decide how weights travel";
   let description = [{
     Gives each `stream.contract` and `stream.scale` without a wire format one: dense32 for f32 input, packed16 for f16 and bf16 input, which puts two weights
-    into a wavelet, packed8 for i8 input, which puts four, or indexed16 and indexed32 when at most half of a contraction's weights are not zero: then only those are sent, each with its index, and each one
+    into a wavelet, packed8 for i8 input, which puts four, or indexed16 and indexed32 when at most half of a contraction's weights (of i8 a quarter) are not zero: then only those are sent, each with its index, and each one
     triggers one FMAC. With `format` another format is taken wherever it goes with the input's type (contract_c4).
 
     Works on any program. Afterwards every contract and scale has a wire format, but for contractions whose weight has some zeros and fewer than half: what is best

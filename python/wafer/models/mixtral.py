@@ -1,6 +1,6 @@
 """Mixtral (Jiang and others, 2024): Llama with several feed-forward experts per layer, of which a router takes two per token.
 
-Shapes do not depend on data: an expert sees zeros in place of tokens that are not its own, and the wafer passes over them.
+An expert works for its own tokens only (wafer.models.experts).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from wafer.models.experts import for_its_tokens
 from wafer.models.llama import Attention, Llama
 
 
@@ -35,8 +36,7 @@ class Experts(nn.Module):
         result = torch.zeros_like(x)
         for i, expert in enumerate(self.experts):
             share = torch.where(chosen == i, weights, 0.0).sum(-1, keepdim=True)
-            takes = share != 0
-            result = result + torch.where(takes, share * expert(torch.where(takes, x, 0.0)), 0.0)
+            result = result + for_its_tokens(expert, x, share)
         return result
 
 

@@ -119,6 +119,7 @@ LoadedProgram TimingClasses::reduced(uint32_t rows, uint32_t groups, uint32_t &m
   Machine machine = machine_;
   machine.width = std::min(machine_.width, columns);
   machine.height = machine_.height - below.count - cut.count;
+  machine.defects = {}; // rows that differ in their dead cores are no class
   program.machine = machine.toJson();
   program.machine_hash = machine.hash();
   return LoadedProgram::verify(std::move(program));

@@ -38,6 +38,16 @@ def test_a_wafer_without_dead_cores_takes_the_same_time(machine, tmp_path):
     assert run(machine | {"defects": {"columns": 99, "cores": []}}, tmp_path / "m.json")[1] == run(machine, tmp_path / "whole.json")[1]
 
 
+def test_the_timing_engine_takes_the_wafer_for_whole(machine, tmp_path):
+    tall = machine | {"height": 64}
+    cores = defects.at_random(tall, numpy.random.default_rng(1))
+    cycles = []
+    for description in (tall, tall | {"defects": {"columns": machine["width"] + defects.SPARE, "cores": cores}}):
+        (tmp_path / "m.json").write_text(json.dumps(description))
+        cycles.append(wafer.compile(torch.nn.Linear(64, 64).eval(), (torch.zeros(4000, 64),), machine=tmp_path / "m.json").time().cycles)
+    assert cycles[0] == cycles[1]
+
+
 def test_a_row_with_too_few_cores_is_refused(machine, tmp_path):
     (tmp_path / "m.json").write_text(json.dumps(machine | {"defects": {"columns": 17, "cores": [[0, 5], [3, 5]]}}))
     with pytest.raises(wafer.CompileError, match="leaves 15 live cores in row 5, expected at least the width of 16"):

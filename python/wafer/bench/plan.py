@@ -5,9 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+import torch
+from torch import nn
+
 from wafer.bench import Row
-from wafer.planning import Plan, plan
+from wafer.planning import Block, Plan, plan
 from wafer.planning.shapes import blocks
+
+
+_COMMAND = "python -m wafer bench plan"
 
 
 def rows() -> Iterator[Row]:
@@ -16,10 +22,36 @@ def rows() -> Iterator[Row]:
     yield from _training("llama2-70b", 2048, 8, "2e12 tokens in a day: 23 million tokens/s")
     eight = _prefill("llama3-8b", 1, 4096)
     yield Row("tokens/s of a prefill, llama3-8b, 4096 tokens, one wse3", f"{eight.tokens_per_second:.0f}; {_binding(eight)}", "5 times WaferLLM's 27686 (WSE-2, 720 x 720 cores)", "python -m wafer plan llama3-8b --batch 1 --sequence 4096")
+    yield from _kernels()
+    yield from _decoding()
     few, many = (plan(blocks("llama2-7b", 4, layers=layers), train=True) for layers in (2, 126))
     yield Row("modelled time of 126 layers over that of 2, per layer", f"{many.blocks[0].total('cycles') / few.blocks[0].total('cycles') / 63:.3f}", "1", "python -m wafer plan llama2-7b --train --batch 4 --layers 126")
     one, all_ = (plan(blocks("llama2-7b", 4), train=True, systems=systems) for systems in (1, 64))
     yield Row("tokens/s of 64 systems over 64 times those of one", f"{all_.tokens_per_second / one.tokens_per_second / 64:.3f}", "1 (linear)", "python -m wafer plan llama2-7b --train --batch 4 --systems 64")
+
+
+def _kernels() -> Iterator[Row]:
+    """The contraction alone: cycles of its rows, without the way of its input and result."""
+    large, vector = (plan([_product(size, tokens)]) for size, tokens in ((12288, 262144), (16384, 1)))
+    yield Row("share of peak of a contraction alone, 12288 x 12288 weights, 262144 tokens, wse3", f"{100 * large.total('macs') / (large.peak * large.total('contractions')):.1f} %", "92 %", _COMMAND)
+    bound = 16384**2 / 2 / large.ingest
+    yield Row("cycles of one token times 16384 x 16384 weights, over those of the stream alone, wse3", f"{vector.total('contractions') / bound:.3f}", "1.25", _COMMAND)
+
+
+def _product(size: int, tokens: int) -> Block:
+    with torch.device("meta"):
+        return Block("product", nn.Linear(size, size, bias=False), (torch.empty(tokens, size),))
+
+
+def _decoding() -> Iterator[Row]:
+    """Tokens of many requests, one each, without what was read before; the stream of weights alone takes as long however many there are."""
+    for requests in (1, 4096):
+        planned = plan(blocks("llama3-8b", requests, 1))
+        bound = requests * planned.clock / (planned.parameters / 2 / planned.ingest)
+        yield Row(
+            f"tokens/s of llama3-8b decoding, {requests} requests, one wse3 (attention to what was read before left out)", f"{planned.tokens_per_second:.0f}, {planned.tokens_per_second / bound:.2f} of the stream's bound",
+            f"{bound:.0f}, the bound", f"python -m wafer plan llama3-8b --batch {requests} --sequence 1",
+        )  # fmt: skip
 
 
 def _training(name: str, systems: int, batch: int, goal: str) -> Iterator[Row]:

@@ -89,6 +89,7 @@ class Plan:
     blocks: tuple[BlockPlan, ...]
     clock: float  # cycles a second
     peak: float  # multiply-accumulates a cycle
+    ingest: float  # wavelets a cycle from MemoryX
     bytes_per_second: float  # of gradients off a system
     state_bytes: int  # of optimizer state per parameter
     dram: int
@@ -220,7 +221,7 @@ def plan(
     lanes = description["lanes"]["fmac_acc"]["bits32" if precision == "f32" else "bits16"]
     return Plan(
         description["name"], systems, train, first.shape[0] * (first.shape[1] if first.dim() > 2 else 1), tuple(planned), description["clock_ghz"] * 1e9,
-        float(description["width"] * description["height"] * lanes), nothing.bytes_per_second, state_bytes, description["memoryx_dram_bytes"], description["memoryx_flash_bytes"],
+        float(description["width"] * description["height"] * lanes), float(description["ingest_wavelets_per_cycle"]), nothing.bytes_per_second, state_bytes, description["memoryx_dram_bytes"], description["memoryx_flash_bytes"],
     )  # fmt: skip
 
 

@@ -164,3 +164,53 @@ def test_share_of_zeros_of_a_run_is_what_the_next_program_may_expect():
     assert program.stats.activation_zeros == pytest.approx(float((hidden == 0).float().mean()), abs=0.1)
     executed = program.stats.macs_executed
     assert compiled(model, x, activation_zeros=program.stats.activation_zeros).time().macs_executed == pytest.approx(executed, rel=0.01)
+
+
+def test_a_causal_mask_that_is_made_when_the_program_runs_hides_the_same_keys(monkeypatch):
+    from wafer.frontends import torch as importer
+    from wafer.frontends.aten import attention, shapes
+
+    for module in (importer, attention, shapes):
+        monkeypatch.setattr(module, "MOST_CONSTANTS", 16)
+
+    class Model(nn.Module):
+        def forward(self, q, k, v, x):
+            return F.scaled_dot_product_attention(q, k, v, is_causal=True), x.tril(-1), x.triu(2)
+
+    torch.manual_seed(0)
+    length, size = 12, 8
+    q, k, v, x = *(torch.randn(1, 2, length, size) for _ in range(3)), torch.randn(length, length)
+    program = compiled(Model(), q, k, v, x, precision="f32")
+    assert "0xFF800000" not in max(program.mlir.splitlines(), key=len)
+    for found, wanted in zip(program(q, k, v, x), Model()(q, k, v, x)):
+        numpy.testing.assert_allclose(found, wanted, atol=1e-5)
+    (values,) = [step for phase in program.stats.phases for step in phase.get("steps", []) if step["skips_input_zeros"]]
+    assert values["macs"] == 2 * size * length * (length + 1) // 2
+
+
+def test_a_query_that_sees_no_key_trains_as_in_pytorch():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.project = nn.Linear(WIDTH, WIDTH, bias=False)
+
+        def forward(self, x, mask):
+            y = self.project(x)
+            return F.scaled_dot_product_attention(y, y, y, attn_mask=mask)
+
+    torch.manual_seed(0)
+    model, x, target = Model(), torch.randn(1, 6, WIDTH), torch.randn(1, 6, WIDTH)
+    mask = torch.ones(6, 6, dtype=torch.bool).tril()
+    mask[2] = False
+    mask = mask[None]
+    step = wafer.train_step(model, F.mse_loss, wafer.optim.SGD(lr=0.5), (x, mask, target), machine="tiny", precision="f32", shards=1)
+    found = [float(step(x, mask, target)) for _ in range(2)]
+    wanted = []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss = F.mse_loss(model(x, mask), target)
+        loss.backward()
+        optimizer.step()
+        wanted.append(loss.item())
+    numpy.testing.assert_allclose(found, wanted, rtol=1e-5)

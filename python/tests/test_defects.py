@@ -7,12 +7,13 @@ import pytest
 import torch
 import wafer
 from wafer.bench import defects
+from wafer.compiler import nothing_for
 from wafer.models.gpt2 import Block
 
 
 @pytest.fixture(scope="module")
 def machine():
-    return defects._machine()
+    return nothing_for("small").machine_description
 
 
 def run(machine, path, engine="cycle"):

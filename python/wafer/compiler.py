@@ -126,6 +126,11 @@ def machines() -> list[str]:
     return _native.module().machine_presets()
 
 
+def nothing_for(machine: str | os.PathLike) -> Program:
+    """A program that does nothing, and knows its machine: for who needs the description and has no model yet."""
+    return compile("func.func @forward(%x: tensor<1xf32>) -> tensor<1xf32> { return %x : tensor<1xf32> }\n", machine=machine, progress=False)
+
+
 def supported_ops() -> list[str]:
     """The ATen operations that the PyTorch importer knows."""
     from wafer.frontends import aten, registry  # noqa: F401 - aten registers them

@@ -12,6 +12,7 @@ import torch
 
 import wafer
 from wafer.bench import Row
+from wafer.compiler import nothing_for
 from wafer.models.gpt2 import Block
 
 SHARE = 0.072  # of the cores of a wafer that are not used: 970 thousand are made, 900 thousand sold (vendor)
@@ -21,7 +22,7 @@ MAPS, SPARE = 100, 8
 def rows() -> Iterator[Row]:
     """A GPT-2 block on 16 x 16 cores of wafers that have 24 columns; dead cores at random, in clumps, and as many as a row can lose."""
     with tempfile.TemporaryDirectory() as folder:
-        plain = _machine()
+        plain = nothing_for("small").machine_description
         draw = numpy.random.default_rng(0)
         maps = [(f"{MAPS} random maps with {100 * SHARE:g} % dead cores", [at_random(plain, draw) for _ in range(MAPS)]), ("maps with a clump, and with rows that lose all spare cores", [clump(plain), worst_rows(plain)])]
         wanted, without = _run(plain, folder)
@@ -48,11 +49,6 @@ def worst_rows(machine: dict) -> list[list[int]]:
     """Every other row without its first cores, the others without their last ones: links between rows are as long as they can be."""
     columns = machine["width"] + SPARE
     return [[x if y % 2 else columns - 1 - x, y] for y in range(machine["height"]) for x in range(SPARE)]
-
-
-def _machine() -> dict:
-    program = wafer.compile("func.func @forward(%x: tensor<1xf32>) -> tensor<1xf32> { return %x : tensor<1xf32> }\n", machine="small", progress=False)
-    return program.machine_description
 
 
 def _run(machine: dict, folder: str) -> tuple[bytes, int]:

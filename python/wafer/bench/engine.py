@@ -12,6 +12,7 @@ from torch import nn
 
 import wafer
 from wafer.bench import Row, median_seconds
+from wafer.compiler import nothing_for
 from wafer.models.gpt2 import Block
 
 _COMMAND = "python -m wafer bench engine"
@@ -54,8 +55,7 @@ def block() -> Row:
 def summa(side: int = 32, tile: int = 14) -> Row:
     """A product of matrices of side x tile on side x side cores."""
     with tempfile.TemporaryDirectory() as folder:
-        nothing = "func.func @forward(%x: tensor<1xf32>) -> tensor<1xf32> { return %x : tensor<1xf32> }\n"
-        machine = wafer.compile(nothing, machine="small", progress=False).machine_description
+        machine = nothing_for("small").machine_description
         path = pathlib.Path(folder, "square.json")
         path.write_text(json.dumps(machine | {"name": "square", "width": side, "height": side}))
         torch.manual_seed(0)

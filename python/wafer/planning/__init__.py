@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import pathlib
 import tempfile
 from collections.abc import Sequence
@@ -16,11 +17,9 @@ import torch
 from torch import nn
 
 from wafer import _native
-from wafer.compiler import compile as compile_program
-from wafer.compiler import diagnostic_of
+from wafer.compiler import diagnostic_of, nothing_for
 from wafer.errors import CompileError
 
-_NOTHING = "func.func @forward(%x: tensor<1xf32>) -> tensor<1xf32> { return %x : tensor<1xf32> }\n"
 _MASTER_BYTES = 4  # f32 weights, gradients and optimizer state in MemoryX
 
 
@@ -172,7 +171,7 @@ def plan(
     blocks: Sequence[Block] | nn.Module,
     inputs: tuple[torch.Tensor, ...] = (),
     *,
-    machine: str = "wse3",
+    machine: str | os.PathLike = "wse3",
     systems: int = 1,
     train: bool = False,
     precision: str = "f16",
@@ -192,21 +191,23 @@ def plan(
         blocks = [Block("model", blocks, tuple(inputs))]
     if not blocks:
         raise CompileError("found no blocks, expected at least one")
-    # Of a program that does nothing; large ones need not be verified to be planned.
-    nothing = compile_program(_NOTHING, machine=machine, progress=False)
+    nothing = nothing_for(machine)
     description = nothing.machine_description
     if not 1 <= systems <= description["max_systems"]:
         raise CompileError(f"found systems={systems}, expected from 1 to the {description['max_systems']} of machine '{description['name']}'")
     planned = []
     for block in (dataclasses.replace(block, inputs=tuple(map(_without_memory, block.inputs))) for block in blocks):
+        was_training = block.module.training
         with tempfile.TemporaryDirectory() as folder:
             trace = pathlib.Path(folder, "decisions.json")
+            # Large programs need not be verified to be planned.
             executable, diagnostics = _native.module().compile_text(
-                _gradients_of(block) if train else _forward_of(block), machine, precision, ["gradients" if train else "forward"], str(trace), activation_zeros=round(1000 * activation_zeros)
+                _gradients_of(block) if train else _forward_of(block), os.fspath(machine), precision, ["gradients" if train else "forward"], str(trace), activation_zeros=round(1000 * activation_zeros)
             )
             if executable is None:
                 raise CompileError([diagnostic_of(diagnostic) for diagnostic in diagnostics] or "the compiler gave no reason")
             decisions = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
+        block.module.train(was_training)
         segments = tuple(
             Segment(
                 row["cycles"], row["contraction_cycles"], row["transfer_cycles"], row["macs"], row["bound_by"] or "elementwise",

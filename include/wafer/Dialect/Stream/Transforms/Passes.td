@@ -51,7 +51,7 @@ def FindZeros : Pass<"stream-find-zeros", "::wafer::stream::ProgramOp"> {
   let summary = "Find activations that have zeros, and pass over them";
   let description = [{
     Zeros arise where a maximum or a select has the constant 0, where a comparison is a factor, and where the exponential of something masked by minus infinity is taken;
-    products, conversions and functions that are 0 at 0 pass them on, also through MemoryX when it only keeps the value between segments. A contraction whose input
+    products, conversions and functions that are 0 at 0 pass them on, also through MemoryX where it keeps a value between segments, works element by element or only moves elements. A contraction whose input
     may have zeros gets `input_zeros`: its weights are then multiplied by what is not 0. An intermediate tensor that is streamed and may have zeros gets
     `nonzeros`, by which stream-choose-wire-format decides.
 

@@ -140,23 +140,6 @@ def Partition : Pass<"graph-partition", "::mlir::func::FuncOp"> {
                     Statistic<"inMemoryX", "operations in MemoryX", "Operations without a wafer kernel">];
 }
 
-def OrderLayers : Pass<"graph-order-layers", "::mlir::func::FuncOp"> {
-  let summary = "Do the layers of the wafer together, and those of MemoryX";
-  let description = [{
-    Values that cross between the wafer and MemoryX pay for the way. A layer of MemoryX between two of the wafer makes them two segments, also when they do not need
-    it. This pass takes all layers of MemoryX that can run, then all of the wafer, and so on; layers of one place keep their order. Where that saves no change of
-    place, nothing is moved.
-
-    Needs placements (graph-partition). Numbers do not change but by maps that are merged afterwards and round once.
-
-    Before:   %a = graph.layer on <wafer>(%x)   %b = graph.layer on <memoryx>(%y)   %c = graph.layer on <wafer>(%a, %b)
-    After:    %b = graph.layer on <memoryx>(%y)   %a = graph.layer on <wafer>(%x)   %c = graph.layer on <wafer>(%a, %b)
-
-    Example: test/Dialect/Graph/order-layers.mlir
-  }];
-  let statistics = [Statistic<"changesSaved", "changes of place saved", "Times that the program goes less often from the wafer to MemoryX or back">];
-}
-
 def ShareLayers : Pass<"graph-share-layers", "::mlir::ModuleOp"> {
   let summary = "Keep the body of layers that do the same once";
   let description = [{

@@ -7,6 +7,8 @@
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/TypeSwitch.h"
 
+#include "wafer/Machine/BatchEntries.h"
+
 #include <algorithm>
 #include <set>
 
@@ -125,6 +127,9 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
         .Case([&](stream::ContractOp contract) {
           kernel.kind = Kernel::Contract;
           kernel.in = featuresOf(contract.getInput());
+          kernel.batchSizes = contract.getBatchSizes();
+          kernel.batchStrides = contract.getBatchStrides();
+          hasOwnWeights_ |= !kernel.batchSizes.empty();
           kernel.wire = wireCost(contract, contract.getWire().value_or(stream::denseWireFormat(contract.getInput().getType().getElementType())));
         })
         .Case([&](stream::ScaleOp) { kernel.kind = Kernel::Scale; })
@@ -171,19 +176,21 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
     case Kernel::Receive: {
       const bool in = kernel.kind == Kernel::Send;
       double cycles = transferCycles(machine, grid, blockOf(in ? kernel.out : kernel.in), kernel.elementBytes, in);
-      if (kernel.isSameForEveryBatch && grid.microBatches == batches_)
+      if (kernel.isSameForEveryBatch && grid.microBatches * grid.batchesAtOnce == batches_)
         cycles /= grid.microBatches;
       cost.cycles += cycles;
       cost.transfers += cycles;
       break;
     }
     case Kernel::Contract: {
-      double cycles = contractionCycles(machine, grid, kernel.in, kernel.out, kernel.wire);
+      WireCost wire = kernel.wire;
+      wire.streams = entrySpans(kernel.batchSizes, kernel.batchStrides, 0, grid.batchesAtOnce).size();
+      double cycles = contractionCycles(machine, grid, kernel.in, kernel.out, wire);
       cost.cycles += cycles;
       cost.contractions += cycles;
       if (cycles > longest) {
         longest = cycles;
-        cost.binds = contractionRow(machine, grid, kernel.in, kernel.wire).binds();
+        cost.binds = contractionRow(machine, grid, kernel.in, wire).binds();
       }
       break;
     }

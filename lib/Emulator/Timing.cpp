@@ -140,6 +140,10 @@ void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step, bool isOnce)
   }
   const uint64_t times = isOnce ? 1 : grid.micro_batches;
   timing.macs = macs * times;
+  if (step.kind == wexe::StepKind::Contract) {
+    once.weights *= streamsAtOnce(grid, step);
+    once.commands *= streamsAtOnce(grid, step);
+  }
   timing.wavelets = {once.weights * times, once.activationsIn * times, once.activationsOut * times, once.commands * times};
 }
 

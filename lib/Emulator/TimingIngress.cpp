@@ -63,6 +63,12 @@ void TimingIngress::aim(Burst &burst, uint8_t colour, uint64_t first, uint16_t s
   burst.portCount = static_cast<uint16_t>(count);
 }
 
+/// To a column of all groups. Where batch entries have weights of their own, each burst stands for one of each.
+void TimingIngress::aimWeights(Burst &burst, uint64_t column) const {
+  aim(burst, phase_.command_colour, column, phase_.grid->columns, grid_.groups);
+  burst.copies = static_cast<uint32_t>(streamsAtOnce(*phase_.grid, step()));
+}
+
 bool TimingIngress::next(Burst &burst) {
   if (repetitions_.empty())
     repetitions_.emplace_back(false);
@@ -212,7 +218,7 @@ bool TimingIngress::weightBurst(Burst &burst) {
   if (roundLength(place_) == 0)
     return false;
   const uint64_t column = contract ? column_ : owner_, row = place_ * phase_.grid->columns + owner_;
-  aim(burst, phase_.command_colour, column, phase_.grid->columns, grid_.groups);
+  aimWeights(burst, column);
   const bool hasBias = step().bias >= 0 && column == owner_;
   const uint64_t each = step().wire == wexe::WireFormat::Indexed32 ? 2 : 1;
   burst.data.assign(biasIsNext_ || !contract ? each : wavelets(row, column), 0);

@@ -9,6 +9,7 @@
 #define WAFER_LIB_EMULATOR_TIMINGINGRESS_H
 
 #include "wafer/Emulator/Timing.h"
+#include "wafer/Machine/BatchEntries.h"
 
 #include <deque>
 
@@ -30,6 +31,11 @@ private:
   const bool differ_;
   std::vector<uint64_t> begins_;
 };
+
+/// Weights that a contraction streams side by side: one, or one for each of the batch entries at a time that differ.
+inline uint64_t streamsAtOnce(const wexe::GridT &grid, const wexe::StepT &step) {
+  return entrySpans(step.batch_sizes, step.batch_strides, 0, grid.batches_at_once).size();
+}
 
 /// What of a phase's grid is simulated.
 struct TimingGrid {
@@ -74,6 +80,7 @@ private:
   uint64_t roundLength(uint64_t place) const;
   void nextRow();
   void aim(Burst &burst, uint8_t colour, uint64_t first, uint16_t step, uint64_t count) const;
+  void aimWeights(Burst &burst, uint64_t column) const;
   uint64_t wavelets(uint64_t row, uint64_t column) const;
   void mark(Burst &burst, Mark mark);
 

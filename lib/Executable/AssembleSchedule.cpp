@@ -62,7 +62,8 @@ void Assembler::grid(wexe::PhaseT &phase) {
               {"token_block", integerInto("a number of tokens", grid.token_block)},
               {"tokens", integerInto("a number of tokens", grid.tokens)},
               {"micro_batches", integerInto("a number of micro-batches", grid.micro_batches)},
-              {"batches", integerInto("a number of batch entries", grid.batches)}});
+              {"batches", integerInto("a number of batch entries", grid.batches)},
+              {"batches_at_once", integerInto("a number of batch entries", grid.batches_at_once)}});
   in_.endLine();
 }
 

@@ -325,7 +325,8 @@ void Disassembler::phase(const wexe::PhaseT &phase) {
     line(2, "grid at=" + pairOf(grid->x0, grid->y0) + " columns=" + std::to_string(grid->columns) + " rows=" + std::to_string(grid->rows) +
                 " groups=" + std::to_string(grid->groups) + " token_block=" + std::to_string(grid->token_block) +
                 " tokens=" + std::to_string(grid->tokens) + " micro_batches=" + std::to_string(grid->micro_batches) +
-                (grid->batches == 1 ? "" : " batches=" + std::to_string(grid->batches)));
+                (grid->batches == 1 ? "" : " batches=" + std::to_string(grid->batches)) +
+                (grid->batches_at_once == 1 ? "" : " batches_at_once=" + std::to_string(grid->batches_at_once)));
   for (const auto &s : phase.steps)
     line(2, step(*s));
   line(1, "}");

@@ -168,10 +168,18 @@ void Schedule::checkGrid(const wexe::PhaseT &phase, const std::string &where) {
            "has a grid that reaches core " + describeCore(uint32_t(x1 - 1), cores.y1 - 1) + ", but machine " + quoted(machine_.name) +
                " has " + std::to_string(machine_.width) + "x" + std::to_string(machine_.height) + " cores",
            "layout_c1");
-  if (grid.batches == 0 || grid.micro_batches % grid.batches != 0 || grid.tokens % grid.batches != 0)
+  if (grid.batches == 0 || grid.tokens % grid.batches != 0)
+    refuse(where, "divides " + std::to_string(grid.tokens) + " tokens into " + std::to_string(grid.batches) + " batch entries, expected a number that divides them",
+           "layout_c3");
+  if (grid.batches_at_once == 0 || grid.batches % grid.batches_at_once != 0 || grid.groups % grid.batches_at_once != 0)
     refuse(where,
-           "divides " + std::to_string(grid.tokens) + " tokens and " + std::to_string(grid.micro_batches) + " micro-batches into " +
-               std::to_string(grid.batches) + " batch entries, expected a number that divides both",
+           "has " + std::to_string(grid.batches_at_once) + " of " + std::to_string(grid.batches) + " batch entries at a time on " + std::to_string(grid.groups) +
+               " groups, expected a number that divides both",
+           "layout_c4");
+  if (grid.micro_batches % (grid.batches / grid.batches_at_once) != 0)
+    refuse(where,
+           "divides " + std::to_string(grid.micro_batches) + " micro-batches among " + std::to_string(grid.batches) + " batch entries, " +
+               std::to_string(grid.batches_at_once) + " at a time, expected as many for each",
            "layout_c3");
   Wide room = Wide(grid.groups) * grid.rows * grid.token_block * grid.micro_batches;
   if (room < Wide(grid.tokens))

@@ -16,8 +16,8 @@
 
 namespace wafer {
 
-/// The batch entry whose tokens a micro-batch holds.
-inline uint64_t batchEntry(const wexe::GridT &grid, uint64_t microBatch) { return microBatch / (grid.micro_batches / grid.batches); }
+/// Micro-batches that hold the tokens of a batch entry.
+inline uint64_t microBatchesEach(const wexe::GridT &grid) { return uint64_t(grid.micro_batches) * grid.batches_at_once / grid.batches; }
 
 /// The block of one core in one micro-batch.
 class BlockLayout {
@@ -28,8 +28,10 @@ public:
       : tokenBlock_(grid.token_block), featureBlock_(step.feature_block), features_(featuresOf(step, shape)),
         tokens_(grid.tokens / grid.batches), tensorTokens_(elementCount(shape).value() / std::max<uint64_t>(1, features_)),
         columns_(grid.columns), column_(column), valid_(featuresInColumn(features_, columns_, column_)) {
-    const uint64_t entry = batchEntry(grid, microBatch), place = microBatch - entry * (grid.micro_batches / grid.batches);
-    firstToken_ = ((place * grid.groups + group) * grid.rows + row) * grid.token_block;
+    // Entries that are on the wafer at once divide the groups among them.
+    const uint64_t each = microBatchesEach(grid), groups = grid.groups / grid.batches_at_once;
+    const uint64_t entry = microBatch / each * grid.batches_at_once + group / groups;
+    firstToken_ = ((microBatch % each * groups + group % groups) * grid.rows + row) * grid.token_block;
     tokensBefore_ = entry * tokens_;
   }
 

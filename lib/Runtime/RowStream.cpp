@@ -78,15 +78,8 @@ private:
   uint64_t begin_ = 0, filled_ = 0;
 };
 
-int64_t RowPlan::batchOffset(uint64_t entry) const {
-  int64_t sum = offset;
-  for (size_t d = batchSizes.size(); d-- > 0; entry /= batchSizes[d])
-    sum += static_cast<int64_t>(entry % batchSizes[d]) * batchStrides[d];
-  return sum;
-}
-
-RowStream::RowStream(TensorStore &store, std::vector<RowPlan> plans, uint64_t batches, uint64_t repeats)
-    : store_(store), plans_(std::move(plans)), batches_(batches), repeats_(repeats) {
+RowStream::RowStream(TensorStore &store, std::vector<RowPlan> plans, uint64_t batches, uint64_t repeats, uint64_t atOnce)
+    : store_(store), plans_(std::move(plans)), batches_(batches), repeats_(repeats), atOnce_(atOnce) {
   const uint64_t budget = store_.dram().budget();
   for (const RowPlan &plan : plans_)
     for (const auto &source : {plan.weight, plan.bias})
@@ -132,9 +125,9 @@ void RowStream::readAhead() {
   try {
     windowLease_ = store_.dram().acquire(windowBytes_, stopping_);
     Window window(windowBytes_);
-    for (uint64_t i = 0; i < batches_ * repeats_; ++i)
+    for (uint64_t i = 0; i < batches_ / atOnce_ * repeats_; ++i)
       for (const RowPlan &plan : plans_)
-        if (!readPlan(plan, i / repeats_, window))
+        if (!readPlan(plan, i / repeats_ * atOnce_, window))
           return;
   } catch (...) {
     std::lock_guard lock(mutex_);
@@ -144,20 +137,22 @@ void RowStream::readAhead() {
 }
 
 /// Returns false when the stream is being taken down.
-bool RowStream::readPlan(const RowPlan &plan, uint64_t entry, Window &window) {
-  const uint64_t perPiece = rowsPerPiece(plan);
-  for (uint64_t done = 0; done < plan.rows;) {
-    uint64_t count = std::min(perPiece, plan.rows - done);
+bool RowStream::readPlan(const RowPlan &plan, uint64_t firstEntry, Window &window) {
+  const auto spans = std::make_shared<const std::vector<EntrySpan>>(entrySpans(plan.batchSizes, plan.batchStrides, firstEntry, atOnce_));
+  const uint64_t perPiece = rowsPerPiece(plan), rows = plan.rows * spans->size();
+  for (uint64_t done = 0; done < rows;) {
+    uint64_t count = std::min(perPiece, rows - done);
     Piece piece;
     piece.plan = &plan;
-    piece.offset = plan.batchOffset(entry);
+    piece.spans = spans;
     piece.lease = store_.dram().acquire(count * plan.rowBytes(), stopping_);
     if (!piece.lease)
       return false;
-    piece.firstRow = done;
+    piece.first = done;
     piece.rows = count;
     piece.bytes.resize(count * plan.rowBytes());
-    fill(piece, window);
+    for (size_t span = 0; span < spans->size(); ++span)
+      fill(piece, span, window);
     if (!push(std::move(piece)))
       return false;
     done += count;
@@ -165,18 +160,25 @@ bool RowStream::readPlan(const RowPlan &plan, uint64_t entry, Window &window) {
   return true;
 }
 
-void RowStream::fill(Piece &piece, Window &window) const {
+/// The rows of one span.
+void RowStream::fill(Piece &piece, size_t span, Window &window) const {
   const RowPlan &plan = *piece.plan;
+  const uint64_t spans = piece.spans->size(), first = (piece.first + spans - 1 - span) / spans, end = (piece.first + piece.rows + spans - 1 - span) / spans;
+  if (first == end)
+    return;
+  const uint64_t pitch = spans * plan.rowBytes();
+  uint8_t *const begin = piece.bytes.data() + (first * spans + span - piece.first) * plan.rowBytes();
   auto forEachRow = [&](auto use) {
-    for (uint64_t i = 0; i < piece.rows; ++i)
-      use(piece.firstRow + i, piece.bytes.data() + i * plan.rowBytes());
+    for (uint64_t n = first; n < end; ++n)
+      use(n, begin + (n - first) * pitch);
   };
   if (plan.weight) {
     const TensorSource &weight = *plan.weight;
     const uint64_t size = byteSize(weight.dtype());
     const uint64_t rowStep = magnitude(plan.rowStride) * size, columnStep = magnitude(plan.columnStride) * size;
+    const int64_t offset = plan.offset + (*piece.spans)[span].offset;
     auto element = [&](uint64_t n, uint64_t k) {
-      return static_cast<uint64_t>(piece.offset + static_cast<int64_t>(n) * plan.rowStride + static_cast<int64_t>(k) * plan.columnStride);
+      return static_cast<uint64_t>(offset + static_cast<int64_t>(n) * plan.rowStride + static_cast<int64_t>(k) * plan.columnStride);
     };
     if (isReadByRows(plan)) {
       forEachRow([&](uint64_t n, uint8_t *to) { weight.read(element(n, 0) * size, plan.weightBytes(), to); });
@@ -187,10 +189,10 @@ void RowStream::fill(Piece &piece, Window &window) const {
       });
     } else if (plan.rowStride == 1) {
       for (uint64_t k = 0; k < plan.columns; ++k)
-        for (uint64_t done = 0; done < piece.rows;) {
-          auto [from, bytes] = window.some(weight, element(piece.firstRow + done, k) * size, (piece.rows - done) * size, columnStep);
-          scatter(from, bytes / size, size, piece.bytes.data() + done * plan.rowBytes() + k * size, plan.rowBytes());
-          done += bytes / size;
+        for (uint64_t n = first; n < end;) {
+          auto [from, bytes] = window.some(weight, element(n, k) * size, (end - n) * size, columnStep);
+          scatter(from, bytes / size, size, begin + (n - first) * pitch + k * size, pitch);
+          n += bytes / size;
         }
     } else {
       for (uint64_t k = 0; k < plan.columns; ++k)
@@ -227,7 +229,9 @@ RowStream::Row RowStream::next() {
   }
   const RowPlan &plan = *current_.plan;
   const uint8_t *bytes = current_.bytes.data() + at_ * plan.rowBytes();
-  return {current_.firstRow + at_++, plan.weight ? bytes : nullptr, plan.bias ? bytes + plan.weightBytes() : nullptr};
+  const uint64_t number = current_.first + at_++;
+  const EntrySpan &span = (*current_.spans)[number % current_.spans->size()];
+  return {number / current_.spans->size(), span.first, span.count, plan.weight ? bytes : nullptr, plan.bias ? bytes + plan.weightBytes() : nullptr};
 }
 
 } // namespace wafer

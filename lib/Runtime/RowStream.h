@@ -8,6 +8,7 @@
 #ifndef WAFER_LIB_RUNTIME_ROWSTREAM_H
 #define WAFER_LIB_RUNTIME_ROWSTREAM_H
 
+#include "wafer/Machine/BatchEntries.h"
 #include "wafer/Runtime/TensorStore.h"
 
 #include <deque>
@@ -22,10 +23,9 @@ struct RowPlan {
   std::shared_ptr<const TensorSource> weight, bias;
   uint64_t rows = 0, columns = 0;
   int64_t rowStride = 0, columnStride = 0, offset = 0;
-  /// Batch entry e, in digits of the sizes with the last one fastest, adds digit * stride to the offset; empty: the same rows for all.
+  /// What a batch entry adds to the offset (BatchEntries.h); empty: the same rows for all.
   std::vector<uint32_t> batchSizes;
   std::vector<int64_t> batchStrides;
-  int64_t batchOffset(uint64_t entry) const;
 
   uint64_t weightBytes() const { return weight ? columns * byteSize(weight->dtype()) : 0; }
   uint64_t biasBytes() const { return bias ? byteSize(bias->dtype()) : 0; }
@@ -37,13 +37,14 @@ public:
   /// One row in the types of the tensors at rest; valid until the next one is taken. A part that the plan does not have is null.
   struct Row {
     uint64_t row = 0;
+    uint64_t firstEntry = 0, entries = 1; ///< whose row it is, of the batch entries at a time
     const uint8_t *weights = nullptr;
     const uint8_t *bias = nullptr;
   };
 
-  /// Streams the rows of all plans in order for each of `batches` batch entries, and all of that `repeats` times for each of them. Throws RuntimeError
-  /// when the tier cannot hold one row.
-  RowStream(TensorStore &store, std::vector<RowPlan> plans, uint64_t batches, uint64_t repeats);
+  /// Streams the rows of all plans in order for each of `batches` batch entries, `atOnce` of them at a time, and all of that `repeats` times for each. Of
+  /// entries at a time comes row 0 of each weight that they have, then row 1, and so on. Throws RuntimeError when the tier cannot hold one row.
+  RowStream(TensorStore &store, std::vector<RowPlan> plans, uint64_t batches, uint64_t repeats, uint64_t atOnce = 1);
   ~RowStream();
 
   /// The next row; waits for it. Throws what went wrong when it was read. There must be one left.
@@ -52,23 +53,23 @@ public:
 private:
   struct Piece {
     std::vector<uint8_t> bytes;
-    uint64_t firstRow = 0, rows = 0;
+    uint64_t first = 0, rows = 0; ///< row n of span s is number n * spans + s
     const RowPlan *plan = nullptr;
-    int64_t offset = 0; ///< of the weight's first element in this batch entry
+    std::shared_ptr<const std::vector<EntrySpan>> spans; ///< of the entries at a time
     DramTier::Lease lease;
   };
   /// Bytes of a tensor that were read last, for accesses that are near each other.
   class Window;
 
   void readAhead();
-  bool readPlan(const RowPlan &plan, uint64_t entry, Window &window);
-  void fill(Piece &piece, Window &window) const;
+  bool readPlan(const RowPlan &plan, uint64_t firstEntry, Window &window);
+  void fill(Piece &piece, size_t span, Window &window) const;
   bool push(Piece piece);
   uint64_t rowsPerPiece(const RowPlan &plan) const;
 
   TensorStore &store_;
   const std::vector<RowPlan> plans_;
-  const uint64_t batches_, repeats_;
+  const uint64_t batches_, repeats_, atOnce_;
   uint64_t windowBytes_ = 0;
   bool readsAtOnce_ = false; ///< all pieces are read by the constructor, without a thread
   DramTier::Lease windowLease_;

@@ -28,13 +28,14 @@ public:
 
 namespace {
 
-/// To the same column of every group.
-void aimAtColumn(Burst &burst, const wexe::GridT &grid, uint8_t colour, uint64_t column) {
+/// To the same column of `groups` groups.
+void aimAtColumn(Burst &burst, const wexe::GridT &grid, uint8_t colour, uint64_t column, uint64_t firstGroup, uint64_t groups) {
   burst.colour = colour;
-  burst.firstPort = static_cast<uint16_t>(grid.x0 + column);
+  burst.firstPort = static_cast<uint16_t>(grid.x0 + firstGroup * grid.columns + column);
   burst.portStep = grid.columns;
-  burst.portCount = grid.groups;
+  burst.portCount = static_cast<uint16_t>(groups);
 }
+void aimAtColumn(Burst &burst, const wexe::GridT &grid, uint8_t colour, uint64_t column) { aimAtColumn(burst, grid, colour, column, 0, grid.groups); }
 
 /// Command, and what Receive sends: one control wavelet to every column.
 class CommandBursts final : public StepBursts {
@@ -120,8 +121,10 @@ protected:
   bool takeRow(uint64_t columns) {
     if (rowsLeft_ == 0)
       return false;
-    --rowsLeft_;
     row_ = rows_.next();
+    // The last of the entries at a time.
+    if (row_.firstEntry + row_.entries == grid_.batches_at_once)
+      --rowsLeft_;
     owner_ = row_.row % grid_.columns;
     const DType wireType = dtypeOf(step_.type);
     weights_.resize(columns * encoder_.elementBytes());
@@ -143,6 +146,12 @@ protected:
   const uint8_t commandColour_;
   const wexe::StepT &step_;
   const WireEncoder encoder_;
+  /// To a column of the groups that the row is for.
+  void aim(Burst &burst, uint64_t column) const {
+    const uint64_t groups = grid_.groups / grid_.batches_at_once;
+    aimAtColumn(burst, grid_, commandColour_, column, row_.firstEntry * groups, row_.entries * groups);
+  }
+
   RowStream::Row row_;
   uint64_t owner_ = 0;           ///< column of the row's result
   std::vector<uint8_t> weights_; ///< of the row, as the wire has them
@@ -169,7 +178,7 @@ public:
         spread();
       weightsOfColumn_ = spread_.data();
     }
-    aimAtColumn(burst, grid_, commandColour_, column_);
+    aim(burst, column_);
     if (biasIsNext_) {
       biasIsNext_ = false;
       values = 1;
@@ -231,7 +240,7 @@ public:
   bool next(Burst &burst) override {
     if (!betaIsNext_ && !takeRow(1))
       return false;
-    aimAtColumn(burst, grid_, commandColour_, owner_);
+    aim(burst, owner_);
     values = 1;
     if (betaIsNext_)
       burst.data = bias_;
@@ -349,7 +358,7 @@ PhaseIngress::PhaseIngress(const wexe::ProgramT &program, const wexe::PhaseT &ph
     }
     plans.push_back(std::move(plan));
   }
-  rows_ = std::make_unique<RowStream>(store, std::move(plans), phase.grid->batches, phase.grid->micro_batches / phase.grid->batches);
+  rows_ = std::make_unique<RowStream>(store, std::move(plans), phase.grid->batches, microBatchesEach(*phase.grid), phase.grid->batches_at_once);
 }
 
 PhaseIngress::~PhaseIngress() = default;
@@ -387,7 +396,7 @@ bool PhaseIngress::next(Burst &burst) {
       if (streamsWeights(*phase_.steps[step_])) {
         counts_.weights += burst.data.size();
         stepCounts_[step_].wavelets += burst.data.size();
-        stepCounts_[step_].values += current_->values;
+        stepCounts_[step_].values += current_->values * burst.portCount;
       } else {
         counts_.activations += burst.data.size();
       }

@@ -3,8 +3,10 @@
 #include "wafer/Runtime/Session.h"
 
 #include "KeptWeights.h"
+#include "Layout.h"
 #include "NearNames.h"
 #include "Sampled.h"
+#include "wafer/Machine/BatchEntries.h"
 #include "wafer/Runtime/Flash.h"
 
 #include <algorithm>
@@ -213,6 +215,16 @@ void Session::checkBlocks(const wexe::EntryT &entry) const {
   }
 }
 
+/// How often a phase streams a step's weight: once per micro-batch, or for each of the batch entries in it that differ.
+static uint64_t streamsOf(const wexe::GridT &grid, const wexe::StepT &step) {
+  if (step.batch_sizes.empty())
+    return grid.micro_batches;
+  uint64_t streams = 0;
+  for (uint64_t entry = 0; entry < grid.batches; entry += grid.batches_at_once)
+    streams += entrySpans(step.batch_sizes, step.batch_strides, entry, grid.batches_at_once).size();
+  return streams * microBatchesEach(grid);
+}
+
 PhaseStats Session::runOnWafer(const wexe::PhaseT &phase, TensorValues &values) {
   const wexe::ProgramT &program = program_.program();
   if (!engine_ || load_ != phase.load) {
@@ -240,12 +252,11 @@ PhaseStats Session::runOnWafer(const wexe::PhaseT &phase, TensorValues &values) 
     if (step.kind != wexe::StepKind::Contract && step.kind != wexe::StepKind::Scale && step.kind != wexe::StepKind::Sample)
       continue;
     const StepCounts &sent = ingress.stepCounts()[i];
-    const uint64_t tokens = uint64_t(grid.rows) * grid.groups * grid.token_block;
-    const uint64_t each = step.kind == wexe::StepKind::Scale ? step.rows : uint64_t(step.rows) * step.columns;
-    const uint64_t dense = (each + (step.bias >= 0 ? step.rows : 0)) * grid.micro_batches;
-    const uint64_t executed = step.input_zeros > 0 ? skippingMacs(stats.engine, phase, i) : sent.values * tokens;
-    stats.steps.push_back({step.name, step.kind == wexe::StepKind::Sample ? "Index" : wexe::EnumNameWireFormat(step.wire), dense * tokens, executed, sent.wavelets * bytesPerWavelet,
-                           dense * byteSize(dtypeOf(step.type)), step.input_zeros > 0});
+    const uint64_t tokensOfGroup = uint64_t(grid.rows) * grid.token_block;
+    const uint64_t each = (step.kind == wexe::StepKind::Scale ? step.rows : uint64_t(step.rows) * step.columns) + (step.bias >= 0 ? step.rows : 0);
+    const uint64_t executed = step.input_zeros > 0 ? skippingMacs(stats.engine, phase, i) : sent.values * tokensOfGroup;
+    stats.steps.push_back({step.name, step.kind == wexe::StepKind::Sample ? "Index" : wexe::EnumNameWireFormat(step.wire), each * tokensOfGroup * grid.groups * grid.micro_batches, executed,
+                           sent.wavelets * bytesPerWavelet, each * streamsOf(grid, step) * byteSize(dtypeOf(step.type)), step.input_zeros > 0});
   }
   stats.streamed = {counts.weights * bytesPerWavelet, counts.activations * bytesPerWavelet, egress.wavelets() * bytesPerWavelet,
                     counts.commands * bytesPerWavelet};
@@ -441,10 +452,14 @@ std::vector<std::string> Session::outputsOf(const wexe::EntryT &entry, const wex
 static std::vector<int64_t> timingKey(const wexe::PhaseT &phase) {
   const wexe::GridT &grid = *phase.grid;
   std::vector<int64_t> key = {phase.load, phase.command_colour, grid.x0, grid.y0, grid.columns, grid.rows, grid.groups, grid.token_block,
-                              static_cast<int64_t>(grid.tokens), grid.micro_batches, grid.batches};
+                              static_cast<int64_t>(grid.tokens), grid.micro_batches, grid.batches, grid.batches_at_once};
   for (const auto &step : phase.steps) {
     if (step->kind == wexe::StepKind::Sample || step->wire == wexe::WireFormat::Indexed16 || step->wire == wexe::WireFormat::Indexed32)
       return {};
+    for (uint64_t number = 0; number < step->batch_sizes.size(); ++number) {
+      key.push_back(step->batch_sizes[number]);
+      key.push_back(step->batch_strides[number] != 0);
+    }
     for (int64_t field : {int64_t(step->kind), int64_t(step->bias >= 0), int64_t(step->type), int64_t(step->wire), int64_t(step->rows),
                           int64_t(step->columns), int64_t(step->feature_block), int64_t(step->out_block), int64_t(step->colour), int64_t(step->task),
                           int64_t(step->task_east), int64_t(step->task_west), int64_t(step->task_own), int64_t(step->task_bias)})

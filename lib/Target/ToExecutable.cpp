@@ -450,6 +450,7 @@ LogicalResult ProgramWriter::writePhase(wfr::PhaseOp phase, wexe::EntryT &entry)
   target->grid->tokens = grid.getTokens();
   target->grid->micro_batches = grid.getMicroBatches();
   target->grid->batches = grid.getBatches();
+  target->grid->batches_at_once = grid.getBatchesAtOnce();
   FailureOr<uint8_t> command = color(phase, phase.getCommand());
   if (failed(command))
     return failure();

@@ -50,11 +50,24 @@ TEST(Verify, layout_c1_ColumnsHoldAllFeatures) {
 TEST(Verify, layout_c3_BatchEntriesDivideTokensAndMicroBatches) {
   wexe::ProgramT program = linearProgram();
   phase(program).grid->batches = 2;
-  expectRefused(program, "layout_c3", "divides 4 tokens and 1 micro-batches into 2 batch entries, expected a number that divides both");
+  expectRefused(program, "layout_c3", "divides 1 micro-batches among 2 batch entries, 1 at a time, expected as many for each");
   phase(program).grid->micro_batches = 2;
   EXPECT_EQ(refusal(program), "");
+  phase(program).grid->batches = 3;
+  expectRefused(program, "layout_c3", "divides 4 tokens into 3 batch entries, expected a number that divides them");
   phase(program).grid->batches = 0;
   expectRefused(program, "layout_c3", "into 0 batch entries");
+}
+
+TEST(Verify, layout_c4_BatchEntriesAtOnceDivideTheGroups) {
+  wexe::ProgramT program = linearProgram();
+  phase(program).grid->batches = 2;
+  phase(program).grid->batches_at_once = 2;
+  expectRefused(program, "layout_c4", "has 2 of 2 batch entries at a time on 1 groups, expected a number that divides both");
+  phase(program).grid->batches = 1;
+  expectRefused(program, "layout_c4", "has 2 of 1 batch entries at a time");
+  phase(program).grid->batches_at_once = 0;
+  expectRefused(program, "layout_c4", "has 0 of 1 batch entries at a time");
 }
 
 TEST(Verify, exe_c18_APrologueIsSendsWithStepsBehindThem) {

@@ -136,6 +136,50 @@ TEST_F(ScheduleTest, BatchEntriesHaveTokensAndWeightsOfTheirOwn) {
                             "9 @1+1*1: ctl 0", "0 @1+1*1: 00000006 00000000", "9 @1+1*1: 40000000 ctl 23"}));
 }
 
+// Entries at a time divide the groups among them; row by row, each weight that they have goes to the groups of its entries. Here four entries of one token on four
+// groups, of which the first two and the last two share a weight of two rows.
+TEST_F(ScheduleTest, BatchEntriesAtOnceStreamSideBySide) {
+  grid(4, 1, 1, 1, 4);
+  phase.grid->batches = phase.grid->batches_at_once = 4;
+  int x = tensor("x", wexe::Role::Input, wexe::ElemType::I32, {4, 1});
+  values[static_cast<unsigned>(x)] = tensorOf<int32_t>(DType::I32, {4, 1}, {1, 2, 3, 4});
+  wexe::StepT &send = step(wexe::StepKind::Send, x);
+  send.type = wexe::ElemType::I32;
+  send.feature_block = 1;
+  int w = weight("w", floats({4, 1}, {1, 2, 3, 4}));
+  wexe::StepT &streamed = contract(w, -1, wexe::WireFormat::Dense32, 2, 1, 1, 2);
+  streamed.batch_sizes = {2, 2};
+  streamed.batch_strides = {2, 0};
+  EXPECT_EQ(sent(), (Bursts{"9 @1+1*4: ctl 0", "0 @1+1*1: 00000001", "0 @2+1*1: 00000002", "0 @3+1*1: 00000003", "0 @4+1*1: 00000004", //
+                            "9 @1+1*2: 3f800000 ctl 23", "9 @3+1*2: 40400000 ctl 23",                                                   // row 0
+                            "9 @1+1*2: 40000000 ctl 23", "9 @3+1*2: 40800000 ctl 23"}));
+}
+
+// Two entries at a time on two groups each, three tokens of two micro-batches: what a group holds, and where what it makes belongs.
+TEST_F(ScheduleTest, BatchEntriesAtOnceHaveGroupsOfTheirOwn) {
+  grid(4, 1, 1, 1, 6, 2);
+  phase.grid->batches = phase.grid->batches_at_once = 2;
+  int x = tensor("x", wexe::Role::Input, wexe::ElemType::I32, {6, 1});
+  values[static_cast<unsigned>(x)] = tensorOf<int32_t>(DType::I32, {6, 1}, {1, 2, 3, 4, 5, 6});
+  wexe::StepT &send = step(wexe::StepKind::Send, x);
+  send.type = wexe::ElemType::I32;
+  send.feature_block = 1;
+  EXPECT_EQ(sent(), (Bursts{"9 @1+1*4: ctl 0", "0 @1+1*1: 00000001", "0 @2+1*1: 00000002", "0 @3+1*1: 00000004", "0 @4+1*1: 00000005", //
+                            "9 @1+1*4: ctl 0", "0 @1+1*1: 00000003", "0 @2+1*1: 00000000", "0 @3+1*1: 00000006", "0 @4+1*1: 00000000"}));
+
+  phase.steps.clear();
+  unsigned y = static_cast<unsigned>(tensor("y", wexe::Role::Output, wexe::ElemType::I32, {6, 1}));
+  wexe::StepT &receive = step(wexe::StepKind::Receive, static_cast<int>(y));
+  receive.type = wexe::ElemType::I32;
+  receive.feature_block = 1;
+  receive.colour = 4;
+  PhaseEgress egress(program, phase);
+  const uint32_t words[4][2] = {{1, 3}, {2, 99}, {4, 6}, {5, 99}};
+  for (uint16_t group = 0; group < 4; ++group)
+    egress.deliver(1 + group, 4, words[group], 2);
+  EXPECT_EQ(valuesOf<int32_t>(egress.finish().at(y)), (std::vector<int32_t>{1, 2, 3, 4, 5, 6}));
+}
+
 // A tensor goes out in any tokens x features of its elements, and one with fewer tokens than the grid is repeated.
 TEST_F(ScheduleTest, SendReshapesAndRepeats) {
   grid(1, 1, 1, 4, 4);

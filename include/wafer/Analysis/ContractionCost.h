@@ -18,7 +18,7 @@ inline int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /// The grid of cores that a cost is for; tokenBlock tokens per core.
 struct GridShape {
-  int64_t columns = 1, rows = 1, groups = 1, tokenBlock = 1, microBatches = 1;
+  int64_t columns = 1, rows = 1, groups = 1, tokenBlock = 1, microBatches = 1, batchesAtOnce = 1;
 
   int64_t tokens() const { return rows * groups * tokenBlock * microBatches; }
   int64_t cores() const { return columns * rows * groups; }
@@ -31,13 +31,14 @@ struct WireCost {
   int waveletsEach = 1; ///< for so many weights: 2 where an index travels apart
   double density = 1;   ///< part of the weights that is sent
   double nonzeros = 1;  ///< part of what they meet that is multiplied
+  int64_t streams = 1;  ///< side by side, for batch entries that have weights of their own
 };
 
 /// Cycles per output row of a contraction, by what may bind it.
 struct RowCost {
   double issue = 0;  ///< instructions of one core: triggers, FMACs, its part of the sum
   double link = 0;   ///< wavelets on the busiest link: partial sums along x, weights down a column
-  double ingest = 0; ///< wavelets of all columns through MemoryX's link; groups share them
+  double ingest = 0; ///< wavelets of all columns through MemoryX's link; groups share those of a stream
 
   double cycles() const;
   const char *binds() const; ///< "issue", "link" or "ingest"

@@ -35,6 +35,8 @@ public:
   int64_t batches() const { return batches_; }
   /// Tokens of one batch entry: those that may share a micro-batch.
   int64_t entryTokens() const { return tokens_ / batches_; }
+  /// Whether entries have weights of their own: several at a time then take a stream each.
+  bool hasOwnWeights() const { return hasOwnWeights_; }
   /// Distinct numbers of features, ascending.
   const std::vector<int64_t> &features() const { return features_; }
   /// Kernel whose result has most features.
@@ -46,6 +48,7 @@ private:
     int64_t in = 0, out = 0;                ///< features
     int64_t elementBytes = 4;               ///< of what is sent or received
     WireCost wire;                          ///< of a contraction
+    llvm::ArrayRef<int64_t> batchSizes, batchStrides; ///< of a contraction whose batch entries have weights of their own
     int64_t operations = 0, functions = 0;  ///< of a map
     int64_t temporaries = 0;                ///< of a map, alive at once
     bool isSameForEveryBatch = false;       ///< of what is sent
@@ -61,6 +64,7 @@ private:
   std::vector<Buffer> buffers_;
   std::vector<int64_t> features_;
   int64_t tokens_ = 0, batches_ = 1;
+  bool hasOwnWeights_ = false;
   mlir::Operation *largest_ = nullptr;
 };
 

@@ -27,8 +27,8 @@ struct StreamCounts {
   uint64_t weights = 0, activations = 0, commands = 0;
 };
 
-/// What a contract or scale step sent, over all micro-batches. Values are weights, zeros that the wire carries among them; each meets the tokens of one core
-/// in every row and group of the grid.
+/// What a contract or scale step sent, over all micro-batches. Values are weights, zeros that the wire carries among them, once for each group that they go to;
+/// there each meets the tokens of one core in every row.
 struct StepCounts {
   uint64_t values = 0, wavelets = 0;
 };

@@ -64,9 +64,9 @@ Block ProgramLowering::blockOf(Value value, stream::GridAttr grid) const {
   return block;
 }
 
-/// Whether one sending serves all micro-batches, each of which is a batch entry.
+/// Whether one sending serves all micro-batches, each of which has all tokens of its batch entries.
 static bool isSentOnce(stream::SendOp send, stream::GridAttr grid) {
-  return grid.getMicroBatches() == static_cast<int64_t>(send->getParentOfType<stream::SegmentOp>().getBatches()) && stream::isSameForEveryBatch(send);
+  return grid.getMicroBatches() * grid.getBatchesAtOnce() == static_cast<int64_t>(send->getParentOfType<stream::SegmentOp>().getBatches()) && stream::isSameForEveryBatch(send);
 }
 
 /// A buffer per value, alive from its kernel to the last kernel that reads it; a map writes over an operand that nobody needs any more.
@@ -163,7 +163,7 @@ LogicalResult ProgramLowering::lowerSegment(stream::SegmentOp segment) {
 
   OpBuilder builder = OpBuilder::atBlockEnd(&entry_.getBody().front());
   auto placed = wfr::GridAttr::get(builder.getContext(), 0, 0, grid->getColumns(), grid->getRows(), grid->getGroups(), grid->getTokenBlock(), tokens,
-                                   grid->getMicroBatches(), segment.getBatches());
+                                   grid->getMicroBatches(), segment.getBatches(), grid->getBatchesAtOnce());
   auto phase = wfr::PhaseOp::create(builder, segment.getLoc(), placed, FlatSymbolRefAttr::get(builder.getContext(), channels::command), builder.getI64IntegerAttr(loads_));
   OpBuilder steps = OpBuilder::atBlockEnd(&phase.getBody().emplaceBlock());
 

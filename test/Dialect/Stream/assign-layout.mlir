@@ -4,7 +4,7 @@
 // RUN: %python %S/Inputs/check_trace.py %t.jsonl
 
 // Every candidate is in the trace, and one for each segment is chosen; check_trace.py checks that it is the cheapest that fits.
-// TRACE: {"bound_by":"","chosen":false,"columns":1,{{.*}}"fits":true,"groups":1,"machine":"odd",{{.*}}"segment":0
+// TRACE: {"batches_at_once":1,"bound_by":"","chosen":false,"columns":1,{{.*}}"fits":true,"groups":1,"machine":"odd",{{.*}}"segment":0
 // TRACE: "chosen":true
 
 // 7 features on 7 columns or fewer, 3 tokens on 5 rows: the grid covers both (segment_c2, segment_c3), which the verifier checks.
@@ -136,5 +136,21 @@ stream.program @cut machine "tiny" {
       stream.yield %s : f32
     }
     stream.receive %d, @y : tensor<1x20000xf32>
+  }
+}
+
+// -----
+
+// Heads with keys of their own divide the column groups among them: a head has 16 tokens here, a tenth of what the wafer would hold.
+// CHECK-LABEL: stream.program @heads
+// CHECK: stream.segment batches 8 grid <columns = {{[0-9]+}}, rows = {{[0-9]+}}, groups = [[GROUPS:[248]]], token_block = {{[0-9]+}}, micro_batches = {{[124]}}, batches_at_once = [[GROUPS]]>
+stream.program @heads machine "small" {
+  stream.tensor @q <input> : tensor<8x16x8xf16>
+  stream.tensor @k <input> : tensor<8x16x8xf16>
+  stream.tensor @s <output> : tensor<8x16x16xf16>
+  stream.segment batches 8 {
+    %q = stream.send @q : tensor<128x8xf16>
+    %s = stream.contract %q, @k wire <packed16> {row_stride = 8 : i64, column_stride = 1 : i64, offset = 0 : i64, batch_sizes = array<i64: 8>, batch_strides = array<i64: 128>} : tensor<128x8xf16> -> tensor<128x16xf16>
+    stream.receive %s, @s : tensor<128x16xf16>
   }
 }

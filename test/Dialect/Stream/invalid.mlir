@@ -85,6 +85,14 @@ stream.program @segment_c5_micro_batches machine "odd" {
 
 // -----
 
+stream.program @segment_c5_at_once machine "odd" {
+  // expected-error @+1 {{segment_c5: found 4 batches, 2 at once, expected a number that divides batches and groups}}
+  stream.segment batches 4 grid #stream.grid<columns = 1, rows = 1, groups = 3, token_block = 1, micro_batches = 2, batches_at_once = 2> {
+  }
+}
+
+// -----
+
 stream.program @segment_c5_tokens machine "odd" {
   stream.tensor @x <input> : tensor<3x5xf32>
   stream.segment batches 2 {

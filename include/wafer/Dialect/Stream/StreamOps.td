@@ -57,7 +57,7 @@ def Stream_SegmentOp : Stream_Op<"segment", [HasParent<"ProgramOp">, NoTerminato
     (segment_c2) With a grid, every value has a layout and columns * feature_block covers its features.
     (segment_c3) With a grid, groups * rows * token_block * micro_batches covers the tokens, each entry with its own micro-batches.
     (segment_c4) The body holds kernels, nothing else.
-    (segment_c5) `batches` divides the tokens and the micro-batches.
+    (segment_c5) `batches` divides the tokens; the grid's `batches_at_once` divides `batches` and the groups, and `batches` / `batches_at_once` the micro-batches.
   }];
   let arguments = (ins OptionalAttr<Stream_GridAttr>:$grid, DefaultValuedAttr<I64Attr, "1">:$batches);
   let regions = (region SizedRegion<1>:$body);

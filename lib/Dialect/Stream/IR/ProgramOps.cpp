@@ -41,6 +41,7 @@ static LogicalResult verifyOnGrid(Operation *op, RankedTensorType type, GridAttr
     return op->emitOpError() << "segment_c2: found feature_block = " << block << " on " << grid.getColumns() << " columns, expected to cover " << features
                              << (features == 1 ? " feature" : " features");
   // segment_c3
+  // Of one entry: several at a time have as many groups each.
   int64_t covered = grid.getGroups() * grid.getRows() * grid.getTokenBlock() * grid.getMicroBatches() / batches;
   if (covered < numTokens(type) / batches)
     return op->emitOpError() << "segment_c3: found a grid for " << covered << " tokens" << (batches == 1 ? "" : " of a batch entry") << ", expected at least "
@@ -53,7 +54,10 @@ LogicalResult SegmentOp::verifyRegions() {
   std::optional<int64_t> tokens;
   int64_t batches = getBatches();
   // segment_c5
-  if (batches < 1 || (getGrid() && getGrid()->getMicroBatches() % batches != 0))
+  const int64_t atOnce = getGrid() ? getGrid()->getBatchesAtOnce() : 1;
+  if (batches < 1 || batches % atOnce != 0 || (getGrid() && getGrid()->getGroups() % atOnce != 0))
+    return emitOpError() << "segment_c5: found " << batches << " batches, " << atOnce << " at once, expected a number that divides batches and groups";
+  if (getGrid() && getGrid()->getMicroBatches() % (batches / atOnce) != 0)
     return emitOpError() << "segment_c5: found " << batches << " batches, expected a number that divides the micro-batches";
   for (Operation &op : *getBody().begin()) {
     // segment_c4

@@ -34,10 +34,11 @@ static LogicalResult verifyPositive(function_ref<InFlightDiagnostic()> emitError
 }
 
 LogicalResult GridAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t columns, int64_t rows, int64_t groups, int64_t tokenBlock,
-                               int64_t microBatches) {
+                               int64_t microBatches, int64_t batchesAtOnce) {
   return success(succeeded(verifyPositive(emitError, "columns", columns)) && succeeded(verifyPositive(emitError, "rows", rows)) &&
                  succeeded(verifyPositive(emitError, "groups", groups)) && succeeded(verifyPositive(emitError, "token_block", tokenBlock)) &&
-                 succeeded(verifyPositive(emitError, "micro_batches", microBatches)));
+                 succeeded(verifyPositive(emitError, "micro_batches", microBatches)) &&
+                 succeeded(verifyPositive(emitError, "batches_at_once", batchesAtOnce)));
 }
 
 LogicalResult LayoutAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t featureBlock) {

@@ -12,6 +12,7 @@
 #include "llvm/Support/raw_ostream.h"
 
 #include <deque>
+#include <numeric>
 #include <set>
 
 using namespace mlir;
@@ -96,6 +97,14 @@ private:
   llvm::DenseSet<Value> copies_;
 };
 
+std::vector<std::pair<int64_t, int64_t>> product(const std::set<int64_t> &a, const std::set<int64_t> &b) {
+  std::vector<std::pair<int64_t, int64_t>> pairs;
+  for (int64_t first : a)
+    for (int64_t second : b)
+      pairs.emplace_back(first, second);
+  return pairs;
+}
+
 /// 1, 2, 3, 4, 6, 8, 12, ...: enough to come within a third of any number.
 std::vector<int64_t> steppedUpTo(int64_t limit) {
   std::vector<int64_t> values;
@@ -129,16 +138,21 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
     for (int64_t f : model.features())
       if (f >= most)
         columnCounts.insert(ceilDiv(f, ceilDiv(f, most)));
-    for (int64_t columns : columnCounts) {
+    // One batch entry on all groups, or as many as they can be divided among.
+    std::set<int64_t> entriesAtOnce = {1};
+    if (model.hasOwnWeights())
+      entriesAtOnce.insert(std::gcd(groups, model.batches()));
+    for (auto [columns, atOnce] : product(columnCounts, entriesAtOnce)) {
       for (int64_t tokenBlock = 1; tokenBlock <= maxTokenBlock; ++tokenBlock) {
         // Rows that are needed at most, rebalanced over the micro-batches that they take.
-        int64_t rowsNeeded = ceilDiv(model.entryTokens(), groups * tokenBlock);
+        const int64_t tokensOfRow = groups / atOnce * tokenBlock, rowsNeeded = ceilDiv(model.entryTokens(), tokensOfRow);
         GridShape grid;
         grid.columns = columns;
         grid.groups = groups;
         grid.rows = ceilDiv(rowsNeeded, ceilDiv(rowsNeeded, machine.height));
         grid.tokenBlock = tokenBlock;
-        grid.microBatches = model.batches() * ceilDiv(model.entryTokens(), grid.rows * groups * tokenBlock);
+        grid.microBatches = model.batches() / atOnce * ceilDiv(model.entryTokens(), grid.rows * tokensOfRow);
+        grid.batchesAtOnce = atOnce;
         Candidate candidate = evaluate(model, grid, codeBytes);
         ++candidates;
         if (traceFile)
@@ -177,6 +191,7 @@ void AssignLayout::trace(llvm::raw_ostream &out, const Candidate &candidate, boo
                                               {"groups", grid.groups},
                                               {"token_block", grid.tokenBlock},
                                               {"micro_batches", grid.microBatches},
+                                              {"batches_at_once", grid.batchesAtOnce},
                                               {"cycles", candidate.cost.cycles},
                                               {"contraction_cycles", candidate.cost.contractions},
                                               {"transfer_cycles", candidate.cost.transfers},
@@ -202,7 +217,7 @@ LogicalResult AssignLayout::openTrace(std::unique_ptr<llvm::raw_fd_ostream> &fil
 
 void applyLayout(SegmentOp segment, const GridShape &grid, const Copies &copies) {
   MLIRContext *context = segment.getContext();
-  segment.setGridAttr(GridAttr::get(context, grid.columns, grid.rows, grid.groups, grid.tokenBlock, grid.microBatches));
+  segment.setGridAttr(GridAttr::get(context, grid.columns, grid.rows, grid.groups, grid.tokenBlock, grid.microBatches, grid.batchesAtOnce));
   for (Operation &op : segment.getBody().front()) {
     for (Value result : op.getResults()) {
       auto type = cast<RankedTensorType>(result.getType());

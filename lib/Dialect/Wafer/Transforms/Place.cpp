@@ -59,7 +59,7 @@ private:
     }
     coresUsed = std::max<uint64_t>(coresUsed, width * grid.getRows());
     phase.setGridAttr(GridAttr::get(grid.getContext(), 0, 0, grid.getColumns(), grid.getRows(), grid.getGroups(), grid.getTokenBlock(), grid.getTokens(),
-                                    grid.getMicroBatches(), grid.getBatches()));
+                                    grid.getMicroBatches(), grid.getBatches(), grid.getBatchesAtOnce()));
     return true;
   }
 };

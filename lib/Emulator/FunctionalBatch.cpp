@@ -175,7 +175,7 @@ bool FunctionalBatch::quiet() {
   if (isJoined_)
     part();
   waiting_.handOut();
-  if (!waiting_.empty() || taken_[0] != firstCommand_ + commands_.size() || !allIdle())
+  if (!blocks_.empty() || !waiting_.empty() || taken_[0] != firstCommand_ + commands_.size() || !allIdle())
     return false;
   return std::all_of(cores_.begin(), cores_.end(), [](const FunctionalCore *core) { return core->quiet(); });
 }

@@ -32,7 +32,7 @@ public:
   void run(BatchSink &sink, EngineStats &stats);
   /// Lets cores that wait for a command take it although others of the batch are not there yet. Returns whether any did.
   bool runAhead();
-  /// Whether nothing is left to do. No more words will come.
+  /// Whether nothing is left to do, and all that the cores hold is in their own memory and registers. No more words will come.
   bool quiet();
   void addWaiters(const LoadedProgram &program, std::vector<Waiter> &waiters) const;
 

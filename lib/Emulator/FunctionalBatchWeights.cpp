@@ -7,8 +7,6 @@
 
 #include "FunctionalBatch.h"
 
-#include <cmath>
-
 namespace wafer {
 
 namespace {
@@ -25,13 +23,6 @@ bool isZero(const Value &value, size_t n) {
   for (size_t j = 0; j < n; ++j)
     any |= words[j];
   return any == 0;
-}
-
-/// Whether the sum of a zero and its weight leaves every sum as it is, so that passing over zeros and multiplying them give the same bits: the product is exact,
-/// and no sum is -0 when it begins with 0.
-bool zerosAddNothing(const Trigger &trigger, const Weights &weights, bool fromZero) {
-  return fromZero && trigger.insn.type == ElementType::F16 && trigger.rows.type == wexe::ElemType::F16 &&
-         std::all_of(weights.values.begin(), weights.values.end(), [](float value) { return std::isfinite(value); });
 }
 
 bool carriesIndex(Opcode opcode) { return opcode == Opcode::Fmacw || opcode == Opcode::Fmacx; }
@@ -79,7 +70,7 @@ void FunctionalBatch::contract(const BoundTrigger &bound, const PackedRows &rows
   auto add = [&](const Weights &weights, const ValueRef &to, bool isFromZero) {
     runs.push_back({weights.values.data(), weights.rows.empty() ? nullptr : weights.rows.data(), weights.values.size(), to.data(), isFromZero});
   };
-  bool skipsZeros = bound.trigger.insn.skip0 && !zerosAddNothing(bound.trigger, weights_[0], fromZero);
+  bool skipsZeros = bound.trigger.insn.skip0 && !(fromZero && zerosAddNothing(bound.trigger, weights_[0]));
   const bool isIndexed = carriesIndex(bound.trigger.insn.opcode);
   const size_t numbers = bound.dst.elements() * cores_.size(), most = std::clamp<size_t>(mostAheadBytes / (numbers * sizeof(float)), 1, mostAhead);
   const size_t wavelets = commands_[at_].command.data.count;
@@ -93,7 +84,7 @@ void FunctionalBatch::contract(const BoundTrigger &bound, const PackedRows &rows
     Weights &weights = weights_[runs.size()];
     if (!decodeWeights(bound.trigger, data.data.get(), data.count, 0, weights))
       continue;
-    skipsZeros |= bound.trigger.insn.skip0 && !zerosAddNothing(bound.trigger, weights, true);
+    skipsZeros |= bound.trigger.insn.skip0 && !zerosAddNothing(bound.trigger, weights);
     commands_[i].ahead = {pool_.make(numbers), rows.number, bound.trigger.pc, productsOf(bound, weights)};
     add(weights, commands_[i].ahead.sums, true);
   }

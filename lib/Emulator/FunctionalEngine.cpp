@@ -1,12 +1,13 @@
 //===- FunctionalEngine.cpp - the fast engine on bursts ----------------------===//
 //
 // A program is a network of sequential processes joined by first-in first-out channels, so its results do not depend on when a process runs. MemoryX is read
-// ahead a packet at a time; the wafer is cut into domains, groups of rows that mostly send to each other, which the threads run until each lacks input. What
-// leaves a domain is delivered when all are done. The results are the same for any number of threads.
+// ahead a packet at a time. Rows of a contraction are taken all together where the program is such (FunctionalContraction.h). For all else the wafer is cut into
+// domains, groups of rows that mostly send to each other, which the threads run until each lacks input; what leaves a domain is delivered when all are done. The
+// results are the same for any number of threads.
 //
 //===----------------------------------------------------------------------===//
 
-#include "FunctionalRouting.h"
+#include "FunctionalContraction.h"
 #include "Ports.h"
 
 #include <atomic>
@@ -19,18 +20,8 @@ namespace wafer {
 
 namespace {
 
-/// What is read ahead at a time: enough output rows to be multiplied at once, few enough to bound memory.
-constexpr size_t burstsPerColumn = 64, wordsPerPacket = size_t(1) << 18;
-
-/// Bursts of MemoryX; their words lie one after another.
-struct Packet {
-  struct Part {
-    Burst burst; ///< without its data
-    size_t first, count;
-  };
-  std::vector<uint32_t> words;
-  std::vector<Part> parts;
-};
+/// Fed at a time, per column: enough output rows to be multiplied at once.
+constexpr size_t burstsAtOnce = 64;
 
 /// A group of rows, run by one thread at a time.
 class Domain final : public BatchSink {
@@ -119,7 +110,6 @@ public:
   EngineStats run(Ingress &in, Egress &out) override;
 
 private:
-  bool read(Ingress &in);
   void feed();
   bool runDomains(const std::function<void()> &alongside);
   bool runAhead();
@@ -133,15 +123,14 @@ private:
   std::vector<std::unique_ptr<FunctionalCore>> cores_;
   std::vector<std::unique_ptr<Domain>> domains_; // before the batches, whose values are theirs
   std::vector<std::unique_ptr<FunctionalBatch>> batches_;
-  Burst burst_; ///< keeps its room
-  std::vector<std::shared_ptr<Packet>> packets_;
-  std::shared_ptr<const Packet> next_; ///< read, not fed
-  bool more_ = false;
+  FunctionalStream stream_;
+  std::unique_ptr<FunctionalContraction> contraction_;
   EngineStats stats_;
 };
 
 FunctionalEngine::FunctionalEngine(const LoadedProgram &program, const EngineOptions &options)
-    : program_(program), threads_(std::max(1u, options.threads)), images_(imageModels(program)), routing_(program) {
+    : program_(program), threads_(std::max(1u, options.threads)), images_(imageModels(program)), routing_(program),
+      stream_(program.machine().width) {
   for (uint32_t core = 0; core < routing_.cores(); ++core) {
     const auto [x, y] = routing_.at(core);
     cores_.push_back(std::make_unique<FunctionalCore>(program, images_[program.program().regions[program.regionAt(x, y)]->image], x, y, core));
@@ -154,47 +143,26 @@ FunctionalEngine::FunctionalEngine(const LoadedProgram &program, const EngineOpt
       cores.push_back(cores_[core].get());
     batches_.push_back(std::make_unique<FunctionalBatch>(program, std::move(cores), domains_[routing_.domainOf(batch)]->pool, batch));
   }
+  contraction_ = std::make_unique<FunctionalContraction>(program, routing_, batches_, threads_);
 }
 
-/// Takes a packet from MemoryX. Sets `more_` to whether there is one.
-bool FunctionalEngine::read(Ingress &in) {
-  std::shared_ptr<Packet> packet;
-  for (const auto &old : packets_)
-    if (old.use_count() == 1)
-      packet = old;
-  if (!packet) {
-    packet = std::make_shared<Packet>();
-    packets_.push_back(packet);
-  }
-  packet->words.clear();
-  packet->parts.clear();
-  const size_t most = burstsPerColumn * program_.machine().width;
-  while (packet->parts.size() < most && packet->words.size() < wordsPerPacket && in.next(burst_)) {
-    const size_t first = packet->words.size();
-    packet->words.insert(packet->words.end(), burst_.data.begin(), burst_.data.end());
-    packet->parts.push_back({{burst_.colour, burst_.firstPort, burst_.portStep, burst_.portCount, {}, burst_.control}, first, burst_.data.size()});
-    // Where the colour is no command colour, the control wavelet is a word like the others.
-    if (burst_.control)
-      packet->words.push_back(*burst_.control);
-  }
-  more_ = !packet->parts.empty();
-  next_ = more_ ? std::move(packet) : nullptr;
-  return more_;
-}
-
-/// Sends the packet to the cores.
+/// Sends bursts to the cores, up to where rows of a contraction may begin: weights behind a command that all columns got.
 void FunctionalEngine::feed() {
-  const std::shared_ptr<const Packet> packet = std::move(next_);
-  next_.reset();
-  for (const Packet::Part &part : packet->parts) {
-    const Burst &burst = part.burst;
-    const bool hasControl = burst.control.has_value();
-    stats_.waveletsIn += part.count + hasControl;
-    const Words words{std::shared_ptr<const uint32_t>(packet, packet->words.data() + part.first), part.count + hasControl};
+  // No more than the cores keep up with, so that memory is bounded.
+  size_t left = burstsAtOnce * program_.machine().width;
+  bool isFirst = true, wasCommand = false;
+  while (const FunctionalStream::Part *part = stream_.peek(0)) {
+    const Burst &burst = part->burst;
+    if (!isFirst && wasCommand && FunctionalContraction::mayBegin(*part))
+      return;
+    wasCommand = part->count == 0 && burst.control;
+    isFirst = false;
+    const Words words = stream_.frontWords();
+    stats_.waveletsIn += words.count;
     for (unsigned i = 0; i < burst.portCount; ++i) {
       const FunctionalRouting::Target &target = routing_.targetOfPort(static_cast<uint16_t>(portOf(burst, i)), burst.colour);
       for (uint32_t batch : target.commandedBatches) {
-        batches_[batch]->command({words.part(0, part.count), hasControl, burst.control.value_or(0)});
+        batches_[batch]->command({words.part(0, part->count), burst.control.has_value(), burst.control.value_or(0)});
         domains_[routing_.domainOf(batch)]->wake(batch);
       }
       for (uint32_t core : target.cores) {
@@ -202,6 +170,9 @@ void FunctionalEngine::feed() {
         domains_[routing_.domainOf(place.batch)]->receive(place, burst.colour, words);
       }
     }
+    stream_.skip();
+    if (--left == 0)
+      return;
   }
 }
 
@@ -280,21 +251,16 @@ void FunctionalEngine::checkComplete() {
 EngineStats FunctionalEngine::run(Ingress &in, Egress &out) {
   stats_ = EngineStats();
   stats_.cores = cores_.size();
-  more_ = true;
-  next_.reset();
-  auto readNext = [&] {
-    if (more_ && !next_)
-      read(in);
-  };
+  stream_.begin(in);
   for (;;) {
-    while (runDomains(readNext))
+    while (runDomains([this] { stream_.readAhead(); }))
       collect(out);
     if (runAhead())
       continue;
-    readNext();
-    if (!next_)
+    if (!stream_.peek(0))
       break;
-    feed();
+    if (!contraction_->run(stream_, stats_))
+      feed();
   }
   for (const auto &domain : domains_) {
     stats_.instructions += domain->counts.instructions;

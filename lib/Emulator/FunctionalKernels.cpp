@@ -174,6 +174,20 @@ void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool 
   skipsZeros ? contractTiles<true>(panel, runs, count) : contractTiles<false>(panel, runs, count);
 }
 
+void foldColumns(const float *sums, size_t stride, size_t columns, size_t owner, float *total, float *result, size_t n) {
+  for (size_t j = 0; j < n; j += lanes) {
+    // A NaN stays one, so that the last sum says what all would have.
+    V east = hn::Zero(f), west = hn::Zero(f);
+    for (size_t c = 0; c < owner; ++c)
+      east = hn::Add(east, hn::Load(f, sums + c * stride + j));
+    for (size_t c = columns - 1; c > owner; --c)
+      west = hn::Add(west, hn::Load(f, sums + c * stride + j));
+    east = canonical(hn::Add(east, hn::Load(f, sums + owner * stride + j)));
+    hn::Store(east, f, total + j);
+    hn::Store(canonical(hn::Add(east, west)), f, result + j);
+  }
+}
+
 template <bool isHalf> size_t dotVectors(const uint8_t *row, const float *other, size_t n, float *sums) {
   const hn::CappedTag<float, 8> eight;
   if constexpr (hn::MaxLanes(eight) != 8)
@@ -235,6 +249,18 @@ void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool 
           sum = std::fma(runs[r].values[k], x, sum);
       runs[r].sums[j] = canonicalNaN(sum);
     }
+}
+
+void foldColumns(const float *sums, size_t stride, size_t columns, size_t owner, float *total, float *result, size_t n) {
+  for (size_t j = 0; j < n; ++j) {
+    float east = 0, west = 0;
+    for (size_t c = 0; c < owner; ++c)
+      east += sums[c * stride + j];
+    for (size_t c = columns - 1; c > owner; --c)
+      west += sums[c * stride + j];
+    total[j] = canonicalNaN(east + sums[owner * stride + j]);
+    result[j] = canonicalNaN(total[j] + west);
+  }
 }
 
 #endif
@@ -304,6 +330,7 @@ namespace wafer {
 HWY_EXPORT(fmacRun);
 HWY_EXPORT(dotProduct);
 HWY_EXPORT(contractPanel);
+HWY_EXPORT(foldColumns);
 HWY_EXPORT(arithmeticOfBoth);
 HWY_EXPORT(arithmeticOfScalar);
 HWY_EXPORT(widenF16);
@@ -315,6 +342,9 @@ void fmacRun(float *sum, size_t n, const RowWeight *weights, size_t count, Eleme
 float dotProduct(const uint8_t *row, ElementType rowType, const float *other, size_t n) { return HWY_DYNAMIC_DISPATCH(dotProduct)(row, rowType, other, n); }
 void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool skipsZeros) {
   HWY_DYNAMIC_DISPATCH(contractPanel)(panel, runs, count, skipsZeros);
+}
+void foldColumns(const float *sums, size_t stride, size_t columns, size_t owner, float *total, float *result, size_t n) {
+  HWY_DYNAMIC_DISPATCH(foldColumns)(sums, stride, columns, owner, total, result, n);
 }
 void arithmetic(Arithmetic operation, const float *a, const float *b, float *result, size_t n) {
   HWY_DYNAMIC_DISPATCH(arithmeticOfBoth)(operation, a, b, result, n);

@@ -49,6 +49,10 @@ struct PanelRun {
 /// What is behind the width in the last tile is unspecified. `skipsZeros`: only where row[j] is not 0.
 void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool skipsZeros);
 
+/// A row's sums of all columns, `stride` numbers apart: total = (0 + those before the owner's, one after another) + the owner's, result = total + (0 + those behind
+/// it, from the last one on), for `n` numbers, a multiple of tileWidth. NaN results are canonical.
+void foldColumns(const float *sums, size_t stride, size_t columns, size_t owner, float *total, float *result, size_t n);
+
 /// The dot product of a row of f32 or f16 and n numbers, as a dotw instruction adds it: eight sums in turn, then pairs of them.
 float dotProduct(const uint8_t *row, ElementType rowType, const float *other, size_t n);
 

@@ -5,6 +5,7 @@
 #include "wafer/Emulator/NumberFormats.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace wafer {
@@ -92,6 +93,11 @@ PackedRows FunctionalPanels::pack(const Descriptor &rows, const Footprint &footp
   }
   packed.panel = {to, count, width};
   return packed;
+}
+
+bool zerosAddNothing(const Trigger &trigger, const Weights &weights) {
+  return trigger.insn.type == ElementType::F16 && trigger.rows.type == wexe::ElemType::F16 &&
+         std::all_of(weights.values.begin(), weights.values.end(), [](float value) { return std::isfinite(value); });
 }
 
 bool decodeWeights(const Trigger &trigger, const uint32_t *payload, size_t count, uint32_t first, Weights &weights) {

@@ -52,6 +52,10 @@ struct Weights {
 /// Takes the payload of `count` wavelets for a trigger whose implicit index stands at `first`. False when one has an index that is no row: the core traps.
 bool decodeWeights(const Trigger &trigger, const uint32_t *payload, size_t count, uint32_t first, Weights &weights);
 
+/// Whether the sum of a zero and its weight leaves every sum that begins with 0 as it is, so that passing over zeros and multiplying them give the same bits: the
+/// products are exact, and no sum is -0.
+bool zerosAddNothing(const Trigger &trigger, const Weights &weights);
+
 } // namespace wafer
 
 #endif // WAFER_LIB_EMULATOR_FUNCTIONALPANELS_H

@@ -50,6 +50,14 @@ void addImage(ProgramBuilder &builder, const Contraction &shape) {
   const unsigned y = dataBase + hk * t * bytes + 4, ones = y + hn * t * bytes + 4, sums = (ones + t * bytes + 3) / 4 * 4;
   const std::string T = suffix(shape.type);
   const uint16_t t16 = static_cast<uint16_t>(t);
+  std::vector<std::string> own = {"add.f32 d8, d3, d1 async clear1", "add.f32 d7, d8, d5 async", "addd d7, " + std::to_string(t * bytes), "swapd d1, d2", "swapd d8, d9"};
+  if (shape.reloads)
+    own.push_back("ldd d0, %x");
+  else if (shape.withBias)
+    own.push_back("swapd d0, d10");
+  if (!shape.own.empty())
+    own = shape.own;
+  const std::vector<std::string> passEast = shape.passEast.empty() ? std::vector<std::string>{"add.f32 d4, d3, d1 async clear1", "swapd d1, d2"} : shape.passEast;
   builder.image("contract", Command)
       .mem("x", shape.type, dataBase, {static_cast<uint16_t>(hk), 1, 1, t16}, {static_cast<int16_t>(t), 0, 0, 1})
       .mem("x_block", shape.type, dataBase, {static_cast<uint16_t>(hk * t)})
@@ -82,12 +90,10 @@ void addImage(ProgramBuilder &builder, const Contraction &shape) {
                    {"ldd d0, %x", "ldd d1, %sum0", "ldd d2, %sum1", "ldd d3, %east_in", "ldd d4, %east_out", "ldd d5, %west_in",
                     "ldd d6, %west_out", "ldd d7, %y_row", "ldd d8, %total0", "ldd d9, %total1", "ldd d10, %ones", "ldd d11, %one",
                     "mov" + T + " d10, d11", "bind @weights"})
-      .controlTask("pass_east", PassEast, {"add.f32 d4, d3, d1 async clear1", "swapd d1, d2"})
+      .controlTask("pass_east", PassEast, passEast)
       .controlTask("pass_west", PassWest, {"add.f32 d6, d5, d1 async clear1", "swapd d1, d2"})
-      .controlTask("own", Own,
-                   {"add.f32 d8, d3, d1 async clear1", "add.f32 d7, d8, d5 async", "addd d7, " + std::to_string(t * bytes), "swapd d1, d2",
-                    "swapd d8, d9", "ldd d0, %x"})
-      .controlTask("bias", Bias, {"ldd d0, %ones"})
+      .controlTask("own", Own, own)
+      .controlTask("bias", Bias, {shape.reloads ? "ldd d0, %ones" : "swapd d0, d10"})
       .controlTask("give_output", GiveOutput,
                    {"ldd d24, %output", "ldd d25, %y_block", "mov" + T + " d24, d25 async", "ldd d26, %output_south",
                     "ldd d27, %output_rest", "mov.i32 d26, d27 async"});

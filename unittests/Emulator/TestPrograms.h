@@ -102,6 +102,8 @@ struct Contraction {
   unsigned groups = 1, columns = 1, rows = 1, tokenBlock = 4; ///< tokenBlock: tokens per core
   unsigned k = 4, n = 4;
   ElementType type = ElementType::F16; ///< of x, weights and y
+  std::vector<std::string> passEast, own; ///< other code than the usual one
+  bool reloads = false;                ///< commands load the rows and the ones anew; else they exchange them, as the compiler has it
   bool indexed = false;                ///< indexed16; else packed16 or dense32 by the type
   bool withBias = false;
   double density = 1; ///< share of weights that are not zero

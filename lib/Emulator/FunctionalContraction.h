@@ -1,0 +1,56 @@
+//===- FunctionalContraction.h - rows of a contraction all together ----------===//
+//
+// What cores do with the rows of a weight one command after another is a matrix product whose sums are made in a documented order. Where the code, the
+// descriptors and the routes of the cores are such, the rows are taken from the stream and multiplied together, in that order: every column's products in the order
+// of arrival, the columns from both edges to the owner (docs/spec/weight-stream.md section 3). What the cores then hold, and what is counted, is as if each had
+// done it by itself; where anything differs the rows are left to them.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_LIB_EMULATOR_FUNCTIONALCONTRACTION_H
+#define WAFER_LIB_EMULATOR_FUNCTIONALCONTRACTION_H
+
+#include "FunctionalContractionTasks.h"
+#include "FunctionalRouting.h"
+#include "FunctionalStream.h"
+
+#include <map>
+
+namespace wafer {
+
+class FunctionalContraction {
+public:
+  FunctionalContraction(const LoadedProgram &program, FunctionalRouting &routing, const std::vector<std::unique_ptr<FunctionalBatch>> &batches, unsigned threads);
+  ~FunctionalContraction();
+
+  /// Whether a burst may be the first of a row; one command to all columns is not.
+  static bool mayBegin(const FunctionalStream::Part &part) { return part.burst.control && (part.count != 0 || part.burst.portStep != 1); }
+  /// Takes rows from the front of the stream, as many as can be. Returns whether there were any. Nothing on the wafer can go on by itself.
+  bool run(FunctionalStream &stream, EngineStats &stats);
+
+private:
+  struct Column;
+  struct Team;
+  struct Command;
+
+  Team *teamOf(const Burst &burst);
+  bool prepare(Team &team);
+  bool prepare(Column &column);
+  const Command *commandOf(Team &team, size_t column, uint32_t number);
+  bool takeRow(FunctionalStream &stream, Team &team);
+  bool isChain(Team &team) const;
+  void multiply(Team &team);
+  void finish(Team &team, EngineStats &stats);
+
+  const LoadedProgram &program_;
+  FunctionalRouting &routing_;
+  const std::vector<std::unique_ptr<FunctionalBatch>> &batches_;
+  const unsigned threads_;
+  ValuePool pool_;
+  std::map<std::pair<uint16_t, uint16_t>, std::unique_ptr<Team>> teams_; ///< by first port and number of ports, of one run
+  uint64_t wavelets_ = 0;
+};
+
+} // namespace wafer
+
+#endif // WAFER_LIB_EMULATOR_FUNCTIONALCONTRACTION_H

@@ -2,6 +2,8 @@
 
 #include "FunctionalElements.h"
 
+#include "FunctionalFunctions.h"
+
 #include "wafer/Emulator/NumberFormats.h"
 
 #include <algorithm>
@@ -19,6 +21,19 @@ bool isInjective(const Descriptor &descriptor) {
   for (int d = 0; d < 4; ++d)
     if (descriptor.extent[d] > 1 && descriptor.stride[d] == 0)
       return false;
+  return true;
+}
+
+/// Whether each dimension's steps reach beyond all that the inner ones span, so that no two elements share a byte.
+bool isNested(const Descriptor &descriptor) {
+  int64_t span = 1;
+  for (int d = 3; d >= 0; --d) {
+    if (descriptor.extent[d] == 1)
+      continue;
+    if (descriptor.stride[d] < span)
+      return false;
+    span = int64_t(descriptor.stride[d]) * descriptor.extent[d];
+  }
   return true;
 }
 
@@ -142,6 +157,9 @@ std::optional<ElementRuns> elementRuns(const Operation &op) {
   // Elements of a run are read before the first is written, so they must not be one place.
   if (runs.length > 1 && runs.dst.step == 0)
     return std::nullopt;
+  runs.areIndependent = true;
+  for (unsigned i = 0; i < op.sources; ++i)
+    runs.areIndependent &= !isMemory(op.src[i]) || !op.writes[0].overlaps(op.reads[i]) || isNested(op.dst);
   return runs;
 }
 
@@ -150,7 +168,7 @@ void runElements(const ElementRuns &runs, CoreModel &core) {
   uint8_t *dst = core.memory(runs.dst.kind) + runs.dst.base, *src[3] = {};
   for (unsigned i = 0; i < runs.sources; ++i) {
     if (runs.src[i].kind == wexe::DescKind::Const)
-      std::fill_n(operands[i], std::min(chunk, runs.length), runs.src[i].constant);
+      std::fill_n(operands[i], chunk, runs.src[i].constant);
     else
       src[i] = core.memory(runs.src[i].kind) + runs.src[i].base;
   }
@@ -158,20 +176,46 @@ void runElements(const ElementRuns &runs, CoreModel &core) {
     return base + int64_t(place[0]) * operand.outer[0] + int64_t(place[1]) * operand.outer[1] + int64_t(place[2]) * operand.outer[2] +
            int64_t(element) * operand.step;
   };
+  // Short runs are collected until they are worth a call.
+  const size_t collected = runs.areIndependent && runs.length <= chunk ? chunk / runs.length : 1;
+  uint8_t *to[chunk];
+  size_t waiting = 0;
+  auto flush = [&] {
+    const size_t n = waiting * runs.length;
+    if (!computeFunctions(runs.opcode, operands[0], result, n))
+      computeFloats(runs.opcode, operands[0], operands[1], operands[2], result, n);
+    for (size_t r = 0; r < waiting; ++r)
+      store(runs.dst, result + r * runs.length, runs.length, to[r]);
+    waiting = 0;
+  };
   uint32_t place[3];
   for (place[2] = 0; place[2] < runs.count[2]; ++place[2])
     for (place[1] = 0; place[1] < runs.count[1]; ++place[1])
       for (place[0] = 0; place[0] < runs.count[0]; ++place[0])
         for (size_t begin = 0; begin < runs.length; begin += chunk) {
           const size_t n = std::min(chunk, runs.length - begin);
+          if (collected > 1) {
+            for (unsigned i = 0; i < runs.sources; ++i)
+              if (src[i])
+                load(runs.src[i], at(src[i], runs.src[i], place, 0), n, operands[i] + waiting * n);
+            if (runs.clear1)
+              clear(runs.src[1], n, at(src[1], runs.src[1], place, 0));
+            to[waiting] = at(dst, runs.dst, place, 0);
+            if (++waiting == collected)
+              flush();
+            continue;
+          }
           for (unsigned i = 0; i < runs.sources; ++i)
             if (src[i])
               load(runs.src[i], at(src[i], runs.src[i], place, begin), n, operands[i]);
           if (runs.clear1)
             clear(runs.src[1], n, at(src[1], runs.src[1], place, begin));
-          computeFloats(runs.opcode, operands[0], operands[1], operands[2], result, n);
+          if (!computeFunctions(runs.opcode, operands[0], result, n))
+            computeFloats(runs.opcode, operands[0], operands[1], operands[2], result, n);
           store(runs.dst, result, n, at(dst, runs.dst, place, begin));
         }
+  if (waiting != 0)
+    flush();
 }
 
 } // namespace wafer

@@ -30,6 +30,7 @@ struct ElementRuns {
   Operand dst, src[3];
   size_t length = 1;                 ///< of a run
   uint32_t count[3] = {1, 1, 1};     ///< runs
+  bool areIndependent = false;       ///< no run reads what another one writes
 };
 
 /// None for an operation that has to go element by element: with fabric operands, other types, or operands that overlap in a way that tells.

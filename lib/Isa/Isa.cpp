@@ -187,10 +187,15 @@ InsnClass insnClass(Opcode opcode) { return isa::known(opcode).insnClass; }
 std::string_view mnemonic(Opcode opcode) { return isa::known(opcode).name; }
 
 unsigned numSources(Opcode opcode) {
-  unsigned count = 0;
-  for (const isa::FieldInfo &field : isa::known(opcode))
-    count += field.id == isa::FieldId::src0Field || field.id == isa::FieldId::src1Field || field.id == isa::FieldId::src2Field;
-  return count;
+  // Engines ask this for every instruction.
+  static const std::array<uint8_t, 256> counts = [] {
+    std::array<uint8_t, 256> table{};
+    for (const isa::InsnInfo &info : isa::insnTable)
+      for (const isa::FieldInfo &field : info)
+        table[static_cast<unsigned>(info.opcode)] += field.id == isa::FieldId::src0Field || field.id == isa::FieldId::src1Field || field.id == isa::FieldId::src2Field;
+    return table;
+  }();
+  return counts[static_cast<uint8_t>(opcode)];
 }
 
 bool hasDst(Opcode opcode) {
@@ -215,10 +220,13 @@ std::optional<ElementType> parseType(std::string_view name) {
 }
 
 unsigned byteSize(ElementType type) {
-  for (const isa::TypeInfo &info : isa::typeTable)
-    if (info.type == type)
-      return info.bytes;
-  return 0;
+  static constexpr std::array<uint8_t, 16> sizes = [] {
+    std::array<uint8_t, 16> table{};
+    for (const isa::TypeInfo &info : isa::typeTable)
+      table[static_cast<unsigned>(info.type)] = static_cast<uint8_t>(info.bytes);
+    return table;
+  }();
+  return static_cast<unsigned>(type) < sizes.size() ? sizes[static_cast<unsigned>(type)] : 0;
 }
 
 uint64_t isaHash() { return isa::tableHash; }

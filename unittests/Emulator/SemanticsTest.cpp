@@ -3,6 +3,7 @@
 #include "TestPrograms.h"
 
 #include "../../lib/Emulator/CoreModel.h"
+#include "../../lib/Emulator/FunctionalFunctions.h"
 #include "wafer/Emulator/NumberFormats.h"
 
 #include <gtest/gtest.h>
@@ -27,6 +28,25 @@ float value(Opcode opcode, ElementType type, float a, float b = 0, float c = 0) 
 }
 int32_t valueOfInts(Opcode opcode, ElementType type, int32_t a, int32_t b = 0, int32_t c = 0) {
   return compute(opcode, type, integer(a), integer(b), integer(c)).i;
+}
+
+// Whatever the vector functions of the host are, a number comes out with the bits that the library's would give: of all magnitudes, near 0, near 1 and where functions
+// end, and for what is no number.
+TEST(FunctionsTest, VectorsHaveTheBitsOfTheLibrary) {
+  std::mt19937 random(7);
+  for (Opcode opcode : {Opcode::Exp, Opcode::Tanh, Opcode::Log, Opcode::Sigmoid}) {
+    std::vector<float> numbers = {0.0f, -0.0f, 1, -1, inf, -inf, nan_, 88.8f, -103.9f, -104, -87.4f, 9.2f, 1e-38f, 1e-45f, -1e-45f};
+    for (unsigned i = 0; i < 300000; ++i) {
+      const float unit = static_cast<float>(random()) / 4294967296.0f - 0.5f;
+      numbers.push_back(i % 4 == 0 ? floatOf(static_cast<uint32_t>(random())) : i % 4 == 1 ? unit * 220 : i % 4 == 2 ? unit * 4 : 1 + unit / 1024);
+    }
+    std::vector<float> found(numbers.size()), expected(numbers.size());
+    computeFloats(opcode, numbers.data(), nullptr, nullptr, expected.data(), numbers.size());
+    if (!computeFunctions(opcode, numbers.data(), found.data(), numbers.size()))
+      GTEST_SKIP() << "this host has no vectors of doubles";
+    for (size_t i = 0; i < numbers.size(); ++i)
+      ASSERT_EQ(bitsOf(found[i]), bitsOf(expected[i])) << print({opcode, F32}) << " of " << numbers[i];
+  }
 }
 
 // Every half has one f32 and comes back from it.

@@ -4,21 +4,10 @@
 
 #include "Ports.h"
 
-#include "wafer/Emulator/NumberFormats.h"
-
-#include <hwy/aligned_allocator.h>
-
-#include <atomic>
-#include <cstring>
-#include <mutex>
-#include <thread>
-
 namespace wafer {
 
 namespace {
 
-/// Sums of so many rows' columns and a tile of tokens are near enough to be folded at once.
-constexpr size_t nearBytes = size_t(1) << 17;
 /// Weights that are multiplied before others are read.
 constexpr size_t mostWeights = size_t(1) << 19;
 constexpr size_t mostRows = 1024;
@@ -37,19 +26,6 @@ Instruction exchange(uint8_t a, uint8_t b) {
   insn.dst = a;
   insn.src0 = b;
   return insn;
-}
-
-/// Rounds to a memory type.
-void store(wexe::ElemType type, const float *from, uint8_t *to, size_t n) {
-  if (type == wexe::ElemType::F32)
-    std::memcpy(to, from, n * sizeof(float));
-  else if (type == wexe::ElemType::F16)
-    narrowF16(from, to, n);
-  else
-    for (size_t j = 0; j < n; ++j) {
-      const uint16_t half = f32ToBf16(from[j]);
-      std::memcpy(to + 2 * j, &half, sizeof half);
-    }
 }
 
 } // namespace
@@ -121,16 +97,8 @@ struct FunctionalContraction::Team {
   bool isReady = false;
   std::vector<Column> columns;
 
-  struct Row {
-    size_t owner = 0;
-    uint32_t resultBase = 0;
-    uint64_t number = 0; ///< of those that the owner has
-    bool hasBias = false;
-    std::vector<Weights> weights; ///< by column
-    Weights bias;
-    std::vector<const Command *> commands; ///< by column
-  };
-  std::vector<Row> rows; ///< keep their room
+  std::vector<const Command *> commands; ///< of the row that was read last, by column
+  std::vector<ProductRow> rows;          ///< keep their room
   size_t waiting = 0;    ///< rows that are taken and not multiplied
   size_t weights = 0;    ///< of them
   uint64_t taken = 0;    ///< rows that were multiplied
@@ -138,7 +106,7 @@ struct FunctionalContraction::Team {
 
 FunctionalContraction::FunctionalContraction(const LoadedProgram &program, FunctionalRouting &routing, const std::vector<std::unique_ptr<FunctionalBatch>> &batches,
                                              unsigned threads)
-    : program_(program), routing_(routing), batches_(batches), threads_(threads) {}
+    : program_(program), routing_(routing), batches_(batches), product_(threads) {}
 FunctionalContraction::~FunctionalContraction() = default;
 
 /// Whether the rows that begin with this burst can be taken.
@@ -282,22 +250,22 @@ const FunctionalContraction::Command *FunctionalContraction::commandOf(Team &tea
 
 /// Whether the commands of the row that was read last let its sums go from both edges to one owner.
 bool FunctionalContraction::isChain(Team &team) const {
-  Team::Row &row = team.rows[team.waiting];
   const size_t columns = team.columns.size();
   const auto isOwn = [](const Command *command) { return command->task.kind == SumTask::Own; };
-  const auto owner = std::find_if(row.commands.begin(), row.commands.end(), isOwn);
-  if (owner == row.commands.end())
+  const auto owner = std::find_if(team.commands.begin(), team.commands.end(), isOwn);
+  if (owner == team.commands.end())
     return false;
-  row.owner = static_cast<size_t>(owner - row.commands.begin());
+  ProductRow &row = team.rows[team.waiting];
+  row.owner = static_cast<size_t>(owner - team.commands.begin());
   int east = -1, west = -1; // colours on which sums come
   for (size_t c = 0; c < row.owner; ++c) {
-    const Command &command = *row.commands[c];
+    const Command &command = *team.commands[c];
     if (command.task.kind != SumTask::Pass || command.to != 1 || command.in != east)
       return false;
     east = command.out;
   }
   for (size_t c = columns - 1; c > row.owner; --c) {
-    const Command &command = *row.commands[c];
+    const Command &command = *team.commands[c];
     if (command.task.kind != SumTask::Pass || command.to != -1 || command.in != west)
       return false;
     west = command.out;
@@ -310,9 +278,9 @@ bool FunctionalContraction::takeRow(FunctionalStream &stream, Team &team) {
   const size_t columns = team.columns.size();
   if (team.rows.size() == team.waiting)
     team.rows.emplace_back();
-  Team::Row &row = team.rows[team.waiting];
+  ProductRow &row = team.rows[team.waiting];
   row.weights.resize(columns);
-  row.commands.resize(columns);
+  team.commands.resize(columns);
   row.hasBias = false;
   auto decode = [](const Trigger &trigger, const FunctionalStream::Part &part, Weights &weights) {
     weights.values.clear();
@@ -333,7 +301,7 @@ bool FunctionalContraction::takeRow(FunctionalStream &stream, Team &team) {
       return false;
     if (exchanged) {
       if (command->task.kind != SumTask::Own || !command->task.exchangesRows || command->task.otherRows != exchanged->task.otherRows ||
-          !decode(exchanged->otherRows, *part, row.bias))
+          !decode(exchanged->otherRows, *part, row.bias) || row.bias.values.size() != 1 || (!row.bias.rows.empty() && row.bias.rows[0] != 0))
         return false;
       row.hasBias = true;
     } else if ((command->task.kind == SumTask::Own && command->task.exchangesRows) || !decode(column.trigger, *part, row.weights[c])) {
@@ -345,7 +313,7 @@ bool FunctionalContraction::takeRow(FunctionalStream &stream, Team &team) {
     exchanged = command->task.kind == SumTask::Exchange ? command : nullptr;
     if (exchanged)
       continue;
-    row.commands[c] = command;
+    team.commands[c] = command;
     ++c;
   }
   if (!isChain(team))
@@ -368,9 +336,9 @@ bool FunctionalContraction::takeRow(FunctionalStream &stream, Team &team) {
   row.number = owner.owned++;
   for (size_t c = 0; c < columns; ++c) {
     Column &column = team.columns[c];
-    const SumTask &task = row.commands[c]->task;
+    const SumTask &task = team.commands[c]->task;
     ++column.taken;
-    column.last = row.commands[c]->number;
+    column.last = team.commands[c]->number;
     column.elementOps += task.vectors * column.numbers();
     column.instructions += task.instructions;
   }
@@ -391,128 +359,62 @@ bool FunctionalContraction::takeRow(FunctionalStream &stream, Team &team) {
   return true;
 }
 
-/// All rows that wait.
+/// Begins with all rows that wait.
 void FunctionalContraction::multiply(Team &team) {
-  const size_t columns = team.columns.size(), rows = team.waiting;
-  if (rows == 0)
+  product_.complete();
+  if (team.waiting == 0)
     return;
-  // What threads share is made before them.
-  std::vector<const PackedRows *> packed(columns), ones(columns);
-  std::vector<char> skipsZeros(columns);
-  for (size_t c = 0; c < columns; ++c) {
+  std::vector<ProductColumn> columns(team.columns.size());
+  for (size_t c = 0; c < columns.size(); ++c) {
     Column &column = team.columns[c];
-    const Trigger &trigger = column.trigger;
-    auto count = [&](const Trigger &of, const Weights &weights) {
-      if (!of.insn.skip0) {
+    Trigger ones = column.trigger;
+    const bool mayHaveBias = column.own && column.own->task.exchangesRows;
+    if (mayHaveBias) {
+      ones.rows = column.at(column.own->task.otherRows);
+      ones.reads = footprintOf(ones.rows);
+    }
+    auto count = [&](const Trigger &trigger, const Weights &weights) {
+      if (!trigger.insn.skip0) {
         column.products += weights.values.size() * column.numbers();
         return;
       }
-      skipsZeros[c] |= !zerosAddNothing(of, weights);
-      const std::vector<uint32_t> &nonzeros = column.panels->nonzerosOf(of.rows, of.reads);
+      columns[c].skipsZeros |= !zerosAddNothing(trigger, weights);
+      const std::vector<uint32_t> &nonzeros = column.panels->nonzerosOf(trigger.rows, trigger.reads);
       for (size_t i = 0; i < weights.values.size(); ++i)
         column.products += nonzeros[weights.rows.empty() ? i : weights.rows[i]];
     };
-    for (size_t r = 0; r < rows; ++r) {
-      const Team::Row &row = team.rows[r];
-      count(trigger, row.weights[c]);
-      if (!row.hasBias || row.owner != c)
-        continue;
-      Trigger other = trigger;
-      other.rows = column.at(column.own->task.otherRows);
-      other.reads = footprintOf(other.rows);
-      count(other, row.bias);
+    for (size_t r = 0; r < team.waiting; ++r) {
+      const ProductRow &row = team.rows[r];
+      count(column.trigger, row.weights[c]);
+      if (row.hasBias && row.owner == c)
+        count(ones, row.bias);
+    }
+    columns[c].cores = &column.cores;
+    columns[c].each = column.each;
+    // Packing one may move the other: pointers are taken when both are there.
+    if (mayHaveBias)
+      column.panels->of(ones.rows, ones.reads);
+    columns[c].rows = &column.panels->of(column.trigger.rows, column.trigger.reads);
+    if (mayHaveBias)
+      columns[c].ones = &column.panels->of(ones.rows, ones.reads);
+    if (column.own) {
+      columns[c].result = column.at(column.own->task.result);
+      columns[c].totals[0] = column.at(column.own->task.total);
+      columns[c].totals[1] = column.at(column.own->task.otherTotal);
     }
   }
-  // Packing one may move the other: pointers are taken when all are there.
-  for (size_t c = 0; c < columns; ++c) {
-    Column &column = team.columns[c];
-    const bool hasOnes = column.own && column.own->task.exchangesRows;
-    if (hasOnes)
-      column.panels->of(column.at(column.own->task.otherRows), footprintOf(column.at(column.own->task.otherRows)));
-    packed[c] = &column.panels->of(column.trigger.rows, column.trigger.reads);
-    if (hasOnes)
-      ones[c] = &column.panels->of(column.at(column.own->task.otherRows), footprintOf(column.at(column.own->task.otherRows)));
-  }
-
-  const size_t tokens = team.columns[0].numbers(), tiles = (tokens + tileWidth - 1) / tileWidth, each = team.columns[0].each;
-  const size_t rowsAtOnce = std::clamp<size_t>(nearBytes / (columns * tileWidth * sizeof(float)) / 6 * 6, 6, mostRows);
-  auto tilePanel = [](const PackedRows &from, size_t tile) {
-    return Panel{from.panel.data + tile * from.panel.rows * tileWidth, from.panel.rows, std::min(tileWidth, from.panel.width - tile * tileWidth)};
-  };
-  std::atomic<size_t> nextTile{0};
-  auto work = [&] {
-    const auto sums = hwy::AllocateAligned<float>(columns * rowsAtOnce * tileWidth), total = hwy::AllocateAligned<float>(2 * tileWidth);
-    if (!sums || !total)
-      throw std::bad_alloc();
-    float *const result = total.get() + tileWidth;
-    std::vector<PanelRun> runs;
-    for (size_t tile = nextTile++; tile < tiles; tile = nextTile++) {
-      const size_t firstToken = tile * tileWidth, count = std::min(tileWidth, tokens - firstToken);
-      for (size_t begin = 0; begin < rows; begin += rowsAtOnce) {
-        const size_t some = std::min(rowsAtOnce, rows - begin);
-        for (size_t c = 0; c < columns; ++c) {
-          auto sumsOf = [&](size_t r) { return sums.get() + (r * columns + c) * tileWidth; };
-          runs.clear();
-          for (size_t r = 0; r < some; ++r) {
-            const Weights &weights = team.rows[begin + r].weights[c];
-            runs.push_back({weights.values.data(), weights.rows.empty() ? nullptr : weights.rows.data(), weights.values.size(), sumsOf(r), true});
-          }
-          contractPanel(tilePanel(*packed[c], tile), runs.data(), some, skipsZeros[c]);
-          runs.clear();
-          for (size_t r = 0; r < some; ++r)
-            if (const Team::Row &row = team.rows[begin + r]; row.hasBias && row.owner == c)
-              runs.push_back({row.bias.values.data(), row.bias.rows.empty() ? nullptr : row.bias.rows.data(), row.bias.values.size(), sumsOf(r), false});
-          if (!runs.empty())
-            contractPanel(tilePanel(*ones[c], tile), runs.data(), runs.size(), skipsZeros[c]);
-        }
-        for (size_t r = 0; r < some; ++r) {
-          const Team::Row &row = team.rows[begin + r];
-          const Column &owner = team.columns[row.owner];
-          const SumTask &own = owner.own->task;
-          foldColumns(sums.get() + r * columns * tileWidth, tileWidth, columns, row.owner, total.get(), result, tileWidth);
-          const Descriptor &to = owner.at(own.result), &kept = owner.at(row.number % 2 == 0 ? own.total : own.otherTotal);
-          const unsigned size = byteSize(elementType(to.type));
-          uint8_t rounded[tileWidth * sizeof(float)];
-          store(to.type, result, rounded, tileWidth);
-          for (size_t j = 0; j < count;) {
-            const size_t at = firstToken + j, inCore = at % each, length = std::min(each - inCore, count - j);
-            const CoreModel &core = owner.cores[at / each]->model;
-            std::memcpy(core.memory(to.kind) + row.resultBase + inCore * size, rounded + j * size, length * size);
-            // The last two stay where owners build them.
-            if (row.number + 2 >= owner.owned)
-              std::memcpy(core.memory(kept.kind) + kept.base + inCore * sizeof(float), total.get() + j, length * sizeof(float));
-            j += length;
-          }
-        }
-      }
-    }
-  };
-  const size_t workers = std::min<size_t>(threads_, tiles);
-  std::vector<std::thread> others;
-  std::exception_ptr error;
-  std::mutex mutex;
-  auto guarded = [&] {
-    try {
-      work();
-    } catch (...) {
-      std::lock_guard lock(mutex);
-      error = std::current_exception();
-    }
-  };
-  for (size_t i = 1; i < workers; ++i)
-    others.emplace_back(guarded);
-  guarded();
-  for (std::thread &thread : others)
-    thread.join();
-  if (error)
-    std::rethrow_exception(error);
-  team.taken += rows;
+  // The last two stay where owners build them; more rows may come.
+  for (size_t r = 0; r < team.waiting; ++r)
+    team.rows[r].keepsTotal = team.rows[r].number + 2 >= team.columns[team.rows[r].owner].owned;
+  product_.begin(std::move(columns), team.rows, team.waiting);
+  team.taken += team.waiting;
   team.waiting = team.weights = 0;
 }
 
 /// Leaves the cores as their own work would have.
 void FunctionalContraction::finish(Team &team, EngineStats &stats) {
   multiply(team);
+  product_.complete();
   stats.rowsTogether += team.taken;
   for (Column &column : team.columns) {
     if (column.taken == 0)

@@ -11,6 +11,7 @@
 #define WAFER_LIB_EMULATOR_FUNCTIONALCONTRACTION_H
 
 #include "FunctionalContractionTasks.h"
+#include "FunctionalProduct.h"
 #include "FunctionalRouting.h"
 #include "FunctionalStream.h"
 
@@ -45,10 +46,10 @@ private:
   const LoadedProgram &program_;
   FunctionalRouting &routing_;
   const std::vector<std::unique_ptr<FunctionalBatch>> &batches_;
-  const unsigned threads_;
   ValuePool pool_;
   std::map<std::pair<uint16_t, uint16_t>, std::unique_ptr<Team>> teams_; ///< by first port and number of ports, of one run
   uint64_t wavelets_ = 0;
+  FunctionalProduct product_; ///< of rows of a team; gone before it is
 };
 
 } // namespace wafer

@@ -188,6 +188,57 @@ void foldColumns(const float *sums, size_t stride, size_t columns, size_t owner,
   }
 }
 
+/// `width` vectors of a tile from `at` on.
+template <bool skipsZeros, int width>
+HWY_INLINE void contractRowBlock(const ColumnRun *columns, size_t count, size_t owner, float bias, const float *ones, size_t at, float *total, float *result) {
+  V side[width], sum[width];
+  auto multiply = [&](size_t c) HWY_ATTR {
+    const ColumnRun &column = columns[c];
+    for (int v = 0; v < width; ++v)
+      sum[v] = hn::Zero(f);
+    for (size_t k = 0; k < column.count; ++k) {
+      const V value = hn::Set(f, column.values[k]);
+      const float *row = column.tile + column.rows[k] * tileWidth + at;
+      for (int v = 0; v < width; ++v)
+        sum[v] = addProduct<skipsZeros>(value, hn::Load(f, row + lanes * v), sum[v]);
+    }
+  };
+  auto add = [&]() HWY_ATTR {
+    for (int v = 0; v < width; ++v)
+      side[v] = hn::Add(side[v], sum[v]);
+  };
+  for (int v = 0; v < width; ++v)
+    side[v] = hn::Zero(f);
+  for (size_t c = 0; c < owner; ++c) {
+    multiply(c);
+    add();
+  }
+  multiply(owner);
+  if (ones)
+    for (int v = 0; v < width; ++v)
+      sum[v] = addProduct<skipsZeros>(hn::Set(f, bias), hn::Load(f, ones + at + lanes * v), sum[v]);
+  for (int v = 0; v < width; ++v) {
+    hn::Store(canonical(hn::Add(side[v], sum[v])), f, total + at + lanes * v);
+    side[v] = hn::Zero(f);
+  }
+  for (size_t c = count - 1; c > owner; --c) {
+    multiply(c);
+    add();
+  }
+  for (int v = 0; v < width; ++v)
+    hn::Store(canonical(hn::Add(hn::Load(f, total + at + lanes * v), side[v])), f, result + at + lanes * v);
+}
+
+void contractRow(const ColumnRun *columns, size_t count, size_t owner, float bias, const float *ones, bool skipsZeros, float *total, float *result) {
+  constexpr int width = static_cast<int>(HWY_MIN(size_t(4), tileWidth / lanes));
+  for (size_t at = 0; at < tileWidth; at += width * lanes) {
+    if (skipsZeros)
+      contractRowBlock<true, width>(columns, count, owner, bias, ones, at, total, result);
+    else
+      contractRowBlock<false, width>(columns, count, owner, bias, ones, at, total, result);
+  }
+}
+
 template <bool isHalf> size_t dotVectors(const uint8_t *row, const float *other, size_t n, float *sums) {
   const hn::CappedTag<float, 8> eight;
   if constexpr (hn::MaxLanes(eight) != 8)
@@ -249,6 +300,28 @@ void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool 
           sum = std::fma(runs[r].values[k], x, sum);
       runs[r].sums[j] = canonicalNaN(sum);
     }
+}
+
+void contractRow(const ColumnRun *columns, size_t count, size_t owner, float bias, const float *ones, bool skipsZeros, float *total, float *result) {
+  for (size_t j = 0; j < tileWidth; ++j) {
+    auto sumOf = [&](size_t c) {
+      float sum = 0;
+      for (size_t k = 0; k < columns[c].count; ++k)
+        if (const float x = columns[c].tile[columns[c].rows[k] * tileWidth + j]; x != 0 || !skipsZeros)
+          sum = std::fma(columns[c].values[k], x, sum);
+      return sum;
+    };
+    float east = 0, west = 0;
+    for (size_t c = 0; c < owner; ++c)
+      east += sumOf(c);
+    for (size_t c = count - 1; c > owner; --c)
+      west += sumOf(c);
+    float own = sumOf(owner);
+    if (ones && (ones[j] != 0 || !skipsZeros))
+      own = std::fma(bias, ones[j], own);
+    total[j] = canonicalNaN(east + own);
+    result[j] = canonicalNaN(total[j] + west);
+  }
 }
 
 void foldColumns(const float *sums, size_t stride, size_t columns, size_t owner, float *total, float *result, size_t n) {
@@ -331,6 +404,7 @@ HWY_EXPORT(fmacRun);
 HWY_EXPORT(dotProduct);
 HWY_EXPORT(contractPanel);
 HWY_EXPORT(foldColumns);
+HWY_EXPORT(contractRow);
 HWY_EXPORT(arithmeticOfBoth);
 HWY_EXPORT(arithmeticOfScalar);
 HWY_EXPORT(widenF16);
@@ -345,6 +419,9 @@ void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool 
 }
 void foldColumns(const float *sums, size_t stride, size_t columns, size_t owner, float *total, float *result, size_t n) {
   HWY_DYNAMIC_DISPATCH(foldColumns)(sums, stride, columns, owner, total, result, n);
+}
+void contractRow(const ColumnRun *columns, size_t count, size_t owner, float bias, const float *ones, bool skipsZeros, float *total, float *result) {
+  HWY_DYNAMIC_DISPATCH(contractRow)(columns, count, owner, bias, ones, skipsZeros, total, result);
 }
 void arithmetic(Arithmetic operation, const float *a, const float *b, float *result, size_t n) {
   HWY_DYNAMIC_DISPATCH(arithmeticOfBoth)(operation, a, b, result, n);

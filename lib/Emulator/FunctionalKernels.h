@@ -53,6 +53,16 @@ void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool 
 /// it, from the last one on), for `n` numbers, a multiple of tileWidth. NaN results are canonical.
 void foldColumns(const float *sums, size_t stride, size_t columns, size_t owner, float *total, float *result, size_t n);
 
+/// A column's weights of one row, and the tile of the column's panel that they multiply.
+struct ColumnRun {
+  const float *tile, *values;
+  const uint32_t *rows;
+  size_t count;
+};
+
+/// The same for weights with indices, products included: each column's in order from 0, then for the owner bias * ones[j] if there is `ones`. One tile.
+void contractRow(const ColumnRun *columns, size_t count, size_t owner, float bias, const float *ones, bool skipsZeros, float *total, float *result);
+
 /// The dot product of a row of f32 or f16 and n numbers, as a dotw instruction adds it: eight sums in turn, then pairs of them.
 float dotProduct(const uint8_t *row, ElementType rowType, const float *other, size_t n);
 

@@ -15,6 +15,18 @@ void packWavelets(const uint8_t *elements, size_t count, unsigned elementBytes, 
   std::memcpy(words.data(), elements, count * elementBytes);
 }
 
+/// Elements of one or two bytes behind their indices, without those that are 0 but for bits outside of `mask`. Returns how many there are.
+template <typename Element> static size_t packIndexed(const uint8_t *elements, size_t count, Element mask, uint32_t *words) {
+  size_t kept = 0;
+  for (size_t k = 0; k < count; ++k) {
+    Element value;
+    std::memcpy(&value, elements + k * sizeof(Element), sizeof(Element));
+    words[kept] = static_cast<uint32_t>(k) << 16 | value;
+    kept += (value & mask) != 0;
+  }
+  return kept;
+}
+
 void WireEncoder::weights(const uint8_t *elements, size_t count, std::vector<uint32_t> &words) const {
   if (format_ == wexe::WireFormat::Indexed32) {
     words.resize(2 * count);
@@ -30,14 +42,8 @@ void WireEncoder::weights(const uint8_t *elements, size_t count, std::vector<uin
   if (format_ != wexe::WireFormat::Indexed16)
     return packWavelets(elements, count, elementBytes(), words);
   words.resize(count);
-  size_t kept = 0;
-  for (size_t k = 0; k < count; ++k) {
-    uint16_t value = 0;
-    std::memcpy(&value, elements + k * elementBytes_, elementBytes_);
-    words[kept] = static_cast<uint32_t>(k) << 16 | value;
-    kept += elementBytes_ == 1 ? value != 0 : (value & 0x7fff) != 0; // a float is neither zero nor negative zero
-  }
-  words.resize(kept);
+  // A float is neither zero nor negative zero.
+  words.resize(elementBytes_ == 1 ? packIndexed<uint8_t>(elements, count, 0xff, words.data()) : packIndexed<uint16_t>(elements, count, 0x7fff, words.data()));
 }
 
 void WireEncoder::scalar(const uint8_t *element, std::vector<uint32_t> &words) const {

@@ -129,7 +129,6 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
           kernel.in = featuresOf(contract.getInput());
           kernel.batchSizes = contract.getBatchSizes();
           kernel.batchStrides = contract.getBatchStrides();
-          hasOwnWeights_ |= !kernel.batchSizes.empty();
           kernel.wire = wireCost(contract, contract.getWire().value_or(stream::denseWireFormat(contract.getInput().getType().getElementType())));
         })
         .Case([&](stream::ScaleOp) { kernel.kind = Kernel::Scale; })

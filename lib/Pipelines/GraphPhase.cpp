@@ -27,6 +27,7 @@ void wafer::buildGraphPhase(OpPassManager &pm, const PipelineOptions &options) {
   // Of mixed precisions the widest.
   const bool isWide = options.precision.find("f32") != std::string::npos;
   function.addPass(graph::createPartition({/*onlyMemoryX=*/false, options.machine, isWide ? 4u : 2u}));
+  function.addPass(graph::createAdvanceLayers());
   pm.addPass(graph::createShareLayers());
 }
 

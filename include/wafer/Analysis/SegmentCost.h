@@ -35,8 +35,6 @@ public:
   int64_t batches() const { return batches_; }
   /// Tokens of one batch entry: those that may share a micro-batch.
   int64_t entryTokens() const { return tokens_ / batches_; }
-  /// Whether entries have weights of their own: several at a time then take a stream each.
-  bool hasOwnWeights() const { return hasOwnWeights_; }
   /// Distinct numbers of features, ascending.
   const std::vector<int64_t> &features() const { return features_; }
   /// Kernel whose result has most features.
@@ -64,7 +62,6 @@ private:
   std::vector<Buffer> buffers_;
   std::vector<int64_t> features_;
   int64_t tokens_ = 0, batches_ = 1;
-  bool hasOwnWeights_ = false;
   mlir::Operation *largest_ = nullptr;
 };
 

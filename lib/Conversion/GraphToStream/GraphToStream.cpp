@@ -250,7 +250,7 @@ stream::TensorOp ProgramBuilder::tensorFor(Value value, bool isReceived, StringR
 
 void ProgramBuilder::writeSegments(const Run &run) {
   for (const PlannedSegment &planned : run.plan.segments()) {
-    auto segmentOp = stream::SegmentOp::create(body_, planned.kernels.front().op->getParentOp()->getLoc(), stream::GridAttr(), planned.batches);
+    auto segmentOp = stream::SegmentOp::create(body_, planned.kernels.front().op->getParentOp()->getLoc(), stream::GridAttr(), planned.entries());
     segmentOp.getBody().emplaceBlock();
     KernelBuilder segment(segmentOp, held_);
     for (const auto &[op, kernel] : planned.kernels) {

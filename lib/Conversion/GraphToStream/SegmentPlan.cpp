@@ -34,6 +34,20 @@ llvm::SmallVector<Value> PlannedKernel::streamed() const {
   return values;
 }
 
+int64_t PlannedSegment::entries() const {
+  /// Fewer tokens to an entry would be more work than they save.
+  constexpr int64_t fewestTokens = 16;
+  int64_t period = 0;
+  for (const PlannedKernel &planned : kernels)
+    for (Value value : planned.repeated()) {
+      const int64_t own = cast<RankedTensorType>(value.getType()).getNumElements() / std::max<int64_t>(1, planned.kernel.block.features);
+      if (own > 1 && period > 0 && own != period)
+        return batches;
+      period = std::max(period, own);
+    }
+  return contracts || period < fewestTokens || tokens % period != 0 ? batches : tokens / period;
+}
+
 void SegmentPlan::add(Operation *op, const WaferKernel &kernel) {
   if (kernel.kind == KernelKind::Reshape)
     return;

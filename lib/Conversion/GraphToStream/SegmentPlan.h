@@ -29,6 +29,9 @@ struct PlannedSegment {
   int64_t tokens = 0, batches = 1;
   bool contracts = false; ///< holds a contraction, so that `batches` is fixed
   std::vector<PlannedKernel> kernels;
+
+  /// Batch entries of the segment. Where no contraction says so, as many as repeat what MemoryX repeats: tables of positions are then sent once for all.
+  int64_t entries() const;
 };
 
 class SegmentPlan {

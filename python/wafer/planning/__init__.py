@@ -11,7 +11,7 @@ import json
 import os
 import pathlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -202,7 +202,7 @@ def plan(
             trace = pathlib.Path(folder, "decisions.json")
             # Large programs need not be verified to be planned.
             executable, diagnostics = _native.module().compile_text(
-                _gradients_of(block) if train else _forward_of(block), os.fspath(machine), precision, ["gradients" if train else "forward"], str(trace), activation_zeros=round(1000 * activation_zeros)
+                _gradients_of(block, description) if train else _forward_of(block), os.fspath(machine), precision, ["gradients" if train else "forward"], str(trace), activation_zeros=round(1000 * activation_zeros)
             )
             if executable is None:
                 raise CompileError([diagnostic_of(diagnostic) for diagnostic in diagnostics] or "the compiler gave no reason")
@@ -250,7 +250,7 @@ def _forward_of(block: Block) -> str:
     return import_model(block.module.eval(), block.inputs[:-1] if block.loss else block.inputs, None, "forward").text
 
 
-def _gradients_of(block: Block) -> str:
+def _gradients_of(block: Block, machine: Mapping) -> str:
     """MLIR of the block's forward and backward pass. The gradient that comes from behind it is an input."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -265,4 +265,4 @@ def _gradients_of(block: Block) -> str:
         with absent.on_cpu(block.module), FakeTensorMode(allow_non_fake_inputs=True) as mode:
             made = block.module(*map(mode.from_tensor, inputs))
         loss, target = (lambda y, gradient: (y * gradient).sum()), torch.zeros(()).expand(made.shape)
-    return TorchSubject(module, loss).differentiate((*inputs, target), False, {}).imported.text
+    return TorchSubject(module, loss).differentiate((*inputs, target), False, {}, machine).imported.text

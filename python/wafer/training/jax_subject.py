@@ -48,7 +48,7 @@ class JaxSubject:
         """The pytree with these values."""
         return tree_util.tree_unflatten(self._tree, [values[name] for name in self.trained])
 
-    def differentiate(self, part: Sequence[object], scaled: bool, kept: Mapping[str, int]) -> Gradients:
+    def differentiate(self, part: Sequence[object], scaled: bool, kept: Mapping[str, int], machine: Mapping) -> Gradients:
         def gradients(params: object, loss_scale: object, *batch: object) -> dict[str, object]:
             def scaled_loss(params: object) -> tuple[object, object]:
                 *inputs, target = batch

@@ -24,7 +24,7 @@ from wafer.errors import CompileError, Diagnostic, SourceLocation
 from wafer.frontends import locations
 from wafer.frontends.torch import ImportedModel, Importer, Placeholder
 from wafer.frontends.writer import Pattern
-from wafer.training import decompositions
+from wafer.training import attention, decompositions
 
 _KEPT_WHOLE = (torch.ops.aten.silu.default, torch.ops.aten.softplus.default, torch.ops.aten.hardswish.default)
 
@@ -84,11 +84,14 @@ def new_value_of(name: str) -> str:
     return f"new {name}"
 
 
-def differentiate(model: torch.nn.Module, loss: Loss, example: Sequence[object], *, scaled: bool = False, kept: Mapping[str, int] | None = None) -> Gradients:
+def differentiate(
+    model: torch.nn.Module, loss: Loss, example: Sequence[object], *, scaled: bool = False, kept: Mapping[str, int] | None = None, machine: Mapping | None = None
+) -> Gradients:
     """The program that computes loss and gradients for a batch like `example`: the model's inputs, and the target last.
 
     Args:   scaled: the program takes an input "loss_scale" with which all gradients are multiplied, for number formats of small range.
             kept: elements of sparse parameters that are not zero, by name.
+            machine: the description of the machine that it is for, by which is chosen what the backward pass computes again.
     Raises: UnsupportedOpError, CompileError; both name the line of the model's source.
     """
     source = locations.of_forward(model) or locations.of_caller()
@@ -107,7 +110,7 @@ def differentiate(model: torch.nn.Module, loss: Loss, example: Sequence[object],
             text = str(error).strip().splitlines()
             message = f"torch.export cannot trace the model: {type(error).__name__}: {text[0] if text else 'no reason given'}"
             raise CompileError(Diagnostic("error", message, locations.of_exception(error) or source)) from error
-        return _import(exported, names, buffers, pytree.tree_structure(tuple(example)), source, scaled, kept or {})
+        return _import(exported, names, buffers, pytree.tree_structure(tuple(example)), source, scaled, kept or {}, machine)
 
 
 def _trained(model: torch.nn.Module, loss: Loss, example: Sequence[object], source: SourceLocation | None) -> list[str]:
@@ -130,11 +133,19 @@ def _trained(model: torch.nn.Module, loss: Loss, example: Sequence[object], sour
 class _Interpreter(torch.fx.Interpreter):
     """Runs an exported graph. Attention may lie in memory in another way than when it was exported, so that what was a view then needs a copy now."""
 
+    def __init__(self, module: torch.fx.GraphModule, machine: Mapping | None):
+        super().__init__(module)
+        self._machine = machine
+
     def call_function(self, target, args, kwargs):
+        if target is torch.ops.aten.scaled_dot_product_attention.default and self._machine is not None and attention.pays(self._machine, args[0].shape[-1]):
+            result = attention.attention(*args, **kwargs)
+            if result is not None:
+                return result
         return super().call_function(torch.ops.aten.reshape.default if target is torch.ops.aten.view.default else target, args, kwargs)
 
 
-def _joint_graph(exported: torch.export.ExportedProgram, parameters: int, loss_index: int, scaled: bool) -> torch.fx.GraphModule:
+def _joint_graph(exported: torch.export.ExportedProgram, parameters: int, loss_index: int, scaled: bool, machine: Mapping | None) -> torch.fx.GraphModule:
     """Inputs are those of the exported graph, and the scale if asked for; results are its results, then a gradient per parameter."""
     values = [node.meta["val"] for node in exported.graph.find_nodes(op="placeholder")]
     table = dict(core_aten_decompositions()) | decompositions.TABLE
@@ -145,7 +156,7 @@ def _joint_graph(exported: torch.export.ExportedProgram, parameters: int, loss_i
         *args, scale = args
         trained = [value.detach().requires_grad_() for value in args[:parameters]]
         with torch.autograd.detect_anomaly(check_nan=False):
-            results = _Interpreter(exported.graph_module).run(*trained, *args[parameters:])
+            results = _Interpreter(exported.graph_module, machine).run(*trained, *args[parameters:])
             loss = results[loss_index]
             setup_stacktrace_preservation_hooks([loss.grad_fn])
             gradients = torch.autograd.grad(loss, trained, scale if scaled else None)
@@ -171,11 +182,11 @@ def _changes_in_place(node: torch.fx.Node) -> bool:
 
 def _import(
     exported: torch.export.ExportedProgram, parameters: list[str], buffers: list[str], spec: pytree.TreeSpec, source: SourceLocation | None, scaled: bool,
-    kept: Mapping[str, int],
+    kept: Mapping[str, int], machine: Mapping | None,
 ) -> Gradients:
     outputs = exported.graph_signature.output_specs
     loss_index = next(i for i, output in enumerate(outputs) if output.kind == OutputKind.USER_OUTPUT)
-    graph = _joint_graph(exported, len(parameters), loss_index, scaled)
+    graph = _joint_graph(exported, len(parameters), loss_index, scaled, machine)
     changed = {output.target: i for i, output in enumerate(outputs) if output.kind == OutputKind.BUFFER_MUTATION}
     nodes = graph.graph.find_nodes(op="placeholder")
     placeholders: dict[str, Placeholder] = {}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch.utils import _pytree as pytree
 
+from wafer.compiler import nothing_for
 from wafer.errors import RuntimeError  # noqa: A004
 from wafer.training.joint import Gradients
 from wafer.training.programs import Host, Sessions
@@ -72,5 +73,5 @@ class Passes:
         return next(iter(self._made.values()))
 
     def _make(self, part: Sequence[object]) -> tuple[Gradients, Sessions]:
-        gradients = self._subject.differentiate(part, self._precision == "f16", self._kept)
+        gradients = self._subject.differentiate(part, self._precision == "f16", self._kept, nothing_for(self._host.machine).machine_description)
         return gradients, Sessions(gradients.imported.text, "gradients", self._precision, self._host)

@@ -37,7 +37,7 @@ class Subject(Protocol):
     def values(self, weights: str | os.PathLike | None, room: Room) -> dict[str, numpy.ndarray]:
         """Parameters and buffers by their first names, from `weights` if given; arrays of a checkpoint stay in its files."""
 
-    def differentiate(self, part: Sequence[object], scaled: bool, kept: Mapping[str, int]) -> Gradients:
+    def differentiate(self, part: Sequence[object], scaled: bool, kept: Mapping[str, int], machine: Mapping) -> Gradients:
         """The program of loss and gradients for a batch like `part`."""
 
 
@@ -74,9 +74,9 @@ class TorchSubject:
             values[name] = array
         return values
 
-    def differentiate(self, part: Sequence[object], scaled: bool, kept: Mapping[str, int]) -> Gradients:
+    def differentiate(self, part: Sequence[object], scaled: bool, kept: Mapping[str, int], machine: Mapping) -> Gradients:
         with absent.on_cpu(self._model):
-            return differentiate(self._model, self._loss, part, scaled=scaled, kept=kept)
+            return differentiate(self._model, self._loss, part, scaled=scaled, kept=kept, machine=machine)
 
 
 def _aliases(model: torch.nn.Module) -> dict[str, str]:

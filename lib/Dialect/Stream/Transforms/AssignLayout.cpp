@@ -140,7 +140,7 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
         columnCounts.insert(ceilDiv(f, ceilDiv(f, most)));
     // One batch entry on all groups, or as many as they can be divided among.
     std::set<int64_t> entriesAtOnce = {1};
-    if (model.hasOwnWeights())
+    if (model.batches() > 1)
       entriesAtOnce.insert(std::gcd(groups, model.batches()));
     for (auto [columns, atOnce] : product(columnCounts, entriesAtOnce)) {
       for (int64_t tokenBlock = 1; tokenBlock <= maxTokenBlock; ++tokenBlock) {

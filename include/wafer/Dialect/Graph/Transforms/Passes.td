@@ -140,6 +140,27 @@ def Partition : Pass<"graph-partition", "::mlir::func::FuncOp"> {
                     Statistic<"inMemoryX", "operations in MemoryX", "Operations without a wafer kernel">];
 }
 
+def AdvanceLayers : Pass<"graph-advance-layers", "::mlir::func::FuncOp"> {
+  let summary = "Do layers of MemoryX before layers of the wafer that they do not need";
+  let description = [{
+    What the wafer does without a break may be one segment, whose values stay on the wafer; a layer of MemoryX ends it. Such a layer moves up to where the fewest
+    elements cross between the layers of the wafer before and behind it: values in attention are brought into order before the scores, not between scores and values.
+
+    Needs placements (graph-partition). Layers move over layers of the wafer only, as far as the next one of MemoryX or one that makes what they need, so that what
+    they make is alive a little longer and nothing else is.
+
+    Before:   %s = graph.layer "scores" on <wafer> (%q, %k)
+              %v = graph.layer "other" on <memoryx> (%x)
+              graph.layer "mix" on <wafer> (%s, %v)
+    After:    %v = graph.layer "other" on <memoryx> (%x)
+              %s = graph.layer "scores" on <wafer> (%q, %k)
+              graph.layer "mix" on <wafer> (%s, %v)
+
+    Example: test/Dialect/Graph/advance-layers.mlir
+  }];
+  let statistics = [Statistic<"advanced", "layers advanced", "Layers of MemoryX that come earlier now">];
+}
+
 def ShareLayers : Pass<"graph-share-layers", "::mlir::ModuleOp"> {
   let summary = "Keep the body of layers that do the same once";
   let description = [{

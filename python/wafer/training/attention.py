@@ -1,0 +1,91 @@
+"""Attention whose probabilities are computed again in the backward pass instead of kept.
+
+Probabilities are tokens x tokens for each head. On a machine of many cores it costs far more to send them to MemoryX and back, five times in all, than to multiply
+queries and keys once more (FlashAttention, Dao and others, 2022, does the same for another memory). The backward pass is two products of tokens that stay and
+operands that are streamed: one with the queries in place, which gives their gradient, and one with keys and values in place, which gives theirs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+
+# Of its peak, what products of heads reach: for the choice only.
+_EFFICIENCY = 0.2
+
+
+def pays(machine: Mapping, features: int) -> bool:
+    """Whether recomputing takes fewer cycles than sending, per probability. `machine`: its description; `features`: of a head."""
+    lanes = machine["lanes"]["fmac_acc"]["bits16"]
+    products = 3 * features / (_EFFICIENCY * machine["width"] * machine["height"] * lanes)
+    crossings = 5 / (2 * machine["ingest_wavelets_per_cycle"])
+    return products < crossings
+
+
+class Recomputed(torch.autograd.Function):
+    """softmax(query @ key^T * scale + bias) @ value, [batch, heads, tokens, features]; `bias`: [..., tokens, keys], minus infinity where a key is not seen, and the same
+    as [..., keys, tokens]; or None."""
+
+    @staticmethod
+    def forward(ctx, query, key, value, bias, bias_by_key, scale):
+        ctx.save_for_backward(query, key, value, bias, bias_by_key)
+        ctx.scale = scale
+        scores = (query @ key.transpose(-2, -1)) * scale
+        probabilities = torch.softmax(scores, -1) if bias is None else torch.ops.aten._safe_softmax(scores + bias, -1)
+        return probabilities @ value
+
+    @staticmethod
+    def backward(ctx, gradient):
+        query, key, value, bias, bias_by_key = ctx.saved_tensors
+        # Queries in place. What has to be brought into order comes first, so that nothing lies between the products. The scores are written in another way than in
+        # the forward pass, or the compiler would find that it has them already.
+        deltas = gradient @ value.transpose(-2, -1)
+        scaled = query * ctx.scale
+        scores = scaled @ key.transpose(-2, -1)
+        if bias is not None:
+            scores = scores + bias
+        # Any number near the maximum will do; a whole one crosses to MemoryX as it is, also in 16 bits. A query that sees no key has none.
+        most = scores.amax(-1, keepdim=True).clamp(-2048.0, 2048.0).round()
+        powers = (scores - most).exp()
+        total = powers.sum(-1, keepdim=True)
+        if bias is not None:
+            total = torch.where(total == 0, 1.0, total)
+        probabilities = powers / total
+        mean = (probabilities * deltas).sum(-1, keepdim=True)
+        query_gradient = ((probabilities * (deltas - mean)) @ key) * ctx.scale
+        # Keys and values in place: what belongs to a query comes with it, as more features, the logarithm in two numbers that 16 bits hold. All that is streamed is
+        # there before the first product, so that nothing comes between them.
+        logarithm = total.log()
+        coarse = (logarithm * 16).round() / 16
+        one = torch.ones_like(key[..., :1])
+        keys, values = torch.cat([key, one, one, one], -1), torch.cat([value, one], -1)
+        queries, gradients = torch.cat([scaled, -most, -coarse, coarse - logarithm], -1), torch.cat([gradient, -mean], -1)
+        scores = keys @ queries.transpose(-2, -1)
+        probabilities = (scores if bias is None else scores + bias_by_key).exp()
+        value_gradient = probabilities @ gradient
+        key_gradient = (probabilities * (values @ gradients.transpose(-2, -1))) @ scaled
+        return query_gradient, key_gradient, value_gradient, None, None, None
+
+
+def attention(query, key, value, mask=None, dropout=0.0, is_causal=False, *, scale=None, enable_gqa=False):
+    """As aten.scaled_dot_product_attention; None where it cannot be computed again."""
+    if dropout or query.dim() != 4 or (mask is not None and mask.requires_grad):
+        return None
+    if enable_gqa and query.shape[1] != key.shape[1]:
+        repeats = query.shape[1] // key.shape[1]
+        key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
+    bias = by_key = None
+    if is_causal:
+        tokens, keys = query.shape[-2], key.shape[-2]
+        bias = _bias(torch.ones(tokens, keys, dtype=torch.bool).tril(), query)
+        by_key = _bias(torch.ones(keys, tokens, dtype=torch.bool).triu(), query)
+    elif mask is not None:
+        bias = _bias(mask, query) if mask.dtype == torch.bool else mask
+        by_key = bias.transpose(-2, -1)
+    return Recomputed.apply(query, key, value, bias, by_key, 1 / math.sqrt(query.shape[-1]) if scale is None else scale)
+
+
+def _bias(seen: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    return torch.zeros(seen.shape, dtype=like.dtype).masked_fill(~seen, -math.inf)

@@ -17,8 +17,9 @@ struct TextualOptions : PassPipelineOptions<TextualOptions> {
   Option<std::string> precision{*this, "precision", llvm::cl::desc("Type of values on the wafer: f16, bf16 or f32; then perhaps ,PATTERN=TYPE for operations by name"), llvm::cl::init("f16")};
   Option<unsigned> activationZeros{*this, "activation-zeros", llvm::cl::desc("Thousandths of activations that may be 0 which are expected to be"), llvm::cl::init(500)};
   Option<std::string> decisionTrace{*this, "decision-trace", llvm::cl::desc("File to which decisions are appended, one JSON object a line")};
+  Option<bool> choicesOnly{*this, "choices-only", llvm::cl::desc("Append the candidate that was taken alone"), llvm::cl::init(false)};
 
-  operator PipelineOptions() const { return {machine, precision, activationZeros, decisionTrace}; }
+  operator PipelineOptions() const { return {machine, precision, activationZeros, decisionTrace, choicesOnly}; }
 };
 
 using Build = void (*)(OpPassManager &, const PipelineOptions &);

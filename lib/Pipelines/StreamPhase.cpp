@@ -20,5 +20,5 @@ void wafer::buildStreamPhase(OpPassManager &pm, const PipelineOptions &options) 
   program.addPass(createCanonicalizerPass());
   program.addPass(stream::createFindZeros({options.activationZeros}));
   program.addPass(stream::createChooseWireFormat());
-  program.addPass(stream::createAssignLayout({options.decisionTrace}));
+  program.addPass(stream::createAssignLayout({options.decisionTrace, options.choicesOnly}));
 }

@@ -76,3 +76,17 @@ func.func @no_kernel(%x: tensor<3xf32>) -> tensor<3xf32> {
   }
   return %0 : tensor<3xf32>
 }
+
+// -----
+
+graph.body @twice {
+^bb0(%in: tensor<3xf32>):
+  %0 = math.exp %in : tensor<3xf32>
+  graph.yield %0 : tensor<3xf32>
+}
+func.func @shared_body(%x: tensor<3xf32>) -> tensor<3xf32> {
+  // expected-error @+1 {{found layer "a" that shares its body, expected one of its own; run graph-expand-layers first}}
+  %0 = graph.layer "a" on <wafer> shares @twice at [loc(unknown), loc(unknown)] (%x) : (tensor<3xf32>) -> tensor<3xf32> {
+  }
+  return %0 : tensor<3xf32>
+}

@@ -20,6 +20,7 @@ struct PipelineOptions {
   std::string precision = "f16"; ///< of values on the wafer, as stream-set-precision takes it
   unsigned activationZeros = 500; ///< thousandths of activations that may be 0 which are expected to be
   std::string decisionTrace;     ///< file to which passes append why they chose what, as JSON lines; empty: none
+  bool choicesOnly = false;      ///< of the candidates of a decision, the one that was taken
 };
 
 /// From a function of linalg on tensors to placed layers. The module's functions are inlined into those that are public.

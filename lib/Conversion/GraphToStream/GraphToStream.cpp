@@ -94,6 +94,8 @@ LogicalResult ProgramBuilder::findRuns() {
         continue;
       return op.emitError() << "found '" << op.getName() << "' outside of a layer; run graph-form-layers first";
     }
+    if (layer.getBody().empty())
+      return layer.emitOpError() << "found layer \"" << layer.getName() << "\" that shares its body, expected one of its own; run graph-expand-layers first";
     if (!layer.getPlacement())
       return layer.emitOpError() << "found layer \"" << layer.getName() << "\" without a placement; run graph-partition first";
     bool onWafer = layer.isOn(graph::Placement::Wafer);

@@ -202,7 +202,7 @@ def plan(
             trace = pathlib.Path(folder, "decisions.json")
             # Large programs need not be verified to be planned.
             executable, diagnostics = _native.module().compile_text(
-                _gradients_of(block, description) if train else _forward_of(block), os.fspath(machine), precision, ["gradients" if train else "forward"], str(trace), activation_zeros=round(1000 * activation_zeros)
+                _gradients_of(block, description) if train else _forward_of(block), os.fspath(machine), precision, ["gradients" if train else "forward"], str(trace), activation_zeros=round(1000 * activation_zeros), choices_only=True,
             )
             if executable is None:
                 raise CompileError([diagnostic_of(diagnostic) for diagnostic in diagnostics] or "the compiler gave no reason")
@@ -215,7 +215,6 @@ def plan(
                 + (f", {row['batches_at_once']} batch entries at a time" if row["batches_at_once"] > 1 else ""),
             )
             for row in decisions
-            if row["chosen"]
         )  # fmt: skip
         parameters = sum(parameter.numel() for parameter in block.module.parameters())
         planned.append(BlockPlan(block.name, block.repeats, parameters, segments))

@@ -2,6 +2,10 @@
 // RUN: wafer-opt %s --pass-pipeline="builtin.module(stream.program(stream-assign-layout{decision-trace=%t.jsonl}))" -split-input-file | FileCheck %s
 // RUN: FileCheck %s --check-prefix=TRACE --input-file=%t.jsonl
 // RUN: %python %S/Inputs/check_trace.py %t.jsonl
+// RUN: rm -f %t.choices.jsonl
+// RUN: wafer-opt %s --pass-pipeline="builtin.module(stream.program(stream-assign-layout{decision-trace=%t.choices.jsonl choices-only}))" -split-input-file -o %t.mlir
+// RUN: FileCheck %s --check-prefix=CHOICES --input-file=%t.choices.jsonl --implicit-check-not='"chosen":false'
+// CHOICES: "chosen":true
 
 // Every candidate is in the trace, and one for each segment is chosen; check_trace.py checks that it is the cheapest that fits.
 // TRACE: {"batches_at_once":1,"bound_by":"","chosen":false,"columns":1,{{.*}}"fits":true,"groups":1,"machine":"odd",{{.*}}"segment":0

@@ -155,7 +155,7 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
         grid.batchesAtOnce = atOnce;
         Candidate candidate = evaluate(model, grid, codeBytes);
         ++candidates;
-        if (traceFile)
+        if (traceFile && !choicesOnly)
           trace(*traceFile, candidate, /*chosen=*/false);
         if (candidate.fits && (!best || candidate.rank() < best->rank()))
           best = candidate;

@@ -107,7 +107,8 @@ def AssignLayout : Pass<"stream-assign-layout", "::wafer::stream::ProgramOp"> {
 
     Example: test/Dialect/Stream/assign-layout.mlir
   }];
-  let options = [Option<"decisionTrace", "decision-trace", "std::string", "\"\"", "File to which every candidate is appended, one JSON object a line">];
+  let options = [Option<"decisionTrace", "decision-trace", "std::string", "\"\"", "File to which every candidate is appended, one JSON object a line">,
+                 Option<"choicesOnly", "choices-only", "bool", "false", "Append the chosen candidate of each segment alone">];
   let statistics = [Statistic<"candidates", "grids compared", "Grids whose cost was estimated">,
                     Statistic<"segmentsSplit", "segments split", "Segments that were cut because their values did not fit">];
 }

@@ -96,6 +96,7 @@ struct FunctionalContraction::Team {
   uint16_t firstPort = 0, portStep = 1, portCount = 1;
   bool isReady = false;
   std::vector<Column> columns;
+  uint32_t endPort() const { return firstPort + uint32_t(portStep) * portCount; }
 
   std::vector<const Command *> commands; ///< of the row that was read last, by column
   std::vector<ProductRow> rows;          ///< keep their room
@@ -118,7 +119,11 @@ FunctionalContraction::Team *FunctionalContraction::teamOf(const Burst &burst) {
     team->firstPort = burst.firstPort;
     team->portStep = burst.portStep;
     team->portCount = burst.portCount;
-    team->isReady = prepare(*team);
+    // Cores whose rows wait in another team are not what they seem.
+    const bool isApart = std::none_of(teams_.begin(), teams_.end(), [&](const auto &other) {
+      return other.second && other.second != team && other.second->isReady && other.second->firstPort < team->endPort() && team->firstPort < other.second->endPort();
+    });
+    team->isReady = isApart && prepare(*team);
   }
   return team->isReady ? team.get() : nullptr;
 }
@@ -429,7 +434,7 @@ void FunctionalContraction::finish(Team &team, EngineStats &stats) {
       advance.dst = own->result;
       advance.offset = own->step;
       results = footprintOf(column.at(own->result));
-      results.high += static_cast<int64_t>(column.owned - 1) * own->step;
+      results.high += std::max<int64_t>(0, static_cast<int64_t>(column.owned - 1) * own->step);
     }
     for (FunctionalCore *core : column.cores) {
       CoreModel &model = core->model;

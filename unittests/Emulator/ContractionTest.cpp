@@ -230,6 +230,39 @@ TEST(FunctionalEngineTest, LeavesOtherCodeToTheCores) {
   }
 }
 
+// Rows that go to all groups at once, then to one group after the other, then to all again: the cores are the same, and so is what they make.
+TEST(FunctionalEngineTest, RowsMayGoToOtherGroupsThanTheOnesBefore) {
+  const Contraction shape = with(shapeOf(3, 2, 10, 18, 4, F16), false, true, 2);
+  const ContractionData data = contractionData(shape);
+  const LoadedProgram program = contractionProgram(shape, testMachine(shape.width(), shape.rows)).verify();
+  std::deque<Burst> schedule, row;
+  unsigned rows = 0;
+  auto flush = [&] {
+    const bool apart = rows++ % 4 == 1; // of all owners
+    for (uint16_t group = 0; group < (apart ? 2 : 1); ++group)
+      for (Burst burst : row) {
+        if (apart) {
+          burst.firstPort = static_cast<uint16_t>(burst.firstPort + group * shape.columns);
+          burst.portCount = 1;
+        }
+        schedule.push_back(burst);
+      }
+    row.clear();
+  };
+  for (const Burst &burst : wholeSchedule(shape, data)) {
+    const bool isWeights = burst.portCount == shape.groups && burst.portStep == shape.columns;
+    if (!row.empty() && (!isWeights || (burst.firstPort == 0 && row.back().firstPort + 1u == shape.columns)))
+      flush();
+    (isWeights ? row : schedule).push_back(burst);
+  }
+  for (const char *engine : {"cycle", "functional"}) {
+    ListIngress in(schedule);
+    ListEgress out;
+    createEngine(engine, program, {})->run(in, out);
+    EXPECT_EQ(receivedOutput(shape, out), expectedOutput(shape, data)) << engine;
+  }
+}
+
 // A program larger than one call: what a run leaves in SRAM is there in the next.
 TEST(CycleEngineTest, KeepsSramFromRunToRun) {
   Contraction shape = shapeOf(3, 2, 10, 6, 4, F16);

@@ -183,7 +183,7 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
     }
     case Kernel::Contract: {
       WireCost wire = kernel.wire;
-      wire.streams = entrySpans(kernel.batchSizes, kernel.batchStrides, 0, grid.batchesAtOnce).size();
+      wire.streams = streamsAtOnce(kernel.batchSizes, kernel.batchStrides, grid.batchesAtOnce);
       double cycles = contractionCycles(machine, grid, kernel.in, kernel.out, wire);
       cost.cycles += cycles;
       cost.contractions += cycles;

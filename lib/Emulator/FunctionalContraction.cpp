@@ -2,8 +2,6 @@
 
 #include "FunctionalContraction.h"
 
-#include "Ports.h"
-
 namespace wafer {
 
 namespace {

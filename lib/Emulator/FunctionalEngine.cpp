@@ -20,9 +20,6 @@ namespace wafer {
 
 namespace {
 
-/// Fed at a time, per column: enough output rows to be multiplied at once.
-constexpr size_t burstsAtOnce = 64;
-
 /// A group of rows, run by one thread at a time.
 class Domain final : public BatchSink {
 public:
@@ -149,7 +146,7 @@ FunctionalEngine::FunctionalEngine(const LoadedProgram &program, const EngineOpt
 /// Sends bursts to the cores, up to where rows of a contraction may begin: weights behind a command that all columns got.
 void FunctionalEngine::feed() {
   // No more than the cores keep up with, so that memory is bounded.
-  size_t left = burstsAtOnce * program_.machine().width;
+  size_t left = stream_.burstsAtOnce();
   bool isFirst = true, wasCommand = false;
   while (const FunctionalStream::Part *part = stream_.peek(0)) {
     const Burst &burst = part->burst;

@@ -122,15 +122,14 @@ template <bool isIndexed, bool skipsZeros, int height, int width> HWY_INLINE voi
       hn::Store(canonical(acc[r][v]), f, runs[r].sums + at + lanes * v);
 }
 
-// Sums, rows and one weight fill the registers of the instruction set.
-constexpr int blockHeight = 6, blockWidth = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+constexpr int blockWidth = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
 
 /// The runs that one block takes: those that begin at the first and have as many weights, all in order of the rows.
 HWY_INLINE int blockOf(const PanelRun *runs, size_t count) {
   if (runs[0].rows)
     return 1;
   int height = 1;
-  while (height < blockHeight && static_cast<size_t>(height) < count && !runs[height].rows && runs[height].count == runs[0].count)
+  while (height < panelHeight && static_cast<size_t>(height) < count && !runs[height].rows && runs[height].count == runs[0].count)
     ++height;
   return height;
 }
@@ -159,13 +158,13 @@ template <bool skipsZeros> void contractTiles(const Panel &panel, const PanelRun
       const int height = blockOf(runs + r, count - r);
       if (runs[r].rows)
         contractIndexed<skipsZeros>(tile, vectors, runs + r, at);
-      else if (height == blockHeight)
-        contractTile<skipsZeros, blockHeight>(tile, vectors, runs + r, at);
+      else if (height == panelHeight)
+        contractTile<skipsZeros, panelHeight>(tile, vectors, runs + r, at);
       else if (height >= 2)
         contractTile<skipsZeros, 2>(tile, vectors, runs + r, at);
       else
         contractTile<skipsZeros, 1>(tile, vectors, runs + r, at);
-      r += height == blockHeight ? blockHeight : height >= 2 && !runs[r].rows ? 2 : 1;
+      r += height == panelHeight ? panelHeight : height >= 2 && !runs[r].rows ? 2 : 1;
     }
   }
 }

@@ -36,6 +36,9 @@ struct Panel {
   size_t rows, width;
 };
 
+/// Runs of equally many weights in order of the rows that are multiplied at a time: their sums, a row and a weight fill the registers of the instruction set.
+constexpr int panelHeight = 6;
+
 /// Weights in order of arrival and the sums they go into, which have room for a whole number of tiles and are aligned to 64 bytes.
 struct PanelRun {
   const float *values;

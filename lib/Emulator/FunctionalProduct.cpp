@@ -14,8 +14,6 @@ namespace {
 
 /// Sums of so many rows' columns and a tile of tokens are near enough to be folded at once.
 constexpr size_t nearBytes = size_t(1) << 17;
-/// Rows that a block of the product takes at a time.
-constexpr size_t blockHeight = 6;
 
 /// Rounds to a memory type.
 void store(wexe::ElemType type, const float *from, uint8_t *to, size_t n) {
@@ -41,7 +39,8 @@ PanelRun runOf(const Weights &weights, float *sums, bool fromZero) {
 } // namespace
 
 size_t FunctionalProduct::rowsAtOnce() const {
-  return std::max(blockHeight, nearBytes / (columns_.size() * tileWidth * sizeof(float)) / blockHeight * blockHeight);
+  constexpr size_t height = panelHeight;
+  return std::max(height, nearBytes / (columns_.size() * tileWidth * sizeof(float)) / height * height);
 }
 
 bool FunctionalProduct::isIndexed(const ProductRow &row) const {

@@ -27,6 +27,8 @@ public:
     const uint32_t *data = nullptr; ///< as long as the part is not skipped
   };
 
+  /// Bursts that are read at a time.
+  size_t burstsAtOnce() const { return mostBursts_; }
   void begin(Ingress &in);
   /// Reads a packet if none is there but the one at work. May run beside anything that does not use the stream.
   void readAhead();

@@ -5,6 +5,7 @@
 #include "Semantics.h"
 #include "TimingClasses.h"
 #include "TimingIngress.h"
+#include "wafer/Machine/BatchEntries.h"
 #include "wafer/Machine/FeatureLayout.h"
 
 #include <algorithm>
@@ -140,9 +141,10 @@ void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step, bool isOnce)
   }
   const uint64_t times = isOnce ? 1 : grid.micro_batches;
   timing.macs = macs * times;
+  const uint64_t streams = streamsAtOnce(step.batch_sizes, step.batch_strides, grid.batches_at_once);
   if (step.kind == wexe::StepKind::Contract) {
-    once.weights *= streamsAtOnce(grid, step);
-    once.commands *= streamsAtOnce(grid, step);
+    once.weights *= streams;
+    once.commands *= streams;
   }
   timing.wavelets = {once.weights * times, once.activationsIn * times, once.activationsOut * times, once.commands * times};
 }

@@ -3,6 +3,7 @@
 #include "TimingIngress.h"
 
 #include "Semantics.h"
+#include "wafer/Machine/BatchEntries.h"
 #include "wafer/Machine/FeatureLayout.h"
 
 #include <algorithm>
@@ -63,12 +64,6 @@ void TimingIngress::aim(Burst &burst, uint8_t colour, uint64_t first, uint16_t s
   burst.portCount = static_cast<uint16_t>(count);
 }
 
-/// To a column of all groups. Where batch entries have weights of their own, each burst stands for one of each.
-void TimingIngress::aimWeights(Burst &burst, uint64_t column) const {
-  aim(burst, phase_.command_colour, column, phase_.grid->columns, grid_.groups);
-  burst.copies = static_cast<uint32_t>(streamsAtOnce(*phase_.grid, step()));
-}
-
 bool TimingIngress::next(Burst &burst) {
   if (repetitions_.empty())
     repetitions_.emplace_back(false);
@@ -101,6 +96,7 @@ bool TimingIngress::startStep(Burst &burst) {
   began_ = true;
   place_ = owner_ = column_ = 0;
   biasIsNext_ = false;
+  streams_ = static_cast<uint32_t>(streamsAtOnce(step().batch_sizes, step().batch_strides, phase_.grid->batches_at_once));
   if (step().kind == wexe::StepKind::Contract || step().kind == wexe::StepKind::Scale || step().kind == wexe::StepKind::Sample) {
     repetitions_.emplace_back(isIndexed());
     // Its rounds begin with it; a mark has one purpose, so the first round has none but its step's.
@@ -218,7 +214,8 @@ bool TimingIngress::weightBurst(Burst &burst) {
   if (roundLength(place_) == 0)
     return false;
   const uint64_t column = contract ? column_ : owner_, row = place_ * phase_.grid->columns + owner_;
-  aimWeights(burst, column);
+  aim(burst, phase_.command_colour, column, phase_.grid->columns, grid_.groups);
+  burst.copies = streams_;
   const bool hasBias = step().bias >= 0 && column == owner_;
   const uint64_t each = step().wire == wexe::WireFormat::Indexed32 ? 2 : 1;
   burst.data.assign(biasIsNext_ || !contract ? each : wavelets(row, column), 0);

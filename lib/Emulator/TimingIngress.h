@@ -9,7 +9,6 @@
 #define WAFER_LIB_EMULATOR_TIMINGINGRESS_H
 
 #include "wafer/Emulator/Timing.h"
-#include "wafer/Machine/BatchEntries.h"
 
 #include <deque>
 
@@ -31,11 +30,6 @@ private:
   const bool differ_;
   std::vector<uint64_t> begins_;
 };
-
-/// Weights that a contraction streams side by side: one, or one for each of the batch entries at a time that differ.
-inline uint64_t streamsAtOnce(const wexe::GridT &grid, const wexe::StepT &step) {
-  return entrySpans(step.batch_sizes, step.batch_strides, 0, grid.batches_at_once).size();
-}
 
 /// What of a phase's grid is simulated.
 struct TimingGrid {
@@ -80,7 +74,6 @@ private:
   uint64_t roundLength(uint64_t place) const;
   void nextRow();
   void aim(Burst &burst, uint8_t colour, uint64_t first, uint16_t step, uint64_t count) const;
-  void aimWeights(Burst &burst, uint64_t column) const;
   uint64_t wavelets(uint64_t row, uint64_t column) const;
   void mark(Burst &burst, Mark mark);
 
@@ -95,6 +88,7 @@ private:
   // Send: core y of the port. Contract and Scale: local row, owner column, and the column whose weights come next.
   uint64_t place_ = 0, owner_ = 0, column_ = 0;
   bool biasIsNext_ = false;
+  uint32_t streams_ = 1; ///< weights that batch entries of the step stream side by side, for each of which a burst stands
   std::deque<Repetition> repetitions_; ///< the first is that of micro-batches; then one for the rounds of each step that came
   std::deque<Mark> marks_;             ///< by tag - 1
 };

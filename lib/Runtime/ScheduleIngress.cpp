@@ -142,16 +142,16 @@ protected:
     return true;
   }
 
-  const wexe::GridT &grid_;
-  const uint8_t commandColour_;
-  const wexe::StepT &step_;
-  const WireEncoder encoder_;
   /// To a column of the groups that the row is for.
   void aim(Burst &burst, uint64_t column) const {
     const uint64_t groups = grid_.groups / grid_.batches_at_once;
     aimAtColumn(burst, grid_, commandColour_, column, row_.firstEntry * groups, row_.entries * groups);
   }
 
+  const wexe::GridT &grid_;
+  const uint8_t commandColour_;
+  const wexe::StepT &step_;
+  const WireEncoder encoder_;
   RowStream::Row row_;
   uint64_t owner_ = 0;           ///< column of the row's result
   std::vector<uint8_t> weights_; ///< of the row, as the wire has them

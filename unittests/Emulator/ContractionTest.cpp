@@ -153,7 +153,7 @@ class EnginesTest : public testing::TestWithParam<Case> {};
 
 INSTANTIATE_TEST_SUITE_P(Shapes, EnginesTest, testing::ValuesIn(cases), [](const auto &info) { return std::string(info.param.name); });
 
-// Engines agree on everything but time, also on what cores hold when the same rows come once more.
+// Engines agree on everything but time, also when the same rows come once more.
 TEST_P(EnginesTest, CountTheSame) {
   const Contraction &shape = GetParam().shape;
   ContractionData data = contractionData(shape);

@@ -40,6 +40,11 @@ template <typename Sizes, typename Strides> std::vector<EntrySpan> entrySpans(co
   return spans;
 }
 
+/// Weights that `count` entries side by side stream: one, or one for each neighbourhood that differs. That of the first entries stands for all.
+template <typename Sizes, typename Strides> uint64_t streamsAtOnce(const Sizes &sizes, const Strides &strides, uint64_t count) {
+  return count == 1 ? 1 : entrySpans(sizes, strides, 0, count).size();
+}
+
 } // namespace wafer
 
 #endif // WAFER_MACHINE_BATCHENTRIES_H

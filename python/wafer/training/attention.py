@@ -46,8 +46,10 @@ class Recomputed(torch.autograd.Function):
         scores = scaled @ key.transpose(-2, -1)
         if bias is not None:
             scores = scores + bias
-        # Any number near the maximum will do; a whole one crosses to MemoryX as it is, also in 16 bits. A query that sees no key has none.
-        most = scores.amax(-1, keepdim=True).clamp(-2048.0, 2048.0).round()
+        # Any number near the maximum will do; a whole one crosses to MemoryX as it is, also in 16 bits (up to 2048). A query that sees no key has none.
+        most = scores.amax(-1, keepdim=True).round()
+        if bias is not None:
+            most = torch.where(most == -math.inf, 0.0, most)
         powers = (scores - most).exp()
         total = powers.sum(-1, keepdim=True)
         if bias is not None:

@@ -56,6 +56,7 @@ class Passes:
         """`kept`: elements of sparse parameters that are not zero."""
         self._subject, self._precision, self._host = subject, precision, host
         self._kept = kept
+        self._machine = nothing_for(host.machine).machine_description
         self._made: dict[int, tuple[Gradients, Sessions]] = {}
 
     def prepare(self, shards: Shards) -> None:
@@ -73,5 +74,5 @@ class Passes:
         return next(iter(self._made.values()))
 
     def _make(self, part: Sequence[object]) -> tuple[Gradients, Sessions]:
-        gradients = self._subject.differentiate(part, self._precision == "f16", self._kept, nothing_for(self._host.machine).machine_description)
+        gradients = self._subject.differentiate(part, self._precision == "f16", self._kept, self._machine)
         return gradients, Sessions(gradients.imported.text, "gradients", self._precision, self._host)

@@ -5,6 +5,7 @@
 #include "SplitSegment.h"
 
 #include "wafer/Analysis/SegmentCost.h"
+#include "wafer/Machine/BatchEntries.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/Support/FileSystem.h"
@@ -237,7 +238,11 @@ void AssignLayout::chooseWires(SegmentOp segment, const GridShape &grid) const {
     const Type element = contract.getInput().getType().getElementType();
     const WireFormat dense = denseWireFormat(element);
     const WireFormat sparse = sparseWireFormat(element);
-    auto cycles = [&](WireFormat format) { return contractionRow(machine, grid, numFeatures(contract.getInput().getType()), wireCost(contract, format)).cycles(); };
+    auto cycles = [&](WireFormat format) {
+      WireCost wire = wireCost(contract, format);
+      wire.streams = streamsAtOnce(contract.getBatchSizes(), contract.getBatchStrides(), grid.batchesAtOnce);
+      return contractionRow(machine, grid, numFeatures(contract.getInput().getType()), wire).cycles();
+    };
     contract.setWire(cycles(sparse) < worthwhile * cycles(dense) ? sparse : dense);
   }
 }

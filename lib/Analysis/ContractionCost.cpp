@@ -37,7 +37,8 @@ RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t in
   cost.link = std::max<double>(t, wavelets + 1);
   // The last busy column may be shorter; its command comes all the same.
   int64_t sent = static_cast<int64_t>(std::ceil(inFeatures * wire.density)), full = perCore ? sent / perCore : 0, rest = perCore ? sent % perCore : 0;
-  cost.ingest = double(wire.streams) * double(full * wavelets + wire.waveletsEach * ceilDiv(rest, perWavelet) + grid.columns) / machine.ingestWaveletsPerCycle;
+  const int64_t words = wire.linkWords ? wire.linkWords : full * wavelets + wire.waveletsEach * ceilDiv(rest, perWavelet);
+  cost.ingest = double(wire.streams) * double(words + grid.columns) / machine.ingestWaveletsPerCycle;
   return cost;
 }
 

@@ -1,6 +1,7 @@
 //===- SegmentCost.cpp - cycles and SRAM of a segment on a grid ------------===//
 
 #include "wafer/Analysis/SegmentCost.h"
+#include "wafer/Analysis/WeightLink.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -43,9 +44,10 @@ WireCost wireCost(stream::ContractOp contract, stream::WireFormat format) {
   wire.wide = contract.getInput().getType().getElementType().isF32();
   wire.waveletsEach = format == stream::WireFormat::Indexed32 ? 2 : 1;
   wire.perWavelet = format == stream::WireFormat::Packed8 ? 4 : format == stream::WireFormat::Packed16 ? 2 : 1;
-  auto weight = contract->getParentOfType<stream::ProgramOp>().lookupSymbol<stream::TensorOp>(contract.getWeightAttr().getAttr());
-  if ((format == stream::WireFormat::Indexed16 || format == stream::WireFormat::Indexed32) && weight && weight.getNonzeros())
-    wire.density = double(*weight.getNonzeros()) / std::max<int64_t>(1, cast<RankedTensorType>(weight.getType()).getNumElements());
+  if (format == stream::WireFormat::Indexed16 || format == stream::WireFormat::Indexed32)
+    wire.density = densityOf(contract).value_or(1);
+  if (const LinkForm link = shortestLink(contract, format); link.kind != LinkForm::Wavelets)
+    wire.linkWords = static_cast<int64_t>(wordsOfRow(contract, link));
   wire.nonzeros = 1 - contract.getInputZeros().value_or(0) / 1000.0;
   return wire;
 }

@@ -20,7 +20,8 @@ void CycleEdge::lookAhead(Ingress &in, uint64_t now) {
     if (!(more_ = in.next(next.burst)))
       return;
     checkPorts(program_, next.burst, "at cycle " + std::to_string(now) + ", ");
-    if (!next.done())
+    next.owed = next.burst.linkWords.value_or(0);
+    if (!next.done() || next.owed > 0)
       window_.push_back(std::move(next));
   }
 }
@@ -49,9 +50,9 @@ bool CycleEdge::takePorts(const Burst &burst) {
   return free;
 }
 
-unsigned CycleEdge::feed(Ingress &in, CycleFabric &fabric, uint64_t now) {
+CycleEdge::Fed CycleEdge::feed(Ingress &in, CycleFabric &fabric, uint64_t now) {
   credit_ += program_.machine().ingestWaveletsPerCycle;
-  unsigned sent = 0;
+  Fed fed;
   uint32_t wanting = 1; // copies of a burst that the link was too narrow for
   bool wentOn = true;
   // What a burst leaves of the link goes to those behind it, and to those that come into the window when it is through.
@@ -63,11 +64,24 @@ unsigned CycleEdge::feed(Ingress &in, CycleFabric &fabric, uint64_t now) {
       const uint32_t copies = sending.burst.copies;
       if (credit_ == 0)
         break;
+      // What comes packed is taken off the link whether or not the ports are free, and is behind what came before it.
+      const uint32_t paid = static_cast<uint32_t>(std::min<uint64_t>(sending.owed, credit_ / copies));
+      sending.owed -= paid;
+      fed.progress |= paid > 0;
+      credit_ -= uint64_t(paid) * copies;
+      if (sending.owed > 0) {
+        wanting = std::max(wanting, copies);
+        break;
+      }
       if (!takePorts(sending.burst))
         continue;
-      while (credit_ >= copies && !sending.done() && send(sending, fabric)) {
-        credit_ -= copies;
-        ++sent;
+      while (!sending.done()) {
+        const bool isUnpacked = sending.burst.linkWords && sending.at < sending.burst.data.size();
+        if ((!isUnpacked && credit_ < copies) || !send(sending, fabric))
+          break;
+        credit_ -= isUnpacked ? 0 : copies;
+        ++fed.wavelets;
+        fed.progress = true;
       }
       if (credit_ < copies)
         wanting = std::max(wanting, copies);
@@ -81,7 +95,7 @@ unsigned CycleEdge::feed(Ingress &in, CycleFabric &fabric, uint64_t now) {
   }
   // What a cycle leaves is lost, but for the rest that is less than one wavelet and its copies.
   credit_ = std::min<uint64_t>(credit_, wanting - 1);
-  return sent;
+  return fed;
 }
 
 PendingBurst CycleEdge::pending(const CycleFabric &fabric) const {

@@ -23,8 +23,13 @@ public:
       : program_(program), lookAhead_(lookAhead ? lookAhead : program.machine().width), takenSince_(program.machine().width, 0) {}
 
   void beginRun();
-  /// Sends what the link and the ports take in cycle `now`; returns how many wavelets that were, a multicast counted once.
-  unsigned feed(Ingress &in, CycleFabric &fabric, uint64_t now);
+  /// Wavelets that went in, a multicast counted once, and whether anything moved.
+  struct Fed {
+    unsigned wavelets = 0;
+    bool progress = false;
+  };
+  /// Sends what the link and the ports take in cycle `now`.
+  Fed feed(Ingress &in, CycleFabric &fabric, uint64_t now);
   /// Whether everything has been sent.
   bool quiet() const { return !more_ && window_.empty(); }
   /// The burst that must go before all others, for the report of a standstill.
@@ -34,6 +39,7 @@ private:
   struct Sending {
     Burst burst;
     size_t at = 0;
+    uint32_t owed = 0; ///< words of the link before its data is there
     bool done() const { return at == burst.data.size() + burst.control.has_value(); }
   };
 
@@ -45,7 +51,7 @@ private:
   const LoadedProgram &program_;
   const unsigned lookAhead_;
   std::deque<Sending> window_;
-  uint64_t credit_ = 0; ///< what is left of the link; a wavelet takes as much as its burst has copies
+  uint64_t credit_ = 0; ///< what is left of the link; a word takes as much as its burst has copies
   bool more_ = false; ///< until MemoryX says that there is no more
   uint64_t turn_ = 0;
   std::vector<uint64_t> takenSince_; ///< by port: the last turn in which a burst wanted it

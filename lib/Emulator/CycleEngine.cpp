@@ -134,9 +134,9 @@ void CycleEngine::reportStall() const {
 void CycleEngine::simulate(Ingress &in, Egress &out) {
   uint64_t lastProgress = now_;
   for (edge_.beginRun();; ++now_) {
-    const unsigned sent = edge_.feed(in, fabric_, now_);
-    stats_.waveletsIn += sent;
-    bool progress = sent > 0;
+    const CycleEdge::Fed fed = edge_.feed(in, fabric_, now_);
+    stats_.waveletsIn += fed.wavelets;
+    bool progress = fed.progress;
     if (edge_.quiet() && awake_.empty() && blockedCores_ == 0 && fabric_.quiet())
       return;
     fabric_.decide(now_);

@@ -104,14 +104,14 @@ void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step, bool isOnce)
     break;
   case wexe::StepKind::Scale:
     once.commands = uint64_t(step.rows) * (1 + hasBias);
-    once.weights = once.commands * waveletsEach;
+    once.weights = once.weightWavelets = once.commands * waveletsEach;
     macs = once.commands * tokens;
     break;
   case wexe::StepKind::Sample: {
-    const double density = options_.density ? options_.density(step) : 1;
     for (uint64_t column = 0; column < grid.columns; ++column)
       for (uint64_t row = 0; row < step.rows; ++row)
-        once.weights += options_.kept ? options_.kept(step, row, column) : drawKept(featuresInColumn(step.columns, grid.columns, column), density, row, column);
+        once.weights += keptInColumn(options_, step, grid.columns, row, column);
+    once.weightWavelets = once.weights;
     once.commands = (uint64_t(step.rows) + 1) * grid.columns;
     once.activationsOut = once.weights * grid.groups;
     macs = once.weights * tokens;
@@ -125,15 +125,20 @@ void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step, bool isOnce)
       const bool isIndexed = step.wire == wexe::WireFormat::Indexed16 || step.wire == wexe::WireFormat::Indexed32;
       if (isIndexed) {
         kept = 0;
-        const double density = options_.density ? options_.density(step) : 1;
         for (uint64_t row = 0; row < step.rows; ++row)
-          kept += options_.kept ? options_.kept(step, row, column) : drawKept(valid, density, row, column);
+          kept += keptInColumn(options_, step, grid.columns, row, column);
       }
       weights += kept;
       const uint64_t perWavelet = step.wire == wexe::WireFormat::Packed8 ? 4 : step.wire == wexe::WireFormat::Packed16 ? 2 : 1;
       wavelets += isIndexed ? kept * waveletsEach : (valid + perWavelet - 1) / perWavelet * step.rows;
     }
-    once.weights = wavelets + hasBias * waveletsEach * step.rows;
+    once.weightWavelets = wavelets + hasBias * waveletsEach * step.rows;
+    once.weights = once.weightWavelets;
+    if (step.link != wexe::LinkFormat::Wavelets) {
+      once.weights -= wavelets;
+      for (uint64_t row = 0; row < step.rows; ++row)
+        once.weights += wordsOfRow(options_, step, grid.columns, row);
+    }
     once.commands = uint64_t(step.rows) * (grid.columns + hasBias);
     macs = static_cast<uint64_t>(std::llround(static_cast<double>(weights * tokens) * shareOfNonzeros(step))) + hasBias * uint64_t(step.rows) * tokens;
     break;
@@ -144,9 +149,10 @@ void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step, bool isOnce)
   const uint64_t streams = streamsAtOnce(step.batch_sizes, step.batch_strides, grid.batches_at_once);
   if (step.kind == wexe::StepKind::Contract) {
     once.weights *= streams;
+    once.weightWavelets *= streams;
     once.commands *= streams;
   }
-  timing.wavelets = {once.weights * times, once.activationsIn * times, once.activationsOut * times, once.commands * times};
+  timing.wavelets = {once.weights * times, once.activationsIn * times, once.activationsOut * times, once.commands * times, once.weightWavelets * times};
 }
 
 PhaseTiming PhaseTimer::time() {
@@ -183,6 +189,7 @@ PhaseTiming PhaseTimer::time() {
     timing_.wavelets.activationsIn += step.wavelets.activationsIn;
     timing_.wavelets.activationsOut += step.wavelets.activationsOut;
     timing_.wavelets.commands += step.wavelets.commands;
+    timing_.wavelets.weightWavelets += step.wavelets.weightWavelets;
     timing_.steps.push_back(std::move(step));
   }
   return std::move(timing_);

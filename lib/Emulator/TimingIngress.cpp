@@ -43,6 +43,18 @@ uint64_t drawKept(uint64_t valid, double density, uint64_t row, uint64_t column)
   return kept;
 }
 
+uint64_t keptInColumn(const TimingOptions &options, const wexe::StepT &step, uint64_t columns, uint64_t row, uint64_t column) {
+  return options.kept ? options.kept(step, row, column) : drawKept(featuresInColumn(step.columns, columns, column), options.density ? options.density(step) : 1, row, column);
+}
+
+uint64_t wordsOfRow(const TimingOptions &options, const wexe::StepT &step, uint64_t columns, uint64_t row) {
+  uint64_t kept = 0;
+  for (uint64_t column = 0; column < columns; ++column)
+    kept += keptInColumn(options, step, columns, row, column);
+  // Blocks that are kept are taken to be full.
+  return linkForm(step).words(step.columns, kept, byteSize(elementType(step.type)) * 8);
+}
+
 void TimingIngress::mark(Burst &burst, Mark mark) {
   mark.at = skipped_;
   marks_.push_back(mark);
@@ -175,12 +187,6 @@ void TimingIngress::nextRow() {
   ++place_;
 }
 
-/// Kept positions of a row in a column.
-uint64_t TimingIngress::kept(uint64_t row, uint64_t column) const {
-  const uint64_t valid = featuresInColumn(step().columns, phase_.grid->columns, column);
-  return options_.kept ? options_.kept(step(), row, column) : drawKept(valid, options_.density ? options_.density(step()) : 1, row, column);
-}
-
 /// False when the column gets nothing.
 bool TimingIngress::sampleBurst(Burst &burst) {
   const uint64_t row = place_ * phase_.grid->columns + owner_, column = column_;
@@ -219,6 +225,8 @@ bool TimingIngress::weightBurst(Burst &burst) {
   const bool hasBias = step().bias >= 0 && column == owner_;
   const uint64_t each = step().wire == wexe::WireFormat::Indexed32 ? 2 : 1;
   burst.data.assign(biasIsNext_ || !contract ? each : wavelets(row, column), 0);
+  if (contract && !biasIsNext_ && step().link != wexe::LinkFormat::Wavelets)
+    burst.linkWords = column == 0 ? static_cast<uint32_t>(wordsOfRow(options_, step(), phase_.grid->columns, row)) : 0;
   if (hasBias && !biasIsNext_) {
     burst.control = step().task_bias;
     biasIsNext_ = true;

@@ -37,6 +37,11 @@ struct TimingGrid {
   uint32_t copies = 1; ///< groups that each one stands for
 };
 
+/// Weights of a row in a column that are sent.
+uint64_t keptInColumn(const TimingOptions &options, const wexe::StepT &step, uint64_t columns, uint64_t row, uint64_t column);
+/// Words of a row on MemoryX's link, of a step whose rows do not travel as wavelets.
+uint64_t wordsOfRow(const TimingOptions &options, const wexe::StepT &step, uint64_t columns, uint64_t row);
+
 class TimingIngress final : public Ingress {
 public:
   TimingIngress(const wexe::PhaseT &phase, const TimingOptions &options, TimingGrid grid) : phase_(phase), options_(options), grid_(grid) {}
@@ -65,7 +70,7 @@ private:
   bool startStep(Burst &burst);
   bool continueStep(Burst &burst);
   bool sendBurst(Burst &burst);
-  uint64_t kept(uint64_t row, uint64_t column) const;
+  uint64_t kept(uint64_t row, uint64_t column) const { return keptInColumn(options_, step(), phase_.grid->columns, row, column); }
   bool sampleBurst(Burst &burst);
   bool weightBurst(Burst &burst);
   bool isIndexed() const;

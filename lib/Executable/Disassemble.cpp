@@ -280,6 +280,10 @@ std::string Disassembler::step(const wexe::StepT &step) const {
     text += " type=" + wordOf(typeWords(), unsigned(step.type));
   if (streams || unsigned(step.wire) != 0)
     text += " wire=" + wordOf(wireWords(), unsigned(step.wire));
+  if (unsigned(step.link) != 0)
+    text += " link=" + wordOf(linkWords(), unsigned(step.link));
+  number("link_kept", step.link_kept);
+  number("link_size", step.link_size);
   number("rows", step.rows);
   number("columns", step.columns);
   number("row_stride", step.row_stride);

@@ -26,6 +26,7 @@ const Words &directionWords();
 const Words &fieldWords();
 const Words &roleWords();
 const Words &wireWords();
+const Words &linkWords();
 const Words &stepWords();
 const Words &phaseWords();
 

@@ -32,6 +32,10 @@ const Words &wireWords() {
   static const Words words = {"dense32", "packed16", "indexed16", "packed8", "indexed32"};
   return words;
 }
+const Words &linkWords() {
+  static const Words words = {"wavelets", "bitmask", "structured", "blocks"};
+  return words;
+}
 const Words &stepWords() {
   static const Words words = {"send", "contract", "scale", "command", "receive", "sample"};
   return words;

@@ -37,6 +37,7 @@ private:
   void checkContract(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) const;
   void checkSample(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where);
   void checkScale(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) const;
+  void checkLink(const wexe::StepT &step, const std::string &where) const;
   void checkWire(const wexe::StepT &step, uint32_t block, const std::string &where) const;
   void checkCovers(const wexe::GridT &grid, uint64_t features, uint32_t block, const char *what, const std::string &where) const;
   const wexe::TensorT &tensor(int index, const char *what, const std::string &where) const;
@@ -284,9 +285,20 @@ void Schedule::checkWire(const wexe::StepT &step, uint32_t block, const std::str
            "wire_c1");
 }
 
+void Schedule::checkLink(const wexe::StepT &step, const std::string &where) const {
+  if (unsigned(step.link) > unsigned(wexe::LinkFormat::Blocks))
+    refuse(where, "has unknown link format " + std::to_string(unsigned(step.link)), "exe_c4");
+  const bool structured = step.link == wexe::LinkFormat::Structured, sized = structured || step.link == wexe::LinkFormat::Blocks;
+  if (sized ? step.link_size < 2 : step.link_size != 0)
+    refuse(where, "has link_size " + std::to_string(step.link_size) + ", expected " + (sized ? "at least 2" : "none") + " in link format " + wexe::EnumNameLinkFormat(step.link), "link_c1");
+  if (structured ? step.link_kept < 1 || step.link_kept >= step.link_size : step.link_kept != 0)
+    refuse(where, "has link_kept " + std::to_string(step.link_kept) + ", expected " + (structured ? "1 to link_size - 1" : "none") + " in link format " + wexe::EnumNameLinkFormat(step.link), "link_c1");
+}
+
 void Schedule::checkContract(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) const {
   const wexe::TensorT &weight = tensor(step.tensor, "weight", where);
   checkWire(step, step.feature_block, where);
+  checkLink(step, where);
   if (step.rows == 0 || step.columns == 0 || step.feature_block == 0 || step.out_block == 0)
     refuse(where,
            "contracts " + std::to_string(step.columns) + " features to " + std::to_string(step.rows) + " in blocks of " +

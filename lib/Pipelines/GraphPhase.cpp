@@ -14,6 +14,7 @@ void wafer::buildGraphPhase(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createInlinerPass());
   pm.addPass(createSymbolDCEPass());
   OpPassManager &function = pm.nest<func::FuncOp>();
+  function.addPass(graph::createReadEncodings());
   function.addPass(graph::createLowerTosa());
   function.addPass(createConvertElementwiseToLinalgPass());
   function.addPass(createCanonicalizerPass());
@@ -36,6 +37,7 @@ void wafer::buildMemoryXPipeline(OpPassManager &pm, const PipelineOptions &optio
   pm.addPass(createSymbolDCEPass());
   pm.addPass(graph::createExpandLayers());
   OpPassManager &function = pm.nest<func::FuncOp>();
+  function.addPass(graph::createReadEncodings());
   function.addPass(graph::createLowerTosa());
   function.addPass(graph::createFormLayers());
   function.addPass(graph::createPartition({/*onlyMemoryX=*/true, /*machine=*/"", /*elementBytes=*/4}));

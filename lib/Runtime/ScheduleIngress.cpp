@@ -7,12 +7,16 @@
 #include "wafer/Runtime/Schedule.h"
 
 #include "Layout.h"
+#include "LinkCodec.h"
 #include "RowStream.h"
 #include "Sampled.h"
 #include "Wire.h"
 #include "wafer/Machine/FeatureLayout.h"
 
 #include <cassert>
+#include <cstring>
+#include <optional>
+#include <utility>
 
 namespace wafer {
 
@@ -167,16 +171,22 @@ private:
 class ContractBursts final : public WeightBursts {
 public:
   ContractBursts(const wexe::PhaseT &phase, const wexe::StepT &step, const wexe::ProgramT &program, RowStream &rows)
-      : WeightBursts(phase, step, program, rows), column_(phase.grid->columns) {}
+      : WeightBursts(phase, step, program, rows), column_(phase.grid->columns), isIndexed_(encoder_.isIndexed()) {
+    if (step.link != wexe::LinkFormat::Wavelets)
+      codec_.emplace(linkForm(step), encoder_.elementBytes(), encoder_.zeroMask());
+  }
 
   bool next(Burst &burst) override {
     if (column_ == grid_.columns) {
       if (!takeRow(step_.columns))
         return false;
       column_ = 0;
-      if (row_.weights)
+      if (row_.weights && codec_)
+        unpack();
+      else if (row_.weights)
         spread();
       weightsOfColumn_ = spread_.data();
+      waveletsOfColumn_ = wavelets_.data();
     }
     aim(burst, column_);
     if (biasIsNext_) {
@@ -189,8 +199,16 @@ public:
     }
     if (row_.weights) {
       const uint64_t count = featuresInColumn(step_.columns, grid_.columns, column_);
-      encoder_.weights(weightsOfColumn_, count, burst.data);
-      weightsOfColumn_ += count * encoder_.elementBytes();
+      if (codec_)
+        burst.linkWords = column_ == 0 ? static_cast<uint32_t>(packed_.size()) : 0;
+      if (codec_ && isIndexed_) {
+        const uint32_t *end = std::as_const(wavelets_).data() + columnEnds_[column_];
+        burst.data.assign(waveletsOfColumn_, end);
+        waveletsOfColumn_ = end;
+      } else {
+        encoder_.weights(weightsOfColumn_, count, burst.data);
+        weightsOfColumn_ += count * encoder_.elementBytes();
+      }
       values = encoder_.valuesIn(burst.data.size(), count);
     } else {
       values = 0;
@@ -226,9 +244,47 @@ private:
         *to++ = from[k];
   }
 
+  /// The row over the link, and what the edge makes of it: wavelets with an index, or all weights in order of their columns.
+  void unpack() {
+    codec_->encode(weights_.data(), step_.columns, packed_);
+    codec_->decode(packed_, step_.columns, unpacked_);
+    if (isIndexed_)
+      return putWavelets();
+    const unsigned size = encoder_.elementBytes();
+    spread_.assign(weights_.size(), 0);
+    const uint64_t each = step_.columns / grid_.columns, longer = step_.columns % grid_.columns;
+    for (size_t i = 0; i < unpacked_.positions.size(); ++i) {
+      const uint32_t k = unpacked_.positions[i], column = k % grid_.columns;
+      std::memcpy(spread_.data() + (column * each + std::min<uint64_t>(column, longer) + k / grid_.columns) * size, &unpacked_.values[i], size);
+    }
+  }
+  void putWavelets() {
+    const size_t each = encoder_.waveletsEach();
+    columnEnds_.assign(grid_.columns, 0);
+    for (uint32_t k : unpacked_.positions)
+      columnEnds_[k % grid_.columns] += each;
+    // Where a column begins, then, filled, where it ends.
+    for (size_t column = 0, sum = 0; column < grid_.columns; ++column)
+      sum += std::exchange(columnEnds_[column], sum);
+    wavelets_.resize(unpacked_.positions.size() * each);
+    for (size_t i = 0; i < unpacked_.positions.size(); ++i) {
+      const uint32_t k = unpacked_.positions[i];
+      size_t &at = columnEnds_[k % grid_.columns];
+      encoder_.put(k / grid_.columns, unpacked_.values[i], wavelets_.data() + at);
+      at += each;
+    }
+  }
+
   uint64_t column_; ///< the next one of the row
+  const bool isIndexed_;
   std::vector<uint8_t> spread_;
   const uint8_t *weightsOfColumn_ = nullptr;
+  // Of a row that comes without its zeros:
+  std::optional<LinkCodec> codec_;
+  std::vector<uint32_t> packed_, wavelets_;
+  LinkCodec::Row unpacked_;
+  std::vector<size_t> columnEnds_; ///< in wavelets_
+  const uint32_t *waveletsOfColumn_ = nullptr;
   bool biasIsNext_ = false;
 };
 
@@ -394,8 +450,9 @@ bool PhaseIngress::next(Burst &burst) {
     if (current_->next(burst)) {
       counts_.commands += burst.control.has_value();
       if (streamsWeights(*phase_.steps[step_])) {
-        counts_.weights += burst.data.size();
-        stepCounts_[step_].wavelets += burst.data.size();
+        const uint64_t words = burst.linkWords ? *burst.linkWords : burst.data.size();
+        counts_.weights += words;
+        stepCounts_[step_].words += words;
         stepCounts_[step_].values += current_->values * burst.portCount;
       } else {
         counts_.activations += burst.data.size();

@@ -255,8 +255,8 @@ PhaseStats Session::runOnWafer(const wexe::PhaseT &phase, TensorValues &values) 
     const uint64_t tokensOfGroup = uint64_t(grid.rows) * grid.token_block;
     const uint64_t each = (step.kind == wexe::StepKind::Scale ? step.rows : uint64_t(step.rows) * step.columns) + (step.bias >= 0 ? step.rows : 0);
     const uint64_t executed = step.input_zeros > 0 ? skippingMacs(stats.engine, phase, i) : sent.values * tokensOfGroup;
-    stats.steps.push_back({step.name, step.kind == wexe::StepKind::Sample ? "Index" : wexe::EnumNameWireFormat(step.wire), each * tokensOfGroup * grid.groups * grid.micro_batches, executed,
-                           sent.wavelets * bytesPerWavelet, each * streamsOf(grid, step) * byteSize(dtypeOf(step.type)), step.input_zeros > 0});
+    stats.steps.push_back({step.name, step.kind == wexe::StepKind::Sample ? "Index" : wexe::EnumNameWireFormat(step.wire), wexe::EnumNameLinkFormat(step.link), each * tokensOfGroup * grid.groups * grid.micro_batches, executed,
+                           sent.words * bytesPerWavelet, each * streamsOf(grid, step) * byteSize(dtypeOf(step.type)), step.input_zeros > 0});
   }
   stats.streamed = {counts.weights * bytesPerWavelet, counts.activations * bytesPerWavelet, egress.wavelets() * bytesPerWavelet,
                     counts.commands * bytesPerWavelet};
@@ -425,7 +425,7 @@ PhaseStats Session::timeOnWafer(const wexe::PhaseT &phase) const {
   stats.engine.cycles = timing.cycles;
   stats.engine.macs = timing.macs;
   stats.engine.cores = timing.cores;
-  stats.engine.waveletsIn = timing.wavelets.in();
+  stats.engine.waveletsIn = timing.wavelets.weightWavelets + timing.wavelets.activationsIn + timing.wavelets.commands;
   stats.engine.waveletsOut = timing.wavelets.activationsOut;
   stats.microBatches = phase.grid->micro_batches;
   stats.name = nameOf(phase);

@@ -21,6 +21,20 @@ public:
   WireEncoder(wexe::WireFormat format, unsigned elementBytes) : format_(format), elementBytes_(elementBytes) {}
 
   unsigned elementBytes() const { return elementBytes_; }
+  bool isIndexed() const { return format_ == wexe::WireFormat::Indexed16 || format_ == wexe::WireFormat::Indexed32; }
+  /// Bits of an element of which one is set unless it is a zero, of either sign.
+  uint32_t zeroMask() const {
+    const uint32_t all = elementBytes_ == 1 ? 0xff : elementBytes_ == 2 ? 0xffff : 0xffffffff;
+    return elementBytes_ > 1 ? all >> 1 : all;
+  }
+  /// With an index: wavelets of a weight, and these.
+  size_t waveletsEach() const { return format_ == wexe::WireFormat::Indexed32 ? 2 : 1; }
+  void put(uint32_t index, uint32_t value, uint32_t *words) const {
+    if (format_ == wexe::WireFormat::Indexed32)
+      words[0] = index, words[1] = value;
+    else
+      words[0] = index << 16 | value;
+  }
   /// A column's weights, index 0 first. Zeros are left out where wavelets carry an index.
   void weights(const uint8_t *elements, size_t count, std::vector<uint32_t> &words) const;
   /// How many weights that many wavelets carry, of a column that has `count`.

@@ -266,6 +266,7 @@ void ProgramReader::readStep(const wexe::StepT &step, OpBuilder &inside) {
   bool isReported = step.kind == wexe::StepKind::Contract || step.kind == wexe::StepKind::Scale || step.kind == wexe::StepKind::Sample;
   Location loc = isReported ? reportedLocation(step.location) : locationFromText(context(), step.location);
   auto wire = stream::WireFormatAttr::get(context(), static_cast<stream::WireFormat>(step.wire));
+  auto link = step.link == wexe::LinkFormat::Wavelets ? stream::LinkAttr() : stream::LinkAttr::get(context(), static_cast<stream::LinkKind>(step.link), step.link_kept, step.link_size);
   auto element = TypeAttr::get(type(step.type));
   switch (step.kind) {
   case wexe::StepKind::Send:
@@ -278,7 +279,7 @@ void ProgramReader::readStep(const wexe::StepT &step, OpBuilder &inside) {
     wfr::CommandOp::create(inside, loc, task(step.task));
     break;
   case wexe::StepKind::Contract:
-    wfr::ContractOp::create(inside, loc, tensor(step.tensor), tensor(step.bias), element, wire, i64(step.rows), i64(step.columns), i64(step.row_stride),
+    wfr::ContractOp::create(inside, loc, tensor(step.tensor), tensor(step.bias), element, wire, link, i64(step.rows), i64(step.columns), i64(step.row_stride),
                             i64(step.column_stride), i64(step.offset), list(step.batch_sizes), list(step.batch_strides), i64(step.feature_block), i64(step.out_block), task(step.task_east), task(step.task_west),
                             task(step.task_own), step.bias < 0 ? SymbolRefAttr() : task(step.task_bias), step.input_zeros == 0 ? IntegerAttr() : i64(step.input_zeros), tensor(step.guard));
     break;

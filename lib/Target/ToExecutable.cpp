@@ -358,6 +358,11 @@ LogicalResult ProgramWriter::writeStep(Operation *op, wfr::PhaseOp phase, wexe::
     second = tensor(op, contract.getBias());
     element = elemType(op, contract.getType());
     step->wire = static_cast<wexe::WireFormat>(contract.getWire());
+    if (stream::LinkAttr link = contract.getLinkAttr()) {
+      step->link = static_cast<wexe::LinkFormat>(link.getKind());
+      step->link_kept = link.getKept();
+      step->link_size = link.getSize();
+    }
     step->rows = contract.getRows();
     step->columns = contract.getColumns();
     step->row_stride = contract.getRowStride();

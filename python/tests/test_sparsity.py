@@ -207,7 +207,7 @@ def test_executed_macs_of_layers_are_those_of_the_engine():
     program(X)
     report = sparsity.report(program)
     assert report.total("macs_executed") == program.stats.macs_executed
-    assert [layer.wire for layer in report.layers] == ["indexed16", "packed16"]
+    assert [layer.wire for layer in report.layers] == ["indexed16, bitmask", "packed16"]
     first = report.layers[0]
     assert first.zeros == 0.75 and first.macs_executed == first.macs_theoretical < first.macs_dense
 

@@ -110,7 +110,7 @@ TEST(ReadWrite, exe_c1_OtherFilesAreRefused) {
 TEST(ReadWrite, exe_c2_OtherVersionIsRefused) {
   wexe::ProgramT program = linearProgram();
   program.format_version = 7;
-  EXPECT_NE(readRefusal(writeExecutable(program)).find("has format version 7, expected 2"), std::string::npos);
+  EXPECT_NE(readRefusal(writeExecutable(program)).find("has format version 7, expected " + std::to_string(executableFormatVersion)), std::string::npos);
 }
 
 TEST(ReadWrite, exe_c2_OtherInstructionTableIsRefused) {

@@ -97,6 +97,22 @@ TEST(Verify, exe_c15_NoMoreThanAllOfTheInputIsZero) {
   expectRefused(program, "exe_c15", "expects 1001 thousandths of its input to be zero");
 }
 
+TEST(Verify, link_c1_GroupsAndBlocksHaveASizeAndOthersNone) {
+  wexe::ProgramT program = linearProgram();
+  wexe::StepT &fc = step(program, "fc");
+  auto set = [&](wexe::LinkFormat link, uint16_t kept, uint16_t size) { fc.link = link, fc.link_kept = kept, fc.link_size = size; };
+  set(wexe::LinkFormat::Structured, 2, 4);
+  EXPECT_EQ(refusal(program), "");
+  set(wexe::LinkFormat::Structured, 4, 4);
+  expectRefused(program, "link_c1", "has link_kept 4, expected 1 to link_size - 1 in link format Structured");
+  set(wexe::LinkFormat::Blocks, 0, 1);
+  expectRefused(program, "link_c1", "has link_size 1, expected at least 2 in link format Blocks");
+  set(wexe::LinkFormat::Bitmask, 0, 4);
+  expectRefused(program, "link_c1", "has link_size 4, expected none in link format Bitmask");
+  set(static_cast<wexe::LinkFormat>(9), 0, 0);
+  expectRefused(program, "exe_c4", "has unknown link format 9");
+}
+
 // Every entry's weights lie inside the tensor, whatever the sign of the strides.
 TEST(Verify, exe_c15_WeightsOfEveryBatchEntryLieInTheTensor) {
   wexe::ProgramT program = linearProgram();

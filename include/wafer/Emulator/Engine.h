@@ -30,6 +30,8 @@ struct Burst {
   uint16_t portCount = 1;
   std::vector<uint32_t> data;
   std::optional<uint32_t> control;
+  /// Words that bring the data over MemoryX's link, where the edge unpacks it (docs/spec/weight-stream.md section 3); else as many as wavelets.
+  std::optional<uint32_t> linkWords = std::nullopt;
   uint32_t copies = 1; ///< bursts like this one, to ports that nobody simulates, that take room on the link with it
   uint32_t tag = 0;    ///< Ingress::sent is told of bursts that have one
 };

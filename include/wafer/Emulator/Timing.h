@@ -20,9 +20,10 @@ struct TimingOptions {
   std::function<double(const wexe::StepT &step)> density;
 };
 
-/// What goes between MemoryX and the wafer, in wavelets; what goes to several columns at once counts once.
+/// What goes between MemoryX and the wafer, in words of its link, one for each wavelet unless the edge unpacks them; what goes to several columns at once counts once.
 struct WaveletCounts {
   uint64_t weights = 0, activationsIn = 0, activationsOut = 0, commands = 0;
+  uint64_t weightWavelets = 0; ///< that the edge makes of the weights
   uint64_t in() const { return weights + activationsIn + commands; }
 };
 

@@ -9,6 +9,7 @@
 #define WAFER_EXECUTABLE_EXECUTABLE_H
 
 #include "wafer/Isa/Isa.h"
+#include "wafer/Machine/LinkForm.h"
 #include "wafer/Machine/Machine.h"
 #include "wexe_generated.h"
 
@@ -39,6 +40,9 @@ struct Descriptor {
 
   uint64_t elements() const { return uint64_t(extent[0]) * extent[1] * extent[2] * extent[3]; }
 };
+
+/// How rows of a step's weight travel on MemoryX's link.
+inline LinkForm linkForm(const wexe::StepT &step) { return {static_cast<LinkForm::Kind>(step.link), step.link_kept, step.link_size}; }
 
 /// Routing of one router and colour. `tx` bit d is direction d (wexe::Dir); 0 means no entry.
 struct RouteEntry {
@@ -91,7 +95,7 @@ private:
 wexe::ProgramT linkPrograms(std::vector<wexe::ProgramT> programs);
 
 /// Version of the schema; a file of another version is refused.
-inline constexpr uint32_t executableFormatVersion = 2;
+inline constexpr uint32_t executableFormatVersion = 3;
 
 /// Serialises; the bytes depend on the program only.
 std::vector<uint8_t> writeExecutable(const wexe::ProgramT &program);

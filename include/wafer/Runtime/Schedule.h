@@ -22,15 +22,15 @@ class StepBursts;
 /// Tensors that MemoryX holds during a run, by number in the executable.
 using TensorValues = std::map<unsigned, Tensor>;
 
-/// Wavelets by what they are; one that goes to several ports counts once.
+/// Words on MemoryX's link by what they are, one for each wavelet unless the edge unpacks them; what goes to several ports counts once.
 struct StreamCounts {
   uint64_t weights = 0, activations = 0, commands = 0;
 };
 
 /// What a contract or scale step sent, over all micro-batches. Values are weights, zeros that the wire carries among them, once for each group that they go to;
-/// there each meets the tokens of one core in every row.
+/// there each meets the tokens of one core in every row. Words are those of MemoryX's link.
 struct StepCounts {
-  uint64_t values = 0, wavelets = 0;
+  uint64_t values = 0, words = 0;
 };
 
 class SampledPhase;

@@ -25,10 +25,11 @@ struct StreamedBytes {
 
 /// A contract or scale step of a phase, over all of its micro-batches.
 struct StepStats {
-  std::string name, wire;     ///< of the weight; format on the wire
+  std::string name;           ///< of the weight
+  std::string wire, link;     ///< formats on the fabric, and on MemoryX's link
   uint64_t macsDense = 0;     ///< if no weight were zero; padding of tokens included
   uint64_t macsExecuted = 0;  ///< by the weights that were sent, with what is not 0 where zeros are passed over, and by biases
-  uint64_t bytes = 0;         ///< of weights on the wire
+  uint64_t bytes = 0;         ///< of weights on MemoryX's link
   uint64_t bytesDense = 0;    ///< in the wire format that knows no zeros
   bool skipsInputZeros = false; ///< whether weights are not multiplied by zeros
 };

@@ -187,6 +187,8 @@ LogicalResult ProgramBuilder::declareArguments() {
       states_[name] = tensor;
     if (auto nonzeros = function_.getArgAttrOfType<IntegerAttr>(argument.getArgNumber(), graph::nonzerosAttr))
       tensor.setNonzerosAttr(nonzeros);
+    if (Attribute encoding = function_.getArgAttr(argument.getArgNumber(), graph::encodingAttr))
+      tensor.setEncodingAttr(encoding);
     held_[argument] = tensor;
   }
   return success();

@@ -157,7 +157,7 @@ void KernelBuilder::emit(Operation *op, const WaferKernel &kernel) {
   switch (kernel.kind) {
   case KernelKind::Contract:
     values_[result] = stream::ContractOp::create(builder_, loc, type, valueOf(kernel.source, kernel.input), nameOf(kernel.weight), FlatSymbolRefAttr(),
-                                                 stream::WireFormatAttr(), builder_.getI64IntegerAttr(kernel.rowStride),
+                                                 stream::WireFormatAttr(), stream::LinkAttr(), builder_.getI64IntegerAttr(kernel.rowStride),
                                                  builder_.getI64IntegerAttr(kernel.columnStride), builder_.getI64IntegerAttr(kernel.offset),
                                                  builder_.getDenseI64ArrayAttr(kernel.batchSizes), builder_.getDenseI64ArrayAttr(kernel.batchStrides), IntegerAttr(), FlatSymbolRefAttr());
     return;

@@ -181,7 +181,7 @@ void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input
   OpBuilder &b = ctx.steps;
   auto i64 = [&](int64_t n) { return b.getI64IntegerAttr(n); };
   wfr::ContractOp::create(b, loc, op.getWeightAttr(), op.getBiasAttr(), TypeAttr::get(input.element), stream::WireFormatAttr::get(b.getContext(), wire),
-                          i64(output.features), i64(input.features), op.getRowStrideAttr(), op.getColumnStrideAttr(), op.getOffsetAttr(), op.getBatchSizesAttr(),
+                          op.getLinkAttr(), i64(output.features), i64(input.features), op.getRowStrideAttr(), op.getColumnStrideAttr(), op.getOffsetAttr(), op.getBatchSizesAttr(),
                           op.getBatchStridesAttr(), i64(input.rows),
                           i64(output.rows), ctx.passSum(loc, true, sumType), ctx.passSum(loc, false, sumType), ownTask, biasTask, op.getInputZerosAttr(), op.getGuardAttr());
 }

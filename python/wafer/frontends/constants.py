@@ -40,14 +40,6 @@ def dense_text(data: torch.Tensor) -> str:
     return f'dense<"0x{_bytes(data).hex().upper()}">'
 
 
-def nonzeros(data: torch.Tensor) -> int | None:
-    """How many elements of a matrix (or more) are not zero, if any is zero: pruned weights are found without being told."""
-    if data.dim() < 2 or data.is_meta:
-        return None
-    count = int(torch.count_nonzero(data))
-    return count if count < data.numel() else None
-
-
 def _nested(data: torch.Tensor, element: str) -> str:
     if data.dim() == 0:
         return types.literal(data.item(), element)

@@ -18,7 +18,6 @@ from jaxlib.mlir import ir
 
 from wafer.errors import CompileError, Diagnostic, SourceLocation, UnsupportedOpError, WaferError
 from wafer.frontends import locations, stablehlo_ops, types  # noqa: F401 - registers the operations
-from wafer.frontends.constants import nonzeros
 from wafer.frontends.deferred import Any, Deferred, Emitter, lowered
 from wafer.frontends.names import unique
 from wafer.frontends.stablehlo_constants import tensor_of
@@ -27,6 +26,7 @@ from wafer.frontends.stablehlo_ops import registry
 from wafer.frontends.stablehlo_ops.operation import Operation, type_of
 from wafer.frontends.torch import ImportedModel, TensorInfo
 from wafer.frontends.writer import FunctionWriter, Pattern
+from wafer.frontends.zeros import Zeros, zeros_of
 
 _ARRAYS = (jax.Array, numpy.ndarray, numpy.generic, jax.ShapeDtypeStruct)
 
@@ -195,7 +195,7 @@ class _Importer:
             zeros = None
             if role == "parameter" and not isinstance(array, jax.ShapeDtypeStruct):
                 self._parameters[name] = tensor_of(numpy.asarray(array)).to(dtype)
-                zeros = self._kept.get(name, nonzeros(self._parameters[name]))
+                zeros = Zeros(self._kept[name]) if name in self._kept else zeros_of(self._parameters[name])
             return self._writer.argument(name, shape, dtype, name, role, self._source, zeros)
 
         argument = Deferred(self._emitter, shape, dtype, make)

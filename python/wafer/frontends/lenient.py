@@ -10,6 +10,7 @@ import torch
 from wafer.errors import UnsupportedOpError, WaferError
 from wafer.frontends import types
 from wafer.frontends.torch import ImportedModel, Importer, check_outputs, exported_model, placeholders_of, results_of_model, updates_of
+from wafer.frontends.zeros import Zeros
 
 
 class _LenientImporter(Importer):
@@ -29,9 +30,9 @@ class _LenientImporter(Importer):
                 self.refused.append(error if isinstance(error, UnsupportedOpError) else self._refused(node, str(error)))
             self._replace(node, "result")
 
-    def _argument(self, node: torch.fx.Node, name: str, role: str, nonzeros: int | None = None):
+    def _argument(self, node: torch.fx.Node, name: str, role: str, zeros: Zeros | None = None):
         try:
-            return super()._argument(node, name, role, nonzeros)
+            return super()._argument(node, name, role, zeros)
         except UnsupportedOpError as error:
             self.refused.append(error)
             self._replace(node, role)

@@ -17,7 +17,6 @@ import torch
 
 from wafer.errors import CompileError, CompileWarning, UnsupportedOpError, WaferError
 from wafer.frontends import onnx_functions, onnx_model, onnx_ops, types  # noqa: F401 - onnx_ops registers the operators
-from wafer.frontends.constants import nonzeros
 from wafer.frontends.deferred import Any, Deferred, Emitter
 from wafer.frontends.onnx_ops import registry
 from wafer.frontends.onnx_ops.node import Node
@@ -25,6 +24,7 @@ from wafer.frontends.onnx_ops.quantization import remember_integers
 from wafer.frontends.tensor import Tensor
 from wafer.frontends.torch import ImportedModel, TensorInfo
 from wafer.frontends.writer import FunctionWriter
+from wafer.frontends.zeros import zeros_of
 
 # Integers of 8 bits up to this number are constants of the program (zero points and the like), more are weights.
 _FEW = 64
@@ -140,7 +140,7 @@ class _Importer:
         def make():
             if data is not None:
                 self._parameters[name] = data
-            return self._writer.argument(name, tuple(shape), dtype, name, role, None, None if data is None else nonzeros(data))
+            return self._writer.argument(name, tuple(shape), dtype, name, role, None, None if data is None else zeros_of(data))
 
         return Deferred(self._emitter, shape, dtype, make, data)
 

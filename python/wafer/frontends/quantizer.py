@@ -11,9 +11,9 @@ from torch.export.graph_signature import InputKind
 
 from wafer.errors import CompileError, WaferError
 from wafer.frontends import int8, locations
-from wafer.frontends.constants import nonzeros
 from wafer.frontends.context import Context
 from wafer.frontends.tensor import Tensor
+from wafer.frontends.zeros import zeros_of
 
 # The operations that have a weight: number of the activation, of the weight, and the dimension of the weight that is an output channel.
 _WITH_WEIGHT = {
@@ -76,7 +76,7 @@ class Quantizer:
             for suffix, tensor in (("int8", values), ("scale", scales)):
                 name = f"{layer.parameter}.{suffix}"
                 self.parameters[name] = tensor
-                made.append(ctx.writer.argument(name, tuple(tensor.shape), tensor.dtype, name, "parameter", ctx.source, nonzeros(tensor)))
+                made.append(ctx.writer.argument(name, tuple(tensor.shape), tensor.dtype, name, "parameter", ctx.source, zeros_of(tensor)))
             self._made[layer.parameter] = (made[0], made[1])
         return self._made[layer.parameter]
 

@@ -18,13 +18,13 @@ from torch.utils import _pytree as pytree
 
 from wafer.errors import CompileError, Diagnostic, SourceLocation, UnsupportedOpError, WaferError
 from wafer.frontends import absent, aten, locations, registry, types  # noqa: F401 - aten registers the lowerings
-from wafer.frontends.constants import nonzeros
 from wafer.frontends.context import Context
 from wafer.frontends.names import unique
 from wafer.frontends.quantizer import Quantizer
 from wafer.frontends.random import RandomNumbers
 from wafer.frontends.tensor import MOST_CONSTANTS, Tensor
 from wafer.frontends.writer import FunctionWriter, Pattern
+from wafer.frontends.zeros import Zeros, zeros_of
 
 # Kept whole: their lowerings are shorter than what PyTorch makes of them.
 _NOT_DECOMPOSED = (
@@ -73,6 +73,13 @@ class Placeholder:
     value: object = None
     trained: bool = False  # a parameter whose zeros of today say nothing
     kept: int | None = None  # of one that is trained with zeros, how many elements are not
+
+    @property
+    def zeros(self) -> Zeros | None:
+        """Of a parameter: those that it has, or will have."""
+        if self.trained:
+            return None if self.kept is None else Zeros(self.kept)
+        return zeros_of(self.value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -296,7 +303,7 @@ class Importer:
             self._values[node] = self._argument(node, name, "input")
             self._inputs.append(TensorInfo(name, tuple(node.meta["val"].shape), node.meta["val"].dtype))
         elif placeholder.role == "parameter":
-            self._values[node] = self._argument(node, name, "parameter", placeholder.kept if placeholder.trained else nonzeros(value))
+            self._values[node] = self._argument(node, name, "parameter", placeholder.zeros)
             self._parameters[name] = value.detach()
         elif placeholder.role == "state":
             self._parameters[name] = value.detach()
@@ -308,10 +315,10 @@ class Importer:
         else:
             self._values[node] = Tensor.of_constant(value.detach()) if isinstance(value, torch.Tensor) else value
 
-    def _argument(self, node: torch.fx.Node, name: str, role: str, nonzeros: int | None = None) -> Tensor:
+    def _argument(self, node: torch.fx.Node, name: str, role: str, zeros: Zeros | None = None) -> Tensor:
         self._writer.place(node.name, name, self._source)
         ((shape, dtype),) = self._results_of(node, f"{role} '{name}'")
-        return self._writer.argument(node.name, shape, dtype, name, role, self._source, nonzeros)
+        return self._writer.argument(node.name, shape, dtype, name, role, self._source, zeros)
 
     # Nodes
 

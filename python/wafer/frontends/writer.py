@@ -15,6 +15,7 @@ from wafer.frontends import types
 from wafer.frontends.body import Body, Scalar
 from wafer.frontends.constants import dense_text
 from wafer.frontends.tensor import Tensor
+from wafer.frontends.zeros import Zeros
 
 BodyFunction = Callable[..., Scalar]
 
@@ -115,11 +116,10 @@ class FunctionWriter:
 
     # Arguments, results, the whole
 
-    def argument(self, hint: str, shape: tuple[int, ...], dtype: torch.dtype, graph_name: str, role: str, source: SourceLocation | None, nonzeros: int | None = None) -> Tensor:
-        """`nonzeros`: elements of a parameter that are not zero, when some are."""
+    def argument(self, hint: str, shape: tuple[int, ...], dtype: torch.dtype, graph_name: str, role: str, source: SourceLocation | None, zeros: Zeros | None = None) -> Tensor:
+        """`zeros`: of a parameter, when it has some."""
         tensor = Tensor.of(self._fresh(hint), shape, dtype)
-        sparse = "" if nonzeros is None else f", graph.nonzeros = {nonzeros} : i64"
-        attributes = f"{{graph.name = {json.dumps(graph_name, ensure_ascii=False)}, graph.role = {json.dumps(role)}{sparse}}}"
+        attributes = f"{{graph.name = {json.dumps(graph_name, ensure_ascii=False)}, graph.role = {json.dumps(role)}{zeros.attributes if zeros else ''}}}"
         self._arguments.append(f"{tensor.name}: {tensor.type} {attributes} {self._location_of(graph_name, source)}")
         return tensor
 
@@ -128,7 +128,7 @@ class FunctionWriter:
         for name, tensor in results:
             if name in patterns:
                 pattern = patterns[name]
-                self.argument("kept", tensor.shape, torch.int8, pattern.name, "parameter", source, pattern.kept)
+                self.argument("kept", tensor.shape, torch.int8, pattern.name, "parameter", source, Zeros(pattern.kept))
                 self._kept[name] = pattern.name
 
     def finish(self, results: Sequence[tuple[str, Tensor]], source: SourceLocation | None, updates: Sequence[tuple[str, Tensor]] = ()) -> str:

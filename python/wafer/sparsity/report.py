@@ -15,7 +15,8 @@ from wafer import arrays
 if TYPE_CHECKING:
     from wafer.program import Program
 
-_NONZEROS = re.compile(r", graph\.nonzeros = \d+ : i64")
+# What tells the compiler of zeros (wafer.frontends.zeros).
+_ZEROS = re.compile(r", graph\.nonzeros = \d+ : i64(, graph\.encoding = #sparse_tensor\.encoding<\{.*?\}>)?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +26,7 @@ class LayerReport:
     name: str
     zeros: float | None  # share of zeros in the weight; None for an activation
     skips_input_zeros: bool  # whether weights are not multiplied by zeros of the layer's input
-    wire: str
+    wire: str  # format on the fabric, and on MemoryX's link where that is another one
     macs_dense: int  # if no weight were zero
     macs_theoretical: int  # by the weights that are not zero, and what they meet that is not
     macs_executed: int
@@ -84,7 +85,7 @@ def report(program: Program, inputs: Sequence[object] | Mapping[str, object] | N
     if inputs is not None:
         program.run(inputs, engine="cycle")
         cycles = program.stats.cycles
-        if program.source is not None and (text := _NONZEROS.sub("", program.mlir or "")) != program.mlir:
+        if program.source is not None and (text := without_zeros(program.mlir or "")) != program.mlir:
             dense = program.source.compile_text(text)
             dense._sessions.share_weights(program._sessions)
             dense.run(inputs, engine="cycle")
@@ -95,6 +96,11 @@ def report(program: Program, inputs: Sequence[object] | Mapping[str, object] | N
     layers = [_layer(step, kept) for phase in program.stats.phases for step in phase.get("steps", [])]
     in_memoryx = tuple((op.name, op.reason) for op in program.stats.ops if op.placement == "memoryx")
     return Report(tuple(layers), in_memoryx, cycles, cycles_dense)
+
+
+def without_zeros(text: str) -> str:
+    """A program in MLIR that knows of no zeros in its weights."""
+    return _ZEROS.sub("", text)
 
 
 def _kept(pair: arrays.Pair) -> tuple[int, int]:
@@ -108,9 +114,14 @@ def _layer(step: Mapping[str, object], kept: Mapping[str, tuple[int, int]]) -> L
     indexed = step["wire"].startswith("Indexed")
     theoretical = step["macs_dense"] if zeros is None else round(step["macs_dense"] * (1 - zeros))
     return LayerReport(
-        step["name"], zeros, step["skips_input_zeros"], step["wire"].lower(), step["macs_dense"], step["macs"] if indexed or step["skips_input_zeros"] else theoretical,
+        step["name"], zeros, step["skips_input_zeros"], _wire(step), step["macs_dense"], step["macs"] if indexed or step["skips_input_zeros"] else theoretical,
         step["macs"], step["bytes"], step["bytes_dense"], _reason(zeros, indexed, step["wire"]),
     )  # fmt: skip
+
+
+def _wire(step: Mapping[str, object]) -> str:
+    wire, link = step["wire"].lower(), step["link"].lower()
+    return wire if link == "wavelets" else f"{wire}, {link}"
 
 
 def _reason(zeros: float | None, indexed: bool, wire: str) -> str:

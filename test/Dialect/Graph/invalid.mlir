@@ -1,5 +1,5 @@
 // RUN: wafer-opt %s -split-input-file -verify-diagnostics
-// What the verifiers check, in this order: argument_c1 to argument_c3, argument_c6, argument_c7, sample_c4, layer_c1 to layer_c3. argument_c4: test/Conversion/graph-to-stream-invalid.mlir.
+// What the verifiers check, in this order: argument_c1 to argument_c3, argument_c6, argument_c7, argument_c8, sample_c4, layer_c1 to layer_c3. argument_c4: test/Conversion/graph-to-stream-invalid.mlir.
 
 // expected-error @+1 {{argument_c1: found "graph.name" = "", expected a string that is not empty}}
 func.func @argument_c1(%x: tensor<3xf32> {graph.name = ""}) { return }
@@ -11,7 +11,7 @@ func.func @argument_c2(%x: tensor<3xf32> {graph.role = "weight"}) { return }
 
 // -----
 
-// expected-error @+1 {{argument_c3: found "graph.rule" on argument 0, expected graph.name, graph.role or graph.nonzeros}}
+// expected-error @+1 {{argument_c3: found "graph.rule" on argument 0, expected graph.name, graph.role, graph.nonzeros or graph.encoding}}
 func.func @argument_c3(%x: tensor<3xf32> {graph.rule = "input"}) { return }
 
 // -----
@@ -72,6 +72,13 @@ func.func @argument_c6_too_many(%w: tensor<2x3xf32> {graph.nonzeros = 7 : i64, g
 
 // expected-error @+1 {{argument_c6: found "graph.nonzeros" = 3 : i64 on argument 0, expected a number of elements of a parameter}}
 func.func @argument_c6_input(%x: tensor<2x3xf32> {graph.nonzeros = 3 : i64}) {
+  return
+}
+
+// -----
+
+// expected-error @+1 {{argument_c8: found "graph.encoding" = #sparse_tensor.encoding<{ map = (d0) -> (d0 : compressed) }> on argument 0, expected a #sparse_tensor.encoding of as many dimensions as the argument has}}
+func.func @argument_c8(%w: tensor<2x3xf32> {graph.encoding = #sparse_tensor.encoding<{ map = (d0) -> (d0 : compressed) }>, graph.role = "parameter"}) {
   return
 }
 

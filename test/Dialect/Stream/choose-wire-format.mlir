@@ -39,11 +39,36 @@ stream.program @by_nonzeros machine "odd" {
   stream.segment {
     %x = stream.send @x : tensor<3x5xf32>
     %h = stream.send @x : tensor<3x5xf16>
-    // CHECK: stream.contract {{.*}} @few wire <indexed16>
+    // CHECK: stream.contract {{.*}} @few wire <indexed16> {{[{]}}
     %a = stream.contract %h, @few {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xf16> -> tensor<3x5xf16>
     // CHECK: stream.contract {{.*}} @many {column_stride
     %b = stream.contract %h, @many {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xf16> -> tensor<3x5xf16>
-    // CHECK: stream.contract {{.*}} @few wire <indexed32>
+    // CHECK: stream.contract {{.*}} @few wire <indexed32> link <bitmask>
     %c = stream.contract %x, @few {row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xf32> -> tensor<3x5xf32>
+  }
+}
+
+// What is shortest between MemoryX and the edge: a bit for each weight, values with their indices where few are kept, places in groups, or blocks. Groups and blocks are those
+// of the dimension along which the weight is streamed; a step that does not go from group to group has no groups.
+// CHECK-LABEL: stream.program @by_structure
+stream.program @by_structure machine "odd" {
+  stream.tensor @x <input> : tensor<3x256xf32>
+  stream.tensor @rare <weight> : tensor<256x256xf32> nonzeros 1024
+  stream.tensor @groups <weight> : tensor<256x256xf32> nonzeros 16384 encoding #sparse_tensor.encoding<{ map = (d0, d1) -> (d0 : dense, d1 floordiv 4 : dense, d1 mod 4 : structured[1, 4]) }>
+  stream.tensor @blocks <weight> : tensor<256x256xf32> nonzeros 16384 encoding #sparse_tensor.encoding<{ map = (d0, d1) -> (d0 floordiv 8 : dense, d1 floordiv 16 : compressed, d0 mod 8 : dense, d1 mod 16 : dense) }>
+  stream.segment {
+    %x = stream.send @x : tensor<3x256xf16>
+    // CHECK: @rare wire <indexed16> {
+    %a = stream.contract %x, @rare {row_stride = 256 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x256xf16> -> tensor<3x256xf16>
+    // CHECK: @groups wire <indexed16> link <structured, kept = 1, size = 4>
+    %b = stream.contract %x, @groups {row_stride = 256 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x256xf16> -> tensor<3x256xf16>
+    // CHECK: @groups wire <indexed16> link <bitmask>
+    %c = stream.contract %x, @groups {row_stride = 1 : i64, column_stride = 256 : i64, offset = 0 : i64} : tensor<3x256xf16> -> tensor<3x256xf16>
+    // CHECK: @groups wire <indexed16> link <bitmask>
+    %d = stream.contract %x, @groups {row_stride = 256 : i64, column_stride = 1 : i64, offset = 2 : i64} : tensor<3x256xf16> -> tensor<3x255xf16>
+    // CHECK: @blocks wire <indexed16> link <blocks, size = 16>
+    %e = stream.contract %x, @blocks {row_stride = 256 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x256xf16> -> tensor<3x256xf16>
+    // CHECK: @blocks wire <indexed16> link <blocks, size = 8>
+    %f = stream.contract %x, @blocks {row_stride = 1 : i64, column_stride = 256 : i64, offset = 0 : i64} : tensor<3x256xf16> -> tensor<3x256xf16>
   }
 }

@@ -423,6 +423,25 @@ stream.program @tensor_c2 machine "odd" {
 
 // -----
 
+stream.program @tensor_c4 machine "odd" {
+  // expected-error @+1 {{tensor_c4: found encoding "two of four", expected a #sparse_tensor.encoding of 2 dimensions beside nonzeros}}
+  stream.tensor @w <weight> : tensor<2x3xf32> nonzeros 3 encoding "two of four"
+}
+
+// -----
+
+stream.program @link_without_size machine "odd" {
+  stream.tensor @x <input> : tensor<2x3xf32>
+  stream.tensor @w <weight> : tensor<3x3xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<2x3xf32>
+    // expected-error @+1 {{found blocks with kept = 0 and size = 0, expected structured with 1 <= kept < size, blocks with size alone, at least 2, or bitmask with neither}}
+    %y = stream.contract %x, @w wire <dense32> link <blocks> {row_stride = 3 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<2x3xf32> -> tensor<2x3xf32>
+  }
+}
+
+// -----
+
 stream.program @tensor_c3 machine "odd" {
   stream.tensor @s <state> : tensor<2x3xf32>
   // expected-error @+1 {{tensor_c3: found it to update @s, expected an output or intermediate that updates a state of its type, 'tensor<3x2xf32>'}}

@@ -28,6 +28,7 @@ namespace wafer::graph {
 inline constexpr llvm::StringLiteral nameAttr = "graph.name";
 inline constexpr llvm::StringLiteral roleAttr = "graph.role";
 inline constexpr llvm::StringLiteral nonzerosAttr = "graph.nonzeros";
+inline constexpr llvm::StringLiteral encodingAttr = "graph.encoding";
 inline constexpr llvm::StringLiteral keptAttr = "graph.kept";
 inline constexpr llvm::StringLiteral parameterRole = "parameter";
 inline constexpr llvm::StringLiteral inputRole = "input";

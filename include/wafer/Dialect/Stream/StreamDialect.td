@@ -17,7 +17,7 @@ def Stream_Dialect : Dialect {
     Kernels name weights by symbol: weights are streams, never values. See docs/rationale/stream.md and docs/spec/weight-stream.md.
   }];
   let useDefaultAttributePrinterParser = 1;
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::func::FuncDialect"];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::func::FuncDialect", "::mlir::sparse_tensor::SparseTensorDialect"];
 }
 
 class Stream_Attr<string name, string attrMnemonic> : AttrDef<Stream_Dialect, name> {
@@ -63,6 +63,23 @@ def Stream_WireFormat : I32EnumAttr<"WireFormat", "how weights travel", [
   let genSpecializedAttr = 0;
 }
 def Stream_WireFormatAttr : EnumAttr<Stream_Dialect, Stream_WireFormat, "wire"> { let assemblyFormat = "`<` $value `>`"; }
+
+def Stream_LinkKind : I32EnumAttr<"LinkKind", "how rows of weights travel from MemoryX to the edge of the wafer", [
+    I32EnumAttrCase<"Bitmask", 1, "bitmask">, I32EnumAttrCase<"Structured", 2, "structured">, I32EnumAttrCase<"Blocks", 3, "blocks">]> {
+  let cppNamespace = "::wafer::stream";
+  let genSpecializedAttr = 0;
+}
+
+def Stream_LinkAttr : Stream_Attr<"Link", "link"> {
+  let summary = "form of a weight's rows on MemoryX's link";
+  let description = [{
+    `#stream.link<bitmask>`: a bit for each weight, then those that are not zero. `#stream.link<structured, kept = 2, size = 4>`: of `size` neighbours at most `kept`, each with its
+    place. `#stream.link<blocks, size = 16>`: a bit for each `size` neighbours, then all of those that are not all zero. The edge makes wavelets of the wire format of them.
+  }];
+  let parameters = (ins EnumParameter<Stream_LinkKind>:$kind, DefaultValuedParameter<"int64_t", "0">:$kept, DefaultValuedParameter<"int64_t", "0">:$size);
+  let assemblyFormat = "`<` $kind (`,` `kept` `=` $kept^)? (`,` `size` `=` $size^)? `>`";
+  let genVerifyDecl = 1;
+}
 
 def Stream_Combiner : I32EnumAttr<"Combiner", "how a reduction combines", [
     I32EnumAttrCase<"Add", 0, "add">, I32EnumAttrCase<"Max", 1, "max">, I32EnumAttrCase<"Min", 2, "min">]> {

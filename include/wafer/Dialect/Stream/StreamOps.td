@@ -34,16 +34,17 @@ def Stream_TensorOp : Stream_Op<"tensor", [Symbol, HasParent<"ProgramOp">]> {
   let summary = "a tensor that MemoryX holds";
   let description = [{
     `stream.tensor @fc1.weight <weight> : tensor<64x64xf32>`. Type and shape are those of the outside (safetensors, the caller's arrays).
-    `nonzeros` says how many elements are not zero, when that is known.
+    `nonzeros` says how many elements are not zero, when that is known, and `encoding`, a `#sparse_tensor.encoding`, where they lie.
     A state keeps its value from run to run; `updates` names the state that has the tensor's value after the run.
     (tensor_c1) The type is a ranked tensor with static shape and no encoding. (tensor_c2) There are no more nonzeros than elements.
     (tensor_c3) What `updates` names is a state of the same type, and the tensor is an output or intermediate.
+    (tensor_c4) `encoding` is one of sparse_tensor, for as many dimensions as the tensor has, and goes with `nonzeros`.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Stream_RoleAttr:$role, TypeAttrOf<AnyRankedTensor>:$type, OptionalAttr<I64Attr>:$nonzeros,
-    OptionalAttr<FlatSymbolRefAttr>:$updates);
-  let assemblyFormat = "$sym_name $role `:` $type (`nonzeros` $nonzeros^)? (`updates` $updates^)? attr-dict";
+    OptionalAttr<AnyAttr>:$encoding, OptionalAttr<FlatSymbolRefAttr>:$updates);
+  let assemblyFormat = "$sym_name $role `:` $type (`nonzeros` $nonzeros^)? (`encoding` $encoding^)? (`updates` $updates^)? attr-dict";
   let builders = [OpBuilder<(ins "::mlir::StringAttr":$name, "RoleAttr":$role, "::mlir::TypeAttr":$type), [{
-    build($_builder, $_state, name, role, type, ::mlir::IntegerAttr(), ::mlir::FlatSymbolRefAttr());
+    build($_builder, $_state, name, role, type, ::mlir::IntegerAttr(), ::mlir::Attribute(), ::mlir::FlatSymbolRefAttr());
   }]>];
   let hasVerifier = 1;
 }
@@ -112,6 +113,7 @@ def Stream_ContractOp : Stream_Kernel<"contract", [Pure]> {
     of the sizes with the last one fastest, adds digit * stride to the offset. Without them all entries share W. `input_zeros`, in thousandths, is the part of X that
     is expected to be 0; where it is given, a weight is not multiplied by zeros. `guard` names a tensor of the
     same tokens: where all features of a token are 0 there, they are 0 in X, and while all of it is 0 W is not streamed, only the commands of its rows.
+    `link` is the form of its rows between MemoryX and the edge of the wafer; without it they travel as wavelets.
     (contract_c1) Input and result have the same tokens. (contract_c2) The strides stay inside the weight. (contract_c3) The bias has as many elements as the result has features.
     (contract_c4) dense32 and indexed32 go with f32 input, packed16 and indexed16 with f16 or bf16 input, packed8 and indexed16 with i8 input.
     (contract_c6) i8 input has an i32 result, which is exact, and no bias; and only i8 input has one.
@@ -120,10 +122,10 @@ def Stream_ContractOp : Stream_Kernel<"contract", [Pure]> {
     (contract_c5) There are as many batch sizes as strides, and their product is the segment's `batches`.
   }];
   let arguments = (ins Stream_Block:$input, FlatSymbolRefAttr:$weight, OptionalAttr<FlatSymbolRefAttr>:$bias, OptionalAttr<Stream_WireFormatAttr>:$wire,
-    I64Attr:$row_stride, I64Attr:$column_stride, I64Attr:$offset, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_sizes,
+    OptionalAttr<Stream_LinkAttr>:$link, I64Attr:$row_stride, I64Attr:$column_stride, I64Attr:$offset, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_sizes,
     DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_strides, OptionalAttr<I64Attr>:$input_zeros, OptionalAttr<FlatSymbolRefAttr>:$guard);
   let results = (outs Stream_Block:$result);
-  let assemblyFormat = "$input `,` $weight (`bias` $bias^)? (`wire` $wire^)? attr-dict `:` type($input) `->` type($result)";
+  let assemblyFormat = "$input `,` $weight (`bias` $bias^)? (`wire` $wire^)? (`link` $link^)? attr-dict `:` type($input) `->` type($result)";
   let hasVerifier = 1;
 }
 

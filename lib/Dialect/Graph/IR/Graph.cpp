@@ -1,6 +1,7 @@
 //===- Graph.cpp - the graph dialect, its layers and argument roles --------===//
 
 #include "wafer/Dialect/Graph/Graph.h"
+#include "mlir/Dialect/SparseTensor/IR/SparseTensor.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
@@ -48,13 +49,26 @@ static LogicalResult verifyNonzeros(Operation *op, unsigned argIndex, NamedAttri
                            << ", expected a number of elements of a parameter";
 }
 
+/// argument_c8
+static LogicalResult verifyEncoding(Operation *op, unsigned argIndex, NamedAttribute attribute) {
+  auto function = dyn_cast<FunctionOpInterface>(op);
+  auto type = function ? dyn_cast<RankedTensorType>(function.getArgumentTypes()[argIndex]) : RankedTensorType();
+  auto encoding = dyn_cast<sparse_tensor::SparseTensorEncodingAttr>(attribute.getValue());
+  if (encoding && type && encoding.getDimRank() == type.getRank())
+    return success();
+  return op->emitOpError() << "argument_c8: found " << attribute.getName() << " = " << attribute.getValue() << " on argument " << argIndex
+                           << ", expected a #sparse_tensor.encoding of as many dimensions as the argument has";
+}
+
 LogicalResult GraphDialect::verifyRegionArgAttribute(Operation *op, unsigned, unsigned argIndex, NamedAttribute attribute) {
   if (attribute.getName() == nameAttr)
     return verifyName(op, attribute);
   if (attribute.getName() == nonzerosAttr)
     return verifyNonzeros(op, argIndex, attribute);
+  if (attribute.getName() == encodingAttr)
+    return verifyEncoding(op, argIndex, attribute);
   if (attribute.getName() != roleAttr)
-    return op->emitOpError() << "argument_c3: found " << attribute.getName() << " on argument " << argIndex << ", expected graph.name, graph.role or graph.nonzeros";
+    return op->emitOpError() << "argument_c3: found " << attribute.getName() << " on argument " << argIndex << ", expected graph.name, graph.role, graph.nonzeros or graph.encoding";
   // argument_c2
   auto role = dyn_cast<StringAttr>(attribute.getValue());
   if (!role || (role.getValue() != parameterRole && role.getValue() != inputRole && role.getValue() != stateRole))

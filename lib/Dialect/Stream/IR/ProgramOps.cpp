@@ -2,6 +2,7 @@
 
 #include "wafer/Dialect/Stream/Stream.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/SparseTensor/IR/SparseTensor.h"
 
 using namespace mlir;
 using namespace wafer::stream;
@@ -22,6 +23,12 @@ LogicalResult TensorOp::verify() {
   // tensor_c2
   if (getNonzeros() && (static_cast<int64_t>(*getNonzeros()) < 0 || static_cast<int64_t>(*getNonzeros()) > type.getNumElements()))
     return emitOpError() << "tensor_c2: found " << static_cast<int64_t>(*getNonzeros()) << " nonzeros, expected 0 to " << type.getNumElements();
+  // tensor_c4
+  if (Attribute attribute = getEncodingAttr()) {
+    auto encoding = dyn_cast<sparse_tensor::SparseTensorEncodingAttr>(attribute);
+    if (!encoding || encoding.getDimRank() != type.getRank() || !getNonzeros())
+      return emitOpError() << "tensor_c4: found encoding " << attribute << ", expected a #sparse_tensor.encoding of " << type.getRank() << " dimensions beside nonzeros";
+  }
   // tensor_c3
   if (FlatSymbolRefAttr updated = getUpdatesAttr()) {
     auto state = (*this)->getParentOfType<ProgramOp>().lookupSymbol<TensorOp>(updated.getAttr());

@@ -4,6 +4,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SparseTensor/IR/SparseTensor.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -44,6 +45,14 @@ LogicalResult GridAttr::verify(function_ref<InFlightDiagnostic()> emitError, int
 LogicalResult LayoutAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t featureBlock) {
   if (featureBlock < 0)
     return emitError() << "found feature_block = " << featureBlock << ", expected 0 (a copy in every column) or more";
+  return success();
+}
+
+LogicalResult LinkAttr::verify(function_ref<InFlightDiagnostic()> emitError, LinkKind kind, int64_t kept, int64_t size) {
+  const bool structured = kind == LinkKind::Structured, sized = structured || kind == LinkKind::Blocks;
+  if ((sized ? size < 2 || size > UINT16_MAX : size != 0) || (structured ? kept < 1 || kept >= size : kept != 0))
+    return emitError() << "found " << stringifyLinkKind(kind) << " with kept = " << kept << " and size = " << size
+                       << ", expected structured with 1 <= kept < size, blocks with size alone, at least 2, or bitmask with neither";
   return success();
 }
 

@@ -5,6 +5,7 @@
 #include "SplitSegment.h"
 
 #include "wafer/Analysis/SegmentCost.h"
+#include "wafer/Analysis/WeightLink.h"
 #include "wafer/Machine/BatchEntries.h"
 
 #include "mlir/IR/Builders.h"
@@ -243,7 +244,7 @@ void AssignLayout::chooseWires(SegmentOp segment, const GridShape &grid) const {
       wire.streams = streamsAtOnce(contract.getBatchSizes(), contract.getBatchStrides(), grid.batchesAtOnce);
       return contractionRow(machine, grid, numFeatures(contract.getInput().getType()), wire).cycles();
     };
-    contract.setWire(cycles(sparse) < worthwhile * cycles(dense) ? sparse : dense);
+    setWireFormat(contract, cycles(sparse) < worthwhile * cycles(dense) ? sparse : dense);
   }
 }
 

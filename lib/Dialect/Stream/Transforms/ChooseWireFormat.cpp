@@ -1,6 +1,7 @@
 //===- ChooseWireFormat.cpp - stream-choose-wire-format --------------------===//
 
 #include "wafer/Dialect/Stream/Transforms/Passes.h"
+#include "wafer/Analysis/WeightLink.h"
 
 using namespace mlir;
 
@@ -36,10 +37,11 @@ struct ChooseWireFormat : impl::ChooseWireFormatBase<ChooseWireFormat> {
       if (!contract.getWire() && !wanted && hasZeros) {
         // With fewer zeros it depends on how many tokens a weight meets.
         if (breakEven * *weight.getNonzeros() <= elements)
-          contract.setWire(sparseWireFormat(element));
+          setWireFormat(contract, sparseWireFormat(element));
         return;
       }
       choose(contract);
+      setWireFormat(contract, *contract.getWire());
     });
     getOperation().walk([&](ScaleOp scale) { choose(scale); });
   }

@@ -24,6 +24,23 @@ def LowerTosa : Pass<"graph-lower-tosa", "::mlir::func::FuncOp"> {
                            "::mlir::tensor::TensorDialect"];
 }
 
+def ReadEncodings : Pass<"graph-read-encodings", "::mlir::func::FuncOp"> {
+  let summary = "Take encodings of sparse tensors out of types and note them on arguments";
+  let description = [{
+    A weight may be declared sparse as upstream does it, by a `#sparse_tensor.encoding` in the type of the argument. MemoryX stores all weights alike, and where the zeros are
+    is seen when they are streamed, so the encoding is a promise about zeros, no layout: it becomes `graph.encoding` of a parameter. A parameter that has that and no `graph.nonzeros` gets those as well:
+    what an N:M level leaves, else a quarter of the elements.
+
+    Afterwards no type of the function has an encoding of sparse_tensor. Operations of the sparse_tensor dialect are an error at their own place: storage is not the program's to choose.
+
+    Before:   func.func @f(%w: tensor<8x8xf32, #csr> {graph.role = "parameter"})
+    After:    func.func @f(%w: tensor<8x8xf32> {graph.role = "parameter", graph.encoding = #csr, graph.nonzeros = 16})
+
+    Example: test/Dialect/Graph/read-encodings.mlir
+  }];
+  let dependentDialects = ["::wafer::graph::GraphDialect"];
+}
+
 def SampleGradients : Pass<"graph-sample-gradients", "::mlir::func::FuncOp"> {
   let summary = "Compute gradients of sparse weights at kept positions only";
   let description = [{

@@ -1,0 +1,154 @@
+//===- LinkCodec.cpp - rows of weights without their zeros -----------------===//
+
+#include "LinkCodec.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace wafer {
+
+namespace {
+
+constexpr unsigned wordBits = 32;
+
+size_t wordsOf(size_t bits) { return (bits + wordBits - 1) / wordBits; }
+
+/// `bits` bits from bit `at` on; a number does not cross words when `bits` divides 32.
+uint32_t bitsAt(const uint32_t *words, size_t at, unsigned bits) {
+  const uint64_t low = words[at / wordBits];
+  const unsigned shift = at % wordBits;
+  const uint64_t high = shift + bits > wordBits ? words[at / wordBits + 1] : 0;
+  return static_cast<uint32_t>((high << wordBits | low) >> shift) & static_cast<uint32_t>((uint64_t(1) << bits) - 1);
+}
+
+void putBits(uint32_t *words, size_t at, unsigned bits, uint32_t value) {
+  const unsigned shift = at % wordBits;
+  words[at / wordBits] |= value << shift;
+  if (shift + bits > wordBits)
+    words[at / wordBits + 1] |= value >> (wordBits - shift);
+}
+
+} // namespace
+
+void LinkCodec::encode(const uint8_t *elements, size_t count, std::vector<uint32_t> &words) {
+  switch (elementBytes_) {
+  case 1:
+    return encodeRow(elements, count, words);
+  case 2:
+    return encodeRow(reinterpret_cast<const uint16_t *>(elements), count, words);
+  default:
+    return encodeRow(reinterpret_cast<const uint32_t *>(elements), count, words);
+  }
+}
+
+template <typename Element> void LinkCodec::encodeRow(const Element *elements, size_t count, std::vector<uint32_t> &words) {
+  words.clear();
+  if (form_.kind == LinkForm::Structured) {
+    if (encodeStructured(elements, count, words))
+      return;
+    words.assign(1, 1);
+  }
+  encodeMasked(elements, count, form_.kind == LinkForm::Blocks ? form_.size : 1, words);
+}
+
+/// Values of all places, then where they are in their groups. False when a group has more than its places hold.
+template <typename Element> bool LinkCodec::encodeStructured(const Element *elements, size_t count, std::vector<uint32_t> &words) {
+  const size_t places = (count + form_.size - 1) / form_.size * form_.kept, values = wordsOf(places * sizeof(Element) * 8);
+  words.assign(1 + values + wordsOf(places * form_.placeBits()), 0);
+  auto *to = reinterpret_cast<uint8_t *>(&words[1]);
+  uint32_t *where = words.data() + 1 + values;
+  for (size_t begin = 0, place = 0; begin < count; begin += form_.size, place += form_.kept) {
+    size_t used = 0;
+    for (size_t k = begin; k < std::min<size_t>(begin + form_.size, count); ++k) {
+      if (!(elements[k] & mask_))
+        continue;
+      if (used == form_.kept)
+        return false;
+      std::memcpy(to + (place + used) * sizeof(Element), &elements[k], sizeof(Element));
+      putBits(where, (place + used) * form_.placeBits(), form_.placeBits(), static_cast<uint32_t>(k - begin));
+      ++used;
+    }
+  }
+  return true;
+}
+
+/// A bit for each `size` neighbours, then those in which something is not zero.
+template <typename Element> void LinkCodec::encodeMasked(const Element *elements, size_t count, unsigned size, std::vector<uint32_t> &words) {
+  const size_t head = words.size(), parts = (count + size - 1) / size;
+  values_.resize(count * sizeof(Element));
+  auto *values = reinterpret_cast<Element *>(values_.data());
+  size_t kept = 0;
+  words.resize(head + wordsOf(parts), 0);
+  uint32_t *mask = words.data() + head;
+  for (size_t begin = 0; begin < parts; begin += wordBits) {
+    uint32_t bits = 0;
+    const size_t end = std::min<size_t>(begin + wordBits, parts);
+    for (size_t part = begin; part < end; ++part) {
+      const size_t first = part * size, length = std::min<size_t>(size, count - first);
+      bool isKept = false;
+      for (size_t i = 0; i < length; ++i) {
+        values[kept + i] = elements[first + i];
+        isKept |= (elements[first + i] & mask_) != 0;
+      }
+      kept += isKept ? length : 0;
+      bits |= uint32_t(isKept) << (part - begin);
+    }
+    mask[begin / wordBits] = bits;
+  }
+  const size_t bytes = kept * sizeof(Element), at = words.size();
+  words.resize(at + (bytes + 3) / 4, 0);
+  if (bytes)
+    std::memcpy(&words[at], values, bytes);
+}
+
+void LinkCodec::decode(const std::vector<uint32_t> &words, size_t count, Row &row) const {
+  row.positions.clear();
+  row.values.clear();
+  if (count == 0)
+    return;
+  switch (elementBytes_) {
+  case 1:
+    return decodeRow<uint8_t>(words.data(), count, row);
+  case 2:
+    return decodeRow<uint16_t>(words.data(), count, row);
+  default:
+    return decodeRow<uint32_t>(words.data(), count, row);
+  }
+}
+
+template <typename Element> void LinkCodec::decodeRow(const uint32_t *words, size_t count, Row &row) const {
+  if (form_.kind != LinkForm::Structured)
+    return decodeMasked<Element>(words, count, form_.kind == LinkForm::Blocks ? form_.size : 1, row);
+  if (*words++ != 0)
+    return decodeMasked<Element>(words, count, 1, row);
+  const size_t places = (count + form_.size - 1) / form_.size * form_.kept;
+  const auto *values = reinterpret_cast<const uint8_t *>(words);
+  const uint32_t *where = words + wordsOf(places * sizeof(Element) * 8);
+  for (size_t place = 0; place < places; ++place) {
+    Element value;
+    std::memcpy(&value, values + place * sizeof(Element), sizeof(Element));
+    if (!(value & mask_))
+      continue; // a place that its group did not need
+    row.positions.push_back(static_cast<uint32_t>(place / form_.kept * form_.size + bitsAt(where, place * form_.placeBits(), form_.placeBits())));
+    row.values.push_back(value);
+  }
+}
+
+template <typename Element> void LinkCodec::decodeMasked(const uint32_t *words, size_t count, unsigned size, Row &row) const {
+  const size_t parts = (count + size - 1) / size;
+  const auto *from = reinterpret_cast<const uint8_t *>(words + wordsOf(parts));
+  for (size_t word = 0; word < wordsOf(parts); ++word)
+    for (uint32_t bits = words[word]; bits; bits &= bits - 1) {
+      const size_t first = (word * wordBits + static_cast<unsigned>(__builtin_ctz(bits))) * size, end = std::min<size_t>(first + size, count);
+      for (size_t k = first; k < end; ++k, from += sizeof(Element)) {
+        Element value;
+        std::memcpy(&value, from, sizeof(Element));
+        if (!(value & mask_))
+          continue;
+        row.positions.push_back(static_cast<uint32_t>(k));
+        row.values.push_back(value);
+      }
+    }
+}
+
+} // namespace wafer

@@ -9,6 +9,7 @@
 #include "llvm/ADT/TypeSwitch.h"
 
 #include "wafer/Machine/BatchEntries.h"
+#include "wafer/Machine/RepeatedTokens.h"
 
 #include <algorithm>
 #include <set>
@@ -120,6 +121,8 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
           kernel.kind = Kernel::Send;
           kernel.elementBytes = elementBytesOf(send.getResult().getType());
           kernel.isSameForEveryBatch = stream::isSameForEveryBatch(send);
+          auto tensor = send->getParentOfType<stream::ProgramOp>().lookupSymbol<stream::TensorOp>(send.getTensorAttr().getAttr());
+          kernel.tokens = cast<RankedTensorType>(tensor.getType()).getNumElements() / std::max<int64_t>(1, featuresOf(send.getResult()));
         })
         .Case([&](stream::ReceiveOp receive) {
           kernel.kind = Kernel::Receive;
@@ -165,6 +168,13 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
   readBuffers(segment);
 }
 
+/// Groups that differ in what is sent.
+int64_t SegmentModel::groupsSent(const Kernel &send, const GridShape &grid) const {
+  auto u64 = [](int64_t n) { return static_cast<uint64_t>(n); };
+  return static_cast<int64_t>(groupsThatDiffer({u64(grid.groups), u64(grid.batchesAtOnce), u64(grid.rows * grid.tokenBlock), u64(tokens_ / batches_),
+                                                u64(grid.microBatches * grid.batchesAtOnce / batches_)}, u64(send.tokens)));
+}
+
 SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid) const {
   SegmentCost cost;
   auto blockOf = [&](int64_t features) { return ceilDiv(features, grid.columns); };
@@ -176,7 +186,8 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
     case Kernel::Send:
     case Kernel::Receive: {
       const bool in = kernel.kind == Kernel::Send;
-      double cycles = transferCycles(machine, grid, blockOf(in ? kernel.out : kernel.in), kernel.elementBytes, in);
+      const int64_t groups = in ? groupsSent(kernel, grid) : grid.groups;
+      double cycles = transferCycles(machine, grid, groups, blockOf(in ? kernel.out : kernel.in), kernel.elementBytes, in);
       if (kernel.isSameForEveryBatch && grid.microBatches * grid.batchesAtOnce == batches_)
         cycles /= grid.microBatches;
       cost.cycles += cycles;

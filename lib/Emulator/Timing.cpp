@@ -5,6 +5,7 @@
 #include "Semantics.h"
 #include "TimingClasses.h"
 #include "TimingIngress.h"
+#include "wafer/Executable/Grids.h"
 #include "wafer/Machine/BatchEntries.h"
 #include "wafer/Machine/FeatureLayout.h"
 
@@ -40,6 +41,9 @@ public:
 
 private:
   Measured simulate(uint32_t rows);
+  uint64_t groupsSent(const wexe::StepT &step) const {
+    return step.kind == wexe::StepKind::Send ? groupsThatDiffer(*phase_.grid, step, part_.program().tensors[step.tensor]->shape) : phase_.grid->groups;
+  }
   void count(StepTiming &timing, const wexe::StepT &step, bool isOnce) const;
 
   const LoadedProgram &part_;
@@ -51,9 +55,11 @@ private:
 
 Measured PhaseTimer::simulate(uint32_t rows) {
   const wexe::GridT &grid = *phase_.grid;
-  TimingGrid small = {rows, grid.groups, 1};
+  TimingGrid small = {rows, grid.groups, 1, {}};
   if (classes_.groupsAreAlike())
-    small = {rows, 1, grid.groups};
+    small = {rows, 1, grid.groups, {}};
+  for (const auto &step : phase_.steps)
+    small.sent.push_back(static_cast<uint32_t>(groupsSent(*step)));
   uint32_t missingHops = 0;
   const LoadedProgram program = classes_.reduced(rows, small.groups, missingHops);
   EngineOptions options;
@@ -93,7 +99,7 @@ void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step, bool isOnce)
   switch (step.kind) {
   case wexe::StepKind::Send:
     once.commands = 1;
-    once.activationsIn = block * cores;
+    once.activationsIn = block * cores / grid.groups * groupsSent(step);
     break;
   case wexe::StepKind::Receive:
     once.commands = 1;

@@ -141,12 +141,14 @@ bool TimingIngress::continueStep(Burst &burst) {
 bool TimingIngress::sendBurst(Burst &burst) {
   if (place_ == grid_.rows)
     return false;
-  aim(burst, step().colour, column_, 1, 1);
+  // Of groups that stand for all, one burst takes the room of those that differ; of all groups, it goes to those that do not.
+  const uint32_t differ = grid_.sent[step_], groups = std::min(differ, grid_.groups);
+  aim(burst, step().colour, column_, static_cast<uint16_t>(groups * phase_.grid->columns), grid_.groups / groups);
   const uint64_t elements = uint64_t(step().feature_block) * phase_.grid->token_block;
   const uint64_t perWavelet = elementsPerWavelet(step().type);
   burst.data.assign((elements + perWavelet - 1) / perWavelet, 0);
-  burst.copies = grid_.copies;
-  if (++column_ == uint64_t(phase_.grid->columns) * grid_.groups) {
+  burst.copies = grid_.copies == 1 ? 1 : differ;
+  if (++column_ == uint64_t(phase_.grid->columns) * groups) {
     column_ = 0;
     ++place_;
   }

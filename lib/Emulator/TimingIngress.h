@@ -35,6 +35,7 @@ private:
 struct TimingGrid {
   uint32_t rows = 1, groups = 1;
   uint32_t copies = 1; ///< groups that each one stands for
+  std::vector<uint32_t> sent; ///< by step: groups that differ in what a send brings them, of all
 };
 
 /// Weights of a row in a column that are sent.

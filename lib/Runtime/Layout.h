@@ -7,6 +7,7 @@
 #ifndef WAFER_LIB_RUNTIME_LAYOUT_H
 #define WAFER_LIB_RUNTIME_LAYOUT_H
 
+#include "wafer/Executable/Grids.h"
 #include "wafer/Machine/FeatureLayout.h"
 #include "wafer/Runtime/Tensor.h"
 
@@ -16,9 +17,6 @@
 
 namespace wafer {
 
-/// Micro-batches that hold the tokens of a batch entry.
-inline uint64_t microBatchesEach(const wexe::GridT &grid) { return uint64_t(grid.micro_batches) * grid.batches_at_once / grid.batches; }
-
 /// The block of one core in one micro-batch.
 class BlockLayout {
 public:
@@ -26,7 +24,7 @@ public:
   BlockLayout(const wexe::GridT &grid, const wexe::StepT &step, const Shape &shape, uint32_t microBatch, uint32_t group, uint32_t column,
               uint32_t row)
       : tokenBlock_(grid.token_block), featureBlock_(step.feature_block), features_(featuresOf(step, shape)),
-        tokens_(grid.tokens / grid.batches), tensorTokens_(elementCount(shape).value() / std::max<uint64_t>(1, features_)),
+        tokens_(grid.tokens / grid.batches), tensorTokens_(tokensOf(step, shape)),
         columns_(grid.columns), column_(column), valid_(featuresInColumn(features_, columns_, column_)) {
     // Entries that are on the wafer at once divide the groups among them.
     const uint64_t each = microBatchesEach(grid), groups = grid.groups / grid.batches_at_once;
@@ -47,9 +45,6 @@ public:
   bool isFull() const { return valid_ == featureBlock_ && firstToken_ + tokenBlock_ <= tokens_; }
 
 private:
-  static uint64_t featuresOf(const wexe::StepT &step, const Shape &shape) {
-    return step.columns != 0 ? step.columns : shape.empty() ? 1 : shape.back();
-  }
   /// Calls `use` with the size, as a constant where it is a usual one, the place in the block and the number of the element in the tensor.
   template <typename Use> void copy(unsigned size, Use use) const {
     if (size == 4)

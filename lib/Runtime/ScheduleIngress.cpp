@@ -63,11 +63,12 @@ private:
   bool sent_ = false;
 };
 
-/// Send: the command, then one burst per core's block, one for each port in turn, so that all ports are busy.
+/// Send: the command, then one burst per core's block, one for each port in turn, so that all ports are busy; ports that are sent the same share it.
 class SendBursts final : public StepBursts {
 public:
   SendBursts(const wexe::PhaseT &phase, const wexe::StepT &step, const Tensor &tensor, uint32_t microBatch)
-      : grid_(*phase.grid), step_(step), tensor_(tensor), microBatch_(microBatch), command_(phase, step.task) {}
+      : grid_(*phase.grid), step_(step), tensor_(tensor), microBatch_(microBatch), command_(phase, step.task),
+        groups_(static_cast<uint32_t>(groupsThatDiffer(grid_, step, tensor.shape()))) {}
 
   bool next(Burst &burst) override {
     if (command_.next(burst))
@@ -76,8 +77,10 @@ public:
       return false;
     burst.colour = step_.colour;
     burst.firstPort = static_cast<uint16_t>(grid_.x0 + port_);
+    burst.portCount = static_cast<uint16_t>(grid_.groups / groups_);
+    burst.portStep = static_cast<uint16_t>(burst.portCount == 1 ? 1 : groups_ * grid_.columns);
     fillBlock(burst.data);
-    if (++port_ == uint32_t(grid_.columns) * grid_.groups) {
+    if (++port_ == grid_.columns * groups_) {
       port_ = 0;
       ++row_;
     }
@@ -105,6 +108,7 @@ private:
   const Tensor &tensor_;
   uint32_t microBatch_;
   CommandBursts command_;
+  const uint32_t groups_; ///< that differ
   uint32_t port_ = 0, row_ = 0;
   std::vector<uint8_t> picked_; ///< a block in the tensor's type
 };

@@ -9,6 +9,8 @@
 
 #include "TestFiles.h"
 
+#include "wafer/Machine/RepeatedTokens.h"
+
 #include <cstdio>
 
 using namespace wafer;
@@ -190,6 +192,32 @@ TEST_F(ScheduleTest, SendReshapesAndRepeats) {
   send.columns = 2;
   send.feature_block = 2;
   EXPECT_EQ(sent(), (Bursts{"9 @1+1*1: ctl 0", "0 @1+1*1: 00000001 00000003 00000001 00000003 00000002 00000004 00000002 00000004"}));
+}
+
+// Four groups of a token each, for a tensor of two tokens: groups 0 and 2, and 1 and 3, are sent the same.
+TEST_F(ScheduleTest, GroupsThatHoldTheSameShareIt) {
+  grid(4, 1, 1, 1, 4);
+  int x = tensor("x", wexe::Role::Input, wexe::ElemType::I32, {2, 1});
+  values[static_cast<unsigned>(x)] = tensorOf<int32_t>(DType::I32, {2, 1}, {1, 2});
+  wexe::StepT &send = step(wexe::StepKind::Send, x);
+  send.type = wexe::ElemType::I32;
+  send.feature_block = 1;
+  EXPECT_EQ(sent(), (Bursts{"9 @1+1*4: ctl 0", "0 @1+2*2: 00000001", "0 @2+2*2: 00000002"}));
+  EXPECT_EQ(counts.activations, 2u);
+}
+
+TEST(RepeatedTokens, GroupsDifferUntilTokensComeAgain) {
+  auto differ = [](uint64_t groups, uint64_t atOnce, uint64_t ofGroup, uint64_t ofEntry, uint64_t each, uint64_t tokens) {
+    return groupsThatDiffer({groups, atOnce, ofGroup, ofEntry, each}, tokens);
+  };
+  EXPECT_EQ(differ(4, 1, 8, 32, 1, 32), 4u); // all of it on the wafer
+  EXPECT_EQ(differ(4, 1, 8, 32, 1, 8), 1u);
+  EXPECT_EQ(differ(4, 1, 8, 64, 2, 16), 2u);
+  EXPECT_EQ(differ(6, 1, 8, 48, 1, 12), 3u); // a tensor that ends inside a group
+  EXPECT_EQ(differ(4, 1, 8, 30, 1, 10), 4u); // padded
+  EXPECT_EQ(differ(8, 4, 8, 16, 1, 16), 2u); // entries side by side hold the same
+  EXPECT_EQ(differ(8, 4, 8, 15, 1, 15), 2u); // padded alike
+  EXPECT_EQ(differ(8, 4, 8, 16, 1, 64), 8u); // and here their own
 }
 
 TEST_F(ScheduleTest, CommandGoesToEveryColumnOfEveryGroup) {

@@ -63,8 +63,8 @@ double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, i
 /// Local sums, the chain along x, the multicast back.
 double reduceCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock);
 
-/// Blocks of `elementBytes` per element between MemoryX and the cores.
-double transferCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t elementBytes, bool in);
+/// Blocks of `elementBytes` per element between MemoryX and the cores, on the link those of `groups`.
+double transferCycles(const Machine &machine, const GridShape &grid, int64_t groups, int64_t featureBlock, int64_t elementBytes, bool in);
 
 } // namespace wafer
 

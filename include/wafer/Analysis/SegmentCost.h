@@ -50,11 +50,13 @@ private:
     int64_t operations = 0, functions = 0;  ///< of a map
     int64_t temporaries = 0;                ///< of a map, alive at once
     bool isSameForEveryBatch = false;       ///< of what is sent
+    int64_t tokens = 0;                     ///< of the tensor that is sent
   };
   struct Buffer {
     int64_t features, elementBytes, first, last;
   };
 
+  int64_t groupsSent(const Kernel &send, const GridShape &grid) const;
   void readMap(stream::MapOp map, Kernel &kernel) const;
   void readBuffers(stream::SegmentOp segment);
 

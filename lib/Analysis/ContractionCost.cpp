@@ -66,10 +66,19 @@ double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, i
   double issue = kept * (machine.triggerCycles + ceilDiv(t, lanes)) + taskCycles(machine, 0) + 3.0 * machine.scalarCycles +
                  2 * vectorCycles(machine, t, wire.wide ? machine.vectorLanes.bits32 : machine.vectorLanes.bits16);
   double hop = neighbourCycles(machine) + machine.vectorSetupCycles + rowWavelets;
-  double streams = std::max<double>(std::ceil(in * wire.density) + grid.columns, 0) / machine.ingestWaveletsPerCycle;
+  double streams = ((wire.isImplicit ? 0 : std::ceil(in * wire.density)) + grid.columns) / machine.ingestWaveletsPerCycle;
   double leaves = std::ceil(in * wire.density) * grid.groups / machine.egressWaveletsPerCycle;
   double fill = grid.columns * hop + grid.rows * neighbourCycles(machine);
   return taskCycles(machine, descriptors) + fill + out * (std::max({issue, streams, leaves, double(rowWavelets)}) + hop);
+}
+
+bool samplingPays(const Machine &machine, int64_t tokens, int64_t n, int64_t k) {
+  /// Part of the lanes at work; sums of so many groups leave; bytes of an activation. Where arithmetic is not cheap beside crossings, a streamed operand may leave out its zeros.
+  constexpr double efficiency = 0.075, groups = 2, elementBytes = 2;
+  const double crossings = double(tokens) * (n + k) * elementBytes / 4 / machine.ingestWaveletsPerCycle;
+  const double sums = groups * n * k / machine.egressWaveletsPerCycle;
+  const double products = double(tokens) * n * k / (efficiency * machine.width * machine.height * machine.fmacAccLanes.bits16);
+  return sums + products < crossings;
 }
 
 double mapCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t operations, int64_t functions) {

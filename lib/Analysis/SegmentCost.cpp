@@ -143,11 +143,13 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
         })
         .Case([&](stream::SampleOp sample) {
           kernel.kind = Kernel::Sample;
-          kernel.in = featuresOf(sample.getInput());
+          kernel.in = sample.getColumns();
           kernel.out = featuresOf(sample.getRows());
-          kernel.elementBytes = elementBytesOf(sample.getInput().getType());
+          kernel.elementBytes = elementBytesOf(sample.getRows().getType());
           kernel.wire.wide = kernel.elementBytes == 4;
-          auto pattern = sample->getParentOfType<stream::ProgramOp>().lookupSymbol<stream::TensorOp>(sample.getPatternAttr().getAttr());
+          FlatSymbolRefAttr name = sample.getPatternAttr();
+          kernel.wire.isImplicit = !name;
+          auto pattern = name ? sample->getParentOfType<stream::ProgramOp>().lookupSymbol<stream::TensorOp>(name.getAttr()) : stream::TensorOp();
           if (pattern && pattern.getNonzeros())
             kernel.wire.density = double(*pattern.getNonzeros()) / std::max<int64_t>(1, cast<RankedTensorType>(pattern.getType()).getNumElements());
         })
@@ -166,6 +168,10 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
   }
   features_.assign(features.begin(), features.end());
   readBuffers(segment);
+}
+
+bool SegmentModel::addsTokens() const {
+  return llvm::any_of(kernels_, [](const Kernel &kernel) { return kernel.kind == Kernel::Sample; });
 }
 
 /// Groups that differ in what is sent.
@@ -250,7 +256,7 @@ int64_t estimateControlTasks(stream::SegmentOp segment) {
   // Tasks that differ in what they name are tasks of their own; those that pass sums on or take a result are shared by kernels of equal types.
   int64_t tasks = 0;
   std::set<std::tuple<bool, const void *, const void *, bool>> results;
-  std::set<const void *> passes, biases;
+  std::set<const void *> passes, biases, samples;
   for (Operation &op : segment.getBody().front()) {
     ++tasks;
     auto ofRows = [&](Value input, Value result, bool hasBias) {
@@ -260,14 +266,14 @@ int64_t estimateControlTasks(stream::SegmentOp segment) {
         biases.insert(element(input));
       return element(input);
     };
-    if (isa<stream::SampleOp>(op))
-      tasks += 4;
+    if (auto sample = dyn_cast<stream::SampleOp>(op))
+      samples.insert(sample.getRows().getType().getElementType().getAsOpaquePointer());
     if (auto contract = dyn_cast<stream::ContractOp>(op))
       passes.insert(ofRows(contract.getInput(), contract.getResult(), contract.getBiasAttr() != nullptr));
     else if (auto scale = dyn_cast<stream::ScaleOp>(op))
       ofRows(scale.getInput(), scale.getResult(), scale.getBetaAttr() != nullptr);
   }
-  return tasks + static_cast<int64_t>(results.size() + biases.size() + 2 * passes.size());
+  return tasks + static_cast<int64_t>(results.size() + biases.size() + 2 * passes.size() + 4 * samples.size());
 }
 
 int64_t estimateCodeBytes(stream::SegmentOp segment) {

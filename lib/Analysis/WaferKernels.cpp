@@ -504,11 +504,15 @@ std::optional<WaferKernel> WaferKernels::find(Operation *op, std::string &reason
   if (auto sample = dyn_cast<graph::SampleOp>(op)) {
     WaferKernel kernel;
     kernel.kind = KernelKind::Sample;
-    kernel.source = sample.getInput();
-    kernel.input = flatten(cast<RankedTensorType>(sample.getInput().getType()));
     kernel.block = flatten(cast<RankedTensorType>(sample.getRows().getType()));
+    kernel.input = {kernel.block.tokens, 1};
+    if (sample.getInput()) {
+      kernel.source = sample.getInput();
+      kernel.input = flatten(cast<RankedTensorType>(sample.getInput().getType()));
+    }
     kernel.operands.push_back({OperandUse::Full, sample.getRows(), {}, {}});
-    kernel.weight = graph::throughLayers(sample.getPattern());
+    if (sample.getPattern())
+      kernel.weight = graph::throughLayers(sample.getPattern());
     return kernel;
   }
   auto linalgOp = dyn_cast<linalg::LinalgOp>(op);

@@ -49,7 +49,7 @@ uint64_t wordsOfRow(ContractOp contract, LinkForm link) {
   return link.words(positions, kept, input.getElementTypeBitWidth());
 }
 
-/// Whether all steps along rows, columns and batch entries go from group to group of `size` neighbours along the dimension that columns walk.
+/// The dimension that columns walk, if all steps along rows, columns and batch entries go from group to group of the neighbours that it has.
 static std::optional<unsigned> dimensionOfGroups(ContractOp contract, ArrayRef<int64_t> shape, llvm::function_ref<unsigned(unsigned)> sizeAlong) {
   const int64_t step = contract.getColumnStride();
   int64_t stride = 1;
@@ -58,7 +58,7 @@ static std::optional<unsigned> dimensionOfGroups(ContractOp contract, ArrayRef<i
       continue;
     const int64_t size = sizeAlong(dim);
     auto isAligned = [&](int64_t offset) { return size != 0 && offset / stride % shape[dim] % size == 0; };
-    const bool wraps = contract.getOffset() / stride % shape[dim] + numFeatures(contract.getInput().getType()) > shape[dim];
+    const bool wraps = static_cast<int64_t>(contract.getOffset()) / stride % shape[dim] + numFeatures(contract.getInput().getType()) > shape[dim];
     if (isAligned(contract.getOffset()) && isAligned(contract.getRowStride()) && llvm::all_of(contract.getBatchStrides(), isAligned) && (!wraps || shape[dim] % size == 0))
       return dim;
   }

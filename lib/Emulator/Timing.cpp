@@ -121,6 +121,8 @@ void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step, bool isOnce)
     once.commands = (uint64_t(step.rows) + 1) * grid.columns;
     once.activationsOut = once.weights * grid.groups;
     macs = once.weights * tokens;
+    if (step.pattern < 0)
+      once.weights = 0; // the edge counts by itself
     break;
   }
   case wexe::StepKind::Contract: {

@@ -194,6 +194,8 @@ bool TimingIngress::sampleBurst(Burst &burst) {
   const uint64_t row = place_ * phase_.grid->columns + owner_, column = column_;
   aim(burst, phase_.command_colour, column, phase_.grid->columns, grid_.groups);
   burst.data.assign(row >= 2 ? kept(row - 2, column) : 0, 0);
+  if (step().pattern < 0)
+    burst.linkWords = 0;
   if (row < step().rows)
     burst.control = column < owner_ ? step().task_west : column > owner_ ? step().task_east : step().task_own;
   else if (row == step().rows)

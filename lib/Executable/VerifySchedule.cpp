@@ -345,12 +345,12 @@ void Schedule::checkContract(const wexe::GridT &grid, const wexe::StepT &step, c
 
 /// (exe_c17) What it makes, and the pattern, are as large and lie in blocks that fit.
 void Schedule::checkSample(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) {
-  const wexe::TensorT &made = tensor(step.tensor, "tensor", where), &pattern = tensor(step.pattern, "pattern", where);
+  const wexe::TensorT &made = tensor(step.tensor, "tensor", where);
   if ((made.role != wexe::Role::Output && made.role != wexe::Role::Intermediate) || made.type != wexe::ElemType::F32)
     refuse(where, "makes tensor " + quoted(made.name) + ", expected an output or an intermediate of f32", "exe_c17");
-  if (pattern.type != wexe::ElemType::I8 || elements_[step.pattern] != elements_[step.tensor])
+  if (step.pattern != -1 && (tensor(step.pattern, "pattern", where).type != wexe::ElemType::I8 || elements_[step.pattern] != elements_[step.tensor]))
     refuse(where,
-           "has the pattern " + quoted(pattern.name) + " of " + std::to_string(elements_[step.pattern]) + " elements, expected " +
+           "has the pattern " + quoted(program_.tensors[step.pattern]->name) + " of " + std::to_string(elements_[step.pattern]) + " elements, expected " +
                std::to_string(elements_[step.tensor]) + " of i8, as many as it makes",
            "exe_c17");
   if (step.rows == 0 || step.columns == 0 || step.feature_block == 0 || step.out_block == 0 || step.feature_block > 65536)

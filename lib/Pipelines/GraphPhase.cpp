@@ -19,8 +19,8 @@ void wafer::buildGraphPhase(OpPassManager &pm, const PipelineOptions &options) {
   function.addPass(createConvertElementwiseToLinalgPass());
   function.addPass(createCanonicalizerPass());
   function.addPass(createCSEPass());
+  function.addPass(graph::createSampleGradients({options.machine}));
   function.addPass(graph::createSplitReductions());
-  function.addPass(graph::createSampleGradients());
   function.addPass(graph::createNormalizeContractions());
   function.addPass(graph::createSinkTransposes());
   function.addPass(createCSEPass());

@@ -26,6 +26,8 @@ uint64_t KeptWeights::of(const wexe::StepT &step, uint64_t columns, uint64_t row
 
 std::vector<uint32_t> KeptWeights::countsOf(const wexe::StepT &step, uint64_t columns) const {
   const bool isPattern = step.kind == wexe::StepKind::Sample;
+  if (isPattern && step.pattern < 0)
+    return {};
   const wexe::TensorT &tensor = *program_.tensors[isPattern ? step.pattern : step.tensor];
   if (tensor.role != wexe::Role::Weight || !store_.has(tensor.name) || !step.batch_sizes.empty())
     return {};

@@ -28,13 +28,13 @@ SampledPhase::SampledPhase(const wexe::ProgramT &program, const wexe::PhaseT &ph
   for (const auto &step : phase.steps) {
     if (step->kind != wexe::StepKind::Sample)
       continue;
-    const std::vector<uint8_t> pattern = patternOf(program, *step, store, values);
+    const std::vector<uint8_t> pattern = step->pattern < 0 ? std::vector<uint8_t>() : patternOf(program, *step, store, values);
     KeptPositions &positions = positions_[step.get()];
     positions.columns.resize(phase.grid->columns);
     for (uint64_t n = 0; n < step->rows; ++n) {
       for (uint64_t k = 0; k < step->columns; ++k) {
         const auto element = static_cast<uint64_t>(step->offset + static_cast<int64_t>(n) * step->row_stride + static_cast<int64_t>(k) * step->column_stride);
-        if (pattern[element] == 0)
+        if (step->pattern >= 0 && pattern[element] == 0)
           continue;
         KeptPositions::Column &column = positions.columns[k % phase.grid->columns];
         column.indices.push_back(static_cast<uint32_t>(k / phase.grid->columns));

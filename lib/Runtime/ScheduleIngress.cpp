@@ -338,6 +338,8 @@ public:
         burst.control = step_.task;
       }
       values = burst.data.size();
+      if (step_.pattern < 0)
+        burst.linkWords = 0; // the edge counts by itself
       if (burst.data.empty() && !burst.control)
         continue;
       aimAtColumn(burst, grid_, commandColour_, column);

@@ -413,6 +413,8 @@ PhaseStats Session::timeOnWafer(const wexe::PhaseT &phase) const {
   const wexe::ProgramT &program = program_.program();
   TimingOptions options;
   options.density = [&](const wexe::StepT &step) {
+    if (step.kind == wexe::StepKind::Sample && step.pattern < 0)
+      return 1.0;
     const wexe::TensorT &weight = *program.tensors[step.kind == wexe::StepKind::Sample ? step.pattern : step.tensor];
     const uint64_t elements = elementCount(weight.shape).value();
     return elements == 0 || weight.dense_nonzeros == 0 ? 1.0 : double(weight.dense_nonzeros) / double(elements);
@@ -449,13 +451,15 @@ std::vector<std::string> Session::outputsOf(const wexe::EntryT &entry, const wex
 }
 
 /// What the time of a phase depends on; empty where that is the values of a weight.
-static std::vector<int64_t> timingKey(const wexe::PhaseT &phase) {
+static std::vector<int64_t> timingKey(const wexe::ProgramT &program, const wexe::PhaseT &phase) {
   const wexe::GridT &grid = *phase.grid;
   std::vector<int64_t> key = {phase.load, phase.command_colour, grid.x0, grid.y0, grid.columns, grid.rows, grid.groups, grid.token_block,
                               static_cast<int64_t>(grid.tokens), grid.micro_batches, grid.batches, grid.batches_at_once};
   for (const auto &step : phase.steps) {
-    if (step->kind == wexe::StepKind::Sample || step->wire == wexe::WireFormat::Indexed16 || step->wire == wexe::WireFormat::Indexed32)
+    if (step->kind == wexe::StepKind::Sample || step->wire == wexe::WireFormat::Indexed16 || step->wire == wexe::WireFormat::Indexed32 || step->link != wexe::LinkFormat::Wavelets)
       return {};
+    if (step->kind == wexe::StepKind::Send)
+      key.push_back(static_cast<int64_t>(groupsThatDiffer(grid, *step, program.tensors[step->tensor]->shape)));
     for (uint64_t number = 0; number < step->batch_sizes.size(); ++number) {
       key.push_back(step->batch_sizes[number]);
       key.push_back(step->batch_strides[number] != 0);
@@ -478,7 +482,7 @@ void Session::time(const std::string &name) {
   for (const auto &phase : entry.phases) {
     const Clock::time_point phaseStart = Clock::now();
     if (phase->kind == wexe::PhaseKind::Wafer) {
-      const std::vector<int64_t> key = timingKey(*phase);
+      const std::vector<int64_t> key = timingKey(program_.program(), *phase);
       const auto before = key.empty() ? known.end() : known.find(key);
       if (before == known.end()) {
         if (!key.empty())

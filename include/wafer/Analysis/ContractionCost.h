@@ -31,6 +31,7 @@ struct WireCost {
   int waveletsEach = 1; ///< for so many weights: 2 where an index travels apart
   double density = 1;   ///< part of the weights that is sent
   double nonzeros = 1;  ///< part of what they meet that is multiplied
+  bool isImplicit = false; ///< of a sample: all positions, which the edge counts by itself
   int64_t linkWords = 0; ///< of a row on MemoryX's link, where it does not travel as wavelets
   int64_t streams = 1;  ///< side by side, for batch entries that have weights of their own
 };
@@ -59,6 +60,9 @@ double mapCycles(const Machine &machine, const GridShape &grid, int64_t featureB
 
 /// Sums over tokens at kept positions, for `out` rows of `in` features.
 double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, int64_t out, const WireCost &wire);
+
+/// Whether the product of two activations over tokens, n x k, is cheaper as sums where both are than with one streamed past the other, which first brings both to MemoryX.
+bool samplingPays(const Machine &machine, int64_t tokens, int64_t n, int64_t k);
 
 /// Local sums, the chain along x, the multicast back.
 double reduceCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock);

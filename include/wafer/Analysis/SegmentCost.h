@@ -35,6 +35,8 @@ public:
   int64_t batches() const { return batches_; }
   /// Tokens of one batch entry: those that may share a micro-batch.
   int64_t entryTokens() const { return tokens_ / batches_; }
+  /// Whether it adds over tokens: those that a grid has beside the tensor's must not be there, since they need not be 0.
+  bool addsTokens() const;
   /// Distinct numbers of features, ascending.
   const std::vector<int64_t> &features() const { return features_; }
   /// Kernel whose result has most features.

@@ -77,8 +77,8 @@ enum class KernelKind { Contract, Pointwise, Reduce, Reshape, Sample };
 struct WaferKernel {
   KernelKind kind;
   BlockShape block;                            ///< of the result
-  mlir::Value source;                          ///< Contract, Sample: the activation; Reshape: what is reshaped
-  mlir::Value weight;                          ///< Contract: what is streamed, seen through layers: a parameter, or another activation; Sample: the pattern
+  mlir::Value source;                          ///< Contract, Sample: the activation, of a Sample none where it is 1; Reshape: what is reshaped
+  mlir::Value weight;                          ///< Contract: what is streamed, seen through layers: a parameter, or another activation; Sample: the pattern, if there is one
   int64_t rowStride = 0, columnStride = 0, offset = 0; ///< Contract
   llvm::SmallVector<int64_t> batchSizes, batchStrides; ///< Contract: leading token dimensions that have a weight of their own per index
   llvm::SmallVector<KernelOperand> operands;   ///< Pointwise, Reduce: one per argument of the body; outputs are not read. Sample: the rows

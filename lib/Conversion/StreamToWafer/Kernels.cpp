@@ -71,6 +71,11 @@ FlatSymbolRefAttr SegmentContext::ones(Type type) {
   return row("ones", type, buffer);
 }
 
+FlatSymbolRefAttr SegmentContext::onesByIndex(Type type, wfr::PerCoreAttr rows) {
+  ones(type);
+  return image.memory("ones_rows", type, onesBuffers_[type.isF32() ? "f32" : type.isF16() ? "f16" : "bf16"], {1, 1, 1, tokens}, {tokens, 0, 0, 1}, rows);
+}
+
 FlatSymbolRefAttr SegmentContext::chainIn(bool east, Type type) {
   return image.receive(east ? "east_in" : "west_in", type, east ? channels::chainEast : channels::chainWest, {1, 1, 1, tokens}, {}, 0);
 }
@@ -220,20 +225,20 @@ void emitScale(SegmentContext &ctx, stream::ScaleOp op, const Block &input, cons
 
 // A row of the one operand passes all columns, from its owner to both sides; arriving indices tell which rows of the other one it meets. Two rows are there: the
 // one that comes, and the one before, which is at work.
-void emitSample(SegmentContext &ctx, stream::SampleOp op, const Block &rowsBlock, const Block &input) {
-  enum SampleRegister : uint8_t { inputRows = 0, comes, atWork, eastIn, eastOut, westIn, westOut, ownRow, sumIn, sumOut, toEast, otherToEast, toWest, otherToWest };
+void emitSample(SegmentContext &ctx, stream::SampleOp op, const Block &rowsBlock, const Block *input) {
+  enum SampleRegister : uint8_t { inputRows = 0, comes, atWork, eastIn, eastOut, westIn, westOut, ownRow, sumIn, sumOut, toEast, otherToEast, toWest, otherToWest, ownOnes, theOne };
   ImageBuilder &image = ctx.image;
   Location loc = op.getLoc();
-  Type element = input.element, f32 = image.builder().getF32Type();
+  Type element = rowsBlock.element, f32 = image.builder().getF32Type();
   const ElementType type = elementTypeOf(element);
   const int64_t t = ctx.tokens;
   Extents row = {1, 1, 1, t}, rowStrides = {0, 0, 0, 1};
 
-  wfr::PerCoreAttr valid = image.perCore(wfr::PerCoreKind::ValidFeatures, 0, input.features);
+  wfr::PerCoreAttr valid = image.perCore(wfr::PerCoreKind::ValidFeatures, 0, op.getColumns());
   wfr::PerCoreAttr notLast = image.perCore(wfr::PerCoreKind::NotLastColumn, 3), notFirst = image.perCore(wfr::PerCoreKind::NotFirstColumn, 3);
   FlatSymbolRefAttr buffers[2];
   for (FlatSymbolRefAttr &buffer : buffers)
-    buffer = image.buffer(loc, "row", t * input.elementBytes(), {ctx.step, ctx.step});
+    buffer = image.buffer(loc, "row", t * rowsBlock.elementBytes(), {ctx.step, ctx.step});
   auto rowIn = [&](unsigned which, wfr::PerCoreAttr where) { return image.memory("row", element, buffers[which], row, rowStrides, where); };
 
   FlatSymbolRefAttr dots;
@@ -243,8 +248,11 @@ void emitSample(SegmentContext &ctx, stream::SampleOp op, const Block &rowsBlock
     dots = builder.symbol();
   }
   TaskBuilder begin(image, loc, named("begin", op.getTensorAttr()));
-  begin.load(inputRows, image.memory(input.buffer.getValue().str() + "_rows", element, input.buffer, {input.rows, 1, 1, t}, {t, 0, 0, 1}, valid))
-      .load(comes, rowIn(0, {}))
+  if (input)
+    begin.load(inputRows, image.memory(input->buffer.getValue().str() + "_rows", element, input->buffer, {input->rows, 1, 1, t}, {t, 0, 0, 1}, valid));
+  else
+    begin.load(inputRows, ctx.onesByIndex(element, valid)).load(ownOnes, ctx.ones(element)).load(theOne, image.constant("one", 1.0f)).emit(vectorInsn(Opcode::Mov, ElementType::F32, ownOnes, theOne));
+  begin.load(comes, rowIn(0, {}))
       .load(atWork, rowIn(1, {}))
       .load(eastIn, image.receive("row_east_in", element, channels::chainEast, row))
       .load(eastOut, image.send("row_east_out", element, channels::chainEast, row))
@@ -281,8 +289,8 @@ void emitSample(SegmentContext &ctx, stream::SampleOp op, const Block &rowsBlock
   wfr::CommandOp::create(ctx.steps, loc, beginTask);
   OpBuilder &b = ctx.steps;
   auto i64 = [&](int64_t n) { return b.getI64IntegerAttr(n); };
-  wfr::SampleOp::create(b, loc, op.getTensorAttr(), op.getPatternAttr(), TypeAttr::get(element), i64(rowsBlock.features), i64(input.features), op.getRowStrideAttr(),
-                        op.getColumnStrideAttr(), op.getOffsetAttr(), i64(input.rows), i64(rowsBlock.rows), eastTask, westTask, own, last,
+  wfr::SampleOp::create(b, loc, op.getTensorAttr(), op.getPatternAttr(), TypeAttr::get(element), i64(rowsBlock.features), i64(op.getColumns()), op.getRowStrideAttr(),
+                        op.getColumnStrideAttr(), op.getOffsetAttr(), i64(input ? input->rows : 1), i64(rowsBlock.rows), eastTask, westTask, own, last,
                         FlatSymbolRefAttr::get(op.getContext(), channels::chainSouth));
 }
 

@@ -47,6 +47,8 @@ public:
   mlir::FlatSymbolRefAttr ownerSum(unsigned index, mlir::Type type);
   /// A row of ones of the type, and the constant that fills it.
   mlir::FlatSymbolRefAttr ones(mlir::Type type);
+  /// That row as what arriving weights multiply: the only row of the cores that `rows` says.
+  mlir::FlatSymbolRefAttr onesByIndex(mlir::Type type, wfr::PerCoreAttr rows);
   mlir::FlatSymbolRefAttr chainIn(bool east, mlir::Type type);
   mlir::FlatSymbolRefAttr chainOut(bool east, mlir::Type type);
   /// The data task for a wire format and value type.
@@ -66,7 +68,7 @@ void emitSend(SegmentContext &ctx, stream::SendOp op, const Block &block);
 void emitReceive(SegmentContext &ctx, stream::ReceiveOp op, const Block &block);
 void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input, const Block &result);
 void emitScale(SegmentContext &ctx, stream::ScaleOp op, const Block &input, const Block &result);
-void emitSample(SegmentContext &ctx, stream::SampleOp op, const Block &rows, const Block &input);
+void emitSample(SegmentContext &ctx, stream::SampleOp op, const Block &rows, const Block *input);
 void emitReduce(SegmentContext &ctx, stream::ReduceOp op, const Block &input, const Block &result);
 /// Fails with a diagnostic that names the operation which has no instruction (map_c3), or too many of them.
 mlir::LogicalResult emitMap(SegmentContext &ctx, stream::MapOp op, llvm::ArrayRef<Block> inputs, const Block &result);

@@ -132,7 +132,7 @@ LogicalResult ProgramLowering::lowerKernel(SegmentContext &ctx, Operation *op) {
         return success();
       })
       .Case([&](stream::SampleOp sample) {
-        emitSample(ctx, sample, blocks_[sample.getRows()], blocks_[sample.getInput()]);
+        emitSample(ctx, sample, blocks_[sample.getRows()], sample.getInput() ? &blocks_[sample.getInput()] : nullptr);
         return success();
       })
       .Case([&](stream::ReduceOp reduce) {

@@ -38,8 +38,8 @@ def find(overload: str) -> Lowering | None:
 
 
 def supported() -> list[str]:
-    """All overloads, sorted."""
-    return sorted(_LOWERINGS)
+    """All overloads of PyTorch's, sorted."""
+    return sorted(name for name in _LOWERINGS if not name.startswith("wafer."))
 
 
 def instead(overload: str) -> str | None:

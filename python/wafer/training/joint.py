@@ -25,6 +25,7 @@ from wafer.frontends import locations
 from wafer.frontends.torch import ImportedModel, Importer, Placeholder
 from wafer.frontends.writer import Pattern
 from wafer.training import attention, decompositions
+from wafer.training.recompute import recompute
 
 _KEPT_WHOLE = (torch.ops.aten.silu.default, torch.ops.aten.softplus.default, torch.ops.aten.hardswish.default)
 
@@ -173,6 +174,8 @@ def _joint_graph(exported: torch.export.ExportedProgram, parameters: int, loss_i
             with torch.no_grad():
                 graph = make_fx(again, decomposition_table=table, tracing_mode="real", _allow_non_fake_inputs=True)(*values, scale)
     graph.graph.eliminate_dead_code()
+    if machine is not None:
+        recompute(graph.graph, graph.graph.output_node().args[0][loss_index], machine)
     return graph
 
 

@@ -82,3 +82,17 @@ func.func @others(%x: tensor<3x5xf32>) -> (tensor<3x6xf32>, tensor<2xf32>) {
   %c = arith.constant dense<1.0> : tensor<2xf32>
   return %1, %c : tensor<3x6xf32>, tensor<2xf32>
 }
+
+// -----
+
+// A barrier has done its work; what was computed twice stays so.
+// CHECK-LABEL: func.func @again
+// CHECK-NOT: graph.again
+// CHECK: graph.layer
+// CHECK-COUNT-2: math.tanh
+func.func @again(%x: tensor<3x5xf32>) -> (tensor<3x5xf32>, tensor<3x5xf32>) {
+  %a = math.tanh %x : tensor<3x5xf32>
+  %y = graph.again %x : tensor<3x5xf32>
+  %b = math.tanh %y : tensor<3x5xf32>
+  return %a, %b : tensor<3x5xf32>, tensor<3x5xf32>
+}

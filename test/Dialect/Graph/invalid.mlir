@@ -93,7 +93,7 @@ func.func @argument_c7_shape(%x: tensor<3xf32>, %w: tensor<4xi8> {graph.name = "
 
 func.func @sample_c4(%d: tensor<6x4xf32>, %x: tensor<5x3xf32>, %w: tensor<4x3xi8>) {
   // expected-error @+1 {{sample_c4: found 'tensor<6x4xf32>', 'tensor<5x3xf32>' and the pattern 'tensor<4x3xi8>' for 'tensor<4x3xf32>', expected tokens x features twice}}
-  %g = graph.sample %d, %x where %w : tensor<6x4xf32>, tensor<5x3xf32>, tensor<4x3xi8> -> tensor<4x3xf32>
+  %g = graph.sample %d, %x where %w : tensor<6x4xf32>, tensor<5x3xf32> where tensor<4x3xi8> -> tensor<4x3xf32>
   return
 }
 

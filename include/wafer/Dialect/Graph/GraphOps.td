@@ -74,16 +74,27 @@ def Graph_LayerOp : Graph_Op<"layer", [IsolatedFromAbove, RecursiveMemoryEffects
   }];
 }
 
-def Graph_SampleOp : Graph_Op<"sample", [Pure]> {
-  let summary = "G[n, k] = sum_t D[t, n] X[t, k] where the pattern is not 0, and 0 elsewhere";
+def Graph_SampleOp : Graph_Op<"sample", [Pure, AttrSizedOperandSegments]> {
+  let summary = "G[n, k] = sum_t D[t, n] X[t, k], where the pattern is not 0 if there is one, and 0 elsewhere";
   let description = [{
-    `%g = graph.sample %d, %x where %kept : tensor<360x10xf32>, tensor<360x64xf32>, tensor<10x64xi8> -> tensor<10x64xf32>`, made by graph-sample-gradients.
+    `%g = graph.sample %d, %x where %kept : tensor<360x10xf32>, tensor<360x64xf32> where tensor<10x64xi8> -> tensor<10x64xf32>`, made by graph-sample-gradients. Without `where` all of it is wanted, without %x it is 1: `%s = graph.sample %d : ...` are sums over tokens.
     (sample_c4) D and X are two-dimensional with the same tokens; the result has their features, in any number of dimensions, and the pattern its shape.
   }];
-  let arguments = (ins AnyRankedTensor:$rows, AnyRankedTensor:$input, AnyRankedTensor:$pattern);
+  let arguments = (ins AnyRankedTensor:$rows, Optional<AnyRankedTensor>:$input, Optional<AnyRankedTensor>:$pattern);
   let results = (outs AnyRankedTensor:$result);
-  let assemblyFormat = "$rows `,` $input `where` $pattern attr-dict `:` type($rows) `,` type($input) `,` type($pattern) `->` type($result)";
+  let assemblyFormat = "$rows (`,` $input^)? (`where` $pattern^)? attr-dict `:` type($rows) (`,` type($input)^)? (`where` type($pattern)^)? `->` type($result)";
   let hasVerifier = 1;
+}
+
+def Graph_AgainOp : Graph_Op<"again", [Pure, AllTypesMatch<["value", "result"]>]> {
+  let summary = "the same value, of which nobody notices that it is";
+  let description = [{
+    `%y = graph.again %x : tensor<8x64xf32>`. What is computed from %y is computed once more where it is written, though the same was computed from %x before: a backward pass computes values again
+    where that is cheaper than keeping them. graph-form-layers removes it; nothing looks for common computations after that.
+  }];
+  let arguments = (ins AnyRankedTensor:$value);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$value attr-dict `:` type($value)";
 }
 
 def Graph_BodyOp : Graph_Op<"body", [Symbol, IsolatedFromAbove, SingleBlock]> {

@@ -130,18 +130,23 @@ def Stream_ContractOp : Stream_Kernel<"contract", [Pure]> {
 }
 
 def Stream_SampleOp : Stream_Kernel<"sample"> {
-  let summary = "G[n, k] = sum_t D[t, n] X[t, k] where the pattern is not 0, and 0 elsewhere; G leaves for MemoryX";
+  let summary = "G[n, k] = sum_t D[t, n] X[t, k], where the pattern is not 0 if there is one, and 0 elsewhere; G leaves for MemoryX";
   let description = [{
     ```mlir
     stream.sample %d, %x pattern @fc1.kept into @fc1.gradient {row_stride = 64 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<360x10xf16>, tensor<360x64xf16>
     ```
-    The gradient of a sparse weight. Only sums that the pattern keeps are computed, and only they are sent. G[n, k] and its pattern are element
+    The gradient of a weight. Of a sparse one only sums that the pattern keeps are computed, and only they are sent. G[n, k] and its pattern are element
     offset + n*row_stride + k*column_stride of the named tensors.
+    Without X it is 1 for each token, and G is the sum of D.
     (sample_c1) D and X have the same tokens and element type. (sample_c2) The pattern is of i8 and as large as G, which is of f32. (sample_c3) The strides stay inside.
   }];
-  let arguments = (ins Stream_Block:$rows, Stream_Block:$input, FlatSymbolRefAttr:$pattern, FlatSymbolRefAttr:$tensor, I64Attr:$row_stride, I64Attr:$column_stride,
+  let arguments = (ins Stream_Block:$rows, Optional<Stream_Block>:$input, OptionalAttr<FlatSymbolRefAttr>:$pattern, FlatSymbolRefAttr:$tensor, I64Attr:$row_stride, I64Attr:$column_stride,
     I64Attr:$offset);
-  let assemblyFormat = "$rows `,` $input `pattern` $pattern `into` $tensor attr-dict `:` type($rows) `,` type($input)";
+  let assemblyFormat = "$rows (`,` $input^)? (`pattern` $pattern^)? `into` $tensor attr-dict `:` type($rows) (`,` type($input)^)?";
+  let extraClassDeclaration = [{
+    /// Features of X.
+    int64_t getColumns() { return getInput() ? getInput().getType().getDimSize(1) : 1; }
+  }];
   let hasVerifier = 1;
 }
 

@@ -54,7 +54,7 @@ static LogicalResult verifyEncoding(Operation *op, unsigned argIndex, NamedAttri
   auto function = dyn_cast<FunctionOpInterface>(op);
   auto type = function ? dyn_cast<RankedTensorType>(function.getArgumentTypes()[argIndex]) : RankedTensorType();
   auto encoding = dyn_cast<sparse_tensor::SparseTensorEncodingAttr>(attribute.getValue());
-  if (encoding && type && encoding.getDimRank() == type.getRank())
+  if (encoding && type && static_cast<int64_t>(encoding.getDimRank()) == type.getRank())
     return success();
   return op->emitOpError() << "argument_c8: found " << attribute.getName() << " = " << attribute.getValue() << " on argument " << argIndex
                            << ", expected a #sparse_tensor.encoding of as many dimensions as the argument has";
@@ -116,8 +116,11 @@ static LogicalResult verifySameTypes(LayerOp layer, TypeRange inside, TypeRange 
 
 LogicalResult SampleOp::verify() {
   // sample_c4
-  auto rows = cast<RankedTensorType>(getRows().getType()), input = cast<RankedTensorType>(getInput().getType());
-  auto pattern = cast<RankedTensorType>(getPattern().getType()), result = cast<RankedTensorType>(getResult().getType());
+  auto rows = cast<RankedTensorType>(getRows().getType());
+  if (rows.getRank() != 2)
+    return emitOpError() << "sample_c4: found " << rows << ", expected tokens x features";
+  auto input = getInput() ? cast<RankedTensorType>(getInput().getType()) : RankedTensorType::get({rows.getDimSize(0), 1}, rows.getElementType());
+  auto result = cast<RankedTensorType>(getResult().getType()), pattern = getPattern() ? cast<RankedTensorType>(getPattern().getType()) : result;
   if (rows.getRank() != 2 || input.getRank() != 2 || !rows.hasStaticShape() || !input.hasStaticShape() || !result.hasStaticShape() ||
       rows.getDimSize(0) != input.getDimSize(0) || result.getNumElements() != rows.getDimSize(1) * input.getDimSize(1) || pattern.getShape() != result.getShape())
     return emitOpError() << "sample_c4: found " << rows << ", " << input << " and the pattern " << pattern << " for " << result

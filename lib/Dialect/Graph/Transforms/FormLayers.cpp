@@ -73,6 +73,10 @@ void FormLayers::runOnOperation() {
   }
   if (failed(checkSizes(function)))
     return signalPassFailure();
+  for (auto again : llvm::make_early_inc_range(function.getOps<AgainOp>())) {
+    again.replaceAllUsesWith(again.getValue());
+    again.erase();
+  }
 
   llvm::StringSet<> names;
   auto unique = [&](StringRef wanted) {
@@ -107,7 +111,7 @@ void FormLayers::runOnOperation() {
       close();
       group = {op};
       groupName = "gradient";
-      if (auto pattern = dyn_cast<BlockArgument>(sample.getPattern()))
+      if (auto pattern = dyn_cast_or_null<BlockArgument>(sample.getPattern()))
         groupName = argumentName(pattern);
       close();
       continue;

@@ -1,13 +1,15 @@
 //===- SampleGradients.cpp - graph-sample-gradients --------------------------===//
 //
-// The gradient of a sparse weight is a contraction over tokens of which only the kept positions are wanted.
+// The gradient of a weight is a contraction over tokens, of a sparse weight one of which only the kept positions are wanted.
 //
 //===----------------------------------------------------------------------===//
 
+#include "wafer/Analysis/ContractionCost.h"
 #include "wafer/Analysis/WaferKernels.h"
 #include "wafer/Dialect/Graph/Graph.h"
 #include "wafer/Dialect/Graph/Transforms/Passes.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -25,7 +27,7 @@ using Dims = SmallVector<unsigned>;
 
 /// Rows and columns of a gradient, each with the operand whose features they are.
 struct Match {
-  Value rows, columns;
+  Value rows, columns; ///< no columns: 1
   size_t summed = 0; ///< leading dimensions of both operands
 };
 
@@ -60,6 +62,26 @@ std::optional<Match> match(linalg::LinalgOp op) {
   return std::nullopt;
 }
 
+/// A sum over the leading dimensions of its operand.
+std::optional<Match> matchSum(linalg::LinalgOp op) {
+  if (op.getNumDpsInputs() != 1 || op.getNumDpsInits() != 1 || op.hasDynamicShape() || isContraction(op) || op.getNumReductionLoops() == 0)
+    return std::nullopt;
+  auto begin = constantScalar(op.getDpsInits()[0]);
+  auto number = dyn_cast_or_null<FloatAttr>(begin);
+  std::optional<Dims> operand = plainDims(op.getMatchingIndexingMap(op.getDpsInputOperand(0))), result = plainDims(op.getMatchingIndexingMap(op.getDpsInitOperand(0)));
+  Block *body = op.getBlock();
+  auto add = dyn_cast_or_null<arith::AddFOp>(body->getTerminator()->getOperand(0).getDefiningOp());
+  auto isArgument = [&](Value value, unsigned number) { return value == body->getArgument(number); };
+  bool adds = add && ((isArgument(add.getLhs(), 0) && isArgument(add.getRhs(), 1)) || (isArgument(add.getLhs(), 1) && isArgument(add.getRhs(), 0)));
+  if (!number || !number.getValue().isZero() || !operand || !result || !adds || !getElementTypeOrSelf(op.getDpsInputs()[0].getType()).isF32() || constantScalar(op.getDpsInputs()[0]))
+    return std::nullopt;
+  const size_t summed = operand->size() - std::min(operand->size(), result->size());
+  Dims trailing(operand->begin() + summed, operand->end());
+  if (summed != op.getNumReductionLoops() || trailing != *result)
+    return std::nullopt;
+  return Match{op.getDpsInputs()[0], Value(), summed};
+}
+
 /// The leading dimensions as tokens, the others as features.
 Value flattened(OpBuilder &builder, Location loc, Value value, size_t leading) {
   auto type = cast<RankedTensorType>(value.getType());
@@ -77,33 +99,76 @@ Value flattened(OpBuilder &builder, Location loc, Value value, size_t leading) {
   return tensor::CollapseShapeOp::create(builder, loc, value, groups);
 }
 
+int64_t tokensOf(const Match &match) {
+  return ShapedType::getNumElements(cast<RankedTensorType>(match.rows.getType()).getShape().take_front(match.summed));
+}
+
 struct SampleGradients : impl::SampleGradientsBase<SampleGradients> {
+  using SampleGradientsBase::SampleGradientsBase;
+
   void runOnOperation() override {
     func::FuncOp function = getOperation();
     if (function.isExternal() || !function.getBody().hasOneBlock())
       return;
+    if (!machine.empty()) {
+      try {
+        target_ = Machine::load(machine);
+      } catch (const MachineError &error) {
+        function.emitError() << error.what();
+        return signalPassFailure();
+      }
+    }
     llvm::StringMap<BlockArgument> arguments;
     for (BlockArgument argument : function.getArguments())
       arguments[argumentName(argument)] = argument;
     auto ret = cast<func::ReturnOp>(function.getBody().front().getTerminator());
-    for (OpOperand &operand : ret->getOpOperands()) {
-      auto kept = function.getResultAttrOfType<StringAttr>(operand.getOperandNumber(), keptAttr);
-      auto op = kept ? operand.get().getDefiningOp<linalg::LinalgOp>() : linalg::LinalgOp();
-      BlockArgument pattern = kept ? arguments.lookup(kept.getValue()) : BlockArgument();
-      if (!op || !pattern || !operand.get().hasOneUse())
-        continue;
-      auto type = cast<RankedTensorType>(operand.get().getType());
-      auto patternType = dyn_cast<RankedTensorType>(pattern.getType());
-      std::optional<Match> found = match(op);
-      if (!found || !patternType || patternType.getShape() != type.getShape() || !patternType.getElementType().isInteger(8))
-        continue;
-      OpBuilder builder(op);
-      Value rows = flattened(builder, op.getLoc(), found->rows, found->summed), columns = flattened(builder, op.getLoc(), found->columns, found->summed);
-      operand.set(SampleOp::create(builder, op.getLoc(), type, rows, columns, pattern));
-      op.erase();
-      ++sampled;
-    }
+    for (OpOperand &operand : ret->getOpOperands())
+      if (auto kept = function.getResultAttrOfType<StringAttr>(operand.getOperandNumber(), keptAttr))
+        sampleKept(operand, arguments.lookup(kept.getValue()));
+      else if (target_)
+        sampleAll(operand);
   }
+
+private:
+  /// Where the pattern is not 0.
+  void sampleKept(OpOperand &operand, BlockArgument pattern) {
+    auto op = operand.get().getDefiningOp<linalg::LinalgOp>();
+    auto type = cast<RankedTensorType>(operand.get().getType());
+    auto patternType = pattern ? dyn_cast<RankedTensorType>(pattern.getType()) : RankedTensorType();
+    if (!op || !operand.get().hasOneUse() || !patternType || patternType.getShape() != type.getShape() || !patternType.getElementType().isInteger(8))
+      return;
+    if (std::optional<Match> found = match(op))
+      replace(op, *found, pattern);
+  }
+
+  /// All of it, if that pays. What is returned may be another shape of what is added.
+  void sampleAll(OpOperand &operand) {
+    Value value = operand.get();
+    while (value.hasOneUse() && isa_and_present<tensor::CollapseShapeOp, tensor::ExpandShapeOp>(value.getDefiningOp()))
+      value = value.getDefiningOp()->getOperand(0);
+    auto op = value.getDefiningOp<linalg::LinalgOp>();
+    if (!op || !value.hasOneUse())
+      return;
+    std::optional<Match> found = match(op);
+    if (!found)
+      found = matchSum(op);
+    if (!found)
+      return;
+    const int64_t tokens = tokensOf(*found);
+    auto features = [&](Value value) { return value ? cast<RankedTensorType>(value.getType()).getNumElements() / std::max<int64_t>(1, tokens) : 1; };
+    if (tokens > 0 && samplingPays(*target_, tokens, features(found->rows), features(found->columns)))
+      replace(op, *found, Value());
+  }
+
+  void replace(linalg::LinalgOp op, const Match &found, Value pattern) {
+    OpBuilder builder(op);
+    Value rows = flattened(builder, op.getLoc(), found.rows, found.summed), columns = found.columns ? flattened(builder, op.getLoc(), found.columns, found.summed) : Value();
+    op->getResult(0).replaceAllUsesWith(SampleOp::create(builder, op.getLoc(), op->getResult(0).getType(), rows, columns, pattern));
+    op.erase();
+    ++sampled;
+  }
+
+  std::optional<Machine> target_;
 };
 
 } // namespace

@@ -153,21 +153,24 @@ LogicalResult ContractOp::verify() {
 }
 
 LogicalResult SampleOp::verify() {
-  RankedTensorType rows = getRows().getType(), input = getInput().getType();
+  RankedTensorType rows = getRows().getType(), input = getInput() ? getInput().getType() : rows;
   // sample_c1
   if (failed(verifySameTokens(*this, input, rows, "sample_c1")))
     return failure();
   if (rows.getElementType() != input.getElementType())
     return emitOpError() << "sample_c1: found operands of " << rows.getElementType() << " and " << input.getElementType() << ", expected one type";
   // sample_c2
-  TensorOp pattern = lookupTensor(*this, getPatternAttr(), "sample_c2"), made = lookupTensor(*this, getTensorAttr(), "sample_c2");
-  if (!pattern || !made)
+  TensorOp made = lookupTensor(*this, getTensorAttr(), "sample_c2");
+  TensorOp pattern = made && getPatternAttr() ? lookupTensor(*this, getPatternAttr(), "sample_c2") : TensorOp();
+  if (!made || (getPatternAttr() && !pattern))
     return failure();
   auto elementOf = [](TensorOp tensor) { return cast<RankedTensorType>(tensor.getType()).getElementType(); };
-  if (!elementOf(pattern).isInteger(8) || !elementOf(made).isF32() || numElements(pattern) != numElements(made))
+  if (!elementOf(made).isF32())
+    return emitOpError() << "sample_c2: found a result of type " << made.getType() << ", expected one of f32";
+  if (pattern && (!elementOf(pattern).isInteger(8) || numElements(pattern) != numElements(made)))
     return emitOpError() << "sample_c2: found a pattern of type " << pattern.getType() << " for " << made.getType() << ", expected as many elements of i8 as of f32";
   // sample_c3
-  int64_t lastRow = (numFeatures(rows) - 1) * getRowStride(), lastColumn = (numFeatures(input) - 1) * getColumnStride();
+  int64_t lastRow = (numFeatures(rows) - 1) * getRowStride(), lastColumn = (getColumns() - 1) * getColumnStride();
   int64_t low = getOffset() + std::min<int64_t>(0, lastRow) + std::min<int64_t>(0, lastColumn);
   int64_t high = getOffset() + std::max<int64_t>(0, lastRow) + std::max<int64_t>(0, lastColumn);
   if (low < 0 || high >= numElements(made))

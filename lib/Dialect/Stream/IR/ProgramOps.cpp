@@ -26,7 +26,7 @@ LogicalResult TensorOp::verify() {
   // tensor_c4
   if (Attribute attribute = getEncodingAttr()) {
     auto encoding = dyn_cast<sparse_tensor::SparseTensorEncodingAttr>(attribute);
-    if (!encoding || encoding.getDimRank() != type.getRank() || !getNonzeros())
+    if (!encoding || static_cast<int64_t>(encoding.getDimRank()) != type.getRank() || !getNonzeros())
       return emitOpError() << "tensor_c4: found encoding " << attribute << ", expected a #sparse_tensor.encoding of " << type.getRank() << " dimensions beside nonzeros";
   }
   // tensor_c3

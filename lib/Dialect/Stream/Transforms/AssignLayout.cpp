@@ -152,6 +152,12 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
         grid.columns = columns;
         grid.groups = groups;
         grid.rows = ceilDiv(rowsNeeded, ceilDiv(rowsNeeded, machine.height));
+        if (model.addsTokens()) {
+          if (model.entryTokens() % tokensOfRow != 0)
+            continue;
+          while (rowsNeeded % grid.rows != 0)
+            --grid.rows;
+        }
         grid.tokenBlock = tokenBlock;
         grid.microBatches = model.batches() / atOnce * ceilDiv(model.entryTokens(), grid.rows * tokensOfRow);
         grid.batchesAtOnce = atOnce;

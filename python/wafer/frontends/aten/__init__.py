@@ -1,6 +1,7 @@
 """Lowerings of ATen operations, by kind; importing this package registers them."""
 
 from wafer.frontends.aten import (  # noqa: F401
+    again,
     attention,
     backward,
     choices,

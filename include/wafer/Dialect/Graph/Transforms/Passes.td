@@ -42,10 +42,13 @@ def ReadEncodings : Pass<"graph-read-encodings", "::mlir::func::FuncOp"> {
 }
 
 def SampleGradients : Pass<"graph-sample-gradients", "::mlir::func::FuncOp"> {
-  let summary = "Compute gradients of sparse weights at kept positions only";
+  let summary = "Compute gradients of weights where both of their operands are";
   let description = [{
     A result with `graph.kept` is wanted where the parameter of that name is not 0. If it is a contraction that sums over the leading dimensions of two activations, it
     becomes a graph.sample; else it is left alone, and the caller drops what it does not want.
+
+    Other results that are such contractions become one without a pattern when that is cheaper on `machine`: then only sums leave the wafer, and neither operand has to cross to MemoryX and back to be streamed past the
+    other one. That is so for many tokens on a machine of many cores (wafer/Analysis/ContractionCost.h). Without a machine they are left alone.
 
     Before:   %g = linalg.generic (n, k, t) ins(%d[t, n], %x[t, k])   return %g {graph.kept = "fc1.kept"}
     After:    %g = graph.sample %d, %x where %kept
@@ -53,7 +56,8 @@ def SampleGradients : Pass<"graph-sample-gradients", "::mlir::func::FuncOp"> {
     Example: test/Dialect/Graph/sample-gradients.mlir
   }];
   let dependentDialects = ["::wafer::graph::GraphDialect", "::mlir::tensor::TensorDialect"];
-  let statistics = [Statistic<"sampled", "gradients sampled", "Gradients that are computed at kept positions">];
+  let options = [Option<"machine", "machine", "std::string", "\"\"", "A preset or the path of a machine description">];
+  let statistics = [Statistic<"sampled", "gradients sampled", "Gradients that are computed where both operands are">];
 }
 
 def NormalizeContractions : Pass<"graph-normalize-contractions", "::mlir::func::FuncOp"> {
@@ -117,7 +121,7 @@ def FormLayers : Pass<"graph-form-layers", "::mlir::func::FuncOp"> {
     "fc1.weight"); elementwise operations, reductions and reshapes that follow join it; other operations form layers of their own.
 
     Needs a body of one block. Afterwards every operation is in a layer but for the return; a layer holds consecutive operations, so their order is that of
-    the function, and a function that has layers is left alone. Constants, empty tensors, fills with a constant, and transposes and slices of parameters are copied into each layer that reads them; one that is returned is a layer. Types
+    the function, and a function that has layers is left alone. Constants, empty tensors, fills with a constant, and transposes and slices of parameters are copied into each layer that reads them; one that is returned is a layer. `graph.again` is removed. Types
     and arithmetic are untouched, and layers have no placement yet.
 
     Before:   %1 = linalg.generic {matmul} ins(%x, %fc1_weight) ...

@@ -94,7 +94,8 @@ def AssignLayout : Pass<"stream-assign-layout", "::wafer::stream::ProgramOp"> {
   let summary = "Choose the shape of cores and how values lie on it";
   let description = [{
     Gives each segment a grid and each value a `#stream.layout`. Compares grids by the cycles that lib/Analysis/ContractionCost.h estimates for them: columns
-    per group, groups, rows, tokens per core and micro-batches. Equal costs are decided by fewer padded tokens, then fewer cores.
+    per group, groups, rows, tokens per core and micro-batches. Equal costs are decided by fewer padded tokens, then fewer cores. A segment
+    that adds over tokens (stream.sample) has none that are padded.
 
     Needs wire formats (stream-choose-wire-format), and the program's machine must be known. Each segment has a grid of its own. Two accumulators of a core's tokens fit the accumulator cache, live
     values and an estimate of the code fit the SRAM. A value of one feature per token is a copy in every column (feature_block = 0) when it comes from a

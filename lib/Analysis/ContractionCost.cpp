@@ -73,12 +73,16 @@ double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, i
 }
 
 bool samplingPays(const Machine &machine, int64_t tokens, int64_t n, int64_t k) {
-  /// Part of the lanes at work; sums of so many groups leave; bytes of an activation. Where arithmetic is not cheap beside crossings, a streamed operand may leave out its zeros.
-  constexpr double efficiency = 0.075, groups = 2, elementBytes = 2;
+  /// Part of the lanes at work; bytes of an activation.
+  constexpr double efficiency = 0.3, elementBytes = 2;
+  /// The grid may be one that suits other kernels of the segment.
+  constexpr double margin = 1.5;
+  /// Where arithmetic is not that cheap beside crossings, a streamed operand is better, which may leave out its zeros.
+  constexpr double cheap = 4;
   const double crossings = double(tokens) * (n + k) * elementBytes / 4 / machine.ingestWaveletsPerCycle;
-  const double sums = groups * n * k / machine.egressWaveletsPerCycle;
+  const double sums = double(n) * k / machine.egressWaveletsPerCycle;
   const double products = double(tokens) * n * k / (efficiency * machine.width * machine.height * machine.fmacAccLanes.bits16);
-  return sums + products < crossings;
+  return margin * std::max(sums, products) < crossings && cheap * products < crossings;
 }
 
 double mapCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t operations, int64_t functions) {

@@ -102,7 +102,7 @@ def compile(  # noqa: A001 - the name that users expect
             quantization = {"is_int8": lambda label: is_int8(precision, label), "calibration": calibration} if uses_int8(precision) else {}
             if quantization and weights is not None:
                 raise CompileError("found weights for precision int8, which quantises the model's own; load them into the model before compiling")
-            text, imported = _mlir_of(model, example_inputs, kwargs, names[0], weights_argnums, quantization)
+            text, imported = _mlir_of(model, example_inputs, kwargs, names[0], weights_argnums, quantization, machine)
             models = [imported] if imported else []
         if models:
             other_names = models[0].other_names
@@ -140,7 +140,7 @@ def supported_ops() -> list[str]:
 
 def _mlir_of(
     model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str, weights_argnums: Sequence[int] | int,
-    quantization: Mapping[str, object],
+    quantization: Mapping[str, object], machine: str | os.PathLike,
 ) -> tuple[str, ImportedModel | None]:
     model = getattr(model, "model_proto", model)  # what torch.onnx.export returns
     is_torch = not (_is_function(model) or _is_onnx(model) or isinstance(model, (str, os.PathLike)))
@@ -163,7 +163,7 @@ def _mlir_of(
             raise CompileError(f"{os.fspath(model)}: byte {error.start} is not UTF-8, expected MLIR text") from error
     if isinstance(model, str):
         return model, None
-    imported = _import_torch(model, example_inputs, kwargs, name, quantization)
+    imported = _import_torch(model, example_inputs, kwargs, name, quantization, machine)
     return imported.text, imported
 
 
@@ -220,7 +220,7 @@ def _import_methods(model: object, entries: Mapping[str, Sequence[object]]) -> l
 
 
 def _import_torch(
-    model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str, quantization: Mapping[str, object]
+    model: object, example_inputs: Sequence[object] | None, kwargs: Mapping[str, object] | None, name: str, quantization: Mapping[str, object], machine: str | os.PathLike
 ) -> ImportedModel:
     try:
         import torch
@@ -232,7 +232,7 @@ def _import_torch(
         raise CompileError("found no example inputs, expected those of forward: wafer.compile(model, (x,))")
     if isinstance(example_inputs, torch.Tensor):
         example_inputs = (example_inputs,)
-    return import_model(model, example_inputs or (), kwargs, name, **quantization)
+    return import_model(model, example_inputs or (), kwargs, name, machine=nothing_for(machine).machine_description, **quantization)
 
 
 def diagnostic_of(described: tuple) -> Diagnostic:

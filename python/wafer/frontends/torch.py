@@ -17,7 +17,7 @@ from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from wafer.errors import CompileError, Diagnostic, SourceLocation, UnsupportedOpError, WaferError
-from wafer.frontends import absent, aten, locations, registry, types  # noqa: F401 - aten registers the lowerings
+from wafer.frontends import absent, aten, locations, registry, rotations, types  # noqa: F401 - aten registers the lowerings
 from wafer.frontends.context import Context
 from wafer.frontends.names import unique
 from wafer.frontends.quantizer import Quantizer
@@ -106,15 +106,19 @@ def import_model(
     name: str = "forward",
     is_int8: Callable[[str], bool] | None = None,
     calibration: Sequence[object] | None = None,
+    machine: Mapping | None = None,
 ) -> ImportedModel:
     """Write a model as an MLIR function called `name`.
 
     Args:    model: a module in eval mode, or a program exported from one. args, kwargs: example inputs; their shapes are those of the function.
+             machine: the description of the machine that it is for, by which some operations are written in another way.
              is_int8: whether to quantise the layer that reports call so, by `calibration`: inputs in their order, default the example inputs.
     Returns: the text and the parameters that it names; they share memory with the model.
     Raises:  UnsupportedOpError for an operation, type or shape without a lowering; CompileError when PyTorch cannot export the model.
     """
     exported, source = exported_model(model, args, kwargs)
+    if machine is not None and isinstance(model, torch.nn.Module):
+        rotations.rewrite(exported.graph, machine)
     imported = import_exported(exported, name, source, quantizer=lambda: quantizer_of(exported, is_int8, calibration, args, kwargs))
     return dataclasses.replace(imported, other_names=other_names(model)) if isinstance(model, torch.nn.Module) else imported
 

@@ -202,7 +202,7 @@ def plan(
             trace = pathlib.Path(folder, "decisions.json")
             # Large programs need not be verified to be planned.
             executable, diagnostics = _native.module().compile_text(
-                _gradients_of(block, description) if train else _forward_of(block), os.fspath(machine), precision, ["gradients" if train else "forward"], str(trace), activation_zeros=round(1000 * activation_zeros), choices_only=True,
+                _gradients_of(block, description) if train else _forward_of(block, description), os.fspath(machine), precision, ["gradients" if train else "forward"], str(trace), activation_zeros=round(1000 * activation_zeros), choices_only=True,
             )
             if executable is None:
                 raise CompileError([diagnostic_of(diagnostic) for diagnostic in diagnostics] or "the compiler gave no reason")
@@ -253,10 +253,10 @@ def _later(output: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
     return (chosen * first).sum()
 
 
-def _forward_of(block: Block) -> str:
+def _forward_of(block: Block, machine: Mapping) -> str:
     from wafer.frontends.torch import import_model
 
-    return import_model(block.module.eval(), block.inputs[:-1] if block.loss else block.inputs, None, "forward").text
+    return import_model(block.module.eval(), block.inputs[:-1] if block.loss else block.inputs, None, "forward", machine=machine).text
 
 
 def _gradients_of(block: Block, machine: Mapping) -> str:

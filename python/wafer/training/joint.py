@@ -21,7 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _pytree as pytree
 
 from wafer.errors import CompileError, Diagnostic, SourceLocation
-from wafer.frontends import locations
+from wafer.frontends import locations, rotations
 from wafer.frontends.torch import ImportedModel, Importer, Placeholder
 from wafer.frontends.writer import Pattern
 from wafer.training import attention, decompositions
@@ -105,6 +105,8 @@ def differentiate(
         warnings.simplefilter("ignore")
         try:
             exported = torch.export.export(flat, tuple(example)).run_decompositions({})
+            if machine is not None:
+                rotations.rewrite(exported.graph, machine)
         except CompileError:
             raise
         except Exception as error:  # export raises nearly any type

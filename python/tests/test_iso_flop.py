@@ -34,7 +34,7 @@ def trained(model, method=None):
 
 
 @pytest.mark.parametrize("zeros", [0.5, 0.75])
-@pytest.mark.parametrize("family", ["parallel", "factorized", "doped"])
+@pytest.mark.parametrize("family", ["wide", "parallel", "factorized", "doped"])
 def test_a_step_takes_about_as_many_products_as_a_dense_one(family, zeros):
     torch.manual_seed(0)
     dense = Model()
@@ -55,9 +55,27 @@ def test_patterns_choose_layers_and_names_are_those_to_make_sparse():
 
 
 def test_what_cannot_be_is_said():
-    with pytest.raises(wafer.RuntimeError, match="found family 'wide', expected one of parallel, factorized, doped"):
-        sparsity.iso_flop(Model(), 0.5, "wide")
+    with pytest.raises(wafer.RuntimeError, match="found family 'deep', expected one of wide, parallel, factorized, doped"):
+        sparsity.iso_flop(Model(), 0.5, "deep")
     with pytest.raises(wafer.RuntimeError, match="found the pattern 'fc9.\\*'"):
         sparsity.iso_flop(Model(), 0.5, include=["fc9.*"])
     with pytest.raises(wafer.RuntimeError, match="put it into nn.Sequential"):
         sparsity.iso_flop(nn.Linear(4, 4), 0.5)
+
+
+def test_a_wide_pair_has_as_many_kept_weights_and_runs():
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(16, 24), nn.ReLU(), nn.Linear(24, 16)), torch.randn(10, 16)
+    dense = sum(layer.weight.numel() for layer in model if isinstance(layer, nn.Linear))
+    names = sparsity.iso_flop(model, 0.75, "wide")
+    assert names == ["0.weight", "2.weight"] and model[0].out_features == 96 == model[2].in_features
+    sparsity.prune(model, 0.75)
+    assert sum(int(layer.weight.count_nonzero()) for layer in model if isinstance(layer, nn.Linear)) == dense
+    torch.testing.assert_close(wafer.compile(model, (x,), machine="tiny", precision="f32")(x), model(x).detach(), rtol=1e-5, atol=1e-5)
+
+
+def test_what_is_no_pair_cannot_be_widened():
+    with pytest.raises(wafer.RuntimeError, match="expected pairs"):
+        sparsity.iso_flop(nn.Sequential(nn.Linear(4, 4)), 0.5, "wide")
+    with pytest.raises(wafer.RuntimeError, match="one reads what the other gives"):
+        sparsity.iso_flop(nn.Sequential(nn.Linear(4, 8), nn.Linear(4, 4)), 0.5, "wide")

@@ -2,6 +2,8 @@
 
 #include "LinkCodec.h"
 
+#include "hwy/highway.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -26,6 +28,24 @@ void putBits(uint32_t *words, size_t at, unsigned bits, uint32_t value) {
   words[at / wordBits] |= value << shift;
   if (shift + bits > wordBits)
     words[at / wordBits + 1] |= value >> (wordBits - shift);
+}
+
+/// A bit for each of up to 32 elements that has a bit of `mask`.
+template <typename Element> uint32_t nonzeros(const Element *elements, size_t count, Element mask) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::CappedTag<Element, wordBits> tag;
+  uint32_t bits = 0;
+  size_t i = 0;
+  for (; i + hn::Lanes(tag) <= count; i += hn::Lanes(tag)) {
+    uint8_t some[8] = {};
+    hn::StoreMaskBits(tag, hn::Ne(hn::And(hn::LoadU(tag, elements + i), hn::Set(tag, mask)), hn::Zero(tag)), some);
+    uint32_t found = 0;
+    std::memcpy(&found, some, sizeof(found));
+    bits |= found << i;
+  }
+  for (; i < count; ++i)
+    bits |= uint32_t((elements[i] & mask) != 0) << i;
+  return bits;
 }
 
 } // namespace
@@ -80,20 +100,21 @@ template <typename Element> void LinkCodec::encodeMasked(const Element *elements
   size_t kept = 0;
   words.resize(head + wordsOf(parts), 0);
   uint32_t *mask = words.data() + head;
-  for (size_t begin = 0; begin < parts; begin += wordBits) {
-    uint32_t bits = 0;
-    const size_t end = std::min<size_t>(begin + wordBits, parts);
-    for (size_t part = begin; part < end; ++part) {
-      const size_t first = part * size, length = std::min<size_t>(size, count - first);
-      bool isKept = false;
-      for (size_t i = 0; i < length; ++i) {
-        values[kept + i] = elements[first + i];
-        isKept |= (elements[first + i] & mask_) != 0;
-      }
-      kept += isKept ? length : 0;
-      bits |= uint32_t(isKept) << (part - begin);
+  if (size == 1) {
+    for (size_t begin = 0; begin < count; begin += wordBits) {
+      mask[begin / wordBits] = nonzeros(elements + begin, std::min<size_t>(wordBits, count - begin), static_cast<Element>(mask_));
+      for (uint32_t bits = mask[begin / wordBits]; bits; bits &= bits - 1)
+        values[kept++] = elements[begin + static_cast<unsigned>(__builtin_ctz(bits))];
     }
-    mask[begin / wordBits] = bits;
+  } else {
+    for (size_t part = 0; part < parts; ++part) {
+      const size_t first = part * size, length = std::min<size_t>(size, count - first);
+      if (std::none_of(elements + first, elements + first + length, [&](Element element) { return element & mask_; }))
+        continue;
+      std::copy_n(elements + first, length, values + kept);
+      kept += length;
+      mask[part / wordBits] |= uint32_t(1) << part % wordBits;
+    }
   }
   const size_t bytes = kept * sizeof(Element), at = words.size();
   words.resize(at + (bytes + 3) / 4, 0);

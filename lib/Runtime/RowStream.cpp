@@ -26,17 +26,23 @@ bool liesAlong(const RowPlan &plan) { return plan.columnStride == 1 || plan.colu
 /// Such rows need no window.
 bool isReadByRows(const RowPlan &plan) { return plan.columnStride == 1 && plan.columns > 1; }
 
-/// Copies `count` elements that lie together to places `step` bytes apart.
-void scatter(const uint8_t *from, uint64_t count, uint64_t size, uint8_t *to, uint64_t step) {
+/// Columns that are turned into rows together: what a row gets of them is one line of the host's cache.
+constexpr uint64_t columnsAtOnce = 16;
+constexpr uint64_t mostTurnedRows = 512;
+
+/// Copies `columns` runs of `rows` elements, one behind the other, to rows `pitch` bytes apart.
+template <size_t size> void turn(const uint8_t *runs, uint64_t columns, uint64_t rows, uint8_t *to, uint64_t pitch) {
+  for (uint64_t n = 0; n < rows; ++n, to += pitch)
+    for (uint64_t k = 0; k < columns; ++k)
+      std::memcpy(to + k * size, runs + (k * rows + n) * size, size);
+}
+void turn(const uint8_t *runs, uint64_t columns, uint64_t rows, uint64_t size, uint8_t *to, uint64_t pitch) {
   if (size == 4)
-    for (uint64_t i = 0; i < count; ++i, from += 4, to += step)
-      std::memcpy(to, from, 4);
+    turn<4>(runs, columns, rows, to, pitch);
   else if (size == 2)
-    for (uint64_t i = 0; i < count; ++i, from += 2, to += step)
-      std::memcpy(to, from, 2);
+    turn<2>(runs, columns, rows, to, pitch);
   else
-    for (uint64_t i = 0; i < count; ++i, from += size, to += step)
-      std::memcpy(to, from, size);
+    turn<1>(runs, columns, rows, to, pitch);
 }
 
 uint64_t magnitude(int64_t value) { return value < 0 ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value); }
@@ -188,11 +194,17 @@ void RowStream::fill(Piece &piece, size_t span, Window &window) const {
           window.copy(weight, element(n, k), columnStep, to + k * size);
       });
     } else if (plan.rowStride == 1) {
-      for (uint64_t k = 0; k < plan.columns; ++k)
-        for (uint64_t n = first; n < end;) {
-          auto [from, bytes] = window.some(weight, element(n, k) * size, (end - n) * size, columnStep);
-          scatter(from, bytes / size, size, begin + (n - first) * pitch + k * size, pitch);
-          n += bytes / size;
+      std::vector<uint8_t> runs(columnsAtOnce * mostTurnedRows * size);
+      for (uint64_t k = 0; k < plan.columns; k += columnsAtOnce)
+        for (uint64_t n = first; n < end; n += mostTurnedRows) {
+          const uint64_t columns = std::min(columnsAtOnce, plan.columns - k), count = std::min(mostTurnedRows, end - n);
+          for (uint64_t i = 0; i < columns; ++i)
+            for (uint64_t done = 0; done < count * size;) {
+              auto [from, bytes] = window.some(weight, element(n, k + i) * size + done, count * size - done, columnStep);
+              std::memcpy(runs.data() + i * count * size + done, from, bytes);
+              done += bytes;
+            }
+          turn(runs.data(), columns, count, size, begin + (n - first) * pitch + k * size, pitch);
         }
     } else {
       for (uint64_t k = 0; k < plan.columns; ++k)

@@ -6,6 +6,8 @@
 
 #include "wafer/Analysis/ContractionCost.h"
 
+#include "wafer/Machine/Chunks.h"
+
 #include <algorithm>
 #include <cmath>
 
@@ -85,10 +87,12 @@ bool samplingPays(const Machine &machine, int64_t tokens, int64_t n, int64_t k) 
   return margin * std::max(sums, products) < crossings && cheap * products < crossings;
 }
 
-double mapCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t operations, int64_t functions) {
-  int64_t elements = std::max<int64_t>(featureBlock, 1) * grid.tokenBlock;
-  return taskCycles(machine, operations + functions + 2) + operations * vectorCycles(machine, elements, machine.vectorLanes.bits32) +
-         functions * vectorCycles(machine, elements, machine.functionLanes.bits32);
+double mapCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t operations, int64_t functions, int64_t chunkBytes) {
+  const int64_t rows = std::max<int64_t>(featureBlock, 1), some = rowsPerChunk(rows, grid.tokenBlock, chunkBytes), elements = some * grid.tokenBlock;
+  // Each chunk is a task, which moves the descriptors on.
+  const double chunk = taskCycles(machine, 0) + operations * vectorCycles(machine, elements, machine.vectorLanes.bits32) +
+                       functions * vectorCycles(machine, elements, machine.functionLanes.bits32) + 3.0 * machine.scalarCycles;
+  return taskCycles(machine, operations + functions + 2) + double(rows) / some * chunk;
 }
 
 double reduceCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock) {

@@ -22,8 +22,6 @@ namespace {
 
 // Sizes of the machine's formats (docs/spec/machine.md sections 2 and 3).
 constexpr int64_t instructionBytes = 8, descriptorBytes = 32;
-/// Temporaries of a map body hold a chunk of rows, at most this many bytes each unless a row is longer.
-constexpr int64_t chunkBytes = 4096;
 /// Addresses are rounded up and buffers of different sizes leave gaps.
 constexpr double margin = 1.05;
 
@@ -181,7 +179,7 @@ int64_t SegmentModel::groupsSent(const Kernel &send, const GridShape &grid) cons
                                                 u64(grid.microBatches * grid.batchesAtOnce / batches_)}, u64(send.tokens)));
 }
 
-SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid) const {
+SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid, int64_t chunkBytes) const {
   SegmentCost cost;
   auto blockOf = [&](int64_t features) { return ceilDiv(features, grid.columns); };
   double longest = 0;
@@ -216,7 +214,7 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
       cost.cycles += scaleCycles(machine, grid, kernel.out);
       break;
     case Kernel::Map: {
-      cost.cycles += mapCycles(machine, grid, blockOf(kernel.out), kernel.operations, kernel.functions);
+      cost.cycles += mapCycles(machine, grid, blockOf(kernel.out), kernel.operations, kernel.functions, chunkBytes);
       int64_t rowBytes = grid.tokenBlock * 4;
       temporaries = kernel.temporaries * std::min(blockOf(kernel.out) * rowBytes, std::max(chunkBytes, rowBytes));
       break;

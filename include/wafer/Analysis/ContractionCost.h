@@ -55,8 +55,8 @@ double contractionCycles(const Machine &machine, const GridShape &grid, int64_t 
 /// gamma and beta for each feature, no sum between columns.
 double scaleCycles(const Machine &machine, const GridShape &grid, int64_t features);
 
-/// `operations` vector and `functions` nonlinear instructions over a core's block.
-double mapCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t operations, int64_t functions);
+/// `operations` vector and `functions` nonlinear instructions over a core's block, in chunks.
+double mapCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t operations, int64_t functions, int64_t chunkBytes);
 
 /// Sums over tokens at kept positions, for `out` rows of `in` features.
 double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, int64_t out, const WireCost &wire);

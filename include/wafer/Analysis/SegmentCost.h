@@ -30,7 +30,8 @@ class SegmentModel {
 public:
   explicit SegmentModel(stream::SegmentOp segment);
 
-  SegmentCost estimate(const Machine &machine, const GridShape &grid) const;
+  /// `chunkBytes`: of a temporary of its maps.
+  SegmentCost estimate(const Machine &machine, const GridShape &grid, int64_t chunkBytes) const;
   int64_t tokens() const { return tokens_; }
   int64_t batches() const { return batches_; }
   /// Tokens of one batch entry: those that may share a micro-batch.

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Kernels.h"
+#include "wafer/Machine/Chunks.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -19,8 +20,6 @@ namespace wafer {
 
 namespace {
 
-/// Temporaries of one chunk should stay below this; more only saves commands.
-constexpr int64_t chunkBytes = 4096;
 
 std::optional<Opcode> opcodeOf(Operation *op) {
   return llvm::TypeSwitch<Operation *, std::optional<Opcode>>(op)
@@ -99,7 +98,6 @@ private:
   Value rootOf(Value value) const;
   void release(Value root);
   LogicalResult emit(Operation *op);
-  int64_t rowsPerChunk() const;
 
   SegmentContext &ctx_;
   ImageBuilder &image_;
@@ -118,14 +116,6 @@ private:
   SmallVector<int> freeTemporaries_;
   SmallVector<Instruction> code_;
 };
-
-int64_t MapEmitter::rowsPerChunk() const {
-  int64_t fits = std::max<int64_t>(1, chunkBytes / (ctx_.tokens * 4));
-  for (int64_t rows = std::min(fits, result_.rows); rows > 1; --rows)
-    if (result_.rows % rows == 0)
-      return rows;
-  return 1;
-}
 
 FailureOr<MapEmitter::Place> MapEmitter::newPlace(Location loc, FlatSymbolRefAttr descriptor, int temporary) {
   if (nextRegister_ == numDescriptorRegisters)
@@ -259,7 +249,7 @@ LogicalResult MapEmitter::emit(Operation *op) {
 
 LogicalResult MapEmitter::run() {
   Location loc = op_.getLoc();
-  chunkRows_ = rowsPerChunk();
+  chunkRows_ = rowsPerChunk(result_.rows, ctx_.tokens, op_->getParentOfType<stream::SegmentOp>().getChunkBytes());
   int64_t chunks = result_.rows / chunkRows_;
 
   FailureOr<Place> place = newPlace(loc, ctx_.firstRows(result_, chunkRows_));

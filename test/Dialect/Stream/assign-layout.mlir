@@ -158,3 +158,24 @@ stream.program @heads machine "small" {
     stream.receive %s, @s : tensor<128x16xf16>
   }
 }
+
+// Temporaries of a map take a quarter where 4 KB of each would leave no room for the values.
+// CHECK-LABEL: stream.program @small_chunks
+// CHECK: stream.segment grid <columns = 4, rows = 4, groups = 1, token_block = 1, micro_batches = 16> chunks 1024
+stream.program @small_chunks machine "tiny" {
+  stream.tensor @x <input> : tensor<64x34000xf32>
+  stream.tensor @y <output> : tensor<64x34000xf32>
+  stream.segment {
+    %x = stream.send @x : tensor<64x34000xf32>
+    %y = stream.map %x : (tensor<64x34000xf32>) -> tensor<64x34000xf32> {
+    ^bb0(%a: f32):
+      %1 = math.exp %a : f32
+      %2 = math.tanh %a : f32
+      %3 = arith.mulf %a, %1 : f32
+      %4 = arith.addf %2, %3 : f32
+      %5 = arith.mulf %4, %1 : f32
+      stream.yield %5 : f32
+    }
+    stream.receive %y, @y : tensor<64x34000xf32>
+  }
+}

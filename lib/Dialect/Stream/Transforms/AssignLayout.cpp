@@ -11,6 +11,7 @@
 #include "mlir/IR/Builders.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/JSON.h"
+#include "llvm/Support/Mutex.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <deque>
@@ -35,6 +36,7 @@ struct Candidate {
   SegmentCost cost;
   int64_t paddedTokens = 0;
   int64_t bytes = 0; ///< SRAM of a core, code included
+  int64_t chunkBytes = 0;
   bool fits = false;
 
   auto rank() const { return std::make_tuple(cost.cycles, paddedTokens, grid.cores(), grid.columns); }
@@ -44,7 +46,7 @@ struct AssignLayout : impl::AssignLayoutBase<AssignLayout> {
   using AssignLayoutBase::AssignLayoutBase;
 
   void runOnOperation() override;
-  LogicalResult openTrace(std::unique_ptr<llvm::raw_fd_ostream> &file);
+  LogicalResult writeTrace(StringRef lines);
   Candidate choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile);
   Candidate evaluate(const SegmentModel &model, const GridShape &grid, int64_t codeBytes) const;
   void chooseWires(SegmentOp segment, const GridShape &grid) const;
@@ -118,11 +120,18 @@ std::vector<int64_t> steppedUpTo(int64_t limit) {
 }
 
 Candidate AssignLayout::evaluate(const SegmentModel &model, const GridShape &grid, int64_t codeBytes) const {
+  /// A temporary of a map; the smaller one, which takes more commands, only where the values leave no room.
+  constexpr int64_t chunks[] = {4096, 1024};
   Candidate candidate;
   candidate.grid = grid;
-  candidate.cost = model.estimate(machine, grid);
+  for (int64_t chunkBytes : chunks) {
+    candidate.chunkBytes = chunkBytes;
+    candidate.cost = model.estimate(machine, grid, chunkBytes);
+    candidate.bytes = codeBytes + candidate.cost.valueBytes;
+    if (candidate.bytes <= machine.sramBytes)
+      break;
+  }
   candidate.paddedTokens = grid.tokens() - model.tokens();
-  candidate.bytes = codeBytes + candidate.cost.valueBytes;
   candidate.fits = candidate.bytes <= machine.sramBytes && ceilDiv(model.features().back(), grid.columns) <= maxFeatureBlock;
   return candidate;
 }
@@ -213,11 +222,18 @@ void AssignLayout::trace(llvm::raw_ostream &out, const Candidate &candidate, boo
       << "\n";
 }
 
-LogicalResult AssignLayout::openTrace(std::unique_ptr<llvm::raw_fd_ostream> &file) {
-  if (decisionTrace.empty())
-    return success();
+/// Programs of a module are laid out at the same time, and each adds its own lines.
+LogicalResult AssignLayout::writeTrace(StringRef lines) {
+  static llvm::sys::Mutex mutex;
+  llvm::sys::ScopedLock lock(mutex);
   std::error_code error;
-  file = std::make_unique<llvm::raw_fd_ostream>(decisionTrace, error, llvm::sys::fs::OF_Append | llvm::sys::fs::OF_Text);
+  llvm::raw_fd_ostream file(decisionTrace, error, llvm::sys::fs::OF_Append | llvm::sys::fs::OF_Text);
+  if (!error) {
+    file << lines;
+    file.flush();
+    error = file.error();
+    file.clear_error();
+  }
   if (error)
     return emitError(getOperation().getLoc()) << "cannot write the decision trace '" << decisionTrace << "': " << error.message();
   return success();
@@ -277,8 +293,10 @@ void AssignLayout::runOnOperation() {
                                 << machine.accumulatorBytes;
     return signalPassFailure();
   }
-  std::unique_ptr<llvm::raw_fd_ostream> traceFile;
-  if (failed(openTrace(traceFile)))
+  std::string lines;
+  llvm::raw_string_ostream trace(lines);
+  // A file that cannot be written is said before the work, not after it.
+  if (!decisionTrace.empty() && failed(writeTrace("")))
     return signalPassFailure();
   segmentNumber = 0;
   for (std::deque<SegmentOp> queue(segments.begin(), segments.end()); !queue.empty();) {
@@ -291,7 +309,7 @@ void AssignLayout::runOnOperation() {
         continue;
       }
     SegmentModel model(segment);
-    Candidate best = choose(segment, model, traceFile.get());
+    Candidate best = choose(segment, model, decisionTrace.empty() ? nullptr : &trace);
     if (!best.fits) {
       // Too many values at a time: half of the kernels first, what crosses waits in MemoryX.
       SegmentOp second = splitSegment(segment);
@@ -304,10 +322,13 @@ void AssignLayout::runOnOperation() {
       continue;
     }
     applyLayout(segment, best.grid, copies);
+    segment.setChunkBytes(best.chunkBytes);
     chooseWires(segment, best.grid);
     ++segmentNumber;
     queue.pop_front();
   }
+  if (!decisionTrace.empty() && failed(writeTrace(lines)))
+    return signalPassFailure();
 }
 
 } // namespace

@@ -31,7 +31,7 @@ SegmentOp splitSegment(SegmentOp segment) {
 
   OpBuilder builder(segment);
   builder.setInsertionPointAfter(segment);
-  auto second = SegmentOp::create(builder, cut->getLoc(), GridAttr(), segment.getBatches());
+  auto second = SegmentOp::create(builder, cut->getLoc(), GridAttr(), segment.getBatches(), segment.getChunkBytes());
   Block &first = segment.getBody().front(), &block = second.getBody().emplaceBlock();
   block.getOperations().splice(block.end(), first.getOperations(), cut->getIterator(), first.end());
 

@@ -44,10 +44,20 @@ RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t in
   return cost;
 }
 
+/// What a row waits on average for sums of other columns. When the first column owns a row, the sum from the last one has all columns to pass; the two accumulators
+/// let a core go on for two rows meanwhile, unless it waits for the stream as it is.
+static double turnCycles(const Machine &machine, const GridShape &grid, const RowCost &row) {
+  /// A core adds as elements come, some of them at a time.
+  const double hop = neighbourCycles(machine) + machine.vectorSetupCycles + double(std::min<int64_t>(grid.tokenBlock, 16)) / 6;
+  const double slack = row.ingest >= row.issue ? 0 : 2 * row.cycles();
+  return std::max(0.0, (grid.columns - 1) * hop - slack) / grid.columns;
+}
+
 double contractionCycles(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, const WireCost &wire) {
   constexpr int64_t descriptors = 12;
   double fill = grid.columns * (neighbourCycles(machine) + machine.vectorSetupCycles) + grid.rows * machine.hopCycles;
-  return taskCycles(machine, descriptors) + fill + outFeatures * contractionRow(machine, grid, inFeatures, wire).cycles();
+  const RowCost row = contractionRow(machine, grid, inFeatures, wire);
+  return taskCycles(machine, descriptors) + fill + outFeatures * (row.cycles() + turnCycles(machine, grid, row));
 }
 
 double scaleCycles(const Machine &machine, const GridShape &grid, int64_t features) {

@@ -163,8 +163,8 @@ def _replace(graph: fx.Graph, rotation: _Rotation, matrices: dict[tuple[int, int
             matrices[heads, size] = _matrix(write, heads * size, size, dtype)
     for table in (rotation.cosines, rotation.sines):
         if (table, heads) not in tables:
-            with graph.inserting_after(table):
-                tables[table, heads] = _repeated(graph, write, table, heads)
+            with graph.inserting_before(table.next):
+                tables[table, heads] = _repeated(write, table, heads)
     with graph.inserting_before(node):
         turned = write(_ATEN.mm.default, write(_ATEN.reshape.default, source, [batch * tokens, heads * size]), matrices[heads, size])
         turned = write(_ATEN.reshape.default, turned, [batch, tokens, heads * size])
@@ -187,18 +187,9 @@ def _matrix(write: _Writer, features: int, size: int, dtype: torch.dtype) -> fx.
     return write(_ATEN.where.self, write(_ATEN.eq.Tensor, write(_ATEN.unsqueeze.default, places, 1), origin), sign, one(0.0))
 
 
-def _repeated(graph: fx.Graph, write: _Writer, table: fx.Node, heads: int) -> fx.Node:
+def _repeated(write: _Writer, table: fx.Node, heads: int) -> fx.Node:
     """[tokens, size] as [tokens, heads * size], with a batch in front if it has one."""
-    shape = _shape(table)
-    last = table
-
-    def then(target, *args) -> fx.Node:
-        nonlocal last
-        with graph.inserting_after(last):
-            last = write(target, *args)
-        return last
-
-    batch = [shape[0]] if len(shape) == 4 else []
-    then(_ATEN.reshape.default, table, [*batch, shape[-2], 1, shape[-1]])
-    then(_ATEN.expand.default, last, [*batch, shape[-2], heads, shape[-1]])
-    return then(_ATEN.reshape.default, last, [*batch, shape[-2], heads * shape[-1]])
+    *batch, tokens, size = _shape(table)
+    batch = batch[:1] if len(batch) == 2 else []
+    apart = write(_ATEN.reshape.default, table, [*batch, tokens, 1, size])
+    return write(_ATEN.reshape.default, write(_ATEN.expand.default, apart, [*batch, tokens, heads, size]), [*batch, tokens, heads * size])

@@ -77,22 +77,20 @@ class _Choice:
         if node.op in ("placeholder", "get_attr") or (node.target in _OF_WEIGHTS and all(argument in self.free for argument in node.all_input_nodes)):
             self.free.add(node)
             return
-        sources = self._sources(node)
-        needs = None
-        if sources is not None:
-            needs = frozenset().union(*(self._needs.get(source, frozenset((source,))) for source in sources if source not in self.free))
-            # More to keep than it is itself, but for what is kept anyway.
-            if sum(_size(need) for need in needs - self._saved) >= _size(node) and is_read:
-                needs = None
+        needs = self._needs_of(node)
+        if is_read and (needs is None or sum(_size(need) for need in needs - self._saved) >= _size(node)):
+            self._saved.add(node)  # what it comes from and is not kept anyway is no less than it is
+            return
         if needs is not None:
             self._needs[node] = needs
-        if not is_read:
-            return
-        if needs is None:
-            self._saved.add(node)
-        else:
-            self._saved |= needs
-            self._choose(node)
+            if is_read:
+                self._saved |= needs
+                self._choose(node)
+
+    def _needs_of(self, node: fx.Node) -> frozenset[fx.Node] | None:
+        """What has to be there to compute a value again; None if it is not to be."""
+        sources = self._sources(node)
+        return None if sources is None else frozenset().union(*(self._needs.get(source, frozenset((source,))) for source in sources if source not in self.free))
 
     def _choose(self, node: fx.Node) -> None:
         if node in self.again or node in self.free or node not in self._needs:
@@ -110,11 +108,9 @@ class _Choice:
             tokens, features = input_.meta["val"].shape
             widens = weight in self.free and weight.meta["val"].shape[1] > features
             return node.all_input_nodes if widens and pays(self._machine, tokens, features) else None
+        # Means of tokens and the like are as cheap to keep, random numbers would be others, and what is moved in MemoryX would be moved once more.
         is_pointwise = isinstance(node.target, torch._ops.OpOverload) and torch.Tag.pointwise in node.target.tags
-        if not is_pointwise and node.target not in _VIEWS:
-            return None
-        # A value that only part of an element comes from, such as a mean of a token, is as cheap to keep.
-        return node.all_input_nodes if node.meta["val"].is_floating_point() else None
+        return node.all_input_nodes if (is_pointwise or node.target in _VIEWS) and node.meta["val"].is_floating_point() else None
 
 
 def _size(node: fx.Node) -> int:

@@ -87,6 +87,8 @@ double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, i
 bool samplingPays(const Machine &machine, int64_t tokens, int64_t n, int64_t k) {
   /// Part of the lanes at work; bytes of an activation.
   constexpr double efficiency = 0.3, elementBytes = 2;
+  /// A row of the one operand on its way past the columns.
+  constexpr double rowCycles = 64;
   /// The grid may be one that suits other kernels of the segment.
   constexpr double margin = 1.5;
   /// Where arithmetic is not that cheap beside crossings, a streamed operand is better, which may leave out its zeros.
@@ -94,7 +96,7 @@ bool samplingPays(const Machine &machine, int64_t tokens, int64_t n, int64_t k) 
   const double crossings = double(tokens) * (n + k) * elementBytes / 4 / machine.ingestWaveletsPerCycle;
   const double sums = double(n) * k / machine.egressWaveletsPerCycle;
   const double products = double(tokens) * n * k / (efficiency * machine.width * machine.height * machine.fmacAccLanes.bits16);
-  return margin * std::max(sums, products) < crossings && cheap * products < crossings;
+  return margin * std::max({sums, products, rowCycles * n}) < crossings && cheap * products < crossings;
 }
 
 double mapCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t operations, int64_t functions, int64_t chunkBytes) {

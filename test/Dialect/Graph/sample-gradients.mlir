@@ -66,17 +66,17 @@ func.func @product(%d: tensor<4x6xf32>, %x: tensor<5x6xf32>, %kept: tensor<4x5xi
 // CHECK-LABEL: func.func @dense
 // CHECK-NOT: graph.sample
 // WAFER-LABEL: func.func @dense
-// WAFER: %[[G:.*]] = graph.sample %arg0, %arg1 : tensor<4096x64xf32>, tensor<4096x32xf32> -> tensor<64x32xf32>
-// WAFER: %[[S:.*]] = graph.sample %arg0 : tensor<4096x64xf32> -> tensor<64xf32>
+// WAFER: %[[G:.*]] = graph.sample %arg0, %arg1 : tensor<16384x64xf32>, tensor<16384x32xf32> -> tensor<64x32xf32>
+// WAFER: %[[S:.*]] = graph.sample %arg0 : tensor<16384x64xf32> -> tensor<64xf32>
 // WAFER: %[[E:.*]] = tensor.expand_shape %[[S]]
 // WAFER: %[[R:.*]] = linalg.generic
 // WAFER: return %[[G]], %[[E]], %[[R]]
-func.func @dense(%d: tensor<4096x64xf32>, %x: tensor<4096x32xf32>) -> (tensor<64x32xf32>, tensor<1x64xf32>, tensor<4096xf32>) {
+func.func @dense(%d: tensor<16384x64xf32>, %x: tensor<16384x32xf32>) -> (tensor<64x32xf32>, tensor<1x64xf32>, tensor<16384xf32>) {
   %zero = arith.constant 0.0 : f32
   %e0 = tensor.empty() : tensor<64x32xf32>
   %f0 = linalg.fill ins(%zero : f32) outs(%e0 : tensor<64x32xf32>) -> tensor<64x32xf32>
   %g = linalg.generic {indexing_maps = [affine_map<(n, k, t) -> (t, n)>, affine_map<(n, k, t) -> (t, k)>, affine_map<(n, k, t) -> (n, k)>],
-      iterator_types = ["parallel", "parallel", "reduction"]} ins(%d, %x : tensor<4096x64xf32>, tensor<4096x32xf32>) outs(%f0 : tensor<64x32xf32>) {
+      iterator_types = ["parallel", "parallel", "reduction"]} ins(%d, %x : tensor<16384x64xf32>, tensor<16384x32xf32>) outs(%f0 : tensor<64x32xf32>) {
   ^bb0(%a: f32, %b: f32, %sum: f32):
     %p = arith.mulf %a, %b : f32
     %s = arith.addf %sum, %p : f32
@@ -85,19 +85,19 @@ func.func @dense(%d: tensor<4096x64xf32>, %x: tensor<4096x32xf32>) -> (tensor<64
   %e1 = tensor.empty() : tensor<64xf32>
   %f1 = linalg.fill ins(%zero : f32) outs(%e1 : tensor<64xf32>) -> tensor<64xf32>
   %h = linalg.generic {indexing_maps = [affine_map<(n, t) -> (t, n)>, affine_map<(n, t) -> (n)>], iterator_types = ["parallel", "reduction"]}
-      ins(%d : tensor<4096x64xf32>) outs(%f1 : tensor<64xf32>) {
+      ins(%d : tensor<16384x64xf32>) outs(%f1 : tensor<64xf32>) {
   ^bb0(%a: f32, %sum: f32):
     %s = arith.addf %a, %sum : f32
     linalg.yield %s : f32
   } -> tensor<64xf32>
   %row = tensor.expand_shape %h [[0, 1]] output_shape [1, 64] : tensor<64xf32> into tensor<1x64xf32>
-  %e2 = tensor.empty() : tensor<4096xf32>
-  %f2 = linalg.fill ins(%zero : f32) outs(%e2 : tensor<4096xf32>) -> tensor<4096xf32>
+  %e2 = tensor.empty() : tensor<16384xf32>
+  %f2 = linalg.fill ins(%zero : f32) outs(%e2 : tensor<16384xf32>) -> tensor<16384xf32>
   %r = linalg.generic {indexing_maps = [affine_map<(t, n) -> (t, n)>, affine_map<(t, n) -> (t)>], iterator_types = ["parallel", "reduction"]}
-      ins(%d : tensor<4096x64xf32>) outs(%f2 : tensor<4096xf32>) {
+      ins(%d : tensor<16384x64xf32>) outs(%f2 : tensor<16384xf32>) {
   ^bb0(%a: f32, %sum: f32):
     %s = arith.addf %a, %sum : f32
     linalg.yield %s : f32
-  } -> tensor<4096xf32>
-  return %g, %row, %r : tensor<64x32xf32>, tensor<1x64xf32>, tensor<4096xf32>
+  } -> tensor<16384xf32>
+  return %g, %row, %r : tensor<64x32xf32>, tensor<1x64xf32>, tensor<16384xf32>
 }

@@ -123,21 +123,17 @@ template <typename Element> void LinkCodec::encodeMasked(const Element *elements
 }
 
 void LinkCodec::decode(const std::vector<uint32_t> &words, size_t count, Row &row) const {
-  row.positions.clear();
-  row.values.clear();
-  if (count == 0)
-    return;
-  switch (elementBytes_) {
-  case 1:
-    return decodeRow<uint8_t>(words.data(), count, row);
-  case 2:
-    return decodeRow<uint16_t>(words.data(), count, row);
-  default:
-    return decodeRow<uint32_t>(words.data(), count, row);
-  }
+  // As many as there may be; what is not there is cut off.
+  row.positions.resize(count);
+  row.values.resize(count);
+  size_t kept = 0;
+  if (count > 0)
+    kept = elementBytes_ == 1 ? decodeRow<uint8_t>(words.data(), count, row) : elementBytes_ == 2 ? decodeRow<uint16_t>(words.data(), count, row) : decodeRow<uint32_t>(words.data(), count, row);
+  row.positions.resize(kept);
+  row.values.resize(kept);
 }
 
-template <typename Element> void LinkCodec::decodeRow(const uint32_t *words, size_t count, Row &row) const {
+template <typename Element> size_t LinkCodec::decodeRow(const uint32_t *words, size_t count, Row &row) const {
   if (form_.kind != LinkForm::Structured)
     return decodeMasked<Element>(words, count, form_.kind == LinkForm::Blocks ? form_.size : 1, row);
   if (*words++ != 0)
@@ -145,19 +141,22 @@ template <typename Element> void LinkCodec::decodeRow(const uint32_t *words, siz
   const size_t places = (count + form_.size - 1) / form_.size * form_.kept;
   const auto *values = reinterpret_cast<const uint8_t *>(words);
   const uint32_t *where = words + wordsOf(places * sizeof(Element) * 8);
+  size_t kept = 0;
   for (size_t place = 0; place < places; ++place) {
     Element value;
     std::memcpy(&value, values + place * sizeof(Element), sizeof(Element));
     if (!(value & mask_))
       continue; // a place that its group did not need
-    row.positions.push_back(static_cast<uint32_t>(place / form_.kept * form_.size + bitsAt(where, place * form_.placeBits(), form_.placeBits())));
-    row.values.push_back(value);
+    row.positions[kept] = static_cast<uint32_t>(place / form_.kept * form_.size + bitsAt(where, place * form_.placeBits(), form_.placeBits()));
+    row.values[kept++] = value;
   }
+  return kept;
 }
 
-template <typename Element> void LinkCodec::decodeMasked(const uint32_t *words, size_t count, unsigned size, Row &row) const {
+template <typename Element> size_t LinkCodec::decodeMasked(const uint32_t *words, size_t count, unsigned size, Row &row) const {
   const size_t parts = (count + size - 1) / size;
   const auto *from = reinterpret_cast<const uint8_t *>(words + wordsOf(parts));
+  size_t kept = 0;
   for (size_t word = 0; word < wordsOf(parts); ++word)
     for (uint32_t bits = words[word]; bits; bits &= bits - 1) {
       const size_t first = (word * wordBits + static_cast<unsigned>(__builtin_ctz(bits))) * size, end = std::min<size_t>(first + size, count);
@@ -166,10 +165,11 @@ template <typename Element> void LinkCodec::decodeMasked(const uint32_t *words, 
         std::memcpy(&value, from, sizeof(Element));
         if (!(value & mask_))
           continue;
-        row.positions.push_back(static_cast<uint32_t>(k));
-        row.values.push_back(value);
+        row.positions[kept] = static_cast<uint32_t>(k);
+        row.values[kept++] = value;
       }
     }
+  return kept;
 }
 
 } // namespace wafer

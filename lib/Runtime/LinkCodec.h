@@ -34,8 +34,9 @@ private:
   template <typename Element> void encodeRow(const Element *elements, size_t count, std::vector<uint32_t> &words);
   template <typename Element> bool encodeStructured(const Element *elements, size_t count, std::vector<uint32_t> &words);
   template <typename Element> void encodeMasked(const Element *elements, size_t count, unsigned size, std::vector<uint32_t> &words);
-  template <typename Element> void decodeRow(const uint32_t *words, size_t count, Row &row) const;
-  template <typename Element> void decodeMasked(const uint32_t *words, size_t count, unsigned size, Row &row) const;
+  /// Return how many there are.
+  template <typename Element> size_t decodeRow(const uint32_t *words, size_t count, Row &row) const;
+  template <typename Element> size_t decodeMasked(const uint32_t *words, size_t count, unsigned size, Row &row) const;
 
   const LinkForm form_;
   const unsigned elementBytes_;

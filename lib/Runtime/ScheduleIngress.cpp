@@ -176,8 +176,14 @@ class ContractBursts final : public WeightBursts {
 public:
   ContractBursts(const wexe::PhaseT &phase, const wexe::StepT &step, const wexe::ProgramT &program, RowStream &rows)
       : WeightBursts(phase, step, program, rows), column_(phase.grid->columns), isIndexed_(encoder_.isIndexed()) {
-    if (step.link != wexe::LinkFormat::Wavelets)
+    if (step.link != wexe::LinkFormat::Wavelets) {
       codec_.emplace(linkForm(step), encoder_.elementBytes(), encoder_.zeroMask());
+      const uint64_t each = step.columns / grid_.columns, longer = step.columns % grid_.columns;
+      for (uint32_t k = 0; k < step.columns; ++k) {
+        const uint32_t column = k % grid_.columns, index = k / grid_.columns;
+        places_.push_back({column, index, static_cast<uint32_t>(column * each + std::min<uint64_t>(column, longer) + index)});
+      }
+    }
   }
 
   bool next(Burst &burst) override {
@@ -256,25 +262,22 @@ private:
       return putWavelets();
     const unsigned size = encoder_.elementBytes();
     spread_.assign(weights_.size(), 0);
-    const uint64_t each = step_.columns / grid_.columns, longer = step_.columns % grid_.columns;
-    for (size_t i = 0; i < unpacked_.positions.size(); ++i) {
-      const uint32_t k = unpacked_.positions[i], column = k % grid_.columns;
-      std::memcpy(spread_.data() + (column * each + std::min<uint64_t>(column, longer) + k / grid_.columns) * size, &unpacked_.values[i], size);
-    }
+    for (size_t i = 0; i < unpacked_.positions.size(); ++i)
+      std::memcpy(spread_.data() + size_t(places_[unpacked_.positions[i]].spread) * size, &unpacked_.values[i], size);
   }
   void putWavelets() {
     const size_t each = encoder_.waveletsEach();
     columnEnds_.assign(grid_.columns, 0);
     for (uint32_t k : unpacked_.positions)
-      columnEnds_[k % grid_.columns] += each;
+      columnEnds_[places_[k].column] += each;
     // Where a column begins, then, filled, where it ends.
     for (size_t column = 0, sum = 0; column < grid_.columns; ++column)
       sum += std::exchange(columnEnds_[column], sum);
     wavelets_.resize(unpacked_.positions.size() * each);
     for (size_t i = 0; i < unpacked_.positions.size(); ++i) {
-      const uint32_t k = unpacked_.positions[i];
-      size_t &at = columnEnds_[k % grid_.columns];
-      encoder_.put(k / grid_.columns, unpacked_.values[i], wavelets_.data() + at);
+      const Place &place = places_[unpacked_.positions[i]];
+      size_t &at = columnEnds_[place.column];
+      encoder_.put(place.index, unpacked_.values[i], wavelets_.data() + at);
       at += each;
     }
   }
@@ -284,6 +287,10 @@ private:
   std::vector<uint8_t> spread_;
   const uint8_t *weightsOfColumn_ = nullptr;
   // Of a row that comes without its zeros:
+  struct Place {
+    uint32_t column, index, spread; ///< spread: in order of columns
+  };
+  std::vector<Place> places_; ///< of each weight
   std::optional<LinkCodec> codec_;
   std::vector<uint32_t> packed_, wavelets_;
   LinkCodec::Row unpacked_;

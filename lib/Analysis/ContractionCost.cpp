@@ -47,7 +47,7 @@ RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t in
 /// What a row waits on average for sums of other columns. When the first column owns a row, the sum from the last one has all columns to pass; the two accumulators
 /// let a core go on for two rows meanwhile, unless it waits for the stream as it is.
 static double turnCycles(const Machine &machine, const GridShape &grid, const RowCost &row) {
-  /// A core adds as elements come, some of them at a time.
+  /// A core adds as elements come, some of them at a time; how long it waits for them was found with contractions of the timing engine, as benchmarks/cost_model.py has them.
   const double hop = neighbourCycles(machine) + machine.vectorSetupCycles + double(std::min<int64_t>(grid.tokenBlock, 16)) / 6;
   const double slack = row.ingest >= row.issue ? 0 : 2 * row.cycles();
   return std::max(0.0, (grid.columns - 1) * hop - slack) / grid.columns;
@@ -87,8 +87,9 @@ double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, i
 bool samplingPays(const Machine &machine, int64_t tokens, int64_t n, int64_t k) {
   /// Part of the lanes at work; bytes of an activation.
   constexpr double efficiency = 0.3, elementBytes = 2;
-  /// A row of the one operand on its way past the columns.
-  constexpr double rowCycles = 64;
+  // A row of the one operand on its way past the columns, of as many tokens as a core adds at most.
+  const int64_t t = machine.accumulatorBytes / (2 * 4);
+  const double rowCycles = taskCycles(machine, 0) + 2 * vectorCycles(machine, t, machine.vectorLanes.bits16) + neighbourCycles(machine) + machine.vectorSetupCycles + t / 2;
   /// The grid may be one that suits other kernels of the segment.
   constexpr double margin = 1.5;
   /// Where arithmetic is not that cheap beside crossings, a streamed operand is better, which may leave out its zeros.

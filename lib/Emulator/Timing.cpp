@@ -126,27 +126,23 @@ void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step, bool isOnce)
     break;
   }
   case wexe::StepKind::Contract: {
-    uint64_t weights = 0, wavelets = 0;
-    for (uint64_t column = 0; column < grid.columns; ++column) {
-      const uint64_t valid = featuresInColumn(step.columns, grid.columns, column);
-      uint64_t kept = valid * step.rows;
-      const bool isIndexed = step.wire == wexe::WireFormat::Indexed16 || step.wire == wexe::WireFormat::Indexed32;
-      if (isIndexed) {
-        kept = 0;
-        for (uint64_t row = 0; row < step.rows; ++row)
-          kept += keptInColumn(options_, step, grid.columns, row, column);
-      }
-      weights += kept;
-      const uint64_t perWavelet = step.wire == wexe::WireFormat::Packed8 ? 4 : step.wire == wexe::WireFormat::Packed16 ? 2 : 1;
-      wavelets += isIndexed ? kept * waveletsEach : (valid + perWavelet - 1) / perWavelet * step.rows;
+    const bool isIndexed = step.wire == wexe::WireFormat::Indexed16 || step.wire == wexe::WireFormat::Indexed32, isPacked = step.link != wexe::LinkFormat::Wavelets;
+    const uint64_t packed = step.wire == wexe::WireFormat::Packed8 ? 4 : step.wire == wexe::WireFormat::Packed16 ? 2 : 1;
+    uint64_t kept = 0, wavelets = 0, words = 0;
+    for (uint64_t row = 0; (isIndexed || isPacked) && row < step.rows; ++row) {
+      uint64_t ofRow = 0;
+      for (uint64_t column = 0; column < grid.columns; ++column)
+        ofRow += keptInColumn(options_, step, grid.columns, row, column);
+      kept += ofRow;
+      words += isPacked ? wordsOfRow(step, ofRow) : 0;
     }
-    once.weightWavelets = wavelets + hasBias * waveletsEach * step.rows;
-    once.weights = once.weightWavelets;
-    if (step.link != wexe::LinkFormat::Wavelets) {
-      once.weights -= wavelets;
-      for (uint64_t row = 0; row < step.rows; ++row)
-        once.weights += wordsOfRow(options_, step, grid.columns, row);
-    }
+    for (uint64_t column = 0; column < grid.columns; ++column)
+      wavelets += (featuresInColumn(step.columns, grid.columns, column) + packed - 1) / packed * step.rows;
+    if (isIndexed)
+      wavelets = kept * waveletsEach;
+    const uint64_t weights = isIndexed ? kept : uint64_t(step.rows) * step.columns, biases = hasBias * waveletsEach * step.rows;
+    once.weightWavelets = wavelets + biases;
+    once.weights = (isPacked ? words : wavelets) + biases;
     once.commands = uint64_t(step.rows) * (grid.columns + hasBias);
     macs = static_cast<uint64_t>(std::llround(static_cast<double>(weights * tokens) * shareOfNonzeros(step))) + hasBias * uint64_t(step.rows) * tokens;
     break;

@@ -7,6 +7,7 @@
 #include "wafer/Machine/FeatureLayout.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace wafer {
 
@@ -47,10 +48,7 @@ uint64_t keptInColumn(const TimingOptions &options, const wexe::StepT &step, uin
   return options.kept ? options.kept(step, row, column) : drawKept(featuresInColumn(step.columns, columns, column), options.density ? options.density(step) : 1, row, column);
 }
 
-uint64_t wordsOfRow(const TimingOptions &options, const wexe::StepT &step, uint64_t columns, uint64_t row) {
-  uint64_t kept = 0;
-  for (uint64_t column = 0; column < columns; ++column)
-    kept += keptInColumn(options, step, columns, row, column);
+uint64_t wordsOfRow(const wexe::StepT &step, uint64_t kept) {
   // Blocks that are kept are taken to be full.
   return linkForm(step).words(step.columns, kept, byteSize(elementType(step.type)) * 8);
 }
@@ -108,6 +106,7 @@ bool TimingIngress::startStep(Burst &burst) {
   began_ = true;
   place_ = owner_ = column_ = 0;
   biasIsNext_ = false;
+  keptRow_ = UINT64_MAX;
   streams_ = static_cast<uint32_t>(streamsAtOnce(step().batch_sizes, step().batch_strides, phase_.grid->batches_at_once));
   if (step().kind == wexe::StepKind::Contract || step().kind == wexe::StepKind::Scale || step().kind == wexe::StepKind::Sample) {
     repetitions_.emplace_back(isIndexed());
@@ -155,7 +154,17 @@ bool TimingIngress::sendBurst(Burst &burst) {
   return true;
 }
 
-uint64_t TimingIngress::wavelets(uint64_t row, uint64_t column) const {
+const std::vector<uint64_t> &TimingIngress::kept(uint64_t row) {
+  if (row != keptRow_) {
+    kept_.resize(phase_.grid->columns);
+    for (uint64_t column = 0; column < kept_.size(); ++column)
+      kept_[column] = keptInColumn(options_, step(), kept_.size(), row, column);
+    keptRow_ = row;
+  }
+  return kept_;
+}
+
+uint64_t TimingIngress::wavelets(uint64_t row, uint64_t column) {
   const uint64_t valid = featuresInColumn(step().columns, phase_.grid->columns, column);
   switch (step().wire) {
   case wexe::WireFormat::Dense32:
@@ -166,7 +175,7 @@ uint64_t TimingIngress::wavelets(uint64_t row, uint64_t column) const {
     return (valid + 3) / 4;
   case wexe::WireFormat::Indexed16:
   case wexe::WireFormat::Indexed32: {
-    return (step().wire == wexe::WireFormat::Indexed32 ? 2 : 1) * kept(row, column);
+    return (step().wire == wexe::WireFormat::Indexed32 ? 2 : 1) * kept(row)[column];
   }
   }
   return valid;
@@ -193,7 +202,7 @@ void TimingIngress::nextRow() {
 bool TimingIngress::sampleBurst(Burst &burst) {
   const uint64_t row = place_ * phase_.grid->columns + owner_, column = column_;
   aim(burst, phase_.command_colour, column, phase_.grid->columns, grid_.groups);
-  burst.data.assign(row >= 2 ? kept(row - 2, column) : 0, 0);
+  burst.data.assign(row >= 2 ? kept(row - 2)[column] : 0, 0);
   if (step().pattern < 0)
     burst.linkWords = 0;
   if (row < step().rows)
@@ -230,7 +239,7 @@ bool TimingIngress::weightBurst(Burst &burst) {
   const uint64_t each = step().wire == wexe::WireFormat::Indexed32 ? 2 : 1;
   burst.data.assign(biasIsNext_ || !contract ? each : wavelets(row, column), 0);
   if (contract && !biasIsNext_ && step().link != wexe::LinkFormat::Wavelets)
-    burst.linkWords = column == 0 ? static_cast<uint32_t>(wordsOfRow(options_, step(), phase_.grid->columns, row)) : 0;
+    burst.linkWords = column == 0 ? static_cast<uint32_t>(wordsOfRow(step(), std::accumulate(kept(row).begin(), kept(row).end(), uint64_t(0)))) : 0;
   if (hasBias && !biasIsNext_) {
     burst.control = step().task_bias;
     biasIsNext_ = true;

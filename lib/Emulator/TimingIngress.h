@@ -40,8 +40,8 @@ struct TimingGrid {
 
 /// Weights of a row in a column that are sent.
 uint64_t keptInColumn(const TimingOptions &options, const wexe::StepT &step, uint64_t columns, uint64_t row, uint64_t column);
-/// Words of a row on MemoryX's link, of a step whose rows do not travel as wavelets.
-uint64_t wordsOfRow(const TimingOptions &options, const wexe::StepT &step, uint64_t columns, uint64_t row);
+/// Words of a row of so many on MemoryX's link, of a step whose rows do not travel as wavelets.
+uint64_t wordsOfRow(const wexe::StepT &step, uint64_t kept);
 
 class TimingIngress final : public Ingress {
 public:
@@ -71,7 +71,7 @@ private:
   bool startStep(Burst &burst);
   bool continueStep(Burst &burst);
   bool sendBurst(Burst &burst);
-  uint64_t kept(uint64_t row, uint64_t column) const { return keptInColumn(options_, step(), phase_.grid->columns, row, column); }
+  const std::vector<uint64_t> &kept(uint64_t row);
   bool sampleBurst(Burst &burst);
   bool weightBurst(Burst &burst);
   bool isIndexed() const;
@@ -80,7 +80,7 @@ private:
   uint64_t roundLength(uint64_t place) const;
   void nextRow();
   void aim(Burst &burst, uint8_t colour, uint64_t first, uint16_t step, uint64_t count) const;
-  uint64_t wavelets(uint64_t row, uint64_t column) const;
+  uint64_t wavelets(uint64_t row, uint64_t column);
   void mark(Burst &burst, Mark mark);
 
   const wexe::PhaseT &phase_;
@@ -94,6 +94,8 @@ private:
   // Send: core y of the port. Contract and Scale: local row, owner column, and the column whose weights come next.
   uint64_t place_ = 0, owner_ = 0, column_ = 0;
   bool biasIsNext_ = false;
+  std::vector<uint64_t> kept_; ///< by column, of the row of the step that was asked for last
+  uint64_t keptRow_ = UINT64_MAX;
   uint32_t streams_ = 1; ///< weights that batch entries of the step stream side by side, for each of which a burst stands
   std::deque<Repetition> repetitions_; ///< the first is that of micro-batches; then one for the rounds of each step that came
   std::deque<Mark> marks_;             ///< by tag - 1

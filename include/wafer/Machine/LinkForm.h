@@ -27,7 +27,7 @@ struct LinkForm {
   }
 
   /// Words of 32 bits of a row of `positions` weights of which `count` are sent: those that are not zero, in Blocks all of a block in which one is not. A row that does
-  /// not have the structure is a bitmask behind its first word.
+  /// not have the structure is a bitmask behind its first word. Not for Wavelets, which are those of the wire format.
   uint64_t words(uint64_t positions, uint64_t count, unsigned elementBits) const {
     auto inWords = [](uint64_t bits) { return (bits + 31) / 32; };
     switch (kind) {

@@ -20,8 +20,10 @@ _VIEWS = {_ATEN.view.default, _ATEN.reshape.default, _ATEN._unsafe_view.default}
 def pays(machine: Mapping, tokens: int, features: int) -> bool:
     """Whether a product with one weight in each row takes fewer cycles than three crossings of x. `machine`: its description."""
     cores = machine["width"] * machine["height"]
-    rows_at_a_time = -(-tokens * features // (cores * machine["sram_bytes"] // 16))  # micro-batches: eight values of 16 bits at a time
-    products = 100 * features * rows_at_a_time
+    micro_batches = -(-tokens * features // (cores * machine["sram_bytes"] // 16))  # eight values of 16 bits at a time
+    tokens_of_core = machine["accumulator_bytes"] // 8  # two sums of 32 bits
+    row = tokens_of_core + 2 * (machine["vector_setup_cycles"] + tokens_of_core // machine["lanes"]["vector"]["bits32"])  # passed on, and added by its owner
+    products = row * features * micro_batches
     crossings = 3 * tokens * features / (2 * machine["ingest_wavelets_per_cycle"])
     return products < crossings
 

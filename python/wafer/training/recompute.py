@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import fx
 
-from wafer.frontends.aten.again import again
+from wafer.frontends.aten import again  # noqa: F401 - it defines torch.ops.wafer.again
 
 _ATEN = torch.ops.aten
 # Of its peak, what products reach, and then some: where arithmetic is not cheap beside crossings, less of it is better.

@@ -69,6 +69,10 @@ double scaleCycles(const Machine &machine, const GridShape &grid, int64_t featur
   return taskCycles(machine, descriptors) + grid.rows * machine.hopCycles + std::max(issue, ingest);
 }
 
+double sampleLeavingCycles(const Machine &machine, const GridShape &grid, int64_t in, int64_t out, const WireCost &wire) {
+  return out * std::ceil(in * wire.density) * grid.groups / machine.egressWaveletsPerCycle;
+}
+
 double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, int64_t out, const WireCost &wire) {
   constexpr int64_t descriptors = 14;
   const int64_t t = grid.tokenBlock, kept = ceilDiv(static_cast<int64_t>(std::ceil(in * wire.density)), grid.columns);
@@ -79,7 +83,7 @@ double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, i
                  2 * vectorCycles(machine, t, wire.wide ? machine.vectorLanes.bits32 : machine.vectorLanes.bits16);
   double hop = neighbourCycles(machine) + machine.vectorSetupCycles + rowWavelets;
   double streams = ((wire.isImplicit ? 0 : std::ceil(in * wire.density)) + grid.columns) / machine.ingestWaveletsPerCycle;
-  double leaves = std::ceil(in * wire.density) * grid.groups / machine.egressWaveletsPerCycle;
+  double leaves = sampleLeavingCycles(machine, grid, in, 1, wire);
   double fill = grid.columns * hop + grid.rows * neighbourCycles(machine);
   return taskCycles(machine, descriptors) + fill + out * (std::max({issue, streams, leaves, double(rowWavelets)}) + hop);
 }

@@ -61,6 +61,9 @@ double mapCycles(const Machine &machine, const GridShape &grid, int64_t featureB
 /// Sums over tokens at kept positions, for `out` rows of `in` features.
 double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, int64_t out, const WireCost &wire);
 
+/// Of them, what the way out needs.
+double sampleLeavingCycles(const Machine &machine, const GridShape &grid, int64_t in, int64_t out, const WireCost &wire);
+
 /// Whether the product of two activations over tokens, n x k, is cheaper as sums where both are than with one streamed past the other, which first brings both to MemoryX.
 bool samplingPays(const Machine &machine, int64_t tokens, int64_t n, int64_t k);
 

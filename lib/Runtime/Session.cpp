@@ -217,7 +217,7 @@ void Session::checkBlocks(const wexe::EntryT &entry) const {
 
 /// How often a phase streams a step's weight: once per micro-batch, or for each of the batch entries in it that differ.
 static uint64_t streamsOf(const wexe::GridT &grid, const wexe::StepT &step) {
-  if (step.batch_sizes.empty())
+  if (step.batch_sizes.empty() || step.kind == wexe::StepKind::Sample)
     return grid.micro_batches;
   uint64_t streams = 0;
   for (uint64_t entry = 0; entry < grid.batches; entry += grid.batches_at_once)

@@ -142,7 +142,7 @@ class _Interpreter(torch.fx.Interpreter):
 
     def call_function(self, target, args, kwargs):
         if target is torch.ops.aten.scaled_dot_product_attention.default and self._machine is not None and attention.pays(self._machine, args[0].shape[-1]):
-            result = attention.attention(*args, **kwargs)
+            result = attention.attention(self._machine, *args, **kwargs)
             if result is not None:
                 return result
         return super().call_function(torch.ops.aten.reshape.default if target is torch.ops.aten.view.default else target, args, kwargs)

@@ -140,11 +140,12 @@ def Stream_SampleOp : Stream_Kernel<"sample"> {
     ```
     The gradient of a weight. Of a sparse one only sums that the pattern keeps are computed, and only they are sent. G[n, k] and its pattern are element
     offset + n*row_stride + k*column_stride of the named tensors.
-    Without X it is 1 for each token, and G is the sum of D.
+    Without X it is 1 for each token, and G is the sum of D. `batch_sizes` and `batch_strides` give each batch entry of the segment a G of its own, as they give a contraction a W.
     (sample_c1) D and X have the same tokens and element type. (sample_c2) The pattern is of i8 and as large as G, which is of f32. (sample_c3) The strides stay inside.
+    (sample_c6) There are as many batch sizes as strides, their product is the segment's `batches`, and there is no pattern beside them.
   }];
   let arguments = (ins Stream_Block:$rows, Optional<Stream_Block>:$input, OptionalAttr<FlatSymbolRefAttr>:$pattern, FlatSymbolRefAttr:$tensor, I64Attr:$row_stride, I64Attr:$column_stride,
-    I64Attr:$offset);
+    I64Attr:$offset, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_sizes, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_strides);
   let assemblyFormat = "$rows (`,` $input^)? (`pattern` $pattern^)? `into` $tensor attr-dict `:` type($rows) (`,` type($input)^)?";
   let extraClassDeclaration = [{
     /// Features of X.

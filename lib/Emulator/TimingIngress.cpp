@@ -5,6 +5,7 @@
 #include "Semantics.h"
 #include "wafer/Machine/BatchEntries.h"
 #include "wafer/Machine/FeatureLayout.h"
+#include "wafer/Machine/RowOrder.h"
 
 #include <algorithm>
 #include <numeric>
@@ -232,10 +233,12 @@ bool TimingIngress::weightBurst(Burst &burst) {
   }
   if (roundLength(place_) == 0)
     return false;
-  const uint64_t column = contract ? column_ : owner_, row = place_ * phase_.grid->columns + owner_;
+  // Scale's rows are in order.
+  const uint64_t columns = phase_.grid->columns, row = streamedRow(place_ * columns + owner_, step().rows, contract ? columns : UINT64_MAX), owner = row % columns;
+  const uint64_t column = contract ? column_ : owner;
   aim(burst, phase_.command_colour, column, phase_.grid->columns, grid_.groups);
   burst.copies = streams_;
-  const bool hasBias = step().bias >= 0 && column == owner_;
+  const bool hasBias = step().bias >= 0 && column == owner;
   const uint64_t each = step().wire == wexe::WireFormat::Indexed32 ? 2 : 1;
   burst.data.assign(biasIsNext_ || !contract ? each : wavelets(row, column), 0);
   if (contract && !biasIsNext_ && step().link != wexe::LinkFormat::Wavelets)
@@ -246,7 +249,7 @@ bool TimingIngress::weightBurst(Burst &burst) {
     return true;
   }
   biasIsNext_ = false;
-  burst.control = column < owner_ ? step().task_east : column > owner_ ? step().task_west : step().task_own;
+  burst.control = column < owner ? step().task_east : column > owner ? step().task_west : step().task_own;
   if (!contract || ++column_ == phase_.grid->columns)
     nextRow();
   return true;

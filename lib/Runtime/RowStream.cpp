@@ -2,6 +2,8 @@
 
 #include "RowStream.h"
 
+#include "wafer/Machine/RowOrder.h"
+
 #include <algorithm>
 #include <cassert>
 #include <cstring>
@@ -30,20 +32,41 @@ bool isReadByRows(const RowPlan &plan) { return plan.columnStride == 1 && plan.c
 constexpr uint64_t columnsAtOnce = 16;
 constexpr uint64_t mostTurnedRows = 512;
 
-/// Copies `columns` runs of `rows` elements, one behind the other, to rows `pitch` bytes apart.
-template <size_t size> void turn(const uint8_t *runs, uint64_t columns, uint64_t rows, uint8_t *to, uint64_t pitch) {
-  for (uint64_t n = 0; n < rows; ++n, to += pitch)
-    for (uint64_t k = 0; k < columns; ++k)
-      std::memcpy(to + k * size, runs + (k * rows + n) * size, size);
+/// Copies `columns` runs of `rows` elements, one behind the other, to `at` bytes in each of as many rows, but for those that have no place.
+template <size_t size> void turn(const uint8_t *runs, uint64_t columns, uint64_t rows, uint8_t *const *to, uint64_t at) {
+  for (uint64_t n = 0; n < rows; ++n)
+    if (to[n])
+      for (uint64_t k = 0; k < columns; ++k)
+        std::memcpy(to[n] + at + k * size, runs + (k * rows + n) * size, size);
 }
-void turn(const uint8_t *runs, uint64_t columns, uint64_t rows, uint64_t size, uint8_t *to, uint64_t pitch) {
+void turn(const uint8_t *runs, uint64_t columns, uint64_t rows, uint64_t size, uint8_t *const *to, uint64_t at) {
   if (size == 4)
-    turn<4>(runs, columns, rows, to, pitch);
+    turn<4>(runs, columns, rows, to, at);
   else if (size == 2)
-    turn<2>(runs, columns, rows, to, pitch);
+    turn<2>(runs, columns, rows, to, at);
   else
-    turn<1>(runs, columns, rows, to, pitch);
+    turn<1>(runs, columns, rows, to, at);
 }
+
+/// Where some rows go, in increasing order; null between them.
+struct RowPlaces {
+  /// The rows that are streamed at [first, end) of the plan, to places `pitch` bytes apart.
+  RowPlaces(const RowPlan &plan, uint64_t first, uint64_t end, uint8_t *begin, uint64_t pitch) {
+    uint64_t last = 0;
+    for (uint64_t place = first; place < end; ++place) {
+      const uint64_t row = streamedRow(place, plan.rows, plan.roundLength);
+      low = std::min(low, row);
+      last = std::max(last, row);
+    }
+    to.resize(last + 1 - low);
+    for (uint64_t place = first; place < end; ++place)
+      to[streamedRow(place, plan.rows, plan.roundLength) - low] = begin + (place - first) * pitch;
+  }
+  uint64_t high() const { return low + to.size(); }
+
+  uint64_t low = UINT64_MAX;
+  std::vector<uint8_t *> to;
+};
 
 uint64_t magnitude(int64_t value) { return value < 0 ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value); }
 
@@ -172,11 +195,11 @@ void RowStream::fill(Piece &piece, size_t span, Window &window) const {
   const uint64_t spans = piece.spans->size(), first = (piece.first + spans - 1 - span) / spans, end = (piece.first + piece.rows + spans - 1 - span) / spans;
   if (first == end)
     return;
-  const uint64_t pitch = spans * plan.rowBytes();
-  uint8_t *const begin = piece.bytes.data() + (first * spans + span - piece.first) * plan.rowBytes();
+  const RowPlaces places(plan, first, end, piece.bytes.data() + (first * spans + span - piece.first) * plan.rowBytes(), spans * plan.rowBytes());
   auto forEachRow = [&](auto use) {
-    for (uint64_t n = first; n < end; ++n)
-      use(n, begin + (n - first) * pitch);
+    for (uint64_t n = places.low; n < places.high(); ++n)
+      if (uint8_t *to = places.to[n - places.low])
+        use(n, to);
   };
   if (plan.weight) {
     const TensorSource &weight = *plan.weight;
@@ -196,15 +219,15 @@ void RowStream::fill(Piece &piece, size_t span, Window &window) const {
     } else if (plan.rowStride == 1) {
       std::vector<uint8_t> runs(columnsAtOnce * mostTurnedRows * size);
       for (uint64_t k = 0; k < plan.columns; k += columnsAtOnce)
-        for (uint64_t n = first; n < end; n += mostTurnedRows) {
-          const uint64_t columns = std::min(columnsAtOnce, plan.columns - k), count = std::min(mostTurnedRows, end - n);
+        for (uint64_t n = places.low; n < places.high(); n += mostTurnedRows) {
+          const uint64_t columns = std::min(columnsAtOnce, plan.columns - k), count = std::min(mostTurnedRows, places.high() - n);
           for (uint64_t i = 0; i < columns; ++i)
             for (uint64_t done = 0; done < count * size;) {
               auto [from, bytes] = window.some(weight, element(n, k + i) * size + done, count * size - done, columnStep);
               std::memcpy(runs.data() + i * count * size + done, from, bytes);
               done += bytes;
             }
-          turn(runs.data(), columns, count, size, begin + (n - first) * pitch + k * size, pitch);
+          turn(runs.data(), columns, count, size, places.to.data() + (n - places.low), k * size);
         }
     } else {
       for (uint64_t k = 0; k < plan.columns; ++k)
@@ -243,7 +266,7 @@ RowStream::Row RowStream::next() {
   const uint8_t *bytes = current_.bytes.data() + at_ * plan.rowBytes();
   const uint64_t number = current_.first + at_++;
   const EntrySpan &span = (*current_.spans)[number % current_.spans->size()];
-  return {number / current_.spans->size(), span.first, span.count, plan.weight ? bytes : nullptr, plan.bias ? bytes + plan.weightBytes() : nullptr};
+  return {streamedRow(number / current_.spans->size(), plan.rows, plan.roundLength), span.first, span.count, plan.weight ? bytes : nullptr, plan.bias ? bytes + plan.weightBytes() : nullptr};
 }
 
 } // namespace wafer

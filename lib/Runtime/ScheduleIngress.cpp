@@ -421,6 +421,7 @@ PhaseIngress::PhaseIngress(const wexe::ProgramT &program, const wexe::PhaseT &ph
       plan.offset = step->offset;
       plan.batchSizes = step->batch_sizes;
       plan.batchStrides = step->batch_strides;
+      plan.roundLength = phase.grid->columns;
     } else {
       plan.columns = 1;
       plan.rowStride = 1;

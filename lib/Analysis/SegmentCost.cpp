@@ -51,6 +51,7 @@ WireCost wireCost(stream::ContractOp contract, stream::WireFormat format) {
     wire.density = densityOf(contract).value_or(1);
   if (const LinkForm link = shortestLink(contract, format); link.kind != LinkForm::Wavelets)
     wire.linkWords = static_cast<int64_t>(wordsOfRow(contract, link));
+  wire.hasBias = contract.getBiasAttr() != nullptr;
   wire.nonzeros = 1 - contract.getInputZeros().value_or(0) / 1000.0;
   return wire;
 }

@@ -31,6 +31,7 @@ struct WireCost {
   int waveletsEach = 1; ///< for so many weights: 2 where an index travels apart
   double density = 1;   ///< part of the weights that is sent
   double nonzeros = 1;  ///< part of what they meet that is multiplied
+  bool hasBias = false; ///< one more weight for each row's owner
   bool isImplicit = false; ///< of a sample: all positions, which the edge counts by itself
   int64_t linkWords = 0; ///< of a row on MemoryX's link, where it does not travel as wavelets
   int64_t streams = 1;  ///< side by side, for batch entries that have weights of their own
@@ -39,7 +40,7 @@ struct WireCost {
 /// Cycles per output row of a contraction, by what may bind it.
 struct RowCost {
   double issue = 0;  ///< instructions of one core: triggers, FMACs, its part of the sum
-  double link = 0;   ///< wavelets on the busiest link: partial sums along x, weights down a column
+  double link = 0;   ///< the way of partial sums along x, or weights down a column
   double ingest = 0; ///< wavelets of all columns through MemoryX's link; groups share those of a stream
 
   double cycles() const;

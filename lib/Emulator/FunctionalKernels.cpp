@@ -55,7 +55,10 @@ constexpr F f;
 constexpr size_t lanes = HWY_LANES(float);
 static_assert(tileWidth % lanes == 0);
 
-HWY_INLINE V canonical(V value) { return hn::IfThenElse(hn::IsNaN(value), hn::BitCast(f, hn::Set(hn::RebindToUnsigned<F>(), 0x7fc00000u)), value); }
+template <typename D> HWY_INLINE hn::Vec<D> canonical(D d, hn::Vec<D> value) {
+  return hn::IfThenElse(hn::IsNaN(value), hn::BitCast(d, hn::Set(hn::RebindToUnsigned<D>(), 0x7fc00000u)), value);
+}
+HWY_INLINE V canonical(V value) { return canonical(f, value); }
 
 template <bool isHalf> HWY_INLINE V loadRow(const uint8_t *row, size_t j) {
   if constexpr (isHalf)
@@ -285,6 +288,31 @@ template <Arithmetic operation, bool isScalar> size_t arithmeticVectors(const fl
   return j;
 }
 
+template <Folding folding, typename D> HWY_INLINE hn::Vec<D> apply(D d, hn::Vec<D> a, hn::Vec<D> b) {
+  if constexpr (folding == Folding::Add)
+    return canonical(d, hn::Add(a, b));
+  // Of two zeros the positive one is the larger.
+  const auto larger = hn::IfThenElse(hn::Eq(a, b), hn::And(a, b), hn::IfThenElse(hn::Gt(a, b), a, b));
+  return canonical(d, hn::IfThenElse(hn::IsNaN(a), a, larger));
+}
+
+/// As many whole vectors as there are from `j` on.
+template <Folding folding, typename D> HWY_INLINE size_t foldVectors(D d, size_t j, float *sums, const float *rows, size_t length, size_t count) {
+  for (; j + hn::Lanes(d) <= length; j += hn::Lanes(d)) {
+    auto sum = hn::LoadU(d, sums + j);
+    for (size_t r = 0; r < count; ++r)
+      sum = apply<folding>(d, sum, hn::LoadU(d, rows + r * length + j));
+    hn::StoreU(sum, d, sums + j);
+  }
+  return j;
+}
+
+template <Folding folding> size_t foldVectors(float *sums, const float *rows, size_t length, size_t count) {
+  size_t j = foldVectors<folding>(f, 0, sums, rows, length, count);
+  j = foldVectors<folding>(hn::CappedTag<float, 8>(), j, sums, rows, length, count);
+  return foldVectors<folding>(hn::CappedTag<float, 4>(), j, sums, rows, length, count);
+}
+
 size_t widenVectors(const uint8_t *from, float *to, size_t n) {
   size_t j = 0;
   for (; j + lanes <= n; j += lanes)
@@ -306,6 +334,7 @@ template <bool isHalf, bool skipsZeros> size_t fmacVectors(float *, size_t, cons
 template <bool isHalf> size_t dotVectors(const uint8_t *, const float *, size_t, float *) { return 0; }
 size_t keepVectors(float *, size_t, uint32_t *, size_t &done) { return done = 0; }
 template <Arithmetic operation, bool isScalar> size_t arithmeticVectors(const float *, const float *, float *, size_t) { return 0; }
+template <Folding folding> size_t foldVectors(float *, const float *, size_t, size_t) { return 0; }
 size_t widenVectors(const uint8_t *, float *, size_t) { return 0; }
 size_t narrowVectors(const float *, uint8_t *, size_t) { return 0; }
 
@@ -389,6 +418,17 @@ template <bool isScalar> void arithmeticOf(Arithmetic operation, const float *a,
 void arithmeticOfBoth(Arithmetic operation, const float *a, const float *b, float *result, size_t n) { arithmeticOf<false>(operation, a, b, result, n); }
 void arithmeticOfScalar(Arithmetic operation, float a, const float *b, float *result, size_t n) { arithmeticOf<true>(operation, &a, b, result, n); }
 
+template <Folding folding> void foldLoop(float *sums, const float *rows, size_t length, size_t count) {
+  constexpr Opcode opcode = folding == Folding::Add ? Opcode::Add : Opcode::Max;
+  for (size_t j = foldVectors<folding>(sums, rows, length, count); j < length; ++j)
+    for (size_t r = 0; r < count; ++r)
+      sums[j] = compute(opcode, ElementType::F32, {sums[j], 0}, {rows[r * length + j], 0}, {}).f;
+}
+
+void fold(Folding folding, float *sums, const float *rows, size_t length, size_t count) {
+  folding == Folding::Add ? foldLoop<Folding::Add>(sums, rows, length, count) : foldLoop<Folding::Max>(sums, rows, length, count);
+}
+
 void widenF16(const uint8_t *from, float *to, size_t n) {
   for (size_t j = widenVectors(from, to, n); j < n; ++j)
     to[j] = elementAt(from, j, ElementType::F16);
@@ -415,6 +455,7 @@ HWY_EXPORT(addProducts);
 HWY_EXPORT(keepNonzeros);
 HWY_EXPORT(arithmeticOfBoth);
 HWY_EXPORT(arithmeticOfScalar);
+HWY_EXPORT(fold);
 HWY_EXPORT(widenF16);
 HWY_EXPORT(narrowF16);
 
@@ -435,6 +476,7 @@ void arithmetic(Arithmetic operation, const float *a, const float *b, float *res
 void arithmeticWithScalar(Arithmetic operation, float a, const float *b, float *result, size_t n) {
   HWY_DYNAMIC_DISPATCH(arithmeticOfScalar)(operation, a, b, result, n);
 }
+void fold(Folding folding, float *sums, const float *rows, size_t length, size_t count) { HWY_DYNAMIC_DISPATCH(fold)(folding, sums, rows, length, count); }
 void widenF16(const uint8_t *from, float *to, size_t n) { HWY_DYNAMIC_DISPATCH(widenF16)(from, to, n); }
 void narrowF16(const float *from, uint8_t *to, size_t n) { HWY_DYNAMIC_DISPATCH(narrowF16)(from, to, n); }
 

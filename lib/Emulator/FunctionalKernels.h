@@ -78,6 +78,10 @@ void arithmetic(Arithmetic operation, const float *a, const float *b, float *res
 /// With one number on the left.
 void arithmeticWithScalar(Arithmetic operation, float a, const float *b, float *result, size_t n);
 
+/// For each of `count` rows of `length` numbers in order: sums[j] = sums[j] + row[j], or the larger of both as `max` has it. NaN results canonical.
+enum class Folding { Add, Max };
+void fold(Folding folding, float *sums, const float *rows, size_t length, size_t count);
+
 } // namespace wafer
 
 #endif // WAFER_LIB_EMULATOR_FUNCTIONALKERNELS_H

@@ -13,7 +13,7 @@ namespace wafer {
 namespace {
 
 /// Rows whose sums, for a tile of tokens, stay in the host's first cache beside what a column multiplies.
-constexpr size_t rowsAtOnce = 10 * panelHeight;
+constexpr size_t rowsAtOnce = 4 * panelHeight;
 
 /// Rounds to a memory type.
 void store(wexe::ElemType type, const float *from, uint8_t *to, size_t n) {

@@ -178,7 +178,7 @@ void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool 
 
 /// `height` rows against `width` vectors of a tile: as many sums as there are registers for.
 template <bool isIndexed, bool skipsZeros, int height, int width>
-HWY_INLINE void addProductsBlock(const float *HWY_RESTRICT tile, const RowRun *runs, const float *ones, size_t at) {
+HWY_INLINE void addProductsBlock(const float *HWY_RESTRICT tile, const RowRun *runs, const float *ones, size_t at, float *sums) {
   const size_t count = runs[0].count;
   const float *values[height];
   V acc[height][width];
@@ -204,42 +204,42 @@ HWY_INLINE void addProductsBlock(const float *HWY_RESTRICT tile, const RowRun *r
         acc[r][v] = addProduct<skipsZeros>(hn::Set(f, runs[r].bias), hn::Load(f, ones + at + lanes * v), acc[r][v]);
   for (int r = 0; r < height; ++r)
     for (int v = 0; v < width; ++v) {
-      float *sums = runs[r].sums + at + lanes * v;
-      hn::Store(hn::Add(hn::Load(f, sums), acc[r][v]), f, sums);
+      float *to = sums + runs[r].place * tileWidth + at + lanes * v;
+      hn::Store(hn::Add(hn::Load(f, to), acc[r][v]), f, to);
     }
 }
 
 template <bool isIndexed, bool skipsZeros, int height>
-HWY_INLINE void addProductsTile(const float *tile, size_t vectors, const RowRun *runs, const float *ones) {
+HWY_INLINE void addProductsTile(const float *tile, size_t vectors, const RowRun *runs, const float *ones, float *sums) {
   constexpr int most = isIndexed ? 4 : blockWidth;
   size_t v = 0;
   for (; v + most <= vectors; v += most)
-    addProductsBlock<isIndexed, skipsZeros, height, most>(tile, runs, ones, v * lanes);
+    addProductsBlock<isIndexed, skipsZeros, height, most>(tile, runs, ones, v * lanes, sums);
   for (; v < vectors; ++v)
-    addProductsBlock<isIndexed, skipsZeros, height, 1>(tile, runs, ones, v * lanes);
+    addProductsBlock<isIndexed, skipsZeros, height, 1>(tile, runs, ones, v * lanes, sums);
 }
 
-template <bool skipsZeros> void addProductsRuns(const float *tile, size_t vectors, const RowRun *runs, size_t count, const float *ones) {
+template <bool skipsZeros> void addProductsRuns(const float *tile, size_t vectors, const RowRun *runs, size_t count, const float *ones, float *sums) {
   for (size_t r = 0; r < count;) {
     if (runs[r].rows) {
-      addProductsTile<true, skipsZeros, 1>(tile, vectors, runs + r, ones);
+      addProductsTile<true, skipsZeros, 1>(tile, vectors, runs + r, ones, sums);
       ++r;
       continue;
     }
     const int height = blockOf(runs + r, count - r);
     if (height == panelHeight)
-      addProductsTile<false, skipsZeros, panelHeight>(tile, vectors, runs + r, ones);
+      addProductsTile<false, skipsZeros, panelHeight>(tile, vectors, runs + r, ones, sums);
     else if (height >= 2)
-      addProductsTile<false, skipsZeros, 2>(tile, vectors, runs + r, ones);
+      addProductsTile<false, skipsZeros, 2>(tile, vectors, runs + r, ones, sums);
     else
-      addProductsTile<false, skipsZeros, 1>(tile, vectors, runs + r, ones);
+      addProductsTile<false, skipsZeros, 1>(tile, vectors, runs + r, ones, sums);
     r += height == panelHeight ? panelHeight : height >= 2 ? 2 : 1;
   }
 }
 
-void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, bool skipsZeros) {
+void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, bool skipsZeros, float *sums) {
   const size_t vectors = (width + lanes - 1) / lanes;
-  skipsZeros ? addProductsRuns<true>(tile, vectors, runs, count, ones) : addProductsRuns<false>(tile, vectors, runs, count, ones);
+  skipsZeros ? addProductsRuns<true>(tile, vectors, runs, count, ones, sums) : addProductsRuns<false>(tile, vectors, runs, count, ones, sums);
 }
 
 /// Whole vectors of the values; returns how many were kept of `done`.
@@ -350,7 +350,7 @@ void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool 
     }
 }
 
-void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, bool skipsZeros) {
+void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, bool skipsZeros, float *sums) {
   for (size_t r = 0; r < count; ++r)
     for (size_t j = 0; j < width; ++j) {
       float sum = 0;
@@ -359,7 +359,7 @@ void addProducts(const float *tile, size_t width, const RowRun *runs, size_t cou
           sum = std::fma(runs[r].values[k], x, sum);
       if (ones && (ones[j] != 0 || !skipsZeros))
         sum = std::fma(runs[r].bias, ones[j], sum);
-      runs[r].sums[j] += sum;
+      sums[runs[r].place * tileWidth + j] += sum;
     }
 }
 
@@ -467,8 +467,8 @@ float dotProduct(const uint8_t *row, ElementType rowType, const float *other, si
 void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool skipsZeros) {
   HWY_DYNAMIC_DISPATCH(contractPanel)(panel, runs, count, skipsZeros);
 }
-void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, bool skipsZeros) {
-  HWY_DYNAMIC_DISPATCH(addProducts)(tile, width, runs, count, ones, skipsZeros);
+void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, bool skipsZeros, float *sums) {
+  HWY_DYNAMIC_DISPATCH(addProducts)(tile, width, runs, count, ones, skipsZeros, sums);
 }
 void arithmetic(Arithmetic operation, const float *a, const float *b, float *result, size_t n) {
   HWY_DYNAMIC_DISPATCH(arithmeticOfBoth)(operation, a, b, result, n);

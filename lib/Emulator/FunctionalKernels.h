@@ -52,18 +52,18 @@ struct PanelRun {
 /// What is behind the width in the last tile is unspecified. `skipsZeros`: only where row[j] is not 0.
 void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool skipsZeros);
 
-/// A row's weights for one column, in order of arrival, and what their sum is added to: a tile that is aligned to 64 bytes.
+/// A row's weights for one column, in order of arrival, and which tile of sums theirs is added to.
 struct RowRun {
   const float *values;
   const uint32_t *rows; ///< of the panel; null: 0, 1, 2, ...
   size_t count;
   float bias; ///< behind the weights, where there are `ones`
-  float *sums;
+  uint32_t place;
 };
 
-/// For each run: s = 0, s = fma(value, row[j], s) for each of its weights in order, then, if there are `ones`, s = fma(bias, ones[j], s); sums[j] += s. For the first
-/// `width` numbers j of a tile. A NaN stays one, with whatever bits. `skipsZeros`: only where row[j], or ones[j], is not 0.
-void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, bool skipsZeros);
+/// For each run: s = 0, s = fma(value, row[j], s) for each of its weights in order, then, if there are `ones`, s = fma(bias, ones[j], s); sums[place][j] += s. For the
+/// first `width` numbers j of tiles, which are aligned to 64 bytes. A NaN stays one, with whatever bits. `skipsZeros`: only where row[j], or ones[j], is not 0.
+void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, bool skipsZeros, float *sums);
 
 /// Moves the values that are not 0 to the front, in order, and tells where they were. Both have room for `keepingRoom` more, whose contents become unspecified.
 constexpr size_t keepingRoom = 16;

@@ -47,35 +47,44 @@ void FunctionalProduct::begin(std::vector<ProductColumn> columns, ProductRows &r
 
 /// Rows of one owner are added in the same order, so that many of them can be at once.
 void FunctionalProduct::arrange() {
-  ownersFrom_.assign(columns_.size() + 1, 0);
+  const size_t columns = columns_.size();
+  auto partOf = [&](const ProductRow &row) { return 2 * row.owner + row.hasBias; };
+  std::vector<size_t> begins(2 * columns + 1);
   for (size_t r = 0; r < rows_.size(); ++r)
-    ++ownersFrom_[rows_[r].owner + 1];
-  for (size_t c = 1; c <= columns_.size(); ++c)
-    ownersFrom_[c] += ownersFrom_[c - 1];
+    ++begins[partOf(rows_[r]) + 1];
+  for (size_t part = 1; part < begins.size(); ++part)
+    begins[part] += begins[part - 1];
+  ownersFrom_.resize(columns + 1);
+  biasesFrom_.resize(columns);
+  for (size_t c = 0; c <= columns; ++c)
+    ownersFrom_[c] = begins[2 * c];
+  for (size_t c = 0; c < columns; ++c)
+    biasesFrom_[c] = begins[2 * c + 1];
   order_.resize(rows_.size());
-  std::vector<size_t> next(ownersFrom_.begin(), ownersFrom_.end() - 1);
   for (size_t r = 0; r < rows_.size(); ++r)
-    order_[next[rows_[r].owner]++] = static_cast<uint32_t>(r);
-  turns_.resize(columns_.size() * rows_.size());
+    order_[begins[partOf(rows_[r])]++] = static_cast<uint32_t>(r);
+  runs_.resize(columns * rows_.size());
   for (size_t begin = 0; begin < rows_.size(); begin += rowsAtOnce)
-    for (size_t c = 0; c < columns_.size(); ++c)
+    for (size_t c = 0; c < columns; ++c)
       arrange({begin, std::min(begin + rowsAtOnce, rows_.size())}, c);
 }
 
 /// Rows of equally many weights come one after another, so that the host foresees the ends of their loops.
 void FunctionalProduct::arrange(const Chunk &chunk, size_t column) {
   constexpr size_t mostTold = 64; // longer loops may as well end unforeseen
-  uint32_t *turns = turns_.data() + column * rows_.size();
-  const size_t parts[] = {chunk.begin, firstFrom(column, chunk), firstFrom(column + 1, chunk), chunk.end};
-  for (int part = 0; part < 3; ++part) {
-    uint32_t begins[mostTold + 1] = {};
+  RowRun *runs = runs_.data() + column * rows_.size();
+  const size_t parts[] = {chunk.begin, firstFrom(column, chunk), firstWithBias(column, chunk), firstFrom(column + 1, chunk), chunk.end};
+  for (int part = 0; part < 4; ++part) {
+    size_t begins[mostTold + 1] = {parts[part]};
     auto counted = [&](size_t place) { return std::min(rows_.run(order_[place], column).count, mostTold - 1); };
     for (size_t place = parts[part]; place < parts[part + 1]; ++place)
       ++begins[counted(place) + 1];
     for (size_t count = 1; count <= mostTold; ++count)
       begins[count] += begins[count - 1];
-    for (size_t place = parts[part]; place < parts[part + 1]; ++place)
-      turns[parts[part] + begins[counted(place)]++] = static_cast<uint32_t>(place);
+    for (size_t place = parts[part]; place < parts[part + 1]; ++place) {
+      const ProductRows::Run run = rows_.run(order_[place], column);
+      runs[begins[counted(place)]++] = {run.values, run.rows, run.count, rows_[order_[place]].bias, static_cast<uint32_t>(place - chunk.begin)};
+    }
   }
 }
 
@@ -109,48 +118,34 @@ void FunctionalProduct::work() {
   const auto room = hwy::AllocateAligned<float>(2 * sums);
   if (!room)
     throw std::bad_alloc();
-  std::vector<RowRun> runs;
   for (size_t tile = nextTile_++; tile < tiles_; tile = nextTile_++)
-    multiplyTile(tile, room.get(), room.get() + sums, runs);
+    multiplyTile(tile, room.get(), room.get() + sums);
 }
 
-void FunctionalProduct::multiplyTile(size_t tile, float *totals, float *wests, std::vector<RowRun> &runs) {
+void FunctionalProduct::multiplyTile(size_t tile, float *totals, float *wests) {
   const size_t columns = columns_.size(), firstToken = tile * tileWidth, tokens = std::min(tileWidth, tokens_ - firstToken);
   for (Chunk chunk{0, 0}; chunk.begin < rows_.size(); chunk.begin = chunk.end) {
     chunk.end = std::min(chunk.begin + rowsAtOnce, rows_.size());
     std::fill_n(totals, chunk.size() * tileWidth, 0.0f);
     std::fill_n(wests, chunk.size() * tileWidth, 0.0f);
     for (size_t c = 0; c < columns; ++c) {
-      addColumn(c, tile, chunk, firstFrom(c + 1, chunk), chunk.end, false, totals, runs);
-      addColumn(c, tile, chunk, firstFrom(c, chunk), firstFrom(c + 1, chunk), true, totals, runs);
+      addColumn(c, tile, firstFrom(c + 1, chunk), chunk.end, false, totals);
+      addColumn(c, tile, firstFrom(c, chunk), firstWithBias(c, chunk), false, totals);
+      addColumn(c, tile, firstWithBias(c, chunk), firstFrom(c + 1, chunk), true, totals);
     }
     for (size_t c = columns; c-- > 0;)
-      addColumn(c, tile, chunk, chunk.begin, firstFrom(c, chunk), false, wests, runs);
+      addColumn(c, tile, chunk.begin, firstFrom(c, chunk), false, wests);
     for (size_t i = 0; i < chunk.size(); ++i)
       finishRow(rows_[order_[chunk.begin + i]], firstToken, tokens, totals + i * tileWidth, wests + i * tileWidth);
   }
 }
 
-/// Adds what a column has for the rows at some places of a chunk.
-void FunctionalProduct::addColumn(size_t column, size_t tile, const Chunk &chunk, size_t begin, size_t end, bool isOwn, float *sums, std::vector<RowRun> &runs) const {
+/// Adds what a column has for the rows at some places.
+void FunctionalProduct::addColumn(size_t column, size_t tile, size_t begin, size_t end, bool withBias, float *sums) const {
   const ProductColumn &from = columns_[column];
-  const uint32_t *turns = turns_.data() + column * rows_.size();
-  auto addRows = [&](bool withBias) {
-    runs.clear();
-    for (size_t turn = begin; turn < end; ++turn) {
-      const uint32_t place = turns[turn], row = order_[place];
-      if (isOwn && rows_[row].hasBias != withBias)
-        continue;
-      const ProductRows::Run run = rows_.run(row, column);
-      runs.push_back({run.values, run.rows, run.count, rows_[row].bias, sums + (place - chunk.begin) * tileWidth});
-    }
-    if (!runs.empty())
-      addProducts(tileOf(*from.rows, tile), std::min(tileWidth, tokens_ - tile * tileWidth), runs.data(), runs.size(),
-                  withBias ? tileOf(*from.ones, tile) : nullptr, from.skipsZeros);
-  };
-  addRows(false);
-  if (isOwn)
-    addRows(true);
+  if (begin < end)
+    addProducts(tileOf(*from.rows, tile), std::min(tileWidth, tokens_ - tile * tileWidth), runs_.data() + column * rows_.size() + begin, end - begin,
+                withBias ? tileOf(*from.ones, tile) : nullptr, from.skipsZeros, sums);
 }
 
 /// Gives the owner's cores what is theirs of a tile.

@@ -49,19 +49,22 @@ private:
   void arrange(const Chunk &chunk, size_t column);
   void work();
   void guardedWork();
-  void multiplyTile(size_t tile, float *totals, float *wests, std::vector<RowRun> &runs);
-  void addColumn(size_t column, size_t tile, const Chunk &chunk, size_t begin, size_t end, bool isOwn, float *sums, std::vector<RowRun> &runs) const;
+  void multiplyTile(size_t tile, float *totals, float *wests);
+  void addColumn(size_t column, size_t tile, size_t begin, size_t end, bool withBias, float *sums) const;
   void finishRow(const ProductRow &row, size_t firstToken, size_t count, float *total, float *west) const;
   void join();
   /// The first row of a chunk whose owner is no column before this one.
   size_t firstFrom(size_t column, const Chunk &chunk) const { return std::clamp(ownersFrom_[column], chunk.begin, chunk.end); }
+  /// The first of those whose owner this column is that has a bias.
+  size_t firstWithBias(size_t column, const Chunk &chunk) const { return std::clamp(biasesFrom_[column], firstFrom(column, chunk), firstFrom(column + 1, chunk)); }
 
   const unsigned threads_;
   std::vector<ProductColumn> columns_;
   ProductRows rows_;
-  std::vector<uint32_t> order_;      ///< rows in order of their owners
+  std::vector<uint32_t> order_;      ///< rows in order of their owners, those with a bias last
   std::vector<size_t> ownersFrom_;   ///< by column: place in `order_` of the first row that it or one behind it owns
-  std::vector<uint32_t> turns_;      ///< by column, then place: places in the order in which the column multiplies them
+  std::vector<size_t> biasesFrom_;   ///< by column: place of the first row that it owns and that has a bias
+  std::vector<RowRun> runs_;         ///< by column, then in the order in which it multiplies them
   size_t tiles_ = 0, tokens_ = 0;
   std::atomic<size_t> nextTile_{0};
   std::vector<std::thread> workers_;

@@ -17,6 +17,8 @@ constexpr size_t mostReadyPieces = 4;
 constexpr uint64_t mostBytesAtOnce = uint64_t(1) << 18;
 constexpr uint64_t pieceBytesAlong = uint64_t(1) << 20;
 constexpr uint64_t pieceBytesAcross = uint64_t(1) << 24;
+/// In memory a pass over some lines of each column costs no more than one over all.
+constexpr uint64_t pieceBytesInMemory = uint64_t(1) << 21;
 constexpr uint64_t mostRowsPerPiece = uint64_t(1) << 14;
 constexpr uint64_t mostWindowBytes = uint64_t(1) << 18;
 /// Elements further apart than this are read one by one.
@@ -30,19 +32,19 @@ bool isReadByRows(const RowPlan &plan) { return plan.columnStride == 1 && plan.c
 constexpr uint64_t columnsAtOnce = 16;
 constexpr uint64_t mostTurnedRows = 512;
 
-/// Copies `columns` runs of `rows` elements, one behind the other, to rows `pitch` bytes apart.
-template <size_t size> void turn(const uint8_t *runs, uint64_t columns, uint64_t rows, uint8_t *to, uint64_t pitch) {
+/// Copies `columns` runs of `rows` elements, `distance` bytes apart, to rows `pitch` bytes apart.
+template <size_t size> void turn(const uint8_t *runs, int64_t distance, uint64_t columns, uint64_t rows, uint8_t *to, uint64_t pitch) {
   for (uint64_t n = 0; n < rows; ++n, to += pitch)
     for (uint64_t k = 0; k < columns; ++k)
-      std::memcpy(to + k * size, runs + (k * rows + n) * size, size);
+      std::memcpy(to + k * size, runs + static_cast<int64_t>(k) * distance + n * size, size);
 }
-void turn(const uint8_t *runs, uint64_t columns, uint64_t rows, uint64_t size, uint8_t *to, uint64_t pitch) {
+void turn(const uint8_t *runs, int64_t distance, uint64_t columns, uint64_t rows, uint64_t size, uint8_t *to, uint64_t pitch) {
   if (size == 4)
-    turn<4>(runs, columns, rows, to, pitch);
+    turn<4>(runs, distance, columns, rows, to, pitch);
   else if (size == 2)
-    turn<2>(runs, columns, rows, to, pitch);
+    turn<2>(runs, distance, columns, rows, to, pitch);
   else
-    turn<1>(runs, columns, rows, to, pitch);
+    turn<1>(runs, distance, columns, rows, to, pitch);
 }
 
 uint64_t magnitude(int64_t value) { return value < 0 ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value); }
@@ -123,7 +125,9 @@ RowStream::~RowStream() {
 
 uint64_t RowStream::rowsPerPiece(const RowPlan &plan) const {
   // Half of the tier, so that one piece is read while the other is sent.
-  uint64_t most = std::min((store_.dram().budget() - windowBytes_) / 2, liesAlong(plan) ? pieceBytesAlong : pieceBytesAcross);
+  const bool isTurnedInMemory = plan.rowStride == 1 && plan.weight && plan.weight->inMemory();
+  const uint64_t suitable = liesAlong(plan) ? pieceBytesAlong : isTurnedInMemory ? pieceBytesInMemory : pieceBytesAcross;
+  uint64_t most = std::min((store_.dram().budget() - windowBytes_) / 2, suitable);
   return std::clamp<uint64_t>(most / std::max<uint64_t>(1, plan.rowBytes()), 1, mostRowsPerPiece);
 }
 
@@ -156,7 +160,7 @@ bool RowStream::readPlan(const RowPlan &plan, uint64_t firstEntry, Window &windo
       return false;
     piece.first = done;
     piece.rows = count;
-    piece.bytes.resize(count * plan.rowBytes());
+    piece.bytes = store_.buffers().take(count * plan.rowBytes());
     for (size_t span = 0; span < spans->size(); ++span)
       fill(piece, span, window);
     if (!push(std::move(piece)))
@@ -198,13 +202,19 @@ void RowStream::fill(Piece &piece, size_t span, Window &window) const {
       for (uint64_t k = 0; k < plan.columns; k += columnsAtOnce)
         for (uint64_t n = first; n < end; n += mostTurnedRows) {
           const uint64_t columns = std::min(columnsAtOnce, plan.columns - k), count = std::min(mostTurnedRows, end - n);
+          uint8_t *to = begin + (n - first) * pitch + k * size;
+          if (const uint8_t *all = weight.inMemory()) {
+            turn(all + element(n, k) * size, plan.columnStride * static_cast<int64_t>(size), columns, count, size, to, pitch);
+            weight.countRead(columns * count * size);
+            continue;
+          }
           for (uint64_t i = 0; i < columns; ++i)
             for (uint64_t done = 0; done < count * size;) {
               auto [from, bytes] = window.some(weight, element(n, k + i) * size + done, count * size - done, columnStep);
               std::memcpy(runs.data() + i * count * size + done, from, bytes);
               done += bytes;
             }
-          turn(runs.data(), columns, count, size, begin + (n - first) * pitch + k * size, pitch);
+          turn(runs.data(), static_cast<int64_t>(count * size), columns, count, size, to, pitch);
         }
     } else {
       for (uint64_t k = 0; k < plan.columns; ++k)

@@ -8,6 +8,7 @@
 #ifndef WAFER_LIB_RUNTIME_ROWSTREAM_H
 #define WAFER_LIB_RUNTIME_ROWSTREAM_H
 
+#include "Buffers.h"
 #include "wafer/Machine/BatchEntries.h"
 #include "wafer/Runtime/TensorStore.h"
 
@@ -53,7 +54,7 @@ public:
 
 private:
   struct Piece {
-    std::vector<uint8_t> bytes;
+    Buffers::Buffer bytes;
     uint64_t first = 0, rows = 0; ///< the n-th row that is streamed of span s is number n * spans + s
     const RowPlan *plan = nullptr;
     std::shared_ptr<const std::vector<EntrySpan>> spans; ///< of the entries at a time

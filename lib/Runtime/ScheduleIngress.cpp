@@ -28,6 +28,17 @@ public:
   virtual bool next(Burst &burst) = 0;
   /// Weights in the last burst.
   uint64_t values = 0;
+
+  /// The row that comes next, if all of it is still to come and it can be had whole.
+  virtual const WeightRow *peekRow() { return nullptr; }
+  /// What the bursts of that row would have been.
+  struct RowCounts {
+    uint64_t values = 0, words = 0, commands = 0;
+  };
+  /// Goes on behind it.
+  virtual RowCounts skipRow() { return {}; }
+  /// Whether it is known that no burst is left.
+  virtual bool isComplete() const { return false; }
 };
 
 namespace {
@@ -125,6 +136,7 @@ public:
   }
 
 protected:
+  bool hasRows() const { return rowsLeft_ > 0; }
   /// Takes the next row, if there is one; `columns` are its weights.
   bool takeRow(uint64_t columns) {
     if (rowsLeft_ == 0)
@@ -143,9 +155,9 @@ protected:
       convertElements(DType::F32, reinterpret_cast<const uint8_t *>(&one), 1, wireType, weights_.data());
     }
     if (row_.bias) {
-      uint8_t bias[4];
-      convertElements(biasType_, row_.bias, 1, wireType, bias);
-      encoder_.scalar(bias, bias_);
+      biasBits_ = 0;
+      convertElements(biasType_, row_.bias, 1, wireType, reinterpret_cast<uint8_t *>(&biasBits_));
+      encoder_.scalar(reinterpret_cast<const uint8_t *>(&biasBits_), bias_);
     }
     return true;
   }
@@ -163,7 +175,8 @@ protected:
   RowStream::Row row_;
   uint64_t owner_ = 0;           ///< column of the row's result
   std::vector<uint8_t> weights_; ///< of the row, as the wire has them
-  std::vector<uint32_t> bias_;   ///< of the row, as wavelets
+  uint32_t biasBits_ = 0;        ///< of the row
+  std::vector<uint32_t> bias_;   ///< the same as wavelets
 
 private:
   RowStream &rows_;
@@ -186,10 +199,65 @@ public:
     }
   }
 
+  const WeightRow *peekRow() override {
+    if (column_ != grid_.columns || dtypeOf(step_.type) == DType::I8)
+      return nullptr;
+    if (!rowIsTaken_ && !takeRow(step_.columns))
+      return nullptr;
+    rowIsTaken_ = true;
+    Burst first;
+    aim(first, 0);
+    whole_.colour = first.colour;
+    whole_.firstPort = first.firstPort;
+    whole_.columns = first.portStep;
+    whole_.groups = first.portCount;
+    whole_.opcode = encoder_.trigger();
+    whole_.type = static_cast<ElementType>(step_.type); // their numbers are the same
+    whole_.weights = weights_.data();
+    whole_.count = row_.weights ? step_.columns : 0;
+    whole_.owner = static_cast<uint16_t>(owner_);
+    whole_.east = step_.task_east;
+    whole_.west = step_.task_west;
+    whole_.own = step_.task_own;
+    whole_.bias.reset();
+    if (row_.bias)
+      whole_.bias = WeightRow::Bias{step_.task_bias, biasBits_};
+    // The edge makes positive zeros of all that did not come.
+    if (codec_ && !isIndexed_)
+      encoder_.makeZerosPositive(weights_.data(), whole_.count);
+    return &whole_;
+  }
+
+  RowCounts skipRow() override {
+    rowIsTaken_ = false;
+    RowCounts counts;
+    counts.commands = grid_.columns + (row_.bias ? 1 : 0);
+    if (row_.weights) {
+      const uint8_t *weights = weights_.data();
+      counts.values = isIndexed_ ? countNonzeros(weights, step_.columns, encoder_.elementBytes(), encoder_.zeroMask()) : step_.columns;
+      if (codec_) {
+        counts.words = codec_->words(weights, step_.columns);
+      } else if (isIndexed_) {
+        counts.words = counts.values * encoder_.waveletsEach();
+      } else {
+        for (uint64_t column = 0; column < grid_.columns; ++column)
+          counts.words += (featuresInColumn(step_.columns, grid_.columns, column) * encoder_.elementBytes() + 3) / 4;
+      }
+    }
+    if (row_.bias) {
+      ++counts.values;
+      counts.words += bias_.size();
+    }
+    return counts;
+  }
+
+  bool isComplete() const override { return column_ == grid_.columns && !rowIsTaken_ && !hasRows(); }
+
   bool next(Burst &burst) override {
     if (column_ == grid_.columns) {
-      if (!takeRow(step_.columns))
+      if (!rowIsTaken_ && !takeRow(step_.columns))
         return false;
+      rowIsTaken_ = false;
       column_ = 0;
       if (row_.weights && codec_)
         unpack();
@@ -284,6 +352,8 @@ private:
 
   uint64_t column_; ///< the next one of the row
   const bool isIndexed_;
+  bool rowIsTaken_ = false; ///< and none of its bursts is sent
+  WeightRow whole_;
   std::vector<uint8_t> spread_;
   const uint8_t *weightsOfColumn_ = nullptr;
   // Of a row that comes without its zeros:
@@ -452,6 +522,39 @@ std::unique_ptr<StepBursts> PhaseIngress::startStep() const {
   return nullptr;
 }
 
+/// Begins with the step that comes next if none is at work.
+void PhaseIngress::settleStep() {
+  while (microBatch_ < phase_.grid->micro_batches && !phase_.steps.empty()) {
+    if (!current_)
+      current_ = startStep();
+    if (!current_->isComplete())
+      return;
+    endStep();
+  }
+}
+
+void PhaseIngress::endStep() {
+  current_.reset();
+  if (++step_ == phase_.steps.size()) {
+    step_ = phase_.prologue;
+    ++microBatch_;
+  }
+}
+
+const WeightRow *PhaseIngress::peekRow() {
+  settleStep();
+  return current_ ? current_->peekRow() : nullptr;
+}
+
+void PhaseIngress::skipRow() {
+  const uint16_t groups = current_->peekRow()->groups;
+  const StepBursts::RowCounts row = current_->skipRow();
+  counts_.commands += row.commands;
+  counts_.weights += row.words;
+  stepCounts_[step_].words += row.words;
+  stepCounts_[step_].values += row.values * groups;
+}
+
 bool PhaseIngress::next(Burst &burst) {
   while (microBatch_ < phase_.grid->micro_batches && !phase_.steps.empty()) {
     if (!current_)
@@ -473,11 +576,7 @@ bool PhaseIngress::next(Burst &burst) {
       }
       return true;
     }
-    current_.reset();
-    if (++step_ == phase_.steps.size()) {
-      step_ = phase_.prologue;
-      ++microBatch_;
-    }
+    endStep();
   }
   return false;
 }

@@ -154,6 +154,24 @@ TEST_F(TensorStoreTest, StreamsFromTheCallersMemory) {
   expectCountingRows(store, plan, 1);
 }
 
+// Rows that lie across are turned where they are, forwards and backwards, and only they are counted.
+TEST_F(TensorStoreTest, TurnsRowsInTheCallersMemory) {
+  TensorStore store(8000);
+  store.set("w", counting(40, 30));
+  RowPlan plan;
+  plan.weight = store.find("w", DType::F32, {40, 30});
+  plan.rows = 20;
+  plan.columns = 37;
+  plan.rowStride = 1;
+  for (auto [columnStride, offset] : {std::pair(30, 5), std::pair(-30, 1113)}) {
+    const uint64_t before = store.counters().flashBytesRead;
+    plan.columnStride = columnStride;
+    plan.offset = offset;
+    expectCountingRows(store, plan, 1);
+    EXPECT_EQ(store.counters().flashBytesRead - before, 20u * 37 * sizeof(float));
+  }
+}
+
 TEST_F(TensorStoreTest, SaysWhenTheTierCannotHoldARow) {
   auto store = storeOf({{"w", counting(2, 100)}}, 399);
   RowPlan plan;

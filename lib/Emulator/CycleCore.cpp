@@ -68,7 +68,6 @@ CycleCore::Readiness CycleCore::readiness(const Operation &op, const RampQueues 
 
 /// Works on one group of elements.
 void CycleCore::advance(Operation &op, CycleFabric &fabric, EngineStats &stats) {
-  RampQueues &queues = fabric.ramp(router);
   int source = op.fabricSource();
   for (uint64_t i = 0, group = groupOf(op); i < group; ++i) {
     uint32_t bits = 0;
@@ -77,8 +76,7 @@ void CycleCore::advance(Operation &op, CycleFabric &fabric, EngineStats &stats) 
         bits = op.pendingIn;
         op.hasPendingIn = false;
       } else {
-        bits = queues.in[op.src[source].colour].pop().payload;
-        fabric.taken(1);
+        bits = fabric.take(router, op.src[source].colour).payload;
         // Behind the last of an odd number of elements is padding, which leaves with the operation.
         if (elementsPerWavelet(op.src[source].type) == 2) {
           op.pendingIn = bits >> 16;
@@ -164,8 +162,7 @@ Activity CycleCore::stepTrigger(CycleFabric &fabric, EngineStats &stats, bool da
       return waits;
     uint32_t addend = 0;
     if (trigger_->inputColour >= 0) {
-      addend = fabric.ramp(router).in[trigger_->inputColour].pop().payload;
-      fabric.taken(1);
+      addend = fabric.take(router, static_cast<unsigned>(trigger_->inputColour)).payload;
     }
     fabric.give(router, static_cast<unsigned>(trigger_->outputColour), model.dot(*trigger_, trigger_->index[0], addend), now_ + 1);
   } else if (!trigger_->isDot()) {
@@ -241,8 +238,7 @@ std::optional<Activity> CycleCore::fetch(EngineStats &stats) {
 }
 
 void CycleCore::startCommand(CycleFabric &fabric, EngineStats &stats) {
-  Wavelet wavelet = fabric.ramp(router).in[model.image.commandColour].pop();
-  fabric.taken(1);
+  Wavelet wavelet = fabric.take(router, model.image.commandColour);
   if (wavelet.control) {
     task_ = taskEntry_ = model.startControlTask(wavelet.payload);
     ++taskSerial_;

@@ -11,6 +11,12 @@
 
 namespace wafer {
 
+namespace {
+
+constexpr uint64_t fewCoreCycles = 2'000'000;
+
+} // namespace
+
 std::optional<Repetition::Period> Repetition::period() const {
   const size_t n = begins_.size();
   auto lasted = [&](size_t from, size_t count) { return begins_[from] - begins_[from - count]; };
@@ -62,6 +68,7 @@ void TimingIngress::mark(Burst &burst, Mark mark) {
 void TimingIngress::sent(uint32_t tag, uint64_t cycle) {
   Mark &mark = marks_[tag - 1];
   mark.at += cycle;
+  now_ = cycle;
   if (mark.of)
     mark.of->add(mark.at);
 }
@@ -107,6 +114,7 @@ bool TimingIngress::startStep(Burst &burst) {
   place_ = owner_ = column_ = 0;
   biasIsNext_ = false;
   keptRow_ = UINT64_MAX;
+  sent_ = 0;
   streams_ = static_cast<uint32_t>(streamsAtOnce(step().batch_sizes, step().batch_strides, phase_.grid->batches_at_once));
   if (step().kind == wexe::StepKind::Contract || step().kind == wexe::StepKind::Scale || step().kind == wexe::StepKind::Sample) {
     repetitions_.emplace_back(isIndexed());
@@ -116,6 +124,10 @@ bool TimingIngress::startStep(Burst &burst) {
   } else {
     aim(burst, phase_.command_colour, 0, 1, uint64_t(phase_.grid->columns) * grid_.groups);
     burst.control = step().task;
+    if (step().kind == wexe::StepKind::Receive)
+      onTheWay_[step().colour] += waveletsOfBlock() * phase_.grid->rows * phase_.grid->columns * grid_.groups;
+    if (const auto &relay = grid_.relays[step_])
+      missing_.expect(relay->first, relay->second);
   }
   mark(burst, first);
   return true;
@@ -136,16 +148,25 @@ bool TimingIngress::continueStep(Burst &burst) {
   return false;
 }
 
+/// Of one core, in a step that sends or receives.
+uint64_t TimingIngress::waveletsOfBlock() const {
+  const uint64_t perWavelet = elementsPerWavelet(step().type);
+  return (uint64_t(step().feature_block) * phase_.grid->token_block + perWavelet - 1) / perWavelet;
+}
+
+/// Whether cores still hand on results.
+bool TimingIngress::blocksAreOnTheWay() const {
+  return std::any_of(onTheWay_.begin(), onTheWay_.end(), [](const auto &colour) { return colour.second > 0; });
+}
+
 /// The block of one core: one port after the other, for the cores from the north on.
 bool TimingIngress::sendBurst(Burst &burst) {
-  if (place_ == grid_.rows)
+  if (place_ == phase_.grid->rows)
     return false;
   // Of groups that stand for all, one burst takes the room of those that differ; of all groups, it goes to those that do not.
   const uint32_t differ = grid_.sent[step_], groups = std::min(differ, grid_.groups);
   aim(burst, step().colour, column_, static_cast<uint16_t>(groups * phase_.grid->columns), grid_.groups / groups);
-  const uint64_t elements = uint64_t(step().feature_block) * phase_.grid->token_block;
-  const uint64_t perWavelet = elementsPerWavelet(step().type);
-  burst.data.assign((elements + perWavelet - 1) / perWavelet, 0);
+  burst.data.assign(waveletsOfBlock(), 0);
   burst.copies = grid_.copies == 1 ? 1 : differ;
   if (++column_ == uint64_t(phase_.grid->columns) * groups) {
     column_ = 0;
@@ -214,11 +235,17 @@ bool TimingIngress::sampleBurst(Burst &burst) {
   return burst.control || !burst.data.empty();
 }
 
+/// Whether the edge goes on as cores do. At first they are still at work on what came before, and as long as they hand on results they have less time for weights.
+bool TimingIngress::roundsAreSettled() const { return sent_ > grid_.inFront * uint64_t(phase_.grid->columns) && !blocksAreOnTheWay(); }
+
+/// What is simulated in no time is simulated as it is.
+bool TimingIngress::isWorthSkipping() const { return now_ * grid_.cores > fewCoreCycles; }
+
 bool TimingIngress::weightBurst(Burst &burst) {
   const bool contract = step().kind == wexe::StepKind::Contract;
   if (column_ == 0 && owner_ == 0 && !biasIsNext_ && place_ > 0) {
     // What a shorter round takes says nothing of longer ones.
-    if (roundLength(place_) != roundLength(place_ - 1))
+    if (roundLength(place_) != roundLength(place_ - 1) || !roundsAreSettled())
       repetitions_.emplace_back(isIndexed());
     skipRounds();
     if (roundLength(place_) > 0)
@@ -246,6 +273,7 @@ bool TimingIngress::weightBurst(Burst &burst) {
     return true;
   }
   biasIsNext_ = false;
+  sent_ += burst.data.size() + 1;
   burst.control = column < owner_ ? step().task_east : column > owner_ ? step().task_west : step().task_own;
   if (!contract || ++column_ == phase_.grid->columns)
     nextRow();
@@ -255,7 +283,7 @@ bool TimingIngress::weightBurst(Burst &burst) {
 /// Leaves out rounds that will take as long as those before, all but the last of them.
 void TimingIngress::skipRounds() {
   std::optional<Repetition::Period> period = repetitions_.back().period();
-  if (!period)
+  if (!period || !isWorthSkipping())
     return;
   const uint64_t length = roundLength(place_);
   uint64_t last = place_;
@@ -268,7 +296,7 @@ void TimingIngress::skipRounds() {
 
 void TimingIngress::skipMicroBatches() {
   std::optional<Repetition::Period> period = repetitions_.front().period();
-  if (!period)
+  if (!period || !isWorthSkipping())
     return;
   const uint64_t periods = (phase_.grid->micro_batches - 1 - microBatch_) / period->count;
   microBatch_ += static_cast<uint32_t>(periods * period->count);

@@ -117,9 +117,10 @@ bool CycleEngine::stepCores() {
   bool progress = false;
   for (uint32_t index : awake_) {
     CycleCore &core = cores_[index];
-    auto task = core.taskAtWork();
+    const auto task = trace_.wanted() ? core.taskAtWork() : std::nullopt;
     Activity did = core.step(fabric_, stats_);
-    noteTask(core, task ? task : core.taskAtWork(), now_);
+    if (trace_.wanted())
+      noteTask(core, task ? task : core.taskAtWork(), now_);
     ++activity_[static_cast<unsigned>(did)];
     rests_[index].activity = did;
     progress |= did == Activity::Busy || did == Activity::Microthread;

@@ -64,7 +64,7 @@ bool TimingClasses::isClean(const Cut &cut) const {
   auto clean = [&](const wexe::Rect &rect) {
     if (endY(rect) <= cut.first || rect.y0() >= cut.first + cut.count)
       return true;
-    return rect.y0() < cut.first && endY(rect) + rect.sy() > cut.first + cut.count && cut.count % rect.sy() == 0;
+    return rect.y0() < cut.first + rect.sy() && endY(rect) + rect.sy() > cut.first + cut.count && cut.count % rect.sy() == 0;
   };
   if (!std::all_of(program_.regions.begin(), program_.regions.end(), [&](const auto &region) { return clean(*region->rect); }))
     return false;
@@ -146,16 +146,18 @@ LoadedProgram TimingClasses::reduced(const MissingRows &missing, uint32_t groups
     // A row counts those that are missing too, so that what is below them is a region of its own.
     auto below = std::make_unique<wexe::RegionT>(*region);
     wexe::Rect &rect = *region->rect;
-    const uint32_t above = (cut.first - 1 - rect.y0()) / rect.sy() + 1;
-    if (cut.count > 0 && rect.y0() < cut.first && above < rect.ny()) {
+    const uint32_t above = rect.y0() < cut.first ? (cut.first - 1 - rect.y0()) / rect.sy() + 1 : 0;
+    if (cut.count > 0 && rect.y0() < cut.first + cut.count && above < rect.ny()) {
       const uint32_t skipped = above + cut.count / rect.sy();
       below->name += "_below";
       *below->rect = resized(rect, rect.y0() + above * rect.sy(), rect.nx(), rect.ny() - above);
-      rect = resized(rect, rect.y0(), rect.nx(), above);
       for (wexe::Override &override : below->overrides)
         override = wexe::Override(override.descriptor(), override.field(), static_cast<uint32_t>(int64_t(override.base()) + int64_t(override.dy()) * skipped),
                                   override.dx(), override.dy());
       program.regions.push_back(std::move(below));
+      if (above == 0)
+        continue;
+      rect = resized(rect, rect.y0(), rect.nx(), above);
     }
     program.regions.push_back(std::move(region));
   }

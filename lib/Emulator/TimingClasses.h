@@ -40,7 +40,7 @@ private:
   Cut cutOfGrid() const;
 
   /// Rows at either end of the grid that are simulated; where relays fill their links, so many, or as many as make up so many cores.
-  static constexpr uint32_t keptRows = 4, manyRows = 16, manyCores = 2048;
+  static constexpr uint32_t keptRows = 2, manyRows = 16, manyCores = 2048;
 
   const LoadedProgram &part_;
   const wexe::ProgramT &program_;

@@ -17,16 +17,19 @@ constexpr uint64_t fewCoreCycles = 2'000'000;
 
 } // namespace
 
-std::optional<Repetition::Period> Repetition::period() const {
+std::optional<Repetition::Period> Repetition::period(unsigned times, uint64_t parts) const {
   const size_t n = begins_.size();
   auto lasted = [&](size_t from, size_t count) { return begins_[from] - begins_[from - count]; };
   auto near = [](uint64_t a, uint64_t b, uint64_t parts) { return (a > b ? a - b : b - a) * parts <= a; };
   // A few may take turns, as owners of odd and even rows do.
   for (size_t count : {1, 2, 4}) {
-    if (differ_ || n < 3 * count + 1)
+    if (differ_ || n < times * count + 1)
       continue;
     const uint64_t last = lasted(n - 1, count);
-    if (near(last, lasted(n - 1 - count, count), 2000) && near(last, lasted(n - 1 - 2 * count, count), 2000))
+    bool isSame = true;
+    for (unsigned i = 1; i < times; ++i)
+      isSame &= near(last, lasted(n - 1 - i * count, count), parts);
+    if (isSame)
       return Period{count, last};
   }
   // Rows of a sparse weight differ; their mean does not.
@@ -238,6 +241,9 @@ bool TimingIngress::sampleBurst(Burst &burst) {
 /// Whether the edge goes on as cores do. At first they are still at work on what came before, and as long as they hand on results they have less time for weights.
 bool TimingIngress::roundsAreSettled() const { return sent_ > grid_.inFront * uint64_t(phase_.grid->columns) && !blocksAreOnTheWay(); }
 
+/// A round in which cores take many times what lies in front of them is settled all the more.
+bool TimingIngress::roundsAreLong() const { return sent_ > 16 * place_ * grid_.inFront * phase_.grid->columns; }
+
 /// What is simulated in no time is simulated as it is.
 bool TimingIngress::isWorthSkipping() const { return now_ * grid_.cores > fewCoreCycles; }
 
@@ -282,7 +288,7 @@ bool TimingIngress::weightBurst(Burst &burst) {
 
 /// Leaves out rounds that will take as long as those before, all but the last of them.
 void TimingIngress::skipRounds() {
-  std::optional<Repetition::Period> period = repetitions_.back().period();
+  std::optional<Repetition::Period> period = roundsAreLong() ? repetitions_.back().period(2, 1000) : repetitions_.back().period(3, 2000);
   if (!period || !isWorthSkipping())
     return;
   const uint64_t length = roundLength(place_);
@@ -295,7 +301,7 @@ void TimingIngress::skipRounds() {
 }
 
 void TimingIngress::skipMicroBatches() {
-  std::optional<Repetition::Period> period = repetitions_.front().period();
+  std::optional<Repetition::Period> period = repetitions_.front().period(3, 2000);
   if (!period || !isWorthSkipping())
     return;
   const uint64_t periods = (phase_.grid->micro_batches - 1 - microBatch_) / period->count;

@@ -23,11 +23,11 @@ public:
   /// `differ`: they are alike on average only.
   explicit Repetition(bool differ) : differ_(differ) {}
   void add(uint64_t begin) { begins_.push_back(begin); }
-  /// So many of them take so many cycles from now on.
+  /// So many of them take so many cycles from now on: they did `times` times, the same but for one part of `parts`.
   struct Period {
     uint64_t count = 0, cycles = 0;
   };
-  std::optional<Period> period() const;
+  std::optional<Period> period(unsigned times, uint64_t parts) const;
 
 private:
   const bool differ_;
@@ -89,6 +89,7 @@ private:
   void skipRounds();
   uint64_t roundLength(uint64_t place) const;
   bool roundsAreSettled() const;
+  bool roundsAreLong() const;
   bool isWorthSkipping() const;
   uint64_t waveletsOfBlock() const;
   bool blocksAreOnTheWay() const;

@@ -21,6 +21,8 @@
 
 namespace wafer {
 
+class MissingRows;
+
 /// A run of data wavelets, then at most one control wavelet, all of one colour, sent in this order to each of the input ports
 /// first, first + step, ... (count of them, columns of the north edge).
 struct Burst {
@@ -118,6 +120,7 @@ struct EngineOptions {
   double nonzeros = 1;       ///< without data: share of elements that skip0 does not pass over (cycle engine)
   unsigned lookAhead = 0;    ///< bursts that the edge sees at a time; 0: as many as the machine has columns (cycle engine)
   unsigned copiesOfPort = 1; ///< output ports that each output port stands for, which share the way out (cycle engine)
+  MissingRows *missing = nullptr; ///< rows that the program leaves out of a grid; without data only (cycle engine)
 };
 
 class Engine {

@@ -40,6 +40,13 @@ static double chainCycles(const Machine &machine, const GridShape &grid) {
   return t + machine.vectorSetupCycles + (columns - 2) / (columns + 18) * (0.6 * t + 10);
 }
 
+/// What a row waits for when the way past the columns, `hop` cycles each, is longer than what they may be apart: the two rows that a core keeps, what queues hold, and the
+/// bursts that the edge looks ahead. On average three quarters of the columns lie between the owner and the further end. Found as chainCycles was, with up to 373 columns.
+static double lagCycles(const Machine &machine, const GridShape &grid, double hop, int64_t wavelets) {
+  const double apart = 2 + (2.0 * machine.coreQueueDepth + machine.routerQueueDepth) / double(wavelets + 1) + double(machine.width) / double(grid.columns);
+  return 0.75 * double(grid.columns - 1) * hop / apart;
+}
+
 RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t inFeatures, const WireCost &wire) {
   int64_t t = grid.tokenBlock, perCore = ceilDiv(static_cast<int64_t>(std::ceil(inFeatures * wire.density)), grid.columns), perWavelet = wire.perWavelet;
   int64_t wavelets = wire.waveletsEach * ceilDiv(perCore, perWavelet);
@@ -55,7 +62,9 @@ RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t in
   const double bias = wire.hasBias ? taskCycles(machine, 0) + wire.waveletsEach * machine.triggerCycles + double(ceilDiv(t, lanes)) + machine.scalarCycles : 0;
   cost.issue = fullest * (double(wavelets) * machine.triggerCycles + double(perCore) * ceilDiv(multiplied, lanes)) + taskCycles(machine, 0) + machine.scalarCycles + addition +
                (3.0 * machine.scalarCycles + addition + bias) / double(grid.columns);
-  cost.link = std::max<double>(chainCycles(machine, grid), wavelets + 1);
+  // Short sums are on their way before the next core asks for them.
+  const double hop = neighbourCycles(machine) * std::min(1.0, 0.62 + 0.05 * double(t));
+  cost.link = std::max({chainCycles(machine, grid), lagCycles(machine, grid, hop, wavelets), wavelets + 1.0});
   // The last busy column may be shorter; its command comes all the same.
   int64_t sent = static_cast<int64_t>(std::ceil(inFeatures * wire.density)), full = perCore ? sent / perCore : 0, rest = perCore ? sent % perCore : 0;
   const int64_t words = wire.linkWords ? wire.linkWords : full * wavelets + wire.waveletsEach * ceilDiv(rest, perWavelet);
@@ -107,12 +116,14 @@ double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, i
   const int64_t rowWavelets = wire.wide ? t : ceilDiv(t, 2);
   // A row comes from the neighbour and goes on; the sums of a position pass all cores of its column.
   double issue = kept * (machine.triggerCycles + ceilDiv(t, lanes)) + taskCycles(machine, 0) + 3.0 * machine.scalarCycles +
-                 2 * vectorCycles(machine, t, wire.wide ? machine.vectorLanes.bits32 : machine.vectorLanes.bits16);
+                 2 * vectorCycles(machine, t, wire.wide ? machine.vectorLanes.bits32 : machine.vectorLanes.bits16) + taskCycles(machine, 3);
   double hop = neighbourCycles(machine) + machine.vectorSetupCycles + rowWavelets;
   double streams = ((wire.isImplicit ? 0 : std::ceil(in * wire.density)) + grid.columns) / machine.ingestWaveletsPerCycle;
   double leaves = sampleLeavingCycles(machine, grid, in, 1, wire);
   double fill = grid.columns * hop + grid.rows * neighbourCycles(machine);
-  return taskCycles(machine, descriptors) + fill + out * (std::max({issue, streams, leaves, double(rowWavelets)}) + hop);
+  // A core has a row as a whole before it passes it on.
+  const double lag = lagCycles(machine, grid, neighbourCycles(machine) + double(rowWavelets), kept);
+  return taskCycles(machine, descriptors) + fill + out * std::max(std::max({issue, streams, leaves, double(rowWavelets)}) + hop, lag);
 }
 
 bool samplingPays(const Machine &machine, int64_t tokens, int64_t n, int64_t k) {

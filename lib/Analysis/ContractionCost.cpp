@@ -28,6 +28,11 @@ static double taskCycles(const Machine &machine, int64_t descriptors) {
 /// From one core to its neighbour: out of the core, over the link, into the core.
 static double neighbourCycles(const Machine &machine) { return 2.0 * machine.rampCycles + machine.hopCycles; }
 
+/// A row that comes from the neighbour and goes on to the next one.
+static double passedRowCycles(const Machine &machine, int64_t tokens, uint32_t lanes) {
+  return taskCycles(machine, 0) + 3.0 * machine.scalarCycles + 2 * vectorCycles(machine, tokens, lanes);
+}
+
 RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t inFeatures, const WireCost &wire) {
   int64_t t = grid.tokenBlock, perCore = ceilDiv(static_cast<int64_t>(std::ceil(inFeatures * wire.density)), grid.columns), perWavelet = wire.perWavelet;
   int64_t wavelets = wire.waveletsEach * ceilDiv(perCore, perWavelet);
@@ -40,7 +45,13 @@ RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t in
   // The last busy column may be shorter; its command comes all the same.
   int64_t sent = static_cast<int64_t>(std::ceil(inFeatures * wire.density)), full = perCore ? sent / perCore : 0, rest = perCore ? sent % perCore : 0;
   const int64_t words = wire.linkWords ? wire.linkWords : full * wavelets + wire.waveletsEach * ceilDiv(rest, perWavelet);
-  cost.ingest = double(wire.streams) * double(words + grid.columns) / machine.ingestWaveletsPerCycle;
+  int64_t commands = grid.columns;
+  if (wire.isMasked) {
+    cost.issue += passedRowCycles(machine, t, machine.vectorLanes.bits16);
+    cost.link += double(ceilDiv(t, 2));
+    commands += grid.columns;
+  }
+  cost.ingest = double(wire.streams) * double(words + commands) / machine.ingestWaveletsPerCycle;
   return cost;
 }
 
@@ -74,9 +85,8 @@ double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, i
   const int64_t t = grid.tokenBlock, kept = ceilDiv(static_cast<int64_t>(std::ceil(in * wire.density)), grid.columns);
   const uint32_t lanes = wire.wide ? machine.fmacAccLanes.bits32 : machine.fmacAccLanes.bits16;
   const int64_t rowWavelets = wire.wide ? t : ceilDiv(t, 2);
-  // A row comes from the neighbour and goes on; the sums of a position pass all cores of its column.
-  double issue = kept * (machine.triggerCycles + ceilDiv(t, lanes)) + taskCycles(machine, 0) + 3.0 * machine.scalarCycles +
-                 2 * vectorCycles(machine, t, wire.wide ? machine.vectorLanes.bits32 : machine.vectorLanes.bits16);
+  // The sums of a position pass all cores of its column.
+  double issue = kept * (machine.triggerCycles + ceilDiv(t, lanes)) + passedRowCycles(machine, t, wire.wide ? machine.vectorLanes.bits32 : machine.vectorLanes.bits16);
   double hop = neighbourCycles(machine) + machine.vectorSetupCycles + rowWavelets;
   double streams = ((wire.isImplicit ? 0 : std::ceil(in * wire.density)) + grid.columns) / machine.ingestWaveletsPerCycle;
   double leaves = std::ceil(in * wire.density) * grid.groups / machine.egressWaveletsPerCycle;

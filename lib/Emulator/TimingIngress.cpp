@@ -104,7 +104,7 @@ bool TimingIngress::startStep(Burst &burst) {
   }
   first.step = static_cast<int>(step_);
   began_ = true;
-  place_ = owner_ = column_ = 0;
+  place_ = owner_ = column_ = masked_ = 0;
   biasIsNext_ = false;
   keptRow_ = UINT64_MAX;
   streams_ = static_cast<uint32_t>(streamsAtOnce(step().batch_sizes, step().batch_strides, phase_.grid->batches_at_once));
@@ -185,13 +185,13 @@ bool TimingIngress::isIndexed() const { return step().kind == wexe::StepKind::Sa
 
 /// Rows with this place in their owner's block.
 uint64_t TimingIngress::roundLength(uint64_t place) const {
-  // A Sample step's indices follow two rows behind its commands.
-  const uint64_t columns = phase_.grid->columns, before = place * columns, rows = step().rows + (step().kind == wexe::StepKind::Sample ? 2u : 0u);
+  // A Sample step's indices follow two rows behind its commands, weights one row behind those for their mask.
+  const uint64_t columns = phase_.grid->columns, before = place * columns, rows = step().rows + (step().kind == wexe::StepKind::Sample ? 2u : isMasked() ? 1u : 0u);
   return before >= rows ? 0 : std::min<uint64_t>(columns, rows - before);
 }
 
 void TimingIngress::nextRow() {
-  column_ = 0;
+  column_ = masked_ = 0;
   if (++owner_ < roundLength(place_))
     return;
   owner_ = 0;
@@ -214,9 +214,19 @@ bool TimingIngress::sampleBurst(Burst &burst) {
   return burst.control || !burst.data.empty();
 }
 
+/// One column's command for the mask's next row, ahead of the weights of the row before.
+void TimingIngress::maskBurst(Burst &burst) {
+  const uint64_t row = place_ * phase_.grid->columns + owner_, column = masked_++;
+  aim(burst, phase_.command_colour, column, phase_.grid->columns, grid_.groups);
+  burst.copies = row == 0 ? 1 : streams_;
+  burst.control = row == step().rows ? step().mask_last : column < owner_ ? step().mask_west : column > owner_ ? step().mask_east : step().mask_own;
+  if (row == 0 && masked_ == phase_.grid->columns)
+    nextRow();
+}
+
 bool TimingIngress::weightBurst(Burst &burst) {
   const bool contract = step().kind == wexe::StepKind::Contract;
-  if (column_ == 0 && owner_ == 0 && !biasIsNext_ && place_ > 0) {
+  if (column_ == 0 && owner_ == 0 && masked_ == 0 && !biasIsNext_ && place_ > 0) {
     // What a shorter round takes says nothing of longer ones.
     if (roundLength(place_) != roundLength(place_ - 1))
       repetitions_.emplace_back(isIndexed());
@@ -232,10 +242,14 @@ bool TimingIngress::weightBurst(Burst &burst) {
   }
   if (roundLength(place_) == 0)
     return false;
-  const uint64_t column = contract ? column_ : owner_, row = place_ * phase_.grid->columns + owner_;
+  if (isMasked() && masked_ < phase_.grid->columns) {
+    maskBurst(burst);
+    return true;
+  }
+  const uint64_t row = place_ * phase_.grid->columns + owner_ - isMasked(), owner = row % phase_.grid->columns, column = contract ? column_ : owner;
   aim(burst, phase_.command_colour, column, phase_.grid->columns, grid_.groups);
   burst.copies = streams_;
-  const bool hasBias = step().bias >= 0 && column == owner_;
+  const bool hasBias = step().bias >= 0 && column == owner;
   const uint64_t each = step().wire == wexe::WireFormat::Indexed32 ? 2 : 1;
   burst.data.assign(biasIsNext_ || !contract ? each : wavelets(row, column), 0);
   if (contract && !biasIsNext_ && step().link != wexe::LinkFormat::Wavelets)
@@ -246,7 +260,7 @@ bool TimingIngress::weightBurst(Burst &burst) {
     return true;
   }
   biasIsNext_ = false;
-  burst.control = column < owner_ ? step().task_east : column > owner_ ? step().task_west : step().task_own;
+  burst.control = column < owner ? step().task_east : column > owner ? step().task_west : step().task_own;
   if (!contract || ++column_ == phase_.grid->columns)
     nextRow();
   return true;

@@ -74,6 +74,8 @@ private:
   const std::vector<uint64_t> &kept(uint64_t row);
   bool sampleBurst(Burst &burst);
   bool weightBurst(Burst &burst);
+  bool isMasked() const { return step().kind == wexe::StepKind::Contract && step().output_zeros > 0; }
+  void maskBurst(Burst &burst);
   bool isIndexed() const;
   void skipMicroBatches();
   void skipRounds();
@@ -94,6 +96,7 @@ private:
   // Send: core y of the port. Contract and Scale: local row, owner column, and the column whose weights come next.
   uint64_t place_ = 0, owner_ = 0, column_ = 0;
   bool biasIsNext_ = false;
+  uint64_t masked_ = 0; ///< columns that got their command for the mask of a contraction's row
   std::vector<uint64_t> kept_; ///< by column, of the row of the step that was asked for last
   uint64_t keptRow_ = UINT64_MAX;
   uint32_t streams_ = 1; ///< weights that batch entries of the step stream side by side, for each of which a burst stands

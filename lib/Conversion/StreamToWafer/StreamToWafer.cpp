@@ -122,7 +122,7 @@ LogicalResult ProgramLowering::lowerKernel(SegmentContext &ctx, Operation *op) {
       .Case([&](stream::ContractOp contract) {
         if (!contract.getWire())
           return LogicalResult(contract.emitOpError("has no wire format; run stream-choose-wire-format first"));
-        emitContract(ctx, contract, blocks_[contract.getInput()], blocks_[contract.getResult()]);
+        emitContract(ctx, contract, blocks_[contract.getInput()], contract.getMask() ? &blocks_[contract.getMask()] : nullptr, blocks_[contract.getResult()]);
         return success();
       })
       .Case([&](stream::ScaleOp scale) {

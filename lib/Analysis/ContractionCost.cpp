@@ -64,11 +64,19 @@ static double turnCycles(const Machine &machine, const GridShape &grid, const Ro
   return std::max(0.0, (grid.columns - 1) * hop - slack) / grid.columns;
 }
 
+/// What a row waits on average for its mask. A core passes a row on when it has all of it; when the first column owns a row, the last one gets it behind all others, and then the other way about.
+/// Rows are one ahead of the weights, so that a core can go on with a row each time meanwhile. Found with contractions of the timing engine.
+static double maskTurnCycles(const Machine &machine, const GridShape &grid, const RowCost &row) {
+  const double hop = neighbourCycles(machine) + 2.0 * machine.vectorSetupCycles + double(ceilDiv(grid.tokenBlock, 2));
+  return std::max(0.0, 2 * ((grid.columns - 1) * hop - row.cycles())) / grid.columns;
+}
+
 double contractionCycles(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, const WireCost &wire) {
   constexpr int64_t descriptors = 12;
   double fill = grid.columns * (neighbourCycles(machine) + machine.vectorSetupCycles) + grid.rows * machine.hopCycles;
   const RowCost row = contractionRow(machine, grid, inFeatures, wire);
-  return taskCycles(machine, descriptors) + fill + outFeatures * (row.cycles() + turnCycles(machine, grid, row));
+  const double turn = std::max(turnCycles(machine, grid, row), wire.isMasked ? maskTurnCycles(machine, grid, row) : 0);
+  return taskCycles(machine, descriptors) + fill + outFeatures * (row.cycles() + turn);
 }
 
 double scaleCycles(const Machine &machine, const GridShape &grid, int64_t features) {

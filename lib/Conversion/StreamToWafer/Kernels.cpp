@@ -57,9 +57,10 @@ Opcode triggerFor(stream::WireFormat wire, bool isMasked) {
 /// Rows of a block, from their owner to all columns, one after another: registers from `first` on, and the tasks that pass them. There is room for two rows, the
 /// one that comes and the one before, which is at work.
 struct PassedRow {
-  explicit PassedRow(uint8_t first)
-      : comes(first), atWork(first + 1), eastIn(first + 2), eastOut(first + 3), westIn(first + 4), westOut(first + 5), ownRow(first + 6), toEast(first + 7),
+  PassedRow(uint8_t first, StringRef eastChannel, StringRef westChannel)
+      : eastChannel(eastChannel), westChannel(westChannel), comes(first), atWork(first + 1), eastIn(first + 2), eastOut(first + 3), westIn(first + 4), westOut(first + 5), ownRow(first + 6), toEast(first + 7),
         otherToEast(first + 8), toWest(first + 9), otherToWest(first + 10) {}
+  const StringRef eastChannel, westChannel;
   const uint8_t comes, atWork, eastIn, eastOut, westIn, westOut, ownRow, toEast, otherToEast, toWest, otherToWest;
 
   void load(SegmentContext &ctx, Location loc, const Block &block, TaskBuilder &begin) const;
@@ -82,10 +83,10 @@ void PassedRow::load(SegmentContext &ctx, Location loc, const Block &block, Task
   auto rowIn = [&](unsigned which, wfr::PerCoreAttr where) { return image.memory("row", element, buffers[which], row, rowStrides, where); };
   begin.load(comes, rowIn(0, {}))
       .load(atWork, rowIn(1, {}))
-      .load(eastIn, image.receive("row_east_in", element, channels::chainEast, row))
-      .load(eastOut, image.send("row_east_out", element, channels::chainEast, row))
-      .load(westIn, image.receive("row_west_in", element, channels::chainWest, row))
-      .load(westOut, image.send("row_west_out", element, channels::chainWest, row))
+      .load(eastIn, image.receive("row_east_in", element, eastChannel, row))
+      .load(eastOut, image.send("row_east_out", element, eastChannel, row))
+      .load(westIn, image.receive("row_west_in", element, westChannel, row))
+      .load(westOut, image.send("row_west_out", element, westChannel, row))
       .load(ownRow, ctx.firstRow(block))
       .load(toEast, rowIn(0, notLast))
       .load(otherToEast, rowIn(1, notLast))
@@ -173,7 +174,7 @@ FlatSymbolRefAttr SegmentContext::dataTask(Location loc, stream::WireFormat wire
   FlatSymbolRefAttr &task = dataTasks_[key];
   if (!task) {
     TaskBuilder builder(image, loc, "weights_" + key, wfr::TaskKind::Data);
-    Instruction insn = vectorInsn(opcode, element, sum, rows, isMasked ? PassedRow(passedRow).atWork : 0);
+    Instruction insn = vectorInsn(opcode, element, sum, rows, isMasked ? passedRow + 1 : 0);
     insn.skip0 = skipsZeros;
     builder.emit(insn).finish();
     task = builder.symbol();
@@ -243,7 +244,8 @@ void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input
   begin.load(result, ctx.firstRow(output)).load(total, ctx.ownerSum(0, sumType)).load(otherTotal, ctx.ownerSum(1, sumType));
   if (op.getBias())
     begin.load(ones, ctx.ones(input.element)).load(one, image.constant("one", 1.0f)).emit(vectorInsn(Opcode::Mov, ElementType::F32, ones, one));
-  const PassedRow maskRow(passedRow);
+  // Not on the chains of the sums, behind which it would wait for all columns of the row before.
+  const PassedRow maskRow(passedRow, channels::maskEast, channels::maskWest);
   if (mask)
     maskRow.load(ctx, loc, *mask, begin);
   SymbolRefAttr beginTask = begin.bind(ctx.dataTask(loc, wire, input.element, op.getInputZeros().has_value(), mask != nullptr)).finish();
@@ -309,7 +311,7 @@ void emitScale(SegmentContext &ctx, stream::ScaleOp op, const Block &input, cons
 // A row of the one operand passes all columns, from its owner to both sides; arriving indices tell which rows of the other one it meets.
 void emitSample(SegmentContext &ctx, stream::SampleOp op, const Block &rowsBlock, const Block *input) {
   enum SampleRegister : uint8_t { inputRows = 0, sumIn, sumOut, ownOnes, theOne, passed };
-  const PassedRow row(passed);
+  const PassedRow row(passed, channels::chainEast, channels::chainWest);
   ImageBuilder &image = ctx.image;
   Location loc = op.getLoc();
   Type element = rowsBlock.element, f32 = image.builder().getF32Type();

@@ -203,6 +203,7 @@ struct MaskOutputs : impl::MaskOutputsBase<MaskOutputs> {
 
   void runOnOperation() override;
   bool mask(ContractOp contract, ZeroAnalysis &analysis);
+  int64_t expectedZeros(MapOp reader, ArrayRef<Condition> conditions, ZeroAnalysis &analysis) const;
   bool pays(ContractOp contract, GridAttr grid) const;
   bool fits(SegmentOp segment) const;
 
@@ -241,6 +242,14 @@ bool MaskOutputs::fits(SegmentOp segment) const {
   return estimateCodeBytes(segment) + cost.valueBytes <= machine.sramBytes && estimateControlTasks(segment) <= machine.controlTasks;
 }
 
+/// Thousandths of the results that are expected to be dropped: counted where that is known.
+int64_t MaskOutputs::expectedZeros(MapOp reader, ArrayRef<Condition> conditions, ZeroAnalysis &analysis) const {
+  if (conditions.size() == 1 && conditions[0].kind == Condition::NotMinusInfinity)
+    if (std::optional<double> share = analysis.ofScalar(reader, conditions[0].scalar).infinite)
+      return std::clamp<int64_t>(std::llround(*share * 1000), 1, 1000);
+  return zeros;
+}
+
 bool MaskOutputs::mask(ContractOp contract, ZeroAnalysis &analysis) {
   auto segment = cast<SegmentOp>(contract->getParentOp());
   if (contract.getMask() || !contract.getWire() || !segment.getGrid() || !contract->hasOneUse())
@@ -256,7 +265,7 @@ bool MaskOutputs::mask(ContractOp contract, ZeroAnalysis &analysis) {
   const Part part(conditions);
   if (llvm::all_of(part.arguments, [&](BlockArgument argument) { return attempt.moveBefore(reader.getInputs()[argument.getArgNumber()]); })) {
     contract.getMaskMutable().assign(makeMask(contract, reader, conditions, part));
-    contract.setOutputZeros(zeros);
+    contract.setOutputZeros(expectedZeros(reader, conditions, analysis));
     if (pays(contract, *segment.getGrid()) && fits(segment))
       return true;
   }

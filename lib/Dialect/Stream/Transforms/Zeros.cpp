@@ -35,13 +35,16 @@ Facts ofConstant(Attribute constant) {
   if (floats.isSplat())
     return ofConstant(floats.getSplatValue<FloatAttr>());
   Facts facts;
-  int64_t zeros = 0;
+  int64_t zeros = 0, infinite = 0;
   for (const APFloat &value : floats.getValues<APFloat>()) {
     zeros += value.isZero();
-    if (value.isNegative() && value.isInfinity())
-      facts.lowest = -std::numeric_limits<double>::infinity();
+    infinite += value.isNegative() && value.isInfinity();
   }
   facts.zero = zeros * fewestZeros >= floats.getNumElements();
+  if (infinite > 0) {
+    facts.lowest = -std::numeric_limits<double>::infinity();
+    facts.infinite = double(infinite) / floats.getNumElements();
+  }
   return facts;
 }
 

@@ -12,6 +12,8 @@
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 
+#include <optional>
+
 namespace wafer::stream {
 
 /// What some elements of a value are.
@@ -19,6 +21,7 @@ struct Facts {
   bool zero = false;
   bool wholeTokens = false; ///< zeros are all features of a token, which sums over features keep
   double lowest = 0;        ///< constant that is put in the place of some, or added to them
+  std::optional<double> infinite = std::nullopt; ///< of a constant: the part that is minus infinity
 
   /// Masks write minus infinity, or what a 16-bit float has in its place.
   bool isMasked() const { return lowest <= -1e4; }

@@ -122,7 +122,7 @@ def MaskOutputs : Pass<"stream-mask-outputs", "::wafer::stream::ProgramOp"> {
     mask, with `output_zeros`. What the map gives for the others is the same for any finite result.
 
     Runs after stream-assign-layout, whose grid stays. A contraction gets a mask where that takes fewer cycles by the estimate of lib/Analysis/ContractionCost.h, the making of the
-    mask included, and where there is SRAM for it. How many results are hidden is not known here: `zeros` thousandths are expected. Contractions that have a mask stay as they are.
+    mask included, and where there is SRAM for it. How many results are hidden is counted where the mask is a constant; elsewhere `zeros` thousandths are expected. Contractions that have a mask stay as they are.
 
     Before:   %y = stream.contract %x, @w {...}   %z = stream.map %m, %y { select(%m != 0, %y, 0) }
     After:    %k = stream.map %m { %m != 0 }   %y = stream.contract %x, @w mask %k {output_zeros = 500, ...}   %z = ...

@@ -342,6 +342,12 @@ void CoreModel::bindDot(Trigger &trigger) const {
 
 Trigger CoreModel::arrive(uint32_t payload) {
   Trigger trigger = boundTrigger();
+  take(trigger, payload);
+  return trigger;
+}
+
+void CoreModel::take(Trigger &trigger, uint32_t payload) {
+  trigger.values = 0;
   uint32_t rows = trigger.rows.extent[0];
   ElementType type = trigger.insn.type;
   auto add = [&](uint32_t index, float value) {
@@ -387,7 +393,6 @@ Trigger CoreModel::arrive(uint32_t payload) {
     add(implicitIndex++, floatOf(payload));
     break;
   }
-  return trigger;
 }
 
 /// The row that an arriving index picks.

@@ -101,6 +101,8 @@ public:
   Operation issue(const Instruction &insn, uint16_t pc);
   /// The trigger for a data wavelet (task_c2, index_c1); advances the implicit index.
   Trigger arrive(uint32_t payload);
+  /// What a data wavelet brings for the bound trigger, in the place of what one before it brought.
+  void take(Trigger &bound, uint32_t payload);
   /// The descriptors of the bound trigger as they are now, without a wavelet.
   Trigger boundTrigger();
 

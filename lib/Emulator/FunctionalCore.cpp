@@ -362,14 +362,14 @@ bool FunctionalCore::runWeights(WordSink &sink, EngineStats &stats) {
   weights_.clear();
   uint64_t products = 0;
   for (size_t i = 0; i < command_->data.count; ++i) {
-    Trigger trigger = model.arrive(command_->data.data.get()[i]);
+    model.take(bound, command_->data.data.get()[i]);
     stats.instructions += 2;
-    for (unsigned v = 0; v < trigger.values; ++v) {
-      products += bound.insn.skip0 ? model.products(trigger, v, 1) : each;
+    for (unsigned v = 0; v < bound.values; ++v) {
+      products += bound.insn.skip0 ? model.products(bound, v, 1) : each;
       if (fast)
-        weights_.push_back({model.memory(row.kind) + row.base + trigger.index[v] * rowBytes, trigger.value[v]});
+        weights_.push_back({model.memory(row.kind) + row.base + bound.index[v] * rowBytes, bound.value[v]});
       else
-        model.fmac(trigger, v, 0, elements);
+        model.fmac(bound, v, 0, elements);
     }
   }
   model.count(products, stats);

@@ -18,6 +18,7 @@
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/SetVector.h"
 
+#include <algorithm>
 #include <cmath>
 
 using namespace mlir;
@@ -286,7 +287,10 @@ void MaskOutputs::runOnOperation() {
     return signalPassFailure();
   }
   ZeroAnalysis analysis(program);
-  program.walk([&](ContractOp contract) { masked += mask(contract, analysis); });
+  SmallVector<ContractOp> contracts;
+  program.walk([&](ContractOp contract) { contracts.push_back(contract); });
+  for (ContractOp contract : contracts)
+    masked += mask(contract, analysis);
 }
 
 } // namespace

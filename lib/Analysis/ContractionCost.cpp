@@ -47,6 +47,11 @@ static double lagCycles(const Machine &machine, const GridShape &grid, double ho
   return 0.75 * double(grid.columns - 1) * hop / apart;
 }
 
+/// A row that comes from the neighbour and goes on to the next one.
+static double passedRowCycles(const Machine &machine, int64_t tokens, uint32_t lanes) {
+  return taskCycles(machine, 0) + 3.0 * machine.scalarCycles + 2 * vectorCycles(machine, tokens, lanes);
+}
+
 RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t inFeatures, const WireCost &wire) {
   int64_t t = grid.tokenBlock, perCore = ceilDiv(static_cast<int64_t>(std::ceil(inFeatures * wire.density)), grid.columns), perWavelet = wire.perWavelet;
   int64_t wavelets = wire.waveletsEach * ceilDiv(perCore, perWavelet);
@@ -68,7 +73,13 @@ RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t in
   // The last busy column may be shorter; its command comes all the same.
   int64_t sent = static_cast<int64_t>(std::ceil(inFeatures * wire.density)), full = perCore ? sent / perCore : 0, rest = perCore ? sent % perCore : 0;
   const int64_t words = wire.linkWords ? wire.linkWords : full * wavelets + wire.waveletsEach * ceilDiv(rest, perWavelet);
-  cost.ingest = double(wire.streams) * double(words + grid.columns + (wire.hasBias ? 1 + wire.waveletsEach : 0)) / machine.ingestWaveletsPerCycle;
+  int64_t commands = grid.columns + (wire.hasBias ? 1 + wire.waveletsEach : 0);
+  if (wire.isMasked) {
+    cost.issue += passedRowCycles(machine, t, machine.vectorLanes.bits16);
+    cost.link += double(ceilDiv(t, 2));
+    commands += grid.columns;
+  }
+  cost.ingest = double(wire.streams) * double(words + commands) / machine.ingestWaveletsPerCycle;
   return cost;
 }
 
@@ -88,12 +99,19 @@ static double together(double one, double other) {
   return longer + 0.35 * std::max(0.0, shorter - 0.75 * longer);
 }
 
+/// What a row waits on average for its mask. A core passes a row on when it has all of it; when the first column owns a row, the last one gets it behind all others, and then the other way about.
+/// Rows are one ahead of the weights, so that a core can go on with a row each time meanwhile. Found with contractions of the timing engine.
+static double maskTurnCycles(const Machine &machine, const GridShape &grid, const RowCost &row) {
+  const double hop = neighbourCycles(machine) + 2.0 * machine.vectorSetupCycles + double(ceilDiv(grid.tokenBlock, 2));
+  return std::max(0.0, 2 * ((grid.columns - 1) * hop - row.cycles())) / grid.columns;
+}
+
 double contractionCycles(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, const WireCost &wire) {
   constexpr int64_t descriptors = 12;
   double fill = grid.columns * chainHopCycles(machine) + grid.rows * machine.hopCycles;
   const RowCost row = contractionRow(machine, grid, inFeatures, wire);
-  const double own = std::max(row.issue, row.ingest) + turnCycles(machine, grid, row);
-  return taskCycles(machine, descriptors) + fill + outFeatures * together(own, row.link);
+  const double turn = std::max(turnCycles(machine, grid, row), wire.isMasked ? maskTurnCycles(machine, grid, row) : 0);
+  return taskCycles(machine, descriptors) + fill + outFeatures * together(std::max(row.issue, row.ingest) + turn, row.link);
 }
 
 double scaleCycles(const Machine &machine, const GridShape &grid, int64_t features) {
@@ -114,9 +132,8 @@ double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, i
   const int64_t t = grid.tokenBlock, kept = ceilDiv(static_cast<int64_t>(std::ceil(in * wire.density)), grid.columns);
   const uint32_t lanes = wire.wide ? machine.fmacAccLanes.bits32 : machine.fmacAccLanes.bits16;
   const int64_t rowWavelets = wire.wide ? t : ceilDiv(t, 2);
-  // A row comes from the neighbour and goes on; the sums of a position pass all cores of its column.
-  double issue = kept * (machine.triggerCycles + ceilDiv(t, lanes)) + taskCycles(machine, 0) + 3.0 * machine.scalarCycles +
-                 2 * vectorCycles(machine, t, wire.wide ? machine.vectorLanes.bits32 : machine.vectorLanes.bits16) + taskCycles(machine, 3);
+  // The sums of a position pass all cores of its column.
+  double issue = kept * (machine.triggerCycles + ceilDiv(t, lanes)) + passedRowCycles(machine, t, wire.wide ? machine.vectorLanes.bits32 : machine.vectorLanes.bits16) + taskCycles(machine, 3);
   double hop = neighbourCycles(machine) + machine.vectorSetupCycles + rowWavelets;
   double streams = ((wire.isImplicit ? 0 : std::ceil(in * wire.density)) + grid.columns) / machine.ingestWaveletsPerCycle;
   double leaves = sampleLeavingCycles(machine, grid, in, 1, wire);

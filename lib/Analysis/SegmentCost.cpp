@@ -52,7 +52,8 @@ WireCost wireCost(stream::ContractOp contract, stream::WireFormat format) {
   if (const LinkForm link = shortestLink(contract, format); link.kind != LinkForm::Wavelets)
     wire.linkWords = static_cast<int64_t>(wordsOfRow(contract, link));
   wire.hasBias = contract.getBiasAttr() != nullptr;
-  wire.nonzeros = 1 - contract.getInputZeros().value_or(0) / 1000.0;
+  wire.isMasked = contract.getMask() != nullptr;
+  wire.nonzeros = (1 - contract.getInputZeros().value_or(0) / 1000.0) * (1 - contract.getOutputZeros().value_or(0) / 1000.0);
   return wire;
 }
 
@@ -224,6 +225,8 @@ int64_t SegmentModel::valueBytes(const GridShape &grid, Room room) const {
       live = kernel.temporaries * std::min(ceilDiv(kernel.out, grid.columns) * rowBytes, std::max(room.chunkBytes, rowBytes));
     else if (kernel.kind == Kernel::Sample)
       live = 2 * grid.tokenBlock * kernel.elementBytes; // the row at work and the one before
+    else if (kernel.kind == Kernel::Contract && kernel.wire.isMasked)
+      live = 2 * grid.tokenBlock * 2; // the same of the mask
     else if (kernel.kind == Kernel::Reduce)
       live = rowBytes;
     for (const Buffer &buffer : buffers_[static_cast<size_t>(leaving)])
@@ -265,7 +268,7 @@ int64_t estimateControlTasks(stream::SegmentOp segment) {
   // Tasks that differ in what they name are tasks of their own; those that pass sums on or take a result are shared by kernels of equal types.
   int64_t tasks = 0;
   std::set<std::tuple<bool, const void *, const void *, bool>> results;
-  std::set<const void *> passes, biases, samples;
+  std::set<const void *> passes, biases, samples, masks;
   for (Operation &op : segment.getBody().front()) {
     ++tasks;
     auto ofRows = [&](Value input, Value result, bool hasBias) {
@@ -277,12 +280,14 @@ int64_t estimateControlTasks(stream::SegmentOp segment) {
     };
     if (auto sample = dyn_cast<stream::SampleOp>(op))
       samples.insert(sample.getRows().getType().getElementType().getAsOpaquePointer());
+    if (auto contract = dyn_cast<stream::ContractOp>(op); contract && contract.getMask())
+      masks.insert(contract.getMask().getType().getElementType().getAsOpaquePointer());
     if (auto contract = dyn_cast<stream::ContractOp>(op))
       passes.insert(ofRows(contract.getInput(), contract.getResult(), contract.getBiasAttr() != nullptr));
     else if (auto scale = dyn_cast<stream::ScaleOp>(op))
       ofRows(scale.getInput(), scale.getResult(), scale.getBetaAttr() != nullptr);
   }
-  return tasks + static_cast<int64_t>(results.size() + biases.size() + 2 * passes.size() + 4 * samples.size());
+  return tasks + static_cast<int64_t>(results.size() + biases.size() + 2 * passes.size() + 4 * (samples.size() + masks.size()));
 }
 
 int64_t estimateCodeBytes(stream::SegmentOp segment) {
@@ -291,7 +296,10 @@ int64_t estimateCodeBytes(stream::SegmentOp segment) {
   segment.walk([&](Operation *op) {
     llvm::TypeSwitch<Operation *>(op)
         .Case<stream::SendOp, stream::ReceiveOp>([&](auto) { instructions += 7, descriptors += 4; })
-        .Case([&](stream::ContractOp) { instructions += 24, descriptors += 3; })
+        .Case([&](stream::ContractOp contract) {
+          instructions += 24 + (contract.getMask() ? 36 : 0);
+          descriptors += 3 + (contract.getMask() ? 11 : 0);
+        })
         .Case([&](stream::ScaleOp) { instructions += 18, descriptors += 3; })
         .Case([&](stream::SampleOp) { instructions += 44, descriptors += 14; })
         .Case([&](stream::ReduceOp) { instructions += 20, descriptors += 10; })

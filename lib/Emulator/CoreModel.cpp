@@ -294,7 +294,28 @@ Trigger CoreModel::boundTrigger() {
   checkMemory(trigger.rows, trigger.reads, trigger.insn.src0, pc);
   noteUse(trigger.writes);
   noteUse(trigger.reads);
+  if (trigger.insn.skip0 && trigger.reads.overlaps(trigger.writes))
+    trap("skip_c1", pc, "the rows in d" + std::to_string(trigger.insn.src0) + " reach " + text(trigger.reads) + ", which products change");
+  if (trigger.isMasked()) {
+    bindMask(trigger);
+    noteUse(trigger.readsRow);
+  }
   return trigger;
+}
+
+void CoreModel::bindMask(Trigger &trigger) const {
+  const uint16_t pc = trigger.pc;
+  trigger.row = use(trigger.insn.src1, pc);
+  if (!isMemory(trigger.row))
+    trap("desc_c3", pc, "d" + std::to_string(trigger.insn.src1) + " is not memory, which holds the mask of a trigger");
+  for (int d = 0; d < 4; ++d)
+    if (trigger.row.extent[d] != trigger.dst.extent[d])
+      trap("vec_c1", pc,
+           "the mask's extent[" + std::to_string(d) + "] is " + std::to_string(trigger.row.extent[d]) + ", but the destination's is " + std::to_string(trigger.dst.extent[d]));
+  trigger.readsRow = footprintOf(trigger.row);
+  checkMemory(trigger.row, trigger.readsRow, trigger.insn.src1, pc);
+  if (trigger.readsRow.overlaps(trigger.writes))
+    trap("skip_c1", pc, "the mask in d" + std::to_string(trigger.insn.src1) + " reaches " + text(trigger.readsRow) + ", which products change");
 }
 
 void CoreModel::bindDot(Trigger &trigger) const {
@@ -324,6 +345,12 @@ void CoreModel::bindDot(Trigger &trigger) const {
 
 Trigger CoreModel::arrive(uint32_t payload) {
   Trigger trigger = boundTrigger();
+  take(trigger, payload);
+  return trigger;
+}
+
+void CoreModel::take(Trigger &trigger, uint32_t payload) {
+  trigger.values = 0;
   uint32_t rows = trigger.rows.extent[0];
   ElementType type = trigger.insn.type;
   auto add = [&](uint32_t index, float value) {
@@ -335,24 +362,28 @@ Trigger CoreModel::arrive(uint32_t payload) {
   auto half = [&](uint32_t bits) { return numberFromBits(type, bits & 0xffff).f; };
   switch (trigger.insn.opcode) {
   case Opcode::Fmacw:
+  case Opcode::Fmacwm:
     add(payload >> 16, type == ElementType::I8 ? static_cast<int8_t>(payload) : half(payload));
     break;
   case Opcode::Dotw:
     add(payload >> 16, 0);
     break;
   case Opcode::Fmacp:
+  case Opcode::Fmacpm:
     add(implicitIndex, half(payload));
     if (implicitIndex + 1 < rows)
       add(implicitIndex + 1, half(payload >> 16));
     implicitIndex += 2;
     break;
   case Opcode::Fmacq:
+  case Opcode::Fmacqm:
     add(implicitIndex, static_cast<int8_t>(payload));
     for (unsigned i = 1; i < 4 && implicitIndex + i < rows; ++i)
       add(implicitIndex + i, static_cast<int8_t>(payload >> 8 * i));
     implicitIndex += 4;
     break;
   case Opcode::Fmacx:
+  case Opcode::Fmacxm:
     // The index waits, plus one, for its value.
     if (implicitIndex == 0) {
       implicitIndex = payload == UINT32_MAX ? payload : payload + 1;
@@ -365,7 +396,6 @@ Trigger CoreModel::arrive(uint32_t payload) {
     add(implicitIndex++, floatOf(payload));
     break;
   }
-  return trigger;
 }
 
 /// The row that an arriving index picks.
@@ -376,23 +406,22 @@ static Descriptor rowOf(const Trigger &trigger, uint32_t index) {
   return row;
 }
 
-static bool isPassedOver(const Trigger &trigger, Number x) { return trigger.insn.skip0 && x.f == 0 && x.i == 0; }
+static bool isZero(Number x) { return x.f == 0 && x.i == 0; }
 
-Number CoreModel::rowElement(const Trigger &trigger, const Walk &at) const {
-  const ElementType type = elementType(trigger.rows.type);
-  return numberFromBits(type, loadBits(memory(trigger.rows.kind) + at.address(), byteSize(type)));
+Number CoreModel::elementAt(const Descriptor &descriptor, const Walk &at) const {
+  const ElementType type = elementType(descriptor.type);
+  return numberFromBits(type, loadBits(memory(descriptor.kind) + at.address(), byteSize(type)));
 }
 
 uint32_t CoreModel::dot(const Trigger &trigger, uint32_t index, uint32_t fabricBits) {
   if (!sram_)
     return 0;
-  const ElementType rowType = elementType(trigger.row.type);
   Walk a(rowOf(trigger, index)), b(trigger.row);
   // As many sums as the lanes of a 16-bit FMAC, whatever the machine has.
   float sums[8] = {};
   for (uint64_t j = 0, n = trigger.elementsPerRow(); j < n; ++j, a.next(), b.next()) {
-    const Number x = rowElement(trigger, a);
-    const Number y = numberFromBits(rowType, loadBits(memory(trigger.row.kind) + b.address(), byteSize(rowType)));
+    const Number x = elementAt(trigger.rows, a);
+    const Number y = elementAt(trigger.row, b);
     sums[j % 8] = std::fma(x.f, y.f, sums[j % 8]);
   }
   const float total = ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
@@ -400,16 +429,37 @@ uint32_t CoreModel::dot(const Trigger &trigger, uint32_t index, uint32_t fabricB
   return bitsOf(canonicalNaN(floatOf(addend) + total));
 }
 
+std::vector<char> CoreModel::wanted(const Trigger &trigger) const {
+  std::vector<char> wanted(trigger.elementsPerRow(), 1);
+  if (!trigger.isMasked())
+    return wanted;
+  Walk mask(trigger.row);
+  for (char &isWanted : wanted) {
+    isWanted = !isZero(elementAt(trigger.row, mask));
+    mask.next();
+  }
+  return wanted;
+}
+
+template <typename Function> void CoreModel::forEachProduct(const Trigger &trigger, unsigned which, Function function) const {
+  Walk source(rowOf(trigger, trigger.index[which])), target(trigger.dst);
+  for (char isWanted : wanted(trigger)) {
+    const Number x = elementAt(trigger.rows, source);
+    if (isWanted && !(trigger.insn.skip0 && isZero(x)))
+      function(x, target);
+    source.next();
+    target.next();
+  }
+}
+
 uint64_t CoreModel::products(const Trigger &trigger, unsigned which, double nonzeros) const {
   const uint64_t elements = trigger.elementsPerRow();
-  if (!trigger.insn.skip0)
+  if (!trigger.insn.skip0 && !trigger.isMasked())
     return elements;
   if (!sram_)
     return static_cast<uint64_t>(std::llround(nonzeros * static_cast<double>(elements)));
-  Walk source(rowOf(trigger, trigger.index[which]));
   uint64_t count = 0;
-  for (uint64_t j = 0; j < elements; ++j, source.next())
-    count += !isPassedOver(trigger, rowElement(trigger, source));
+  forEachProduct(trigger, which, [&](Number, const Walk &) { ++count; });
   return count;
 }
 
@@ -417,12 +467,10 @@ void CoreModel::fmac(const Trigger &trigger, unsigned which, uint64_t from, uint
   if (!sram_)
     return;
   const ElementType rowType = elementType(trigger.rows.type), dstType = elementType(trigger.dst.type);
-  Walk source(rowOf(trigger, trigger.index[which])), target(trigger.dst);
-  uint64_t product = 0;
-  for (uint64_t j = 0, elements = trigger.elementsPerRow(); j < elements && product < to; ++j, source.next(), target.next()) {
-    Number x = rowElement(trigger, source);
-    if (isPassedOver(trigger, x) || product++ < from)
-      continue;
+  uint64_t number = 0;
+  forEachProduct(trigger, which, [&](Number x, const Walk &target) {
+    if (const uint64_t at = number++; at < from || at >= to)
+      return;
     uint8_t *at = memory(trigger.dst.kind) + target.address();
     Number sum = numberFromBits(dstType, loadBits(at, byteSize(dstType)));
     uint32_t bits;
@@ -435,7 +483,7 @@ void CoreModel::fmac(const Trigger &trigger, unsigned which, uint64_t from, uint
       bits = bitsFromNumber(dstType, convert({0, static_cast<int32_t>(total)}, ElementType::I32, dstType));
     }
     std::memcpy(at, &bits, byteSize(dstType));
-  }
+  });
 }
 
 } // namespace wafer

@@ -55,13 +55,13 @@ struct Operation {
 
 bool conflict(const Operation &earlier, const Operation &later);
 
-/// An arriving weight at work: dst[j] = fma(value, src0[index][j], dst[j]), or the same in i32. Or an arriving index: dst = src2 + src0[index] . src1,
-/// one element from the fabric or a constant and one to the fabric.
+/// An arriving weight at work: dst[j] = fma(value, src0[index][j], dst[j]), or the same in i32, for all j or where src1[j] is not 0. Or an arriving index:
+/// dst = src2 + src0[index] . src1, one element from the fabric or a constant and one to the fabric.
 struct Trigger {
   Instruction insn;
   uint16_t pc = 0;
   Descriptor dst, rows;
-  Descriptor row, addend; ///< of a dot product: src1 and src2
+  Descriptor row, addend; ///< src1, of a dot product or a mask, and src2
   Footprint writes, reads, readsRow; ///< `reads` spans all rows
   int inputColour = -1, outputColour = -1; ///< of a dot product
   float value[4] = {0, 0, 0, 0}; ///< holds 8-bit integers exactly
@@ -69,6 +69,7 @@ struct Trigger {
   unsigned values = 0;
 
   bool isDot() const { return insn.opcode == Opcode::Dotw; }
+  bool isMasked() const { return isMaskedFmac(insn.opcode); }
   uint64_t elementsPerRow() const { return uint64_t(rows.extent[1]) * rows.extent[2] * rows.extent[3]; }
 };
 
@@ -95,21 +96,25 @@ public:
   Operation issue(const Instruction &insn, uint16_t pc);
   /// The trigger for a data wavelet (task_c2, index_c1); advances the implicit index.
   Trigger arrive(uint32_t payload);
+  /// What a data wavelet brings for the bound trigger, in the place of what one before it brought.
+  void take(Trigger &bound, uint32_t payload);
   /// The descriptors of the bound trigger as they are now, without a wavelet.
   Trigger boundTrigger();
 
   /// Works on the next element of an operation. `fabricBits` holds the element from the fabric, if one of the sources is; returns the bits
   /// to send when dst is.
   uint32_t element(Operation &operation, uint32_t fabricBits);
-  /// Products that value `which` of a trigger takes: the elements of its row, but for zeros that the instruction passes over. Without data, those of `nonzeros` of
+  /// Products that value `which` of a trigger takes: the elements of its row, but for those that the instruction passes over. Without data, those of `nonzeros` of
   /// them.
   uint64_t products(const Trigger &trigger, unsigned which, double nonzeros) const;
+  /// For each element of the row whether the trigger's mask wants it.
+  std::vector<char> wanted(const Trigger &trigger) const;
   /// Products [from, to) of value `which` of a trigger.
   void fmac(const Trigger &trigger, unsigned which, uint64_t from, uint64_t to);
   /// Adds products of the bound trigger to what was counted.
   void count(uint64_t products, EngineStats &stats) const {
     stats.macs += products;
-    if (at(static_cast<uint16_t>(dataTask)).skip0)
+    if (const Instruction &insn = at(static_cast<uint16_t>(dataTask)); insn.skip0 || isMaskedFmac(insn.opcode))
       stats.skippingMacs[image.index << 16 | bindingTask] += products;
   }
   /// The bits of addend + row `index` . src1. `fabricBits` holds the addend if it comes from the fabric.
@@ -142,12 +147,15 @@ public:
   const uint64_t *clock = nullptr;
 
 private:
-  Number rowElement(const Trigger &trigger, const Walk &at) const;
+  Number elementAt(const Descriptor &descriptor, const Walk &at) const;
+  /// Calls function(row's element, place in dst) for each product that the trigger's value takes, in order.
+  template <typename Function> void forEachProduct(const Trigger &trigger, unsigned which, Function function) const;
   const Descriptor &use(unsigned reg, uint16_t pc) const;
   void checkMemory(const Descriptor &descriptor, const Footprint &footprint, unsigned reg, uint16_t pc) const;
   void checkSource(const Operation &operation, unsigned which, unsigned reg) const;
   void checkRoutes(int inputColour, int outputColour, uint16_t pc) const;
   void bindDot(Trigger &trigger) const;
+  void bindMask(Trigger &trigger) const;
   [[noreturn]] void trapAt(const char *label, const std::string &place, const std::string &message) const;
 
   struct Free {

@@ -21,8 +21,11 @@ uint64_t waveletsFor(const Descriptor &descriptor, uint64_t elements) {
 } // namespace
 
 CycleCore::CycleCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, const uint64_t &clock, const EngineOptions &options)
-    : model(program, image, x, y, options.withData), router(uint32_t(y) * program.machine().width + x), machine_(program.machine()), nonzeros_(options.nonzeros), now_(clock) {
+    : model(program, image, x, y, options.withData), router(uint32_t(y) * program.machine().width + x), machine_(program.machine()), now_(clock) {
   model.clock = &clock;
+  for (auto [number, share] : options.nonzeros)
+    if (auto task = image.controlTasks.find(number); task != image.controlTasks.end())
+      nonzeros_[task->second] = share;
 }
 
 std::optional<CycleCore::TaskAtWork> CycleCore::taskAtWork() const {
@@ -143,6 +146,12 @@ Activity CycleCore::dotWaits(const RampQueues &queues) const {
   return queues.out[trigger_->outputColour].size() >= machine_.coreQueueDepth ? Activity::WaitFabricOut : Activity::Busy;
 }
 
+/// Of the trigger's value at work.
+uint64_t CycleCore::products() const {
+  const auto share = nonzeros_.find(model.bindingTask);
+  return model.products(*trigger_, triggerValue_, share == nonzeros_.end() ? 1 : share->second);
+}
+
 Activity CycleCore::stepTrigger(CycleFabric &fabric, EngineStats &stats, bool datapathFree) {
   if (!triggerIsFree_ && !(triggerIsFree_ = conflictOf(*trigger_, microthreads_.size()) == noConflict))
     return Activity::WaitConflict;
@@ -155,9 +164,11 @@ Activity CycleCore::stepTrigger(CycleFabric &fabric, EngineStats &stats, bool da
     return Activity::Busy;
   }
   // A wavelet takes at least one cycle, its values that have nothing to multiply take none.
-  uint64_t elements = model.products(*trigger_, triggerValue_, nonzeros_);
-  while (elements == 0 && triggerValue_ + 1 < trigger_->values)
-    elements = model.products(*trigger_, ++triggerValue_, nonzeros_);
+  uint64_t elements = products();
+  while (elements == 0 && triggerValue_ + 1 < trigger_->values) {
+    ++triggerValue_;
+    elements = products();
+  }
   const uint64_t end = std::min<uint64_t>(elements, triggerElement_ + lanesFor(lanes, trigger_->insn.type));
   if (trigger_->isDot() && end == elements) {
     if (Activity waits = dotWaits(fabric.ramp(router)); waits != Activity::Busy)

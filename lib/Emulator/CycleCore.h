@@ -11,6 +11,7 @@
 #include "CycleFabric.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 
 namespace wafer {
@@ -69,6 +70,7 @@ private:
   bool stepMicrothreads(CycleFabric &fabric, EngineStats &stats);
   Activity stepTask(CycleFabric &fabric, EngineStats &stats, bool datapathFree);
   Activity dotWaits(const RampQueues &queues) const;
+  uint64_t products() const;
   Activity stepTrigger(CycleFabric &fabric, EngineStats &stats, bool datapathFree);
   Activity stepOperation(CycleFabric &fabric, EngineStats &stats, bool datapathFree);
   std::optional<Activity> fetch(EngineStats &stats);
@@ -76,7 +78,7 @@ private:
   Blocked describe(const Running &running, size_t older, const RampQueues &queues) const;
 
   const Machine &machine_;
-  const double nonzeros_;
+  std::map<uint16_t, double> nonzeros_; ///< by pc of the control task that bound the trigger
   const uint64_t &now_;
   bool changed_ = false;
   uint32_t busy_ = 0; ///< cycles that the current step still takes

@@ -350,24 +350,41 @@ bool FunctionalCore::runWeights(WordSink &sink, EngineStats &stats) {
                         : bound.dst.type == wexe::ElemType::F32 && isHalfOrFloat(bound.rows)) &&
               isContiguous(bound.dst) && isContiguous(row) && !bound.writes.overlaps(bound.reads);
   const int64_t rowBytes = int64_t(bound.rows.stride[0]) * byteSize(elementType(bound.rows.type));
+  // A sum to which nothing is added keeps the bits of its NaN.
+  if (fast && !integers && bound.insn.skip0) {
+    const auto *sums = reinterpret_cast<const float *>(model.memory(bound.dst.kind) + bound.dst.base);
+    fast = std::none_of(sums, sums + elements, [](float sum) { return std::isnan(sum); });
+  }
+  // The mask is the same for all of the weights: where it hides sums, what they were is put back.
+  const bool isMasked = bound.isMasked();
+  const std::vector<char> wanted = isMasked ? model.wanted(bound) : std::vector<char>();
+  const uint64_t each = isMasked ? static_cast<uint64_t>(std::count(wanted.begin(), wanted.end(), 1)) : elements;
   weights_.clear();
   uint64_t products = 0;
   for (size_t i = 0; i < command_->data.count; ++i) {
-    Trigger trigger = model.arrive(command_->data.data.get()[i]);
+    model.take(bound, command_->data.data.get()[i]);
     stats.instructions += 2;
-    for (unsigned v = 0; v < trigger.values; ++v) {
-      products += model.products(trigger, v, 1);
+    for (unsigned v = 0; v < bound.values; ++v) {
+      products += bound.insn.skip0 ? model.products(bound, v, 1) : each;
       if (fast)
-        weights_.push_back({model.memory(row.kind) + row.base + trigger.index[v] * rowBytes, trigger.value[v]});
+        weights_.push_back({model.memory(row.kind) + row.base + bound.index[v] * rowBytes, bound.value[v]});
       else
-        model.fmac(trigger, v, 0, elements);
+        model.fmac(bound, v, 0, elements);
     }
   }
   model.count(products, stats);
-  if (fast && elements != 0 && integers)
-    addIntegerProducts(reinterpret_cast<int32_t *>(model.memory(bound.dst.kind) + bound.dst.base), elements, weights_);
-  else if (fast && elements != 0)
-    fmacRun(reinterpret_cast<float *>(model.memory(bound.dst.kind) + bound.dst.base), elements, weights_.data(), weights_.size(), elementType(row.type), bound.insn.skip0);
+  if (!fast || elements == 0)
+    return true;
+  uint8_t *sums = model.memory(bound.dst.kind) + bound.dst.base;
+  row_.resize(isMasked ? elements : 0);
+  std::memcpy(row_.data(), sums, row_.size() * sizeof(float));
+  if (integers)
+    addIntegerProducts(reinterpret_cast<int32_t *>(sums), elements, weights_);
+  else
+    fmacRun(reinterpret_cast<float *>(sums), elements, weights_.data(), weights_.size(), elementType(row.type), bound.insn.skip0);
+  for (size_t j = 0; j < row_.size(); ++j)
+    if (!wanted[j])
+      std::memcpy(sums + j * sizeof(float), &row_[j], sizeof(float));
   return true;
 }
 

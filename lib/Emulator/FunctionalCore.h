@@ -75,7 +75,7 @@ private:
   int task_ = -1; ///< pc of the next instruction, -1: none
   std::vector<RowWeight> weights_;
   std::vector<uint32_t> outgoing_;
-  std::vector<float> row_; ///< of dot products
+  std::vector<float> row_; ///< of dot products; sums before masked products
 };
 
 } // namespace wafer

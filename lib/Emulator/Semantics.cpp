@@ -140,6 +140,11 @@ inline float computeFloat(Opcode opcode, float a, float b, float c) {
   case Opcode::Fmacd:
   case Opcode::Fmacq:
   case Opcode::Fmacx:
+  case Opcode::Fmacwm:
+  case Opcode::Fmacpm:
+  case Opcode::Fmacdm:
+  case Opcode::Fmacqm:
+  case Opcode::Fmacxm:
   case Opcode::Dotw:
     break; // the decoder does not give these a float compute type
   }

@@ -73,6 +73,20 @@ inline bool isFabric(const Descriptor &descriptor) {
   return descriptor.kind == wexe::DescKind::FabIn || descriptor.kind == wexe::DescKind::FabOut;
 }
 
+/// Whether an arriving weight is multiplied only where a mask says so.
+inline bool isMaskedFmac(Opcode opcode) {
+  switch (opcode) {
+  case Opcode::Fmacwm:
+  case Opcode::Fmacpm:
+  case Opcode::Fmacdm:
+  case Opcode::Fmacqm:
+  case Opcode::Fmacxm:
+    return true;
+  default:
+    return false;
+  }
+}
+
 /// Elements that one wavelet carries.
 inline unsigned elementsPerWavelet(wexe::ElemType type) { return byteSize(elementType(type)) == 2 ? 2 : 1; }
 

@@ -26,8 +26,8 @@ private:
   TimingIngress &ingress_;
 };
 
-/// Of what a step's weights multiply.
-double shareOfNonzeros(const wexe::StepT &step) { return 1 - step.input_zeros / 1000.0; }
+/// Of the products of a step's weights, those that are not passed over. Zeros and what a mask hides are taken to have nothing to do with each other.
+double shareOfNonzeros(const wexe::StepT &step) { return (1 - step.input_zeros / 1000.0) * (1 - step.output_zeros / 1000.0); }
 
 class PhaseTimer {
 public:
@@ -67,9 +67,13 @@ std::vector<TimingIngress::Span> PhaseTimer::simulate() {
   options.copiesOfPort = small.copies;
   options.lookAhead = part_.machine().width;
   options.missing = &missing;
+  // Which step a trigger works for is told by the command that bound it.
+  uint16_t command = 0;
   for (const auto &step : phase_.steps)
-    if (step->input_zeros > 0)
-      options.nonzeros = shareOfNonzeros(*step);
+    if (step->kind == wexe::StepKind::Command)
+      command = step->task;
+    else if (step->input_zeros > 0 || step->output_zeros > 0)
+      options.nonzeros[command] = shareOfNonzeros(*step);
   TimingIngress ingress(phase_, options_, small, missing);
   TimingEgress egress(ingress);
   const EngineStats stats = createCycleEngine(program, options)->run(ingress, egress);
@@ -136,7 +140,7 @@ void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step, bool isOnce)
     const uint64_t weights = isIndexed ? kept : uint64_t(step.rows) * step.columns, biases = hasBias * waveletsEach * step.rows;
     once.weightWavelets = wavelets + biases;
     once.weights = (isPacked ? words : wavelets) + biases;
-    once.commands = uint64_t(step.rows) * (grid.columns + hasBias);
+    once.commands = uint64_t(step.rows) * (grid.columns + hasBias + (step.output_zeros > 0 ? grid.columns : 0));
     macs = static_cast<uint64_t>(std::llround(static_cast<double>(weights * tokens) * shareOfNonzeros(step))) + hasBias * uint64_t(step.rows) * tokens;
     break;
   }
@@ -148,6 +152,8 @@ void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step, bool isOnce)
     once.weights *= streams;
     once.weightWavelets *= streams;
     once.commands *= streams;
+    if (step.output_zeros > 0)
+      once.commands += grid.columns; // the first row of the mask goes to all at once
   }
   timing.wavelets = {once.weights * times, once.activationsIn * times, once.activationsOut * times, once.commands * times, once.weightWavelets * times};
 }

@@ -115,7 +115,7 @@ bool TimingIngress::startStep(Burst &burst) {
   }
   first.step = static_cast<int>(step_);
   began_ = true;
-  place_ = owner_ = column_ = 0;
+  place_ = owner_ = column_ = masked_ = 0;
   biasIsNext_ = false;
   keptRow_ = UINT64_MAX;
   sent_ = 0;
@@ -210,13 +210,13 @@ bool TimingIngress::isIndexed() const { return step().kind == wexe::StepKind::Sa
 
 /// Rows with this place in their owner's block.
 uint64_t TimingIngress::roundLength(uint64_t place) const {
-  // A Sample step's indices follow two rows behind its commands.
-  const uint64_t columns = phase_.grid->columns, before = place * columns, rows = step().rows + (step().kind == wexe::StepKind::Sample ? 2u : 0u);
+  // A Sample step's indices follow two rows behind its commands, weights one row behind those for their mask.
+  const uint64_t columns = phase_.grid->columns, before = place * columns, rows = step().rows + (step().kind == wexe::StepKind::Sample ? 2u : isMasked() ? 1u : 0u);
   return before >= rows ? 0 : std::min<uint64_t>(columns, rows - before);
 }
 
 void TimingIngress::nextRow() {
-  column_ = 0;
+  column_ = masked_ = 0;
   if (++owner_ < roundLength(place_))
     return;
   owner_ = 0;
@@ -248,9 +248,24 @@ bool TimingIngress::roundsAreLong() const { return sent_ > 16 * place_ * grid_.i
 /// What is simulated in no time is simulated as it is.
 bool TimingIngress::isWorthSkipping() const { return now_ * grid_.cores > fewCoreCycles; }
 
+/// One column's command for the mask's next row, ahead of the weights of the row before.
+void TimingIngress::maskBurst(Burst &burst) {
+  const uint64_t columns = phase_.grid->columns, place = place_ * columns + owner_, column = masked_++;
+  aim(burst, phase_.command_colour, column, phase_.grid->columns, grid_.groups);
+  burst.copies = place == 0 ? 1 : streams_;
+  if (place == step().rows) {
+    burst.control = step().mask_last;
+  } else {
+    const uint64_t owner = streamedRow(place, step().rows, columns) % columns;
+    burst.control = column < owner ? step().mask_west : column > owner ? step().mask_east : step().mask_own;
+  }
+  if (place == 0 && masked_ == columns)
+    nextRow();
+}
+
 bool TimingIngress::weightBurst(Burst &burst) {
   const bool contract = step().kind == wexe::StepKind::Contract;
-  if (column_ == 0 && owner_ == 0 && !biasIsNext_ && place_ > 0) {
+  if (column_ == 0 && owner_ == 0 && masked_ == 0 && !biasIsNext_ && place_ > 0) {
     // What a shorter round takes says nothing of longer ones.
     if (roundLength(place_) != roundLength(place_ - 1) || !roundsAreSettled())
       repetitions_.emplace_back(isIndexed());
@@ -266,8 +281,12 @@ bool TimingIngress::weightBurst(Burst &burst) {
   }
   if (roundLength(place_) == 0)
     return false;
+  if (isMasked() && masked_ < phase_.grid->columns) {
+    maskBurst(burst);
+    return true;
+  }
   // Scale's rows are in order.
-  const uint64_t columns = phase_.grid->columns, row = streamedRow(place_ * columns + owner_, step().rows, contract ? columns : UINT64_MAX), owner = row % columns;
+  const uint64_t columns = phase_.grid->columns, row = streamedRow(place_ * columns + owner_ - isMasked(), step().rows, contract ? columns : UINT64_MAX), owner = row % columns;
   const uint64_t column = contract ? column_ : owner;
   aim(burst, phase_.command_colour, column, phase_.grid->columns, grid_.groups);
   burst.copies = streams_;

@@ -84,6 +84,8 @@ private:
   const std::vector<uint64_t> &kept(uint64_t row);
   bool sampleBurst(Burst &burst);
   bool weightBurst(Burst &burst);
+  bool isMasked() const { return step().kind == wexe::StepKind::Contract && step().output_zeros > 0; }
+  void maskBurst(Burst &burst);
   bool isIndexed() const;
   void skipMicroBatches();
   void skipRounds();
@@ -111,6 +113,7 @@ private:
   uint64_t place_ = 0, owner_ = 0, column_ = 0;
   uint64_t sent_ = 0; ///< wavelets of the step, before those of the round, over all columns
   bool biasIsNext_ = false;
+  uint64_t masked_ = 0; ///< columns that got their command for the mask of a contraction's row
   std::vector<uint64_t> kept_; ///< by column, of the row of the step that was asked for last
   uint64_t keptRow_ = UINT64_MAX;
   uint32_t streams_ = 1; ///< weights that batch entries of the step stream side by side, for each of which a burst stands

@@ -110,12 +110,17 @@ void Assembler::step(wexe::PhaseT &phase) {
               {"out_block", integerInto("a count", step.out_block)},
               {"input_zeros", integerInto("thousandths", step.input_zeros)},
               {"guard", tensorInto(step.guard)},
+              {"output_zeros", integerInto("thousandths", step.output_zeros)},
               {"colour", referenceInto(Space::Colour, "a colour", step.colour)},
               {"task", taskInto(step.task)},
               {"task_east", taskInto(step.task_east)},
               {"task_west", taskInto(step.task_west)},
               {"task_own", taskInto(step.task_own)},
-              {"task_bias", taskInto(step.task_bias)}});
+              {"task_bias", taskInto(step.task_bias)},
+              {"mask_east", taskInto(step.mask_east)},
+              {"mask_west", taskInto(step.mask_west)},
+              {"mask_own", taskInto(step.mask_own)},
+              {"mask_last", taskInto(step.mask_last)}});
   in_.endLine();
 }
 

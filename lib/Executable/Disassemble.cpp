@@ -297,6 +297,7 @@ std::string Disassembler::step(const wexe::StepT &step) const {
   number("out_block", step.out_block);
   number("input_zeros", step.input_zeros);
   reference("guard", step.guard);
+  number("output_zeros", step.output_zeros);
   if (step.colour != 0 || step.kind == wexe::StepKind::Send || step.kind == wexe::StepKind::Receive || sample)
     text += " colour=" + colours_.refer(step.colour);
   task("task", step.task, !streams);
@@ -304,6 +305,11 @@ std::string Disassembler::step(const wexe::StepT &step) const {
   task("task_west", step.task_west, contract || sample);
   task("task_own", step.task_own, streams || sample);
   task("task_bias", step.task_bias, streams && step.bias != -1);
+  const bool isMasked = contract && step.output_zeros != 0;
+  task("mask_east", step.mask_east, isMasked);
+  task("mask_west", step.mask_west, isMasked);
+  task("mask_own", step.mask_own, isMasked);
+  task("mask_last", step.mask_last, isMasked);
   return text + (step.location.empty() ? "" : " location=" + quote(step.location));
 }
 

@@ -33,6 +33,12 @@ std::vector<ScheduledTask> scheduledTasks(const wexe::GridT &grid, const wexe::S
     columns(step.task_own, "task_own", 0, owners);
     if (step.bias >= 0)
       columns(step.task_bias, "task_bias", 0, owners);
+    if (step.output_zeros > 0) {
+      columns(step.mask_east, "mask_east", 1, grid.columns);
+      columns(step.mask_west, "mask_west", 0, owners - 1);
+      columns(step.mask_own, "mask_own", 0, owners);
+      columns(step.mask_last, "mask_last", 0, grid.columns);
+    }
     break;
   case wexe::StepKind::Sample:
     columns(step.task_east, "task_east", 1, grid.columns);

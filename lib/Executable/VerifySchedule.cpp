@@ -330,6 +330,8 @@ void Schedule::checkContract(const wexe::GridT &grid, const wexe::StepT &step, c
            "exe_c15");
   if (step.input_zeros > 1000)
     refuse(where, "expects " + std::to_string(step.input_zeros) + " thousandths of its input to be zero, expected at most 1000", "exe_c15");
+  if (step.output_zeros > 1000)
+    refuse(where, "expects its mask to hide " + std::to_string(step.output_zeros) + " thousandths of its results, expected at most 1000", "exe_c15");
   if (step.guard != -1 && tensor(step.guard, "guard", where).role == wexe::Role::Weight)
     refuse(where, "is guarded by weight " + quoted(program_.tensors[step.guard]->name) + ", expected a tensor that an earlier phase or the caller gives", "exe_c15");
   checkCovers(grid, step.columns, step.feature_block, "input features", where);

@@ -21,4 +21,5 @@ void wafer::buildStreamPhase(OpPassManager &pm, const PipelineOptions &options) 
   program.addPass(stream::createFindZeros({options.activationZeros}));
   program.addPass(stream::createChooseWireFormat());
   program.addPass(stream::createAssignLayout({options.decisionTrace, options.choicesOnly}));
+  program.addPass(stream::createMaskOutputs({options.activationZeros}));
 }

@@ -29,7 +29,8 @@ public:
     // Entries that are on the wafer at once divide the groups among them.
     const uint64_t each = microBatchesEach(grid), groups = grid.groups / grid.batches_at_once;
     const uint64_t entry = microBatch / each * grid.batches_at_once + group / groups;
-    firstToken_ = ((microBatch % each * groups + group % groups) * grid.rows + row) * grid.token_block;
+    firstToken_ = (microBatch % each * groups + group % groups) * grid.rows * grid.token_block + row;
+    tokenStep_ = grid.rows;
     tokensBefore_ = entry * tokens_;
   }
 
@@ -42,7 +43,7 @@ public:
     copy(size, [=](auto bytes, uint64_t at, uint64_t element) { std::memcpy(tensor + element * bytes, block + at * bytes, bytes); });
   }
   /// Whether every place has an element.
-  bool isFull() const { return valid_ == featureBlock_ && firstToken_ + tokenBlock_ <= tokens_; }
+  bool isFull() const { return valid_ == featureBlock_ && firstToken_ + (tokenBlock_ - 1) * tokenStep_ < tokens_; }
 
 private:
   /// Calls `use` with the size, as a constant where it is a usual one, the place in the block and the number of the element in the tensor.
@@ -55,8 +56,9 @@ private:
       forEachElement([&](uint64_t at, uint64_t element) { use(size_t(size), at, element); });
   }
   template <typename Use> void forEachElement(Use use) const {
-    for (uint64_t i = 0; i < tokenBlock_ && firstToken_ + i < tokens_; ++i) {
-      const uint64_t first = (tokensBefore_ + firstToken_ + i) % tensorTokens_ * features_ + column_;
+    uint64_t token = firstToken_;
+    for (uint64_t i = 0; i < tokenBlock_ && token < tokens_; ++i, token += tokenStep_) {
+      const uint64_t first = (tokensBefore_ + token) % tensorTokens_ * features_ + column_;
       for (uint64_t j = 0; j < valid_; ++j)
         use(j * tokenBlock_ + i, first + j * columns_);
     }
@@ -65,7 +67,7 @@ private:
   uint64_t tokenBlock_, featureBlock_, features_;
   uint64_t tokens_, tensorTokens_; ///< of a batch entry; of the tensor
   uint64_t columns_, column_, valid_;  ///< valid_: features of the column
-  uint64_t firstToken_, tokensBefore_; ///< firstToken_: in the entry
+  uint64_t firstToken_, tokenStep_, tokensBefore_; ///< firstToken_: in the entry
 };
 
 } // namespace wafer

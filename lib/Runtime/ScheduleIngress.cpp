@@ -12,6 +12,7 @@
 #include "Sampled.h"
 #include "Wire.h"
 #include "wafer/Machine/FeatureLayout.h"
+#include "wafer/Machine/RowOrder.h"
 
 #include <cassert>
 #include <cstring>
@@ -184,11 +185,31 @@ private:
   uint64_t rowsLeft_;
 };
 
+/// The commands that bring the row of a contraction's mask that is streamed at `place` to all columns; none without a mask.
+class MaskCommands {
+public:
+  MaskCommands() = default;
+  MaskCommands(const wexe::GridT &grid, const wexe::StepT &step, uint64_t place) : step_(&step), columns_(grid.columns), place_(place), next_(step.output_zeros > 0 ? 0 : columns_) {}
+
+  /// The next column.
+  std::optional<uint64_t> next() { return next_ == columns_ ? std::nullopt : std::optional(next_++); }
+  uint16_t task(uint64_t column) const {
+    if (place_ >= step_->rows)
+      return step_->mask_last;
+    const uint64_t owner = streamedRow(place_, step_->rows, columns_) % columns_;
+    return column < owner ? step_->mask_west : column > owner ? step_->mask_east : step_->mask_own;
+  }
+
+private:
+  const wexe::StepT *step_ = nullptr;
+  uint64_t columns_ = 0, place_ = 0, next_ = 0;
+};
+
 /// Contract: per row, each column's weights and what it does with its sum.
 class ContractBursts final : public WeightBursts {
 public:
   ContractBursts(const wexe::PhaseT &phase, const wexe::StepT &step, const wexe::ProgramT &program, RowStream &rows)
-      : WeightBursts(phase, step, program, rows), column_(phase.grid->columns), isIndexed_(encoder_.isIndexed()) {
+      : WeightBursts(phase, step, program, rows), firstMasks_(grid_, step, 0), column_(phase.grid->columns), isIndexed_(encoder_.isIndexed()) {
     if (step.link != wexe::LinkFormat::Wavelets) {
       codec_.emplace(linkForm(step), encoder_.elementBytes(), encoder_.zeroMask());
       const uint64_t each = step.columns / grid_.columns, longer = step.columns % grid_.columns;
@@ -200,7 +221,7 @@ public:
   }
 
   const WeightRow *peekRow() override {
-    if (column_ != grid_.columns || dtypeOf(step_.type) == DType::I8)
+    if (column_ != grid_.columns || dtypeOf(step_.type) == DType::I8 || step_.output_zeros > 0)
       return nullptr;
     if (!rowIsTaken_ && !takeRow(step_.columns))
       return nullptr;
@@ -254,17 +275,29 @@ public:
   bool isComplete() const override { return column_ == grid_.columns && !rowIsTaken_ && !hasRows(); }
 
   bool next(Burst &burst) override {
+    values = 0;
+    if (std::optional<uint64_t> column = firstMasks_.next()) {
+      aimAtColumn(burst, grid_, commandColour_, *column);
+      burst.control = firstMasks_.task(*column);
+      return true;
+    }
     if (column_ == grid_.columns) {
       if (!rowIsTaken_ && !takeRow(step_.columns))
         return false;
       rowIsTaken_ = false;
       column_ = 0;
+      masks_ = MaskCommands(grid_, step_, streamedRow(row_.row, step_.rows, grid_.columns) + 1); // the order is its own inverse
       if (row_.weights && codec_)
         unpack();
       else if (row_.weights)
         spread();
       weightsOfColumn_ = spread_.data();
       waveletsOfColumn_ = wavelets_.data();
+    }
+    if (std::optional<uint64_t> column = masks_.next()) {
+      aim(burst, *column);
+      burst.control = masks_.task(*column);
+      return true;
     }
     aim(burst, column_);
     if (biasIsNext_) {
@@ -350,6 +383,8 @@ private:
     }
   }
 
+  /// Row n's mask goes ahead of the weights of the row before, so that it is there in time.
+  MaskCommands firstMasks_, masks_;
   uint64_t column_; ///< the next one of the row
   const bool isIndexed_;
   bool rowIsTaken_ = false; ///< and none of its bursts is sent

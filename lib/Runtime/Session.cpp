@@ -273,16 +273,16 @@ PhaseStats Session::runOnWafer(const wexe::PhaseT &phase, TensorValues &values) 
     const StepCounts &sent = ingress.stepCounts()[i];
     const uint64_t tokensOfGroup = uint64_t(grid.rows) * grid.token_block;
     const uint64_t each = (step.kind == wexe::StepKind::Scale ? step.rows : uint64_t(step.rows) * step.columns) + (step.bias >= 0 ? step.rows : 0);
-    const uint64_t executed = step.input_zeros > 0 ? skippingMacs(stats.engine, phase, i) : sent.values * tokensOfGroup;
+    const uint64_t executed = step.input_zeros > 0 || step.output_zeros > 0 ? skippingMacs(stats.engine, phase, i) : sent.values * tokensOfGroup;
     stats.steps.push_back({step.name, step.kind == wexe::StepKind::Sample ? "Index" : wexe::EnumNameWireFormat(step.wire), wexe::EnumNameLinkFormat(step.link), each * tokensOfGroup * grid.groups * grid.micro_batches, executed,
-                           sent.words * bytesPerWavelet, each * streamsOf(grid, step) * byteSize(dtypeOf(step.type)), step.input_zeros > 0});
+                           sent.words * bytesPerWavelet, each * streamsOf(grid, step) * byteSize(dtypeOf(step.type)), step.input_zeros > 0, step.output_zeros > 0});
   }
   stats.streamed = {counts.weights * bytesPerWavelet, counts.activations * bytesPerWavelet, egress.wavelets() * bytesPerWavelet,
                     counts.commands * bytesPerWavelet};
   return stats;
 }
 
-/// What the engine counted for a step that passes over zeros: it began with the command before it.
+/// What the engine counted for a step that passes over products: it began with the command before it.
 uint64_t Session::skippingMacs(const EngineStats &counted, const wexe::PhaseT &phase, size_t step) const {
   while (step > 0 && phase.steps[step]->kind != wexe::StepKind::Command)
     --step;
@@ -485,7 +485,7 @@ static std::vector<int64_t> timingKey(const wexe::ProgramT &program, const wexe:
     }
     for (int64_t field : {int64_t(step->kind), int64_t(step->bias >= 0), int64_t(step->type), int64_t(step->wire), int64_t(step->rows),
                           int64_t(step->columns), int64_t(step->feature_block), int64_t(step->out_block), int64_t(step->colour), int64_t(step->task),
-                          int64_t(step->task_east), int64_t(step->task_west), int64_t(step->task_own), int64_t(step->task_bias)})
+                          int64_t(step->task_east), int64_t(step->task_west), int64_t(step->task_own), int64_t(step->task_bias), int64_t(step->input_zeros), int64_t(step->output_zeros)})
       key.push_back(field);
   }
   return key;

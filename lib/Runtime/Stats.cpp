@@ -63,7 +63,7 @@ std::string toJson(const RunStats &stats) {
       entry.update(countersOf(phase.engine, phase.streamed, stats.hasCycles()));
       entry["steps"] = Json::array();
       for (const StepStats &step : phase.steps)
-        entry["steps"].push_back({{"name", step.name}, {"wire", step.wire}, {"link", step.link}, {"macs_dense", step.macsDense}, {"macs", step.macsExecuted}, {"bytes", step.bytes}, {"skips_input_zeros", step.skipsInputZeros},
+        entry["steps"].push_back({{"name", step.name}, {"wire", step.wire}, {"link", step.link}, {"macs_dense", step.macsDense}, {"macs", step.macsExecuted}, {"bytes", step.bytes}, {"skips_input_zeros", step.skipsInputZeros}, {"skips_outputs", step.skipsOutputs},
                                   {"bytes_dense", step.bytesDense}});
       if (phase.timing) {
         entry["schedule"] = Json::array();

@@ -78,7 +78,7 @@ LogicalResult check(Operation *op) {
         for (int64_t size : contract.getBatchSizes())
           ranges.field<uint32_t>("batch size", size);
         ranges.field<uint32_t>("block", contract.getFeatureBlock()).field<uint32_t>("block of rows", contract.getOutBlock());
-        ranges.field<uint16_t>("input_zeros", contract.getInputZeros());
+        ranges.field<uint16_t>("input_zeros", contract.getInputZeros()).field<uint16_t>("output_zeros", contract.getOutputZeros());
       })
       .Case([&](wfr::ScaleOp scale) { ranges.field<uint32_t>("rows", scale.getRows()).field<uint32_t>("block", scale.getOutBlock()); });
   return ranges.result();

@@ -278,11 +278,15 @@ void ProgramReader::readStep(const wexe::StepT &step, OpBuilder &inside) {
   case wexe::StepKind::Command:
     wfr::CommandOp::create(inside, loc, task(step.task));
     break;
-  case wexe::StepKind::Contract:
+  case wexe::StepKind::Contract: {
+    auto maskTask = [&](uint16_t number) { return step.output_zeros == 0 ? SymbolRefAttr() : task(number); };
     wfr::ContractOp::create(inside, loc, tensor(step.tensor), tensor(step.bias), element, wire, link, i64(step.rows), i64(step.columns), i64(step.row_stride),
                             i64(step.column_stride), i64(step.offset), list(step.batch_sizes), list(step.batch_strides), i64(step.feature_block), i64(step.out_block), task(step.task_east), task(step.task_west),
-                            task(step.task_own), step.bias < 0 ? SymbolRefAttr() : task(step.task_bias), step.input_zeros == 0 ? IntegerAttr() : i64(step.input_zeros), tensor(step.guard));
+                            task(step.task_own), step.bias < 0 ? SymbolRefAttr() : task(step.task_bias), step.input_zeros == 0 ? IntegerAttr() : i64(step.input_zeros), tensor(step.guard),
+                            step.output_zeros == 0 ? IntegerAttr() : i64(step.output_zeros), maskTask(step.mask_east), maskTask(step.mask_west), maskTask(step.mask_own),
+                            maskTask(step.mask_last));
     break;
+  }
   case wexe::StepKind::Sample:
     wfr::SampleOp::create(inside, loc, tensor(step.tensor), tensor(step.pattern), element, i64(step.rows), i64(step.columns), i64(step.row_stride),
                           i64(step.column_stride), i64(step.offset), list(step.batch_sizes), list(step.batch_strides), i64(step.feature_block), i64(step.out_block), task(step.task_east),

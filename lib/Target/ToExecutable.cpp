@@ -377,6 +377,14 @@ LogicalResult ProgramWriter::writeStep(Operation *op, wfr::PhaseOp phase, wexe::
     if (failed(guard))
       return failure();
     step->guard = *guard;
+    step->output_zeros = contract.getOutputZeros();
+    for (auto [name, field] : {std::pair(contract.getMaskEast(), &step->mask_east), std::pair(contract.getMaskWest(), &step->mask_west),
+                               std::pair(contract.getMaskOwn(), &step->mask_own), std::pair(contract.getMaskLast(), &step->mask_last)}) {
+      FailureOr<uint16_t> number = this->task(op, name);
+      if (failed(number))
+        return failure();
+      *field = *number;
+    }
     east = this->task(op, contract.getTaskEast());
     west = this->task(op, contract.getTaskWest());
     task = this->task(op, contract.getTaskOwn());

@@ -106,7 +106,7 @@ def test_keys_that_a_causal_mask_hides_are_not_multiplied_with_values():
 
 
 def test_training_skips_zeros_in_four_of_six_products():
-    """Down forward, both gradients, and the delta of up; the up product and the delta of down have dense inputs."""
+    """Down forward, both gradients, and the delta of up; up has a dense input, and the delta of down is too small for a mask."""
     torch.manual_seed(0)
     model, x, target = nn.Sequential(nn.Linear(WIDTH, WIDTH, bias=False), FeedForward()), torch.randn(TOKENS, WIDTH), torch.randn(TOKENS, WIDTH)
     hidden = F.relu(model[1].up(model[0](x)))

@@ -80,9 +80,9 @@ class Stats:
 
     @property
     def activation_zeros(self) -> float | None:
-        """Share of zeros in what weights would have multiplied, where zeros are skipped and weights are sent in order; None where there is no such place. Good for
-        `wafer.compile(..., activation_zeros=)`."""
-        steps = [step for phase in self.phases for step in phase.get("steps", []) if step["skips_input_zeros"] and not step["wire"].startswith("Indexed")]
+        """Share of zeros in what weights would have multiplied, where zeros alone are skipped and weights are sent in order; None where there is no such place. Good
+        for `wafer.compile(..., activation_zeros=)`."""
+        steps = [step for phase in self.phases for step in phase.get("steps", []) if step["skips_input_zeros"] and not step["skips_outputs"] and not step["wire"].startswith("Indexed")]
         dense = sum(step["macs_dense"] for step in steps)
         return 1 - sum(step["macs"] for step in steps) / dense if dense else None
 

@@ -145,8 +145,11 @@ ProgramBuilder RandomProgram::weights() {
   image.mem("rows", rowTypes[below(3)], base + (overlapping_ ? below(16) * 4 : 64), {4, 1, 1, tokens},
             {static_cast<int16_t>(tokens), 0, 0, 1});
   image.mem("sum", below(3) ? F32 : F16, base + (overlapping_ ? below(32) * 4 : 0), {tokens});
-  image.dataTask("weights", std::string(triggers[which]) + " d1, d0" + (below(3) ? "" : " skip0"));
-  image.controlTask("begin", 3, {"ldd d0, %rows", "ldd d1, %sum", "bind @weights"});
+  const bool isMasked = below(2);
+  static const char *const masked[] = {"fmacwm.f16", "fmacwm.bf16", "fmacpm.f16", "fmacpm.bf16", "fmacdm.f32"};
+  image.mem("mask", below(2) ? ElementType::I8 : rowTypes[below(3)], base + 320 + below(16) * 4, {tokens});
+  image.dataTask("weights", std::string((isMasked ? masked : triggers)[which]) + (isMasked ? " d1, d0, d2" : " d1, d0") + (overlapping_ || below(3) ? "" : " skip0"));
+  image.controlTask("begin", 3, {"ldd d0, %rows", "ldd d1, %sum", "ldd d2, %mask", "bind @weights"});
   for (unsigned burst = 0; burst < 3; ++burst) {
     schedule.command(commands, 0, 3);
     std::vector<uint32_t> words;

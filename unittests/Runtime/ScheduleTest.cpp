@@ -329,10 +329,10 @@ TEST_F(ScheduleTest, SendPadsFeaturesAndTokens) {
   send.colour = 4;
   send.task = 6;
   EXPECT_EQ(sent(), (Bursts{"9 @1+1*2: ctl 6",             //
-                            "4 @1+1*1: 00200010 00220012", // column 0: tokens 0 and 1 of feature 0, then of feature 2
-                            "4 @2+1*1: 00210011 00000000", // column 1: feature 1 only
-                            "4 @1+1*1: 00400030 00420032", // south of it tokens 2 and 3
-                            "4 @2+1*1: 00410031 00000000", //
+                            "4 @1+1*1: 00300010 00320012", // column 0: tokens 0 and 2 of feature 0, then of feature 2
+                            "4 @2+1*1: 00310011 00000000", // column 1: feature 1 only
+                            "4 @1+1*1: 00400020 00420022", // south of it tokens 1 and 3
+                            "4 @2+1*1: 00410021 00000000", //
                             "9 @1+1*2: ctl 6",             // second micro-batch: token 4 only
                             "4 @1+1*1: 00000050 00000052", //
                             "4 @2+1*1: 00000051 00000000", //
@@ -463,8 +463,8 @@ protected:
   }
 
   /// What the columns send: the south core's block first; junk where there is no feature or token.
-  const std::vector<uint32_t> first = {0x00400030, 0x00420032, 0x00200010, 0x00220012, 0xdeadbeef, 0xdeadbeef, 0xdead0050, 0xdead0052};
-  const std::vector<uint32_t> second = {0x00410031, 0xdeadbeef, 0x00210011, 0xdeadbeef, 0xdeadbeef, 0xdeadbeef, 0xdead0051, 0xdeadbeef};
+  const std::vector<uint32_t> first = {0x00400020, 0x00420022, 0x00300010, 0x00320012, 0xdeadbeef, 0xdeadbeef, 0xdead0050, 0xdead0052};
+  const std::vector<uint32_t> second = {0x00410021, 0xdeadbeef, 0x00310011, 0xdeadbeef, 0xdeadbeef, 0xdeadbeef, 0xdead0051, 0xdeadbeef};
   unsigned y;
 };
 

@@ -32,6 +32,7 @@ struct WireCost {
   double density = 1;   ///< part of the weights that is sent
   double nonzeros = 1;  ///< part of what they meet that is multiplied
   bool hasBias = false; ///< one more weight for each row's owner
+  bool isMasked = false; ///< rows of a mask pass the columns
   bool isImplicit = false; ///< of a sample: all positions, which the edge counts by itself
   int64_t linkWords = 0; ///< of a row on MemoryX's link, where it does not travel as wavelets
   int64_t streams = 1;  ///< side by side, for batch entries that have weights of their own

@@ -93,7 +93,7 @@ struct EngineStats {
   uint64_t sramHighWater = 0;    ///< largest byte address written or read plus one, over all cores
   uint64_t cores = 0;            ///< cores that belong to a region
   uint64_t rowsTogether = 0;     ///< rows of contractions that were multiplied all together instead of core by core (functional engine)
-  /// Multiply-accumulates of triggers that pass over zeros (skip0), which only a run can count, by image << 16 | pc of the control task that bound the trigger.
+  /// Multiply-accumulates of triggers that pass over some (skip0, masks), which only a run can count, by image << 16 | pc of the control task that bound the trigger.
   std::map<uint32_t, uint64_t> skippingMacs;
   /// Core-cycles by what a core did or waited for: "busy", "wait-command", "wait-fabric-in", "wait-fabric-out", "wait-conflict", "wait-slot",
   /// "microthread" (cycle engine).
@@ -117,7 +117,8 @@ struct EngineOptions {
   uint64_t stallLimit = 10000;
   /// Without data, nothing is computed: every element is 0, and time is all that a run gives (cycle engine).
   bool withData = true;
-  double nonzeros = 1;       ///< without data: share of elements that skip0 does not pass over (cycle engine)
+  /// Without data: share of elements that a trigger with skip0 or a mask does not pass over, by number of the control task that bound it (cycle engine).
+  std::map<uint16_t, double> nonzeros;
   unsigned lookAhead = 0;    ///< bursts that the edge sees at a time; 0: as many as the machine has columns (cycle engine)
   unsigned copiesOfPort = 1; ///< output ports that each output port stands for, which share the way out (cycle engine)
   MissingRows *missing = nullptr; ///< rows that the program leaves out of a grid; without data only (cycle engine)

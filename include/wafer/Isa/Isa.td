@@ -90,6 +90,13 @@ def FMACD : Insn<"fmacd", 18, Trigger, [Type, Dst, Src0, Skip0], [F32], "FMAC by
 def FMACQ : Insn<"fmacq", 19, Trigger, [Type, Dst, Src0, Skip0], [I8], "FMAC by four 8-bit integers with implicit index, in i32">;
 def FMACX : Insn<"fmacx", 20, Trigger, [Type, Dst, Src0, Skip0], [F32], "FMAC by two wavelets, an index and an f32 value">;
 
+// The same under a mask: elements j for which src1[j] is 0 are passed over, dst[j] stays as it is.
+def FMACWM : Insn<"fmacwm", 25, Trigger, [Type, Dst, Src0, Src1, Skip0], [F16, BF16, I8], "fmacw where src1 is not 0">;
+def FMACPM : Insn<"fmacpm", 26, Trigger, [Type, Dst, Src0, Src1, Skip0], [F16, BF16], "fmacp where src1 is not 0">;
+def FMACDM : Insn<"fmacdm", 27, Trigger, [Type, Dst, Src0, Src1, Skip0], [F32], "fmacd where src1 is not 0">;
+def FMACQM : Insn<"fmacqm", 28, Trigger, [Type, Dst, Src0, Src1, Skip0], [I8], "fmacq where src1 is not 0">;
+def FMACXM : Insn<"fmacxm", 29, Trigger, [Type, Dst, Src0, Src1, Skip0], [F32], "fmacx where src1 is not 0">;
+
 // Arrival-triggered dot product of two rows, on its way through the fabric.
 def DOTW : Insn<"dotw", 24, Trigger, [Type, Dst, Src0, Src1, Src2], [F32, F16, BF16], "dst = src2 + src0[index] . src1, by an index wavelet">;
 

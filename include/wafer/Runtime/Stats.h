@@ -32,6 +32,7 @@ struct StepStats {
   uint64_t bytes = 0;         ///< of weights on MemoryX's link
   uint64_t bytesDense = 0;    ///< in the wire format that knows no zeros
   bool skipsInputZeros = false; ///< whether weights are not multiplied by zeros
+  bool skipsOutputs = false;    ///< whether results that a mask hides are not computed
 };
 
 struct PhaseStats {

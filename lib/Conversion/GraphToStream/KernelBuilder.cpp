@@ -159,7 +159,8 @@ void KernelBuilder::emit(Operation *op, const WaferKernel &kernel) {
     values_[result] = stream::ContractOp::create(builder_, loc, type, valueOf(kernel.source, kernel.input), nameOf(kernel.weight), FlatSymbolRefAttr(),
                                                  stream::WireFormatAttr(), stream::LinkAttr(), builder_.getI64IntegerAttr(kernel.rowStride),
                                                  builder_.getI64IntegerAttr(kernel.columnStride), builder_.getI64IntegerAttr(kernel.offset),
-                                                 builder_.getDenseI64ArrayAttr(kernel.batchSizes), builder_.getDenseI64ArrayAttr(kernel.batchStrides), IntegerAttr(), FlatSymbolRefAttr());
+                                                 builder_.getDenseI64ArrayAttr(kernel.batchSizes), builder_.getDenseI64ArrayAttr(kernel.batchStrides), IntegerAttr(), FlatSymbolRefAttr(),
+                                                 /*mask=*/Value(), IntegerAttr());
     return;
   case KernelKind::Reshape:
   case KernelKind::Sample:

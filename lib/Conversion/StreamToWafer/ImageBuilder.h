@@ -33,6 +33,8 @@ inline constexpr llvm::StringLiteral input = "wafer.input";
 inline constexpr llvm::StringLiteral output = "wafer.output";
 inline constexpr llvm::StringLiteral chainEast = "wafer.chain_east";
 inline constexpr llvm::StringLiteral chainWest = "wafer.chain_west";
+inline constexpr llvm::StringLiteral maskEast = "wafer.mask_east";
+inline constexpr llvm::StringLiteral maskWest = "wafer.mask_west";
 inline constexpr llvm::StringLiteral castWest = "wafer.cast_west";
 inline constexpr llvm::StringLiteral chainSouth = "wafer.chain_south";
 } // namespace channels

@@ -11,8 +11,9 @@ namespace wafer {
 
 namespace {
 
-// Registers of the streamed kernels. `rows` is what an arriving weight multiplies, `sum` the accumulator it adds to.
-enum Register : uint8_t { rows = 0, sum, otherSum, eastIn, eastOut, westIn, westOut, result, total, otherTotal, ones, one, zero };
+// Registers of the streamed kernels. `rows` is what an arriving weight multiplies, `sum` the accumulator it adds to; from `passedRow` on those of a row that passes
+// the columns of a contraction, its mask's.
+enum Register : uint8_t { rows = 0, sum, otherSum, eastIn, eastOut, westIn, westOut, result, total, otherTotal, ones, one, zero, passedRow };
 
 int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -36,6 +37,88 @@ template <typename TransferOp> IntegerAttr featuresUnlessLast(SegmentContext &ct
 }
 
 std::string named(StringRef prefix, FlatSymbolRefAttr symbol) { return (prefix + "_" + symbol.getValue()).str(); }
+
+Opcode triggerFor(stream::WireFormat wire, bool isMasked) {
+  switch (wire) {
+  case stream::WireFormat::Dense32:
+    return isMasked ? Opcode::Fmacdm : Opcode::Fmacd;
+  case stream::WireFormat::Packed16:
+    return isMasked ? Opcode::Fmacpm : Opcode::Fmacp;
+  case stream::WireFormat::Packed8:
+    return isMasked ? Opcode::Fmacqm : Opcode::Fmacq;
+  case stream::WireFormat::Indexed32:
+    return isMasked ? Opcode::Fmacxm : Opcode::Fmacx;
+  case stream::WireFormat::Indexed16:
+    return isMasked ? Opcode::Fmacwm : Opcode::Fmacw;
+  }
+  llvm_unreachable("every wire format has a trigger");
+}
+
+/// Rows of a block, from their owner to all columns, one after another: registers from `first` on, and the tasks that pass them. There is room for two rows, the
+/// one that comes and the one before, which is at work.
+struct PassedRow {
+  PassedRow(uint8_t first, StringRef eastChannel, StringRef westChannel)
+      : eastChannel(eastChannel), westChannel(westChannel), comes(first), atWork(first + 1), eastIn(first + 2), eastOut(first + 3), westIn(first + 4), westOut(first + 5), ownRow(first + 6), toEast(first + 7),
+        otherToEast(first + 8), toWest(first + 9), otherToWest(first + 10) {}
+  const StringRef eastChannel, westChannel;
+  const uint8_t comes, atWork, eastIn, eastOut, westIn, westOut, ownRow, toEast, otherToEast, toWest, otherToWest;
+
+  void load(SegmentContext &ctx, Location loc, const Block &block, TaskBuilder &begin) const;
+  /// Tasks that bring the next row: of its owner, of the columns east and west of it, and of all when there is no next row.
+  struct Tasks {
+    SymbolRefAttr own, east, west, last;
+  };
+  Tasks tasks(SegmentContext &ctx, Location loc, const Block &block) const;
+};
+
+void PassedRow::load(SegmentContext &ctx, Location loc, const Block &block, TaskBuilder &begin) const {
+  ImageBuilder &image = ctx.image;
+  const Type element = onFabric(block.element);
+  const int64_t t = ctx.tokens;
+  const Extents row = {1, 1, 1, t}, rowStrides = {0, 0, 0, 1};
+  wfr::PerCoreAttr notLast = image.perCore(wfr::PerCoreKind::NotLastColumn, 3), notFirst = image.perCore(wfr::PerCoreKind::NotFirstColumn, 3);
+  FlatSymbolRefAttr buffers[2];
+  for (FlatSymbolRefAttr &buffer : buffers)
+    buffer = image.buffer(loc, "row", t * element.getIntOrFloatBitWidth() / 8, {ctx.step, ctx.step});
+  auto rowIn = [&](unsigned which, wfr::PerCoreAttr where) { return image.memory("row", element, buffers[which], row, rowStrides, where); };
+  begin.load(comes, rowIn(0, {}))
+      .load(atWork, rowIn(1, {}))
+      .load(eastIn, image.receive("row_east_in", element, eastChannel, row))
+      .load(eastOut, image.send("row_east_out", element, eastChannel, row))
+      .load(westIn, image.receive("row_west_in", element, westChannel, row))
+      .load(westOut, image.send("row_west_out", element, westChannel, row))
+      .load(ownRow, ctx.firstRow(block))
+      .load(toEast, rowIn(0, notLast))
+      .load(otherToEast, rowIn(1, notLast))
+      .load(toWest, rowIn(0, notFirst))
+      .load(otherToWest, rowIn(1, notFirst));
+}
+
+PassedRow::Tasks PassedRow::tasks(SegmentContext &ctx, Location loc, const Block &block) const {
+  const ElementType type = elementTypeOf(onFabric(block.element));
+  auto next = [&](StringRef name) {
+    TaskBuilder builder(ctx.image, loc, name);
+    builder.swap(comes, atWork).swap(toEast, otherToEast).swap(toWest, otherToWest);
+    return builder;
+  };
+  auto passing = [&](bool east) {
+    return next(east ? "row_east" : "row_west")
+        .emit(asAsync(vectorInsn(Opcode::Mov, type, comes, east ? eastIn : westIn)))
+        .emit(asAsync(vectorInsn(Opcode::Mov, type, east ? eastOut : westOut, east ? toEast : toWest)))
+        .finish();
+  };
+  Tasks tasks;
+  tasks.own = next("row_own")
+                  .emit(vectorInsn(Opcode::Mov, type, comes, ownRow))
+                  .emit(asAsync(vectorInsn(Opcode::Mov, type, eastOut, toEast)))
+                  .emit(asAsync(vectorInsn(Opcode::Mov, type, westOut, toWest)))
+                  .advance(ownRow, block.rowBytes())
+                  .finish();
+  tasks.east = passing(true);
+  tasks.west = passing(false);
+  tasks.last = next("row_last").finish();
+  return tasks;
+}
 
 } // namespace
 
@@ -84,18 +167,14 @@ FlatSymbolRefAttr SegmentContext::chainOut(bool east, Type type) {
   return image.send(east ? "east_out" : "west_out", type, east ? channels::chainEast : channels::chainWest, {1, 1, 1, tokens});
 }
 
-FlatSymbolRefAttr SegmentContext::dataTask(Location loc, stream::WireFormat wire, Type type, bool skipsZeros) {
+FlatSymbolRefAttr SegmentContext::dataTask(Location loc, stream::WireFormat wire, Type type, bool skipsZeros, bool isMasked) {
   ElementType element = elementTypeOf(type);
-  Opcode opcode = wire == stream::WireFormat::Dense32    ? Opcode::Fmacd
-                  : wire == stream::WireFormat::Packed16 ? Opcode::Fmacp
-                  : wire == stream::WireFormat::Packed8   ? Opcode::Fmacq
-                  : wire == stream::WireFormat::Indexed32 ? Opcode::Fmacx
-                                                          : Opcode::Fmacw;
+  Opcode opcode = triggerFor(wire, isMasked);
   std::string key = (Twine(mnemonic(opcode)) + "_" + typeName(element) + (skipsZeros ? "_skip0" : "")).str();
   FlatSymbolRefAttr &task = dataTasks_[key];
   if (!task) {
     TaskBuilder builder(image, loc, "weights_" + key, wfr::TaskKind::Data);
-    Instruction insn = vectorInsn(opcode, element, sum, rows);
+    Instruction insn = vectorInsn(opcode, element, sum, rows, isMasked ? passedRow + 1 : 0);
     insn.skip0 = skipsZeros;
     builder.emit(insn).finish();
     task = builder.symbol();
@@ -148,7 +227,7 @@ void emitReceive(SegmentContext &ctx, stream::ReceiveOp op, const Block &block) 
                          FlatSymbolRefAttr::get(op.getContext(), channels::output));
 }
 
-void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input, const Block &output) {
+void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input, const Block *mask, const Block &output) {
   ImageBuilder &image = ctx.image;
   Location loc = op.getLoc();
   stream::WireFormat wire = *op.getWire();
@@ -165,7 +244,12 @@ void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input
   begin.load(result, ctx.firstRow(output)).load(total, ctx.ownerSum(0, sumType)).load(otherTotal, ctx.ownerSum(1, sumType));
   if (op.getBias())
     begin.load(ones, ctx.ones(input.element)).load(one, image.constant("one", 1.0f)).emit(vectorInsn(Opcode::Mov, ElementType::F32, ones, one));
-  SymbolRefAttr beginTask = begin.bind(ctx.dataTask(loc, wire, input.element, op.getInputZeros().has_value())).finish();
+  // Not on the chains of the sums, behind which it would wait for all columns of the row before.
+  const PassedRow maskRow(passedRow, channels::maskEast, channels::maskWest);
+  if (mask)
+    maskRow.load(ctx, loc, *mask, begin);
+  SymbolRefAttr beginTask = begin.bind(ctx.dataTask(loc, wire, input.element, op.getInputZeros().has_value(), mask != nullptr)).finish();
+  const PassedRow::Tasks maskTasks = mask ? maskRow.tasks(ctx, loc, *mask) : PassedRow::Tasks();
 
   SymbolRefAttr biasTask;
   if (op.getBias())
@@ -188,7 +272,8 @@ void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input
   wfr::ContractOp::create(b, loc, op.getWeightAttr(), op.getBiasAttr(), TypeAttr::get(input.element), stream::WireFormatAttr::get(b.getContext(), wire),
                           op.getLinkAttr(), i64(output.features), i64(input.features), op.getRowStrideAttr(), op.getColumnStrideAttr(), op.getOffsetAttr(), op.getBatchSizesAttr(),
                           op.getBatchStridesAttr(), i64(input.rows),
-                          i64(output.rows), ctx.passSum(loc, true, sumType), ctx.passSum(loc, false, sumType), ownTask, biasTask, op.getInputZerosAttr(), op.getGuardAttr());
+                          i64(output.rows), ctx.passSum(loc, true, sumType), ctx.passSum(loc, false, sumType), ownTask, biasTask, op.getInputZerosAttr(), op.getGuardAttr(),
+                          op.getOutputZerosAttr(), maskTasks.east, maskTasks.west, maskTasks.own, maskTasks.last);
 }
 
 // y[n] = gamma[n] * x[n] + beta * 1: `rows` is a pointer to row n, exchanged with the ones for beta.
@@ -223,28 +308,21 @@ void emitScale(SegmentContext &ctx, stream::ScaleOp op, const Block &input, cons
                        b.getI64IntegerAttr(output.features), b.getI64IntegerAttr(output.rows), ownTask, biasTask);
 }
 
-// A row of the one operand passes all columns, from its owner to both sides; arriving indices tell which rows of the other one it meets. Two rows are there: the
-// one that comes, and the one before, which is at work.
+// A row of the one operand passes all columns, from its owner to both sides; arriving indices tell which rows of the other one it meets.
 void emitSample(SegmentContext &ctx, stream::SampleOp op, const Block &rowsBlock, const Block *input) {
-  enum SampleRegister : uint8_t { inputRows = 0, comes, atWork, eastIn, eastOut, westIn, westOut, ownRow, sumIn, sumOut, toEast, otherToEast, toWest, otherToWest, ownOnes, theOne };
+  enum SampleRegister : uint8_t { inputRows = 0, sumIn, sumOut, ownOnes, theOne, passed };
+  const PassedRow row(passed, channels::chainEast, channels::chainWest);
   ImageBuilder &image = ctx.image;
   Location loc = op.getLoc();
   Type element = rowsBlock.element, f32 = image.builder().getF32Type();
   const ElementType type = elementTypeOf(element);
   const int64_t t = ctx.tokens;
-  Extents row = {1, 1, 1, t}, rowStrides = {0, 0, 0, 1};
 
   wfr::PerCoreAttr valid = image.perCore(wfr::PerCoreKind::ValidFeatures, 0, op.getColumns());
-  wfr::PerCoreAttr notLast = image.perCore(wfr::PerCoreKind::NotLastColumn, 3), notFirst = image.perCore(wfr::PerCoreKind::NotFirstColumn, 3);
-  FlatSymbolRefAttr buffers[2];
-  for (FlatSymbolRefAttr &buffer : buffers)
-    buffer = image.buffer(loc, "row", t * rowsBlock.elementBytes(), {ctx.step, ctx.step});
-  auto rowIn = [&](unsigned which, wfr::PerCoreAttr where) { return image.memory("row", element, buffers[which], row, rowStrides, where); };
-
   FlatSymbolRefAttr dots;
   {
     TaskBuilder builder(image, loc, ("dots_" + Twine(typeName(type))).str(), wfr::TaskKind::Data);
-    builder.emit(vectorInsn(Opcode::Dotw, type, sumOut, inputRows, atWork, sumIn)).finish();
+    builder.emit(vectorInsn(Opcode::Dotw, type, sumOut, inputRows, row.atWork, sumIn)).finish();
     dots = builder.symbol();
   }
   TaskBuilder begin(image, loc, named("begin", op.getTensorAttr()));
@@ -252,45 +330,17 @@ void emitSample(SegmentContext &ctx, stream::SampleOp op, const Block &rowsBlock
     begin.load(inputRows, image.memory(input->buffer.getValue().str() + "_rows", element, input->buffer, {input->rows, 1, 1, t}, {t, 0, 0, 1}, valid));
   else
     begin.load(inputRows, ctx.onesByIndex(element, valid)).load(ownOnes, ctx.ones(element)).load(theOne, image.constant("one", 1.0f)).emit(vectorInsn(Opcode::Mov, ElementType::F32, ownOnes, theOne));
-  begin.load(comes, rowIn(0, {}))
-      .load(atWork, rowIn(1, {}))
-      .load(eastIn, image.receive("row_east_in", element, channels::chainEast, row))
-      .load(eastOut, image.send("row_east_out", element, channels::chainEast, row))
-      .load(westIn, image.receive("row_west_in", element, channels::chainWest, row))
-      .load(westOut, image.send("row_west_out", element, channels::chainWest, row))
-      .load(ownRow, ctx.firstRow(rowsBlock))
-      .load(sumIn, image.receive("sum_in", f32, channels::chainSouth, {1, 1, 1, 1}, {}, 0))
-      .load(sumOut, image.send("sum_out", f32, channels::chainSouth, {1, 1, 1, 1}))
-      .load(toEast, rowIn(0, notLast))
-      .load(otherToEast, rowIn(1, notLast))
-      .load(toWest, rowIn(0, notFirst))
-      .load(otherToWest, rowIn(1, notFirst));
+  begin.load(sumIn, image.receive("sum_in", f32, channels::chainSouth, {1, 1, 1, 1}, {}, 0)).load(sumOut, image.send("sum_out", f32, channels::chainSouth, {1, 1, 1, 1}));
+  row.load(ctx, loc, rowsBlock, begin);
   SymbolRefAttr beginTask = begin.bind(dots).finish();
-
-  auto next = [&](StringRef name) {
-    TaskBuilder builder(image, loc, name);
-    builder.swap(comes, atWork).swap(toEast, otherToEast).swap(toWest, otherToWest);
-    return builder;
-  };
-  SymbolRefAttr own = next("row_own")
-                          .emit(vectorInsn(Opcode::Mov, type, comes, ownRow))
-                          .emit(asAsync(vectorInsn(Opcode::Mov, type, eastOut, toEast)))
-                          .emit(asAsync(vectorInsn(Opcode::Mov, type, westOut, toWest)))
-                          .advance(ownRow, rowsBlock.rowBytes())
-                          .finish();
-  auto passing = [&](bool east) {
-    return next(east ? "row_east" : "row_west")
-        .emit(asAsync(vectorInsn(Opcode::Mov, type, comes, east ? eastIn : westIn)))
-        .emit(asAsync(vectorInsn(Opcode::Mov, type, east ? eastOut : westOut, east ? toEast : toWest)))
-        .finish();
-  };
-  SymbolRefAttr eastTask = passing(true), westTask = passing(false), last = next("row_last").finish();
+  const PassedRow::Tasks tasks = row.tasks(ctx, loc, rowsBlock);
 
   wfr::CommandOp::create(ctx.steps, loc, beginTask);
   OpBuilder &b = ctx.steps;
   auto i64 = [&](int64_t n) { return b.getI64IntegerAttr(n); };
   wfr::SampleOp::create(b, loc, op.getTensorAttr(), op.getPatternAttr(), TypeAttr::get(element), i64(rowsBlock.features), i64(op.getColumns()), op.getRowStrideAttr(),
-                        op.getColumnStrideAttr(), op.getOffsetAttr(), op.getBatchSizesAttr(), op.getBatchStridesAttr(), i64(input ? input->rows : 1), i64(rowsBlock.rows), eastTask, westTask, own, last,
+                        op.getColumnStrideAttr(), op.getOffsetAttr(), op.getBatchSizesAttr(), op.getBatchStridesAttr(), i64(input ? input->rows : 1), i64(rowsBlock.rows), tasks.east, tasks.west,
+                        tasks.own, tasks.last,
                         FlatSymbolRefAttr::get(op.getContext(), channels::chainSouth));
 }
 

@@ -52,7 +52,7 @@ public:
   mlir::FlatSymbolRefAttr chainIn(bool east, mlir::Type type);
   mlir::FlatSymbolRefAttr chainOut(bool east, mlir::Type type);
   /// The data task for a wire format and value type.
-  mlir::FlatSymbolRefAttr dataTask(mlir::Location loc, stream::WireFormat wire, mlir::Type type, bool skipsZeros = false);
+  mlir::FlatSymbolRefAttr dataTask(mlir::Location loc, stream::WireFormat wire, mlir::Type type, bool skipsZeros = false, bool isMasked = false);
   /// The task that passes a partial sum on.
   mlir::SymbolRefAttr passSum(mlir::Location loc, bool east, mlir::Type type);
 
@@ -66,7 +66,8 @@ private:
 
 void emitSend(SegmentContext &ctx, stream::SendOp op, const Block &block);
 void emitReceive(SegmentContext &ctx, stream::ReceiveOp op, const Block &block);
-void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input, const Block &result);
+/// `mask`, if there is one, is of the result's shape.
+void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input, const Block *mask, const Block &result);
 void emitScale(SegmentContext &ctx, stream::ScaleOp op, const Block &input, const Block &result);
 void emitSample(SegmentContext &ctx, stream::SampleOp op, const Block &rows, const Block *input);
 void emitReduce(SegmentContext &ctx, stream::ReduceOp op, const Block &input, const Block &result);

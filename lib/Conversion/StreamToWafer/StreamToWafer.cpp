@@ -96,7 +96,7 @@ LogicalResult ProgramLowering::lowerKernel(SegmentContext &ctx, Operation *op) {
       .Case([&](stream::ContractOp contract) {
         if (!contract.getWire())
           return LogicalResult(contract.emitOpError("has no wire format; run stream-choose-wire-format first"));
-        emitContract(ctx, contract, blocks_[contract.getInput()], blocks_[contract.getResult()]);
+        emitContract(ctx, contract, blocks_[contract.getInput()], contract.getMask() ? &blocks_[contract.getMask()] : nullptr, blocks_[contract.getResult()]);
         return success();
       })
       .Case([&](stream::ScaleOp scale) {
@@ -186,6 +186,7 @@ void ProgramLowering::writeChannels() {
   channel(channels::command, wfr::ChannelKind::ColumnMulticast, /*weight=*/true);
   for (auto [name, kind] : {std::pair(channels::input, wfr::ChannelKind::RelayIn), std::pair(channels::output, wfr::ChannelKind::RelayOut),
                             std::pair(channels::chainEast, wfr::ChannelKind::ChainEast), std::pair(channels::chainWest, wfr::ChannelKind::ChainWest),
+                            std::pair(channels::maskEast, wfr::ChannelKind::ChainEast), std::pair(channels::maskWest, wfr::ChannelKind::ChainWest),
                             std::pair(channels::castWest, wfr::ChannelKind::MulticastWest), std::pair(channels::chainSouth, wfr::ChannelKind::ChainSouth)})
     if (channels_.contains(name))
       channel(name, kind, /*weight=*/false);

@@ -46,7 +46,7 @@ def rows() -> Iterator[Row]:
     for zeros in (0.75, 0.838):
         found, rule = example.executed(0.0) / example.executed(zeros), 1 / (1 - example.share * zeros)
         yield Row(f"MACs of a dense training step over those with {100 * zeros:g} % zeros, GPT", f"{found:.2f}", f"{rule:.2f} (counting rule)", "python -m wafer bench sparsity")
-    for kind in (ReluExample, ExpertsExample):
+    for kind in (ReluExample, CausalExample, ExpertsExample):
         for counted in kind().counted():
             yield Row(f"MACs of {counted.what}", str(counted.executed), f"{counted.rule} (counted in PyTorch)", "python -m wafer bench sparsity")
 
@@ -168,9 +168,9 @@ class ReluExample:
         yield Counted(f"feed-forward layers, {zeros}, inference", program.stats.macs_executed, first + 2 * all_hidden * each, first + (all_hidden + kept) * each)
         step = wafer.train_step(self.model.train(), F.mse_loss, wafer.optim.SGD(lr=0.01), (self.x, self.target), machine="tiny", precision="f32", shards=1)
         step(self.x, self.target)
-        # Six products a layer: up and the delta of down have dense inputs and all of their results are computed. The first layer has no delta.
+        # Six products a layer: up alone has a dense input and results that all count. The first layer has no delta.
         executed = sum(run["macs"] for phase in step.stats["phases"] for run in phase.get("steps", []))
-        yield Counted(f"feed-forward layers, {zeros}, training", executed, 2 * first + 6 * all_hidden * each, 2 * first + (2 * all_hidden + 4 * kept) * each)
+        yield Counted(f"feed-forward layers, {zeros}, training", executed, 2 * first + 6 * all_hidden * each, 2 * first + (all_hidden + 5 * kept) * each)
 
 
 class FeedForward(nn.Module):
@@ -184,6 +184,26 @@ class FeedForward(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.down(self.hidden(x))
+
+
+class CausalExample:
+    """Attention in which no token sees later ones: hidden scores are not computed, and their probabilities, which are 0, meet no values."""
+
+    heads, tokens, size = 4, 64, 64
+
+    def counted(self) -> Iterator[Counted]:
+        torch.manual_seed(0)
+        inputs = tuple(torch.randn(1, self.heads, self.tokens, self.size) for _ in range(3))
+        program = wafer.compile(CausalAttention(), inputs, machine="tiny", precision="f32")
+        program(*inputs)
+        seen = int(torch.ones(self.tokens, self.tokens).tril().sum())
+        each = 2 * self.heads * self.size
+        yield Counted(f"causal attention, {self.tokens} tokens, inference", program.stats.macs_executed, each * self.tokens**2, each * seen)
+
+
+class CausalAttention(nn.Module):
+    def forward(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
 
 class ExpertsExample:
@@ -210,7 +230,7 @@ class ExpertsExample:
 def activation_table() -> None:
     """Multiply-accumulates with zeros in activations, beside those counted in PyTorch."""
     print("MACs with zeros in activations, f32, functional engine: executed, by the rule, dense / executed")
-    for kind in (ReluExample, ExpertsExample):
+    for kind in (ReluExample, CausalExample, ExpertsExample):
         for counted in kind().counted():
             print(f"{counted.what:>75}: {counted.executed:>10} {counted.rule:>10} {counted.dense / counted.executed:>8.3f}", flush=True)
 

@@ -26,6 +26,7 @@ class LayerReport:
     name: str
     zeros: float | None  # share of zeros in the weight; None for an activation
     skips_input_zeros: bool  # whether weights are not multiplied by zeros of the layer's input
+    skips_outputs: bool  # whether results that a mask hides are not computed
     wire: str  # format on the fabric, and on MemoryX's link where that is another one
     macs_dense: int  # if no weight were zero
     macs_theoretical: int  # by the weights that are not zero, and what they meet that is not
@@ -58,11 +59,11 @@ class Report:
         return json.dumps(values | {"cycles": self.cycles, "cycles_dense": self.cycles_dense, "speedup": self.speedup}, indent=2)
 
     def __str__(self) -> str:
-        rows = [("layer", "zeros", "of input", "wire", "MACs dense", "theoretical", "executed", "bytes", "of dense", "zeros that were sent")]
+        rows = [("layer", "zeros", "skipped", "wire", "MACs dense", "theoretical", "executed", "bytes", "of dense", "zeros that were sent")]
         for layer in self.layers:
             zeros = "" if layer.zeros is None else f"{100 * layer.zeros:.1f} %"
             counts = (layer.macs_dense, layer.macs_theoretical, layer.macs_executed, layer.bytes, layer.bytes_dense)
-            rows.append((layer.name, zeros, "skipped" if layer.skips_input_zeros else "", layer.wire, *map(str, counts), layer.reason))
+            rows.append((layer.name, zeros, _skipped(layer), layer.wire, *map(str, counts), layer.reason))
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
         lines = ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[-1]]).rstrip() for row in rows]
         executed, dense = self.total("macs_executed"), self.total("macs_dense")
@@ -113,10 +114,15 @@ def _layer(step: Mapping[str, object], kept: Mapping[str, tuple[int, int]]) -> L
     zeros = None if count is None or not size else 1 - count / size
     indexed = step["wire"].startswith("Indexed")
     theoretical = step["macs_dense"] if zeros is None else round(step["macs_dense"] * (1 - zeros))
+    is_counted = indexed or step["skips_input_zeros"] or step["skips_outputs"]
     return LayerReport(
-        step["name"], zeros, step["skips_input_zeros"], _wire(step), step["macs_dense"], step["macs"] if indexed or step["skips_input_zeros"] else theoretical,
+        step["name"], zeros, step["skips_input_zeros"], step["skips_outputs"], _wire(step), step["macs_dense"], step["macs"] if is_counted else theoretical,
         step["macs"], step["bytes"], step["bytes_dense"], _reason(zeros, indexed, step["wire"]),
     )  # fmt: skip
+
+
+def _skipped(layer: LayerReport) -> str:
+    return ", ".join(what for what, is_skipped in (("input", layer.skips_input_zeros), ("results", layer.skips_outputs)) if is_skipped)
 
 
 def _wire(step: Mapping[str, object]) -> str:

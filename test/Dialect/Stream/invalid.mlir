@@ -1,6 +1,6 @@
 // RUN: wafer-opt %s -split-input-file -verify-diagnostics
 // What the verifiers check, in this order: grid and layout attributes, program_c1, tensor_c1 to tensor_c3, segment_c1 to segment_c5, call_c1, send_c1, send_c2, receive_c1,
-// receive_c2, contract_c1 to contract_c8, sample_c1 to sample_c3, scale_c1 to scale_c3, map_c1 to map_c3, reduce_c1.
+// receive_c2, contract_c1 to contract_c9, sample_c1 to sample_c3, scale_c1 to scale_c3, map_c1 to map_c3, reduce_c1.
 
 // expected-error @+1 {{found rows = 0, expected at least 1}}
 #grid = #stream.grid<columns = 1, rows = 0, groups = 1, token_block = 1, micro_batches = 1>
@@ -482,6 +482,30 @@ stream.program @contract_c8 machine "odd" {
     %x = stream.send @x : tensor<3x5xf16>
     // expected-error @+1 {{contract_c8: found the guard @share, a tensor <input> of 4 elements, and input_zeros; expected input_zeros and a tensor that is no weight and has 3 or a multiple}}
     %y = stream.contract %x, @w {guard = @share, input_zeros = 1 : i64, row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xf16> -> tensor<3x2xf16>
+  }
+}
+
+// -----
+
+stream.program @contract_c9 machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf16>
+  stream.tensor @w <weight> : tensor<2x5xf16>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf16>
+    // expected-error @+1 {{contract_c9: found no mask and output_zeros 500, expected both or none, and 1 to 1000 thousandths}}
+    %y = stream.contract %x, @w {output_zeros = 500 : i64, row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xf16> -> tensor<3x2xf16>
+  }
+}
+
+// -----
+
+stream.program @contract_c9 machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf16>
+  stream.tensor @w <weight> : tensor<2x5xf16>
+  stream.segment {
+    %x = stream.send @x : tensor<3x5xf16>
+    // expected-error @+1 {{contract_c9: found a mask of type 'tensor<3x5xf16>', expected the shape and layout of the result 'tensor<3x2xf16>'}}
+    %y = stream.contract %x, @w mask %x {output_zeros = 500 : i64, row_stride = 5 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<3x5xf16>, tensor<3x5xf16> -> tensor<3x2xf16>
   }
 }
 

@@ -117,18 +117,26 @@ def Stream_ContractOp : Stream_Kernel<"contract", [Pure]> {
     is expected to be 0; where it is given, a weight is not multiplied by zeros. `guard` names a tensor of the
     same tokens: where all features of a token are 0 there, they are 0 in X, and while all of it is 0 W is not streamed, only the commands of its rows.
     `link` is the form of its rows between MemoryX and the edge of the wafer; without it they travel as wavelets.
+    With a mask, Y[t, n] and its bias are computed only where the mask is not 0, and elsewhere Y is 0: for results that something drops, such as scores that a causal
+    mask hides. `output_zeros`, in thousandths, is the part of the mask that is expected to be 0:
+
+    ```mlir
+    %s = stream.contract %q, @keys mask %m {output_zeros = 495 : i64, ...} : tensor<128x64xf16>, tensor<128x128xi8> -> tensor<128x128xf16>
+    ```
     (contract_c1) Input and result have the same tokens. (contract_c2) The strides stay inside the weight. (contract_c3) The bias has as many elements as the result has features.
     (contract_c4) dense32 and indexed32 go with f32 input, packed16 and indexed16 with f16 or bf16 input, packed8 and indexed16 with i8 input.
     (contract_c6) i8 input has an i32 result, which is exact, and no bias; and only i8 input has one.
     (contract_c7) `input_zeros` is from 1 to 1000.
     (contract_c8) `guard` names a tensor that is no weight and of which each token has equally many elements, and goes with `input_zeros`.
+    (contract_c9) The mask has the type of the result but for its elements, and goes with `output_zeros`, which is from 1 to 1000.
     (contract_c5) There are as many batch sizes as strides, and their product is the segment's `batches`.
   }];
   let arguments = (ins Stream_Block:$input, FlatSymbolRefAttr:$weight, OptionalAttr<FlatSymbolRefAttr>:$bias, OptionalAttr<Stream_WireFormatAttr>:$wire,
     OptionalAttr<Stream_LinkAttr>:$link, I64Attr:$row_stride, I64Attr:$column_stride, I64Attr:$offset, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_sizes,
-    DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_strides, OptionalAttr<I64Attr>:$input_zeros, OptionalAttr<FlatSymbolRefAttr>:$guard);
+    DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_strides, OptionalAttr<I64Attr>:$input_zeros, OptionalAttr<FlatSymbolRefAttr>:$guard, Optional<Stream_Block>:$mask,
+    OptionalAttr<I64Attr>:$output_zeros);
   let results = (outs Stream_Block:$result);
-  let assemblyFormat = "$input `,` $weight (`bias` $bias^)? (`wire` $wire^)? (`link` $link^)? attr-dict `:` type($input) `->` type($result)";
+  let assemblyFormat = "$input `,` $weight (`bias` $bias^)? (`mask` $mask^)? (`wire` $wire^)? (`link` $link^)? attr-dict `:` type($input) (`,` type($mask)^)? `->` type($result)";
   let hasVerifier = 1;
 }
 

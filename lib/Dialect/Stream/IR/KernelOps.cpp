@@ -134,6 +134,13 @@ LogicalResult ContractOp::verify() {
       return emitOpError() << "contract_c8: found the guard " << guard << ", a tensor <" << stringifyRole(tensor.getRole()) << "> of " << numElements(tensor) << " elements, and "
                            << (getInputZeros() ? "" : "no ") << "input_zeros; expected input_zeros and a tensor that is no weight and has " << numTokens(input) << " or a multiple";
   }
+  // contract_c9
+  std::optional<uint64_t> hidden = getOutputZeros();
+  if (hidden.has_value() != (getMask() != nullptr) || (hidden && (*hidden < 1 || *hidden > 1000)))
+    return emitOpError() << "contract_c9: found " << (getMask() ? "a" : "no") << " mask and output_zeros " << (hidden ? std::to_string(int64_t(*hidden)) : "missing")
+                         << ", expected both or none, and 1 to 1000 thousandths";
+  if (getMask() && (getMask().getType().getShape() != result.getShape() || getMask().getType().getEncoding() != result.getEncoding()))
+    return emitOpError() << "contract_c9: found a mask of type " << getMask().getType() << ", expected the shape and layout of the result " << result;
   // contract_c2
   TensorOp weight = lookupTensor(*this, getWeightAttr(), "contract_c2");
   if (!weight)

@@ -29,7 +29,10 @@ struct SetPrecision : impl::SetPrecisionBase<SetPrecision> {
   llvm::DenseSet<Value> wide;
 };
 
-bool isMultiplied(OpOperand &use) { return isa<ContractOp, ScaleOp, SampleOp>(use.getOwner()); }
+bool isMultiplied(OpOperand &use) {
+  auto contract = dyn_cast<ContractOp>(use.getOwner());
+  return contract ? use.get() == contract.getInput() : isa<ScaleOp, SampleOp>(use.getOwner());
+}
 
 /// Sums, maxima and what is computed of them alone stay f32, and so does what only reductions read. Asked in program order.
 bool SetPrecision::staysWide(Value value) const {

@@ -114,4 +114,24 @@ def AssignLayout : Pass<"stream-assign-layout", "::wafer::stream::ProgramOp"> {
                     Statistic<"segmentsSplit", "segments split", "Segments that were cut because their values did not fit">];
 }
 
+def MaskOutputs : Pass<"stream-mask-outputs", "::wafer::stream::ProgramOp"> {
+  let summary = "Find results that are dropped, and do not compute them";
+  let description = [{
+    Where the only reader of a contraction's result is a map that puts a number in the place of some results (a select with a constant, such as the gradient of a ReLU), or
+    adds minus infinity to them (a causal mask), what decides becomes a map of its own before the contraction: 1 where the result counts. The contraction gets it as its
+    mask, with `output_zeros`. What the map gives for the others is the same for any finite result.
+
+    Runs after stream-assign-layout, whose grid stays. A contraction gets a mask where that takes fewer cycles by the estimate of lib/Analysis/ContractionCost.h, the making of the
+    mask included, and where there is SRAM for it. How many results are hidden is counted where the mask is a constant; elsewhere `zeros` thousandths are expected. Contractions that have a mask stay as they are.
+
+    Before:   %y = stream.contract %x, @w {...}   %z = stream.map %m, %y { select(%m != 0, %y, 0) }
+    After:    %k = stream.map %m { %m != 0 }   %y = stream.contract %x, @w mask %k {output_zeros = 500, ...}   %z = ...
+
+    Example: test/Dialect/Stream/mask-outputs.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+  let options = [Option<"zeros", "zeros", "unsigned", "500", "Thousandths of such results that are expected to be dropped, at least 1 and at most 1000">];
+  let statistics = [Statistic<"masked", "contractions with a mask", "Contractions of which some results are not computed">];
+}
+
 #endif // WAFER_DIALECT_STREAM_TRANSFORMS_PASSES_TD

@@ -234,9 +234,10 @@ public:
     counts.commands = grid_.columns + (row_.bias ? 1 : 0);
     if (row_.weights) {
       const uint8_t *weights = weights_.data();
-      counts.values = isIndexed_ ? countNonzeros(weights, step_.columns, encoder_.elementBytes(), encoder_.zeroMask()) : step_.columns;
+      const uint64_t nonzeros = isIndexed_ || codec_ ? countNonzeros(weights, step_.columns, encoder_.elementBytes(), encoder_.zeroMask()) : 0;
+      counts.values = isIndexed_ ? nonzeros : step_.columns;
       if (codec_) {
-        counts.words = codec_->words(weights, step_.columns);
+        counts.words = codec_->words(weights, step_.columns, nonzeros);
       } else if (isIndexed_) {
         counts.words = counts.values * encoder_.waveletsEach();
       } else {

@@ -238,7 +238,7 @@ FunctionalBatch::Plan &FunctionalBatch::planOf(const Instruction &insn, uint16_t
   CoreModel &model = first();
   if (plans_.size() <= pc)
     plans_.resize(pc + 1u);
-  std::vector<Plan> &plans = plans_[pc];
+  std::vector<Plan> &plans = plans_[pc].known;
   const uint8_t registers[3] = {insn.src0, insn.src1, insn.src2};
   for (Plan &plan : plans) {
     const Descriptor *dst = model.descriptorIn(insn.dst);
@@ -260,10 +260,14 @@ FunctionalBatch::Plan &FunctionalBatch::planOf(const Instruction &insn, uint16_t
     plan.kind = isForFabric(op) ? Plan::Fabric : isLocal ? Plan::Local : Plan::Apart;
   if (plan.kind == Plan::Local)
     plan.runs = elementRuns(plan.op);
-  if (plans.size() == mostPlans)
-    plans.erase(plans.begin());
-  plans.push_back(std::move(plan));
-  return plans.back();
+  if (plans.size() < mostPlans) {
+    plans.push_back(std::move(plan));
+    return plans.back();
+  }
+  size_t &oldest = plans_[pc].oldest;
+  Plan &place = plans[oldest];
+  oldest = (oldest + 1) % mostPlans;
+  return place = std::move(plan);
 }
 
 bool FunctionalBatch::issue(const Instruction &insn, uint16_t pc, BatchSink &sink, EngineStats &stats) {

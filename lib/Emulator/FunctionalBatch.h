@@ -103,8 +103,13 @@ private:
   bool isJoined_ = false;
   CoreMask mayRun_ = 0; ///< apart: cores that something happened to
 
-  std::vector<std::vector<Plan>> plans_; ///< by pc
+  struct Plans {
+    std::vector<Plan> known;
+    size_t oldest = 0;
+  };
+  std::vector<Plans> plans_; ///< by pc
   std::vector<BoundTrigger> triggers_;
+  size_t oldestTrigger_ = 0;
   unsigned madeInVain_ = 0;      ///< sums that were made ahead and of no use, less those that were
   std::vector<Weights> weights_; ///< room for the commands that are multiplied at once
 };

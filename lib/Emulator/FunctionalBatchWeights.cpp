@@ -45,13 +45,17 @@ FunctionalBatch::BoundTrigger *FunctionalBatch::boundTrigger() {
   for (BoundTrigger &known : triggers_)
     if (known.task == model.dataTask && sameDescriptor(known.dst, *dst) && sameDescriptor(known.rows, *rows))
       return &known;
-  if (triggers_.size() == mostTriggers)
-    triggers_.erase(triggers_.begin());
   BoundTrigger bound{model.dataTask, *dst, *rows, model.boundTrigger(), false};
   bound.isFast = FunctionalBlocks::fits(bound.dst) && isFloat(insn.type) && bound.dst.type == wexe::ElemType::F32 && isFloat(elementType(bound.rows.type)) &&
                  bound.dst.elements() != 0 && !bound.trigger.writes.overlaps(bound.trigger.reads);
-  triggers_.push_back(bound);
-  return &triggers_.back();
+  if (triggers_.size() < mostTriggers) {
+    triggers_.push_back(bound);
+    return &triggers_.back();
+  }
+  BoundTrigger &place = triggers_[oldestTrigger_];
+  oldestTrigger_ = (oldestTrigger_ + 1) % mostTriggers;
+  place = bound;
+  return &place;
 }
 
 /// Multiplications that the weights take in all cores.

@@ -9,6 +9,7 @@ namespace {
 /// Weights that are multiplied before others are read.
 constexpr size_t mostWeights = size_t(1) << 19;
 constexpr size_t mostRows = 1024;
+constexpr size_t mostSpareRows = 4;
 
 bool isZeroConstant(const Descriptor &descriptor) {
   return descriptor.kind == wexe::DescKind::Const && descriptor.type == wexe::ElemType::F32 && descriptor.imm == 0;
@@ -50,6 +51,10 @@ bool FunctionalContraction::prepare(Team &team) {
   if (columns == 0 || size_t(team.ports.first) + columns * team.ports.count > program_.machine().width)
     return false;
   team.columns.resize(columns);
+  if (!spareRows_.empty()) {
+    team.rows = std::move(spareRows_.back());
+    spareRows_.pop_back();
+  }
   team.rows.clear(columns);
   for (size_t c = 0; c < columns; ++c) {
     Column &column = team.columns[c];
@@ -209,13 +214,21 @@ void FunctionalContraction::multiply(Team &team) {
       ones.rows = column.at(column.own->task.otherRows);
       ones.reads = footprintOf(ones.rows);
     }
+    uint64_t inOrder = 0; // products of so many weights in order
+    std::optional<size_t> countInOrder;
     auto count = [&](const Trigger &trigger, const ProductRows::Run &run) {
       if (!trigger.insn.skip0) {
         column.products += run.count * column.numbers();
         return;
       }
       columns[c].skipsZeros |= !zerosAddNothing(trigger, run.values, run.count);
-      column.products += column.panels->productsOf(trigger.rows, trigger.reads, run.rows, run.count);
+      const bool isInOrder = !run.rows && &trigger == &column.trigger;
+      const uint64_t products = isInOrder && countInOrder == run.count ? inOrder : column.panels->productsOf(trigger.rows, trigger.reads, run.rows, run.count);
+      column.products += products;
+      if (isInOrder) {
+        inOrder = products;
+        countInOrder = run.count;
+      }
     };
     for (size_t r = 0; r < rows.size(); ++r) {
       count(column.trigger, rows.run(r, c));
@@ -325,9 +338,12 @@ bool FunctionalContraction::run(FunctionalStream &stream, EngineStats &stats) {
   bool any = false;
   while (takeRow(stream))
     any = true;
-  for (const auto &[place, team] : teams_)
+  for (const auto &[place, team] : teams_) {
     if (team->isReady)
       finish(*team, stats);
+    if (spareRows_.size() < mostSpareRows)
+      spareRows_.push_back(std::move(team->rows));
+  }
   teams_.clear();
   stats.waveletsIn += wavelets_;
   return any;

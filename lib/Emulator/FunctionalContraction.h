@@ -62,6 +62,7 @@ private:
   const std::vector<std::unique_ptr<FunctionalBatch>> &batches_;
   ValuePool pool_;
   std::map<std::pair<uint16_t, uint16_t>, std::unique_ptr<Team>> teams_; ///< by first port and number of ports, of one run
+  std::vector<ProductRows> spareRows_; ///< for their room
   uint64_t wavelets_ = 0;
   Weights weights_;            ///< of a column that is read
   WeightSorter sorter_;        ///< of a row that is read

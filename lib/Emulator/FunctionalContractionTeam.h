@@ -9,6 +9,8 @@
 
 #include "FunctionalContraction.h"
 
+#include <cstring>
+
 namespace wafer {
 
 inline bool isRowOfFloats(const Descriptor &descriptor, size_t elements) {
@@ -70,7 +72,7 @@ struct FunctionalContraction::Column {
   bool isZero(const Descriptor &row) const {
     return std::all_of(cores.begin(), cores.end(), [&](const FunctionalCore *core) {
       const uint8_t *at = core->model.memory(row.kind) + row.base;
-      return std::all_of(at, at + row.elements() * sizeof(float), [](uint8_t byte) { return byte == 0; });
+      return *at == 0 && std::memcmp(at, at + 1, row.elements() * sizeof(float) - 1) == 0;
     });
   }
 };

@@ -75,17 +75,23 @@ PackedRows FunctionalPanels::pack(const Descriptor &rows, const Footprint &footp
   float *to = packed.values.data();
   if (width % tileWidth != 0)
     std::fill_n(to + (tiles - 1) * count * tileWidth, count * tileWidth, 0.0f);
-  std::vector<float> widened(each);
+  // Rows that lie one behind the other are widened together.
+  const bool isBlock = isDense && rowBytes == int64_t(each * byteSize(type));
+  std::vector<float> widened(isBlock ? each * count : each);
   for (size_t i = 0; i < cores_.size(); ++i) {
     const uint8_t *memory = cores_[i]->model.memory(rows.kind);
+    if (isBlock && isHalf)
+      widenF16(memory + rows.base, widened.data(), each * count);
+    else if (isBlock)
+      std::memcpy(widened.data(), memory + rows.base, each * count * sizeof(float));
     for (size_t k = 0; k < count; ++k) {
       row.base = static_cast<uint32_t>(rows.base + static_cast<int64_t>(k) * rowBytes);
-      const float *from = widened.data();
-      if (isDense && !isHalf) {
-        std::memcpy(widened.data(), memory + row.base, each * sizeof(float));
-      } else if (isDense) {
+      const float *from = isBlock ? widened.data() + k * each : widened.data();
+      if (isDense && !isBlock && isHalf) {
         widenF16(memory + row.base, widened.data(), each);
-      } else {
+      } else if (isDense && !isBlock) {
+        std::memcpy(widened.data(), memory + row.base, each * sizeof(float));
+      } else if (!isDense) {
         Walk walk(row);
         for (float &value : widened) {
           value = loadElement(memory + walk.address(), type);

@@ -38,17 +38,19 @@ void WeightSorter::sortKept(const WeightRow &row, ProductRows &rows) {
   kept_.resize(row.count + keepingRoom);
   values_.resize(row.count + keepingRoom);
   const size_t kept = keepNonzeros(values_.data(), row.count, kept_.data());
-  for (Column &column : sorted_)
-    column.count = 0;
+  const size_t room = row.countIn(0);
+  for (size_t c = 0; c < row.columns; ++c)
+    ends_[c] = static_cast<uint32_t>(c * room);
   for (size_t i = 0; i < kept; ++i) {
     const Place &place = places_[kept_[i]];
-    Column &column = sorted_[place.column];
-    column.values[column.count] = values_[i];
-    column.indices[column.count++] = place.index;
+    const uint32_t at = ends_[place.column]++;
+    sortedValues_[at] = values_[i];
+    sortedIndices_[at] = place.index;
   }
-  for (const Column &column : sorted_) {
-    std::copy_n(column.values.begin(), column.count, rows.addColumn(column.count));
-    std::copy_n(column.indices.begin(), column.count, rows.addIndices(column.count));
+  for (size_t c = 0; c < row.columns; ++c) {
+    const size_t count = ends_[c] - c * room;
+    std::copy_n(sortedValues_.begin() + static_cast<long>(c * room), count, rows.addColumn(count));
+    std::copy_n(sortedIndices_.begin() + static_cast<long>(c * room), count, rows.addIndices(count));
   }
 }
 
@@ -56,14 +58,11 @@ void WeightSorter::placeWeights(const WeightRow &row) {
   if (columns_ != row.columns)
     places_.clear();
   columns_ = row.columns;
-  sorted_.resize(row.columns);
+  ends_.resize(columns_);
+  sortedValues_.resize(columns_ * row.countIn(0));
+  sortedIndices_.resize(sortedValues_.size());
   for (size_t k = places_.size(); k < row.count; ++k)
     places_.push_back({static_cast<uint32_t>(k % columns_), static_cast<uint32_t>(k / columns_)});
-  for (Column &column : sorted_)
-    if (column.values.size() < row.countIn(0)) {
-      column.values.resize(row.countIn(0));
-      column.indices.resize(row.countIn(0));
-    }
 }
 
 } // namespace wafer

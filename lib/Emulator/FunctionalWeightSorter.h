@@ -30,12 +30,10 @@ private:
   };
   std::vector<Place> places_; ///< of weights, by number, for a number of columns
   size_t columns_ = 0;
-  struct Column {
-    std::vector<float> values;
-    std::vector<uint32_t> indices;
-    size_t count = 0;
-  };
-  std::vector<Column> sorted_;
+  // By column, each with room for all of its weights:
+  std::vector<float> sortedValues_;
+  std::vector<uint32_t> sortedIndices_;
+  std::vector<uint32_t> ends_;
 };
 
 } // namespace wafer

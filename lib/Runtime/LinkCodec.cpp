@@ -68,9 +68,9 @@ uint64_t countNonzeros(const uint8_t *elements, size_t count, unsigned elementBy
   }
 }
 
-uint64_t LinkCodec::words(const uint8_t *elements, size_t count) {
+uint64_t LinkCodec::words(const uint8_t *elements, size_t count, uint64_t nonzeros) {
   if (form_.kind == LinkForm::Bitmask)
-    return form_.words(count, countNonzeros(elements, count, elementBytes_, mask_), elementBytes_ * 8);
+    return form_.words(count, nonzeros, elementBytes_ * 8);
   encode(elements, count, counted_);
   return counted_.size();
 }

@@ -26,8 +26,8 @@ public:
   /// A row for the link.
   void encode(const uint8_t *elements, size_t count, std::vector<uint32_t> &words);
 
-  /// How many words that makes.
-  uint64_t words(const uint8_t *elements, size_t count);
+  /// How many words that makes of a row with so many that are not zero.
+  uint64_t words(const uint8_t *elements, size_t count, uint64_t nonzeros);
 
   /// A row as the edge has it: weights that are not zero, in order.
   struct Row {

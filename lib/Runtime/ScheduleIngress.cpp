@@ -223,29 +223,12 @@ public:
   const WeightRow *peekRow() override {
     if (column_ != grid_.columns || dtypeOf(step_.type) == DType::I8 || step_.output_zeros > 0)
       return nullptr;
-    if (!rowIsTaken_ && !takeRow(step_.columns))
-      return nullptr;
-    rowIsTaken_ = true;
-    Burst first;
-    aim(first, 0);
-    whole_.colour = first.colour;
-    whole_.firstPort = first.firstPort;
-    whole_.columns = first.portStep;
-    whole_.groups = first.portCount;
-    whole_.opcode = encoder_.trigger();
-    whole_.type = static_cast<ElementType>(step_.type); // their numbers are the same
-    whole_.weights = weights_.data();
-    whole_.count = row_.weights ? step_.columns : 0;
-    whole_.owner = static_cast<uint16_t>(owner_);
-    whole_.east = step_.task_east;
-    whole_.west = step_.task_west;
-    whole_.own = step_.task_own;
-    whole_.bias.reset();
-    if (row_.bias)
-      whole_.bias = WeightRow::Bias{step_.task_bias, biasBits_};
-    // The edge makes positive zeros of all that did not come.
-    if (codec_ && !isIndexed_)
-      encoder_.makeZerosPositive(weights_.data(), whole_.count);
+    if (!rowIsTaken_) {
+      if (!takeRow(step_.columns))
+        return nullptr;
+      rowIsTaken_ = true;
+      describeRow();
+    }
     return &whole_;
   }
 
@@ -255,9 +238,10 @@ public:
     counts.commands = grid_.columns + (row_.bias ? 1 : 0);
     if (row_.weights) {
       const uint8_t *weights = weights_.data();
-      counts.values = isIndexed_ ? countNonzeros(weights, step_.columns, encoder_.elementBytes(), encoder_.zeroMask()) : step_.columns;
+      const uint64_t nonzeros = isIndexed_ || codec_ ? countNonzeros(weights, step_.columns, encoder_.elementBytes(), encoder_.zeroMask()) : 0;
+      counts.values = isIndexed_ ? nonzeros : step_.columns;
       if (codec_) {
-        counts.words = codec_->words(weights, step_.columns);
+        counts.words = codec_->words(weights, step_.columns, nonzeros);
       } else if (isIndexed_) {
         counts.words = counts.values * encoder_.waveletsEach();
       } else {
@@ -335,6 +319,29 @@ public:
   }
 
 private:
+  /// The row that was taken, whole.
+  void describeRow() {
+    Burst first;
+    aim(first, 0);
+    whole_.colour = first.colour;
+    whole_.firstPort = first.firstPort;
+    whole_.columns = first.portStep;
+    whole_.groups = first.portCount;
+    whole_.opcode = encoder_.trigger();
+    whole_.type = static_cast<ElementType>(step_.type); // their numbers are the same
+    whole_.weights = weights_.data();
+    whole_.count = row_.weights ? step_.columns : 0;
+    whole_.owner = static_cast<uint16_t>(owner_);
+    whole_.east = step_.task_east;
+    whole_.west = step_.task_west;
+    whole_.own = step_.task_own;
+    whole_.bias.reset();
+    if (row_.bias)
+      whole_.bias = WeightRow::Bias{step_.task_bias, biasBits_};
+    // The edge makes positive zeros of all that did not come.
+    if (codec_ && !isIndexed_)
+      encoder_.makeZerosPositive(weights_.data(), whole_.count);
+  }
   /// Puts the row's weights in order of the columns that they go to.
   void spread() {
     spread_.resize(weights_.size());

@@ -14,6 +14,7 @@ namespace wafer {
 namespace {
 
 constexpr uint64_t fewCoreCycles = 2'000'000;
+constexpr double keptForMean = 16384; ///< weights that a column keeps in as many rounds as are alike
 
 } // namespace
 
@@ -33,11 +34,10 @@ std::optional<Repetition::Period> Repetition::period(unsigned times, uint64_t pa
       return Period{count, last};
   }
   // Rows of a sparse weight differ; their mean does not.
-  constexpr size_t many = 32;
-  if (differ_ && n > 2 * many) {
-    const uint64_t last = lasted(n - 1, many);
-    if (near(last, lasted(n - 1 - many, many), 100))
-      return Period{many, last};
+  if (differ_ && n > 2 * differ_) {
+    const uint64_t last = lasted(n - 1, differ_);
+    if (near(last, lasted(n - 1 - differ_, differ_), 100))
+      return Period{differ_, last};
   }
   return std::nullopt;
 }
@@ -86,7 +86,7 @@ void TimingIngress::aim(Burst &burst, uint8_t colour, uint64_t first, uint16_t s
 
 bool TimingIngress::next(Burst &burst) {
   if (repetitions_.empty())
-    repetitions_.emplace_back(false);
+    repetitions_.emplace_back(0);
   while (microBatch_ < phase_.grid->micro_batches && !phase_.steps.empty()) {
     std::vector<uint32_t> data = std::move(burst.data);
     data.clear();
@@ -120,7 +120,7 @@ bool TimingIngress::startStep(Burst &burst) {
   sent_ = 0;
   streams_ = static_cast<uint32_t>(streamsAtOnce(step().batch_sizes, step().batch_strides, phase_.grid->batches_at_once));
   if (step().kind == wexe::StepKind::Contract || step().kind == wexe::StepKind::Scale || step().kind == wexe::StepKind::Sample) {
-    repetitions_.emplace_back(isIndexed());
+    repetitions_.emplace_back(roundsThatDiffer());
     // Its rounds begin with it; a mark has one purpose, so the first round has none but its step's.
     if (!weightBurst(burst))
       return false;
@@ -207,6 +207,14 @@ uint64_t TimingIngress::wavelets(uint64_t row, uint64_t column) {
 
 bool TimingIngress::isIndexed() const { return step().kind == wexe::StepKind::Sample || step().wire == wexe::WireFormat::Indexed16 || step().wire == wexe::WireFormat::Indexed32; }
 
+/// Rounds of a sparse weight over which a column's share of it is the mean; 0: it is not sparse.
+uint64_t TimingIngress::roundsThatDiffer() const {
+  if (!isIndexed())
+    return 0;
+  const double each = std::max(1.0, (options_.density ? options_.density(step()) : 1.0) * static_cast<double>(step().columns) / phase_.grid->columns);
+  return std::clamp<uint64_t>(static_cast<uint64_t>(keptForMean / (each * phase_.grid->columns)) + 1, 2, 32);
+}
+
 /// Rows with this place in their owner's block.
 uint64_t TimingIngress::roundLength(uint64_t place) const {
   // A Sample step's indices follow two rows behind its commands.
@@ -252,7 +260,7 @@ bool TimingIngress::weightBurst(Burst &burst) {
   if (column_ == 0 && owner_ == 0 && !biasIsNext_ && place_ > 0) {
     // What a shorter round takes says nothing of longer ones.
     if (roundLength(place_) != roundLength(place_ - 1) || !roundsAreSettled())
-      repetitions_.emplace_back(isIndexed());
+      repetitions_.emplace_back(roundsThatDiffer());
     skipRounds();
     if (roundLength(place_) > 0)
       mark(burst, {0, -1, 0, &repetitions_.back()});

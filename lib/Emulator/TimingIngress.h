@@ -20,8 +20,8 @@ namespace wafer {
 /// Begins of things that repeat, in cycles.
 class Repetition {
 public:
-  /// `differ`: they are alike on average only.
-  explicit Repetition(bool differ) : differ_(differ) {}
+  /// `differ`: so many of them are alike on average only; 0: each is as the others.
+  explicit Repetition(uint64_t differ) : differ_(differ) {}
   void add(uint64_t begin) { begins_.push_back(begin); }
   /// So many of them take so many cycles from now on: they did `times` times, the same but for one part of `parts`.
   struct Period {
@@ -30,7 +30,7 @@ public:
   std::optional<Period> period(unsigned times, uint64_t parts) const;
 
 private:
-  const bool differ_;
+  const uint64_t differ_;
   std::vector<uint64_t> begins_;
 };
 
@@ -85,6 +85,7 @@ private:
   bool sampleBurst(Burst &burst);
   bool weightBurst(Burst &burst);
   bool isIndexed() const;
+  uint64_t roundsThatDiffer() const;
   void skipMicroBatches();
   void skipRounds();
   uint64_t roundLength(uint64_t place) const;

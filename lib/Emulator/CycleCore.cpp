@@ -36,6 +36,13 @@ std::optional<CycleCore::TaskAtWork> CycleCore::taskAtWork() const {
   return std::nullopt;
 }
 
+Operation *CycleCore::relayOf(uint64_t count) {
+  for (Running &running : microthreads_)
+    if (Operation &op = running.operation; op.inputColour >= 0 && op.outputColour >= 0 && op.elements - op.done > count)
+      return &op;
+  return nullptr;
+}
+
 /// Elements that the datapath handles in a cycle: the lanes, and never more than a fabric queue can hold.
 uint64_t CycleCore::lanesOf(const Operation &op) const {
   const Lanes &lanes = insnClass(op.insn.opcode) == InsnClass::Function ? machine_.functionLanes : machine_.vectorLanes;

@@ -36,6 +36,8 @@ private:
   };
 
   void simulate(Ingress &in, Egress &out);
+  bool leaveOut(uint8_t colour, bool into, uint64_t count);
+  void leaveOutWhatOnlyLeaves();
   bool stepCores();
   void wake(uint32_t core);
   void restStuckCores();
@@ -56,6 +58,12 @@ private:
   std::vector<Rest> rests_;   ///< by core
   uint64_t blockedCores_ = 0; ///< resting with work at hand
   TaskTrace trace_;
+  MissingRows *const missing_;
+  /// Since when the wavelets that leave are counted, and how many left in as many cycles before.
+  struct {
+    uint64_t since = 0, left = 0, before = 0;
+  } window_;
+  uint64_t lastFed_ = 0; ///< cycle in which the edge last sent something
   EngineStats stats_;
   uint64_t activity_[numActivities] = {};
 };
@@ -63,7 +71,11 @@ private:
 CycleEngine::CycleEngine(const LoadedProgram &program, const EngineOptions &options)
     : program_(program), machine_(program.machine()), images_(imageModels(program)), fabric_(program, options.copiesOfPort, options.missing),
       edge_(program, options.lookAhead),
-      coreAt_(size_t(machine_.width) * machine_.height, -1), trace_(program, options.traceFile) {
+      coreAt_(size_t(machine_.width) * machine_.height, -1), trace_(program, options.traceFile), missing_(options.missing) {
+  if (missing_) {
+    missing_->mostToLeaveOut = [this](uint8_t colour, bool into) { return fabric_.mostToLeaveOut(colour, into); };
+    missing_->leaveOut = [this](uint8_t colour, bool into, uint64_t count) { return leaveOut(colour, into, count); };
+  }
   // Waiting for a latency is no standstill.
   uint64_t latency = std::max<uint64_t>({machine_.hopCycles, machine_.rampCycles, machine_.vectorSetupCycles, fabric_.gapCycles()});
   stallLimit_ = std::max<uint64_t>(options.stallLimit, latency + 1);
@@ -132,11 +144,53 @@ void CycleEngine::reportStall() const {
   reportStandstill({program_, fabric_, cores_, coreAt_, edge_.pending(fabric_)}, "at cycle " + std::to_string(now_));
 }
 
+/// In a relay cores do the same over and over: fewer wavelets for them are as many fewer elements of the operation that hands them on.
+bool CycleEngine::leaveOut(uint8_t colour, bool into, uint64_t count) {
+  if (fabric_.mostToLeaveOut(colour, into) < count)
+    return false;
+  std::vector<Operation *> relays;
+  for (CycleCore &core : cores_)
+    if ((core.model.y <= missing_->cores.above) == into) {
+      Operation *relay = core.relayOf(count);
+      if (!relay)
+        return false;
+      relays.push_back(relay);
+    }
+  for (Operation *relay : relays)
+    relay->elements -= count;
+  fabric_.leaveOut(colour, into, count);
+  if (!into)
+    missing_->leftOut[colour] += count * fabric_.columnsOf(colour);
+  return true;
+}
+
+/// While nothing comes in and the first rows stand still, results leave and nothing else happens.
+void CycleEngine::leaveOutWhatOnlyLeaves() {
+  constexpr uint64_t cycles = 2048;
+  if (now_ < window_.since + cycles)
+    return;
+  const uint64_t left = fabric_.waveletsOut - window_.left;
+  const bool isSteady = left > 0 && std::max(left, window_.before) - std::min(left, window_.before) <= left / 256 && lastFed_ + 2 * cycles < now_;
+  window_ = {now_, fabric_.waveletsOut, left};
+  const auto leaving = isSteady ? fabric_.leaving() : std::nullopt;
+  if (!leaving || std::any_of(awake_.begin(), awake_.end(), [&](uint32_t core) { return cores_[core].model.y <= missing_->cores.above; }))
+    return;
+  const uint64_t count = fabric_.mostToLeaveOut(*leaving, false) / 8 * 8; // groups of elements stay as they are
+  if (count == 0 || !leaveOut(*leaving, false, count))
+    return;
+  now_ += count * fabric_.columnsOf(*leaving) * cycles / left;
+  window_.since = now_;
+}
+
 void CycleEngine::simulate(Ingress &in, Egress &out) {
   uint64_t lastProgress = now_;
   for (edge_.beginRun();; ++now_) {
     const CycleEdge::Fed fed = edge_.feed(in, fabric_, now_);
     stats_.waveletsIn += fed.wavelets;
+    if (fed.progress)
+      lastFed_ = now_;
+    if (missing_)
+      leaveOutWhatOnlyLeaves();
     bool progress = fed.progress;
     if (edge_.quiet() && awake_.empty() && blockedCores_ == 0 && fabric_.quiet())
       return;

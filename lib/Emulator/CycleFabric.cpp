@@ -94,6 +94,55 @@ void CycleFabric::enterGap(Gap &gap, uint64_t now) {
   ++inFlight_;
 }
 
+uint64_t CycleFabric::mostToLeaveOut(uint8_t colour, bool into) const {
+  constexpr uint64_t rest = 256; // that a relay ends as it does
+  uint64_t most = UINT64_MAX;
+  for (const Gap &gap : gaps_) {
+    if (slots_[gap.from].colour != colour)
+      continue;
+    const std::vector<MissingRows::Relay> &relays = missing_->relays(colour);
+    uint64_t here = 0;
+    if (into && gap.relay + 1 == relays.size() && gap.came > 0 && gap.came < relays.back().kept)
+      here = relays.back().kept - gap.came;
+    if (!into && !gap.entries.empty() && !gap.entries.front().came) {
+      // When there is room for more, the row above goes on.
+      const uint64_t places = rowDepth_ * missing_->cores.count;
+      here = std::min(gap.entries.front().count, gap.added >= places ? gap.added - places : UINT64_MAX);
+    }
+    most = std::min(most, here);
+  }
+  return most == UINT64_MAX || most < rest ? 0 : most - rest;
+}
+
+void CycleFabric::leaveOut(uint8_t colour, bool into, uint64_t count) {
+  if (into) {
+    missing_->relays(colour).back().sent -= count;
+    missing_->relays(colour).back().kept -= count;
+    return;
+  }
+  for (Gap &gap : gaps_)
+    if (slots_[gap.from].colour == colour) {
+      gap.entries.front().count -= count;
+      gap.added -= count;
+      inFlight_ -= count;
+    }
+}
+
+std::optional<uint8_t> CycleFabric::leaving() const {
+  std::optional<uint8_t> colour;
+  for (const Gap &gap : gaps_)
+    if (!gap.entries.empty() && !gap.entries.front().came) {
+      if (colour && *colour != slots_[gap.from].colour)
+        return std::nullopt;
+      colour = slots_[gap.from].colour;
+    }
+  return colour;
+}
+
+uint64_t CycleFabric::columnsOf(uint8_t colour) const {
+  return static_cast<uint64_t>(std::count_if(gaps_.begin(), gaps_.end(), [&](const Gap &gap) { return slots_[gap.from].colour == colour; }));
+}
+
 /// Routers from one to the next, on the wafer as it is.
 uint32_t CycleFabric::linkLength(uint32_t from, uint32_t to) const {
   if (columnsOnWafer_.empty())

@@ -14,6 +14,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <vector>
 
 namespace wafer {
@@ -105,6 +106,13 @@ public:
   /// Whether every queue, port and link is empty.
   bool quiet() const { return inFlight_ == 0; }
 
+  /// MissingRows::leaveOut, but for the cores: how much can be left out, and doing it.
+  uint64_t mostToLeaveOut(uint8_t colour, bool into) const;
+  void leaveOut(uint8_t colour, bool into, uint64_t count);
+  /// The one colour on which missing rows send, if any do.
+  std::optional<uint8_t> leaving() const;
+  /// Gaps of a colour, which are columns.
+  uint64_t columnsOf(uint8_t colour) const;
   /// What it takes through rows that are missing.
   uint64_t gapCycles() const { return missing_ ? gapCycles_ + missing_->routers.count * machine_.hopCycles : 0; }
 

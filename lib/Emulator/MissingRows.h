@@ -9,7 +9,9 @@
 #define WAFER_LIB_EMULATOR_MISSINGROWS_H
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <utility>
 #include <vector>
 
 namespace wafer {
@@ -30,9 +32,18 @@ public:
 
   /// The next step in which this colour goes to the missing rows.
   void expect(uint8_t colour, const Relay &relay) { relays_[colour].push_back(relay); }
-  const std::vector<Relay> &relays(uint8_t colour) { return relays_[colour]; }
+  std::vector<Relay> &relays(uint8_t colour) { return relays_[colour]; }
+
+  /// Wavelets in each column that can be left out of those that rows would keep of the relay that goes on (`into`), or of those that they add; and leaving them
+  /// out, unless cores are not that far: then false. Set by the engine.
+  std::function<uint64_t(uint8_t colour, bool into)> mostToLeaveOut;
+  std::function<bool(uint8_t colour, bool into, uint64_t count)> leaveOut;
+
+  /// Wavelets of all columns that were left out of what they add, since this was asked last.
+  uint64_t takeLeftOut(uint8_t colour) { return std::exchange(leftOut[colour], 0); }
 
   const Rows cores, routers;
+  std::map<uint8_t, uint64_t> leftOut; ///< by colour
 
 private:
   std::map<uint8_t, std::vector<Relay>> relays_;

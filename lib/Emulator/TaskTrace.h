@@ -8,6 +8,7 @@
 #ifndef WAFER_LIB_EMULATOR_TASKTRACE_H
 #define WAFER_LIB_EMULATOR_TASKTRACE_H
 
+#include "wafer/Emulator/ChromeTrace.h"
 #include "wafer/Executable/Executable.h"
 
 #include <map>
@@ -24,7 +25,7 @@ public:
   /// Core (x, y) had a task of `image` at work in the cycles from `first` to `last`: the one that begins at `entry`, its `serial`-th.
   void note(uint64_t first, uint64_t last, uint16_t x, uint16_t y, unsigned image, uint16_t entry, uint64_t serial);
   /// Writes the file, if one is wanted. Throws ExecutableError when it cannot be written.
-  void write();
+  void write() const;
 
 private:
   using Core = std::pair<uint16_t, uint16_t>; // y, x
@@ -33,14 +34,14 @@ private:
     unsigned image;
     uint16_t entry;
   };
-  void emit(Core core, const Span &span);
-  void append(const std::string &event);
+  void emit(ChromeTrace &trace, Core core, const Span &span, size_t &spans) const;
   std::string taskName(unsigned image, uint16_t entry) const;
 
   /// Further spans are dropped, with a mark: a viewer does not take more.
   static constexpr size_t maxSpans = 1'000'000;
   const LoadedProgram &program_;
-  std::string file_, events_;
+  std::string file_;
+  ChromeTrace trace_;
   size_t spans_ = 0;
   std::map<Core, Span> open_;
 };

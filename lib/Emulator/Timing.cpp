@@ -170,6 +170,9 @@ PhaseTiming PhaseTimer::time() {
     step.begin = spans[i].begin;
     step.cycles = spans[i].cycles;
     count(step, *phase_.steps[i], /*isOnce=*/i < phase_.prologue);
+    const Machine &machine = part_.machine();
+    step.ingestCycles = (step.wavelets.in() + machine.ingestWaveletsPerCycle - 1) / machine.ingestWaveletsPerCycle;
+    step.egressCycles = (step.wavelets.activationsOut + machine.egressWaveletsPerCycle - 1) / machine.egressWaveletsPerCycle;
     timing_.macs += step.macs;
     timing_.wavelets.weights += step.wavelets.weights;
     timing_.wavelets.activationsIn += step.wavelets.activationsIn;

@@ -15,12 +15,15 @@ namespace wafer {
 namespace {
 
 constexpr uint64_t fewCoreCycles = 2'000'000;
+constexpr uint64_t rowsThatDiffer = 16; ///< rows of blocks that are alike on average
+constexpr double keptForMean = 16384; ///< weights that a column keeps in as many rounds as are alike
 
 } // namespace
 
 std::optional<Repetition::Period> Repetition::period(unsigned times, uint64_t parts) const {
   const size_t n = begins_.size();
   auto lasted = [&](size_t from, size_t count) { return begins_[from] - begins_[from - count]; };
+  auto leftIn = [&](size_t from, size_t count) { return lefts_[from] - lefts_[from - count]; };
   auto near = [](uint64_t a, uint64_t b, uint64_t parts) { return (a > b ? a - b : b - a) * parts <= a; };
   // A few may take turns, as owners of odd and even rows do.
   for (size_t count : {1, 2, 4}) {
@@ -29,16 +32,15 @@ std::optional<Repetition::Period> Repetition::period(unsigned times, uint64_t pa
     const uint64_t last = lasted(n - 1, count);
     bool isSame = true;
     for (unsigned i = 1; i < times; ++i)
-      isSame &= near(last, lasted(n - 1 - i * count, count), parts);
+      isSame &= near(last, lasted(n - 1 - i * count, count), parts) && near(leftIn(n - 1, count), leftIn(n - 1 - i * count, count), 100);
     if (isSame)
-      return Period{count, last};
+      return Period{count, last, leftIn(n - 1, count)};
   }
   // Rows of a sparse weight differ; their mean does not.
-  constexpr size_t many = 32;
-  if (differ_ && n > 2 * many) {
-    const uint64_t last = lasted(n - 1, many);
-    if (near(last, lasted(n - 1 - many, many), 100))
-      return Period{many, last};
+  if (differ_ && n > 2 * differ_) {
+    const uint64_t last = lasted(n - 1, differ_);
+    if (near(last, lasted(n - 1 - differ_, differ_), 100))
+      return Period{differ_, last, leftIn(n - 1, differ_)};
   }
   return std::nullopt;
 }
@@ -74,7 +76,7 @@ void TimingIngress::sent(uint32_t tag, uint64_t cycle) {
   mark.at += cycle;
   now_ = cycle;
   if (mark.of)
-    mark.of->add(mark.at);
+    mark.of->add(mark.at, left_);
 }
 
 /// To `count` columns of each group.
@@ -87,7 +89,7 @@ void TimingIngress::aim(Burst &burst, uint8_t colour, uint64_t first, uint16_t s
 
 bool TimingIngress::next(Burst &burst) {
   if (repetitions_.empty())
-    repetitions_.emplace_back(false);
+    repetitions_.emplace_back(0);
   while (microBatch_ < phase_.grid->micro_batches && !phase_.steps.empty()) {
     std::vector<uint32_t> data = std::move(burst.data);
     data.clear();
@@ -121,15 +123,17 @@ bool TimingIngress::startStep(Burst &burst) {
   sent_ = 0;
   streams_ = static_cast<uint32_t>(streamsAtOnce(step().batch_sizes, step().batch_strides, phase_.grid->batches_at_once));
   if (step().kind == wexe::StepKind::Contract || step().kind == wexe::StepKind::Scale || step().kind == wexe::StepKind::Sample) {
-    repetitions_.emplace_back(isIndexed());
+    repetitions_.emplace_back(roundsThatDiffer());
     // Its rounds begin with it; a mark has one purpose, so the first round has none but its step's.
     if (!weightBurst(burst))
       return false;
   } else {
     aim(burst, phase_.command_colour, 0, 1, uint64_t(phase_.grid->columns) * grid_.groups);
     burst.control = step().task;
+    if (step().kind == wexe::StepKind::Send)
+      repetitions_.emplace_back(rowsThatDiffer);
     if (step().kind == wexe::StepKind::Receive)
-      onTheWay_[step().colour] += waveletsOfBlock() * phase_.grid->rows * phase_.grid->columns * grid_.groups;
+      onTheWay_.push_back({step_, waveletsOfBlock(step()) * phase_.grid->rows * ports()});
     if (const auto &relay = grid_.relays[step_])
       missing_.expect(relay->first, relay->second);
   }
@@ -153,24 +157,43 @@ bool TimingIngress::continueStep(Burst &burst) {
 }
 
 /// Of one core, in a step that sends or receives.
-uint64_t TimingIngress::waveletsOfBlock() const {
-  const uint64_t perWavelet = elementsPerWavelet(step().type);
-  return (uint64_t(step().feature_block) * phase_.grid->token_block + perWavelet - 1) / perWavelet;
+uint64_t TimingIngress::waveletsOfBlock(const wexe::StepT &step) const {
+  const uint64_t perWavelet = elementsPerWavelet(step.type);
+  return (uint64_t(step.feature_block) * phase_.grid->token_block + perWavelet - 1) / perWavelet;
+}
+
+void TimingIngress::left(uint8_t colour, uint64_t count) {
+  left_ += count;
+  for (Result &result : onTheWay_)
+    if (phase_.steps[result.step]->colour == colour && result.wavelets > 0) {
+      result.wavelets -= std::min(result.wavelets, count);
+      break;
+    }
+  while (!onTheWay_.empty() && onTheWay_.front().wavelets == 0)
+    onTheWay_.pop_front();
 }
 
 /// Whether cores still hand on results.
-bool TimingIngress::blocksAreOnTheWay() const {
-  return std::any_of(onTheWay_.begin(), onTheWay_.end(), [](const auto &colour) { return colour.second > 0; });
+bool TimingIngress::blocksAreOnTheWay() {
+  for (size_t i = 0; i < onTheWay_.size(); ++i)
+    if (const auto &relay = grid_.relays[onTheWay_[i].step])
+      if (const uint64_t count = missing_.takeLeftOut(relay->first); count > 0)
+        onTheWay_[i].wavelets -= std::min(onTheWay_[i].wavelets, count);
+  return !onTheWay_.empty();
 }
 
 /// The block of one core: one port after the other, for the cores from the north on.
 bool TimingIngress::sendBurst(Burst &burst) {
+  if (column_ == 0)
+    skipRows();
   if (place_ == phase_.grid->rows)
     return false;
+  if (column_ == 0)
+    mark(burst, {0, -1, 0, &repetitions_.back()});
   // Of groups that stand for all, one burst takes the room of those that differ; of all groups, it goes to those that do not.
   const uint32_t differ = grid_.sent[step_], groups = std::min(differ, grid_.groups);
   aim(burst, step().colour, column_, static_cast<uint16_t>(groups * phase_.grid->columns), grid_.groups / groups);
-  burst.data.assign(waveletsOfBlock(), 0);
+  burst.data.assign(waveletsOfBlock(step()), 0);
   burst.copies = grid_.copies == 1 ? 1 : differ;
   if (++column_ == uint64_t(phase_.grid->columns) * groups) {
     column_ = 0;
@@ -208,6 +231,14 @@ uint64_t TimingIngress::wavelets(uint64_t row, uint64_t column) {
 
 bool TimingIngress::isIndexed() const { return step().kind == wexe::StepKind::Sample || step().wire == wexe::WireFormat::Indexed16 || step().wire == wexe::WireFormat::Indexed32; }
 
+/// Rounds of a sparse weight over which a column's share of it is the mean; 0: it is not sparse.
+uint64_t TimingIngress::roundsThatDiffer() const {
+  if (!isIndexed())
+    return 0;
+  const double each = std::max(1.0, (options_.density ? options_.density(step()) : 1.0) * static_cast<double>(step().columns) / phase_.grid->columns);
+  return std::clamp<uint64_t>(static_cast<uint64_t>(keptForMean / (each * phase_.grid->columns)) + 1, 2, 32);
+}
+
 /// Rows with this place in their owner's block.
 uint64_t TimingIngress::roundLength(uint64_t place) const {
   // A Sample step's indices follow two rows behind its commands, weights one row behind those for their mask.
@@ -239,8 +270,8 @@ bool TimingIngress::sampleBurst(Burst &burst) {
   return burst.control || !burst.data.empty();
 }
 
-/// Whether the edge goes on as cores do. At first they are still at work on what came before, and as long as they hand on results they have less time for weights.
-bool TimingIngress::roundsAreSettled() const { return sent_ > grid_.inFront * uint64_t(phase_.grid->columns) && !blocksAreOnTheWay(); }
+/// Whether the edge goes on as cores do. At first they are still at work on what came before.
+bool TimingIngress::roundsAreSettled() const { return sent_ > grid_.inFront * uint64_t(phase_.grid->columns); }
 
 /// A round in which cores take many times what lies in front of them is settled all the more.
 bool TimingIngress::roundsAreLong() const { return sent_ > 16 * place_ * grid_.inFront * phase_.grid->columns; }
@@ -267,8 +298,10 @@ bool TimingIngress::weightBurst(Burst &burst) {
   const bool contract = step().kind == wexe::StepKind::Contract;
   if (column_ == 0 && owner_ == 0 && masked_ == 0 && !biasIsNext_ && place_ > 0) {
     // What a shorter round takes says nothing of longer ones.
-    if (roundLength(place_) != roundLength(place_ - 1) || !roundsAreSettled())
-      repetitions_.emplace_back(isIndexed());
+    const bool resultsLeave = blocksAreOnTheWay();
+    if (roundLength(place_) != roundLength(place_ - 1) || !roundsAreSettled() || resultsLeave != resultsWereLeaving_)
+      repetitions_.emplace_back(roundsThatDiffer());
+    resultsWereLeaving_ = resultsLeave;
     skipRounds();
     if (roundLength(place_) > 0)
       mark(burst, {0, -1, 0, &repetitions_.back()});
@@ -317,7 +350,34 @@ void TimingIngress::skipRounds() {
   uint64_t last = place_;
   while (roundLength(last + 1) == length)
     ++last;
-  const uint64_t periods = (last - place_) / period->count;
+  uint64_t periods = (last - place_) / period->count;
+  if (resultsWereLeaving_)
+    periods = leaveOutResults(*period, periods);
+  place_ += periods * period->count;
+  skipped_ += periods * period->cycles;
+}
+
+/// Results leave meanwhile: leaves out as many of those of missing rows, for as many of the periods as these last.
+uint64_t TimingIngress::leaveOutResults(const Repetition::Period &period, uint64_t periods) {
+  const Result &result = onTheWay_.front();
+  const auto &relay = grid_.relays[result.step];
+  if (!relay || period.left < ports())
+    return 0;
+  periods = std::min(periods, missing_.mostToLeaveOut(relay->first, false) * ports() / period.left);
+  const uint64_t count = periods * period.left / ports() / 8 * 8; // groups of elements stay as they are
+  return count > 0 && missing_.leaveOut(relay->first, false, count) ? periods : 0;
+}
+
+/// Leaves out blocks for rows that are missing, once they take as long as those before.
+void TimingIngress::skipRows() {
+  const uint64_t here = phase_.grid->rows - missing_.cores.count + rowsThatDiffer;
+  const auto &relay = grid_.relays[step_];
+  const std::optional<Repetition::Period> period = relay ? repetitions_.back().period(3, 100) : std::nullopt;
+  if (!period || !isWorthSkipping() || blocksAreOnTheWay() || phase_.grid->rows < place_ + here)
+    return;
+  const uint64_t periods = (phase_.grid->rows - place_ - here) / period->count;
+  if (periods == 0 || !missing_.leaveOut(relay->first, true, periods * period->count * waveletsOfBlock(step())))
+    return;
   place_ += periods * period->count;
   skipped_ += periods * period->cycles;
 }

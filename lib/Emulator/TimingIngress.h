@@ -13,25 +13,28 @@
 
 #include <algorithm>
 #include <deque>
-#include <map>
 
 namespace wafer {
 
 /// Begins of things that repeat, in cycles.
 class Repetition {
 public:
-  /// `differ`: they are alike on average only.
-  explicit Repetition(bool differ) : differ_(differ) {}
-  void add(uint64_t begin) { begins_.push_back(begin); }
+  /// `differ`: so many of them are alike on average only; 0: each is as the others.
+  explicit Repetition(uint64_t differ) : differ_(differ) {}
+  /// `left`: wavelets of results that were out by then.
+  void add(uint64_t begin, uint64_t left) {
+    begins_.push_back(begin);
+    lefts_.push_back(left);
+  }
   /// So many of them take so many cycles from now on: they did `times` times, the same but for one part of `parts`.
   struct Period {
-    uint64_t count = 0, cycles = 0;
+    uint64_t count = 0, cycles = 0, left = 0;
   };
   std::optional<Period> period(unsigned times, uint64_t parts) const;
 
 private:
-  const bool differ_;
-  std::vector<uint64_t> begins_;
+  const uint64_t differ_;
+  std::vector<uint64_t> begins_, lefts_;
 };
 
 /// What of a phase's grid is simulated.
@@ -57,7 +60,7 @@ public:
   bool next(Burst &burst) override;
   void sent(uint32_t tag, uint64_t cycle) override;
   /// Wavelets of a colour left the south edge.
-  void left(uint8_t colour, uint64_t count) { onTheWay_[colour] -= std::min(onTheWay_[colour], count); }
+  void left(uint8_t colour, uint64_t count);
 
   /// Cycles of what was not sent.
   uint64_t skipped() const { return skipped_; }
@@ -87,14 +90,18 @@ private:
   bool isMasked() const { return step().kind == wexe::StepKind::Contract && step().output_zeros > 0; }
   void maskBurst(Burst &burst);
   bool isIndexed() const;
+  uint64_t roundsThatDiffer() const;
   void skipMicroBatches();
   void skipRounds();
   uint64_t roundLength(uint64_t place) const;
   bool roundsAreSettled() const;
+  uint64_t ports() const { return uint64_t(phase_.grid->columns) * grid_.groups; }
   bool roundsAreLong() const;
   bool isWorthSkipping() const;
-  uint64_t waveletsOfBlock() const;
-  bool blocksAreOnTheWay() const;
+  bool blocksAreOnTheWay();
+  uint64_t leaveOutResults(const Repetition::Period &period, uint64_t periods);
+  void skipRows();
+  uint64_t waveletsOfBlock(const wexe::StepT &step) const;
   void nextRow();
   void aim(Burst &burst, uint8_t colour, uint64_t first, uint16_t step, uint64_t count) const;
   uint64_t wavelets(uint64_t row, uint64_t column);
@@ -112,12 +119,18 @@ private:
   // Send: core y of the port. Contract and Scale: local row, owner column, and the column whose weights come next.
   uint64_t place_ = 0, owner_ = 0, column_ = 0;
   uint64_t sent_ = 0; ///< wavelets of the step, before those of the round, over all columns
-  bool biasIsNext_ = false;
+  bool biasIsNext_ = false, resultsWereLeaving_ = false; ///< the latter when the round before began
   uint64_t masked_ = 0; ///< columns that got their command for the mask of a contraction's row
   std::vector<uint64_t> kept_; ///< by column, of the row of the step that was asked for last
   uint64_t keptRow_ = UINT64_MAX;
   uint32_t streams_ = 1; ///< weights that batch entries of the step stream side by side, for each of which a burst stands
-  std::map<uint8_t, uint64_t> onTheWay_; ///< wavelets that cores are to send in Receive steps that began, by colour
+  /// What cores are to send in a Receive step that began.
+  struct Result {
+    size_t step;
+    uint64_t wavelets; ///< of all columns
+  };
+  std::deque<Result> onTheWay_;
+  uint64_t left_ = 0; ///< wavelets that are out
   std::deque<Repetition> repetitions_; ///< the first is that of micro-batches; then one for the rounds of each step that came
   std::deque<Mark> marks_;             ///< by tag - 1
 };

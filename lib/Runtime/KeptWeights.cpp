@@ -12,8 +12,8 @@ namespace wafer {
 
 namespace {
 
-/// Larger weights are not read for this.
-constexpr uint64_t mostBytes = uint64_t(1) << 28;
+/// Larger weights are not read for this, and of others so much at a time.
+constexpr uint64_t mostBytes = uint64_t(1) << 30, bytesAtOnce = uint64_t(1) << 24;
 
 } // namespace
 
@@ -35,17 +35,29 @@ std::vector<uint32_t> KeptWeights::countsOf(const wexe::StepT &step, uint64_t co
   const auto source = store_.find(tensor.name, dtype, tensor.shape);
   if (source->bytes() > mostBytes)
     return {};
-  std::vector<uint8_t> elements(source->bytes()), converted(source->bytes() / byteSize(dtype) * byteSize(wire));
-  source->read(0, elements.size(), elements.data());
-  convertElements(dtype, elements.data(), elements.size() / byteSize(dtype), wire, converted.data());
+  // Elements in the order of the tensor; of their strides the larger one tells rows or columns apart.
   std::vector<uint32_t> counts(step.rows * columns);
-  for (uint64_t row = 0; row < step.rows; ++row)
-    for (uint64_t k = 0; k < step.columns; ++k) {
-      const uint64_t element = step.offset + row * step.row_stride + k * step.column_stride;
+  const uint64_t offset = static_cast<uint64_t>(step.offset), larger = static_cast<uint64_t>(std::max(step.row_stride, step.column_stride)), smaller = static_cast<uint64_t>(std::max<int64_t>(std::min(step.row_stride, step.column_stride), 1));
+  const uint64_t count = source->bytes() / byteSize(dtype), atOnce = bytesAtOnce / byteSize(dtype);
+  std::vector<uint8_t> elements, converted;
+  for (uint64_t first = 0; first < count; first += atOnce) {
+    const uint64_t here = std::min(atOnce, count - first);
+    elements.resize(here * byteSize(dtype));
+    converted.resize(here * byteSize(wire));
+    source->read(first * byteSize(dtype), elements.size(), elements.data());
+    convertElements(dtype, elements.data(), here, wire, converted.data());
+    for (uint64_t i = 0; i < here; ++i) {
       uint32_t bits = 0;
-      std::memcpy(&bits, converted.data() + element * byteSize(wire), byteSize(wire));
-      counts[row * columns + k % columns] += (bits & (isPattern ? 0xffu : byteSize(wire) == 4 ? 0x7fffffffu : 0x7fffu)) != 0;
+      std::memcpy(&bits, converted.data() + i * byteSize(wire), byteSize(wire));
+      if ((bits & (isPattern ? 0xffu : byteSize(wire) == 4 ? 0x7fffffffu : 0x7fffu)) == 0 || first + i < offset)
+        continue;
+      const uint64_t at = first + i - offset, outer = at / larger, inner = at % larger / smaller;
+      const bool rowsFirst = step.row_stride >= step.column_stride;
+      const uint64_t row = rowsFirst ? outer : inner, k = rowsFirst ? inner : outer;
+      if (row < step.rows && k < step.columns && at % larger % smaller == 0)
+        ++counts[row * columns + k % columns];
     }
+  }
   return counts;
 }
 

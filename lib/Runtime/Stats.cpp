@@ -69,7 +69,7 @@ std::string toJson(const RunStats &stats) {
         entry["schedule"] = Json::array();
         for (const StepTiming &step : phase.timing->steps)
           entry["schedule"].push_back({{"name", step.name}, {"kind", wexe::EnumNameStepKind(step.kind)}, {"location", step.location}, {"begin", step.begin},
-                                       {"cycles", step.cycles}, {"macs", step.macs}, {"bytes", (step.wavelets.in() + step.wavelets.activationsOut) * bytesPerWavelet}});
+                                       {"cycles", step.cycles}, {"ingest_cycles", step.ingestCycles}, {"egress_cycles", step.egressCycles}, {"macs", step.macs}, {"bytes", (step.wavelets.in() + step.wavelets.activationsOut) * bytesPerWavelet}});
       }
     } else {
       entry["reason"] = phase.reason;

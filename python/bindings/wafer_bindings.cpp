@@ -10,6 +10,8 @@
 #include "wafer/Pipelines/Compiler.h"
 #include "wafer/Runtime/Npy.h"
 #include "wafer/Runtime/Safetensors.h"
+#include "wafer/Runtime/Timeline.h"
+#include "wafer/Runtime/Timeline.h"
 
 #include <pybind11/stl.h>
 
@@ -155,6 +157,20 @@ void writeBytes(const std::string &path, const py::bytes &bytes) {
   writing([&] { writeFileAtomically(path, data.data(), data.size()); });
 }
 
+using TimedRun = std::tuple<std::string, std::string, double, std::string>;
+using TimedSpan = std::tuple<std::string, std::string, std::string, double, double>;
+
+void writeTimeline(const std::string &path, const std::vector<TimedRun> &runs, const std::vector<TimedSpan> &spans) {
+  std::vector<TimelineRun> onSystems;
+  for (const auto &[system, name, begin, stats] : runs)
+    onSystems.push_back({system, name, begin, stats});
+  std::vector<TimelineSpan> beside;
+  for (const auto &[system, lane, name, begin, seconds] : spans)
+    beside.push_back({system, lane, name, begin, seconds});
+  const std::string text = timelineText(onSystems, beside);
+  writing([&] { writeFileAtomically(path, text.data(), text.size()); });
+}
+
 void writeTensor(const std::string &path, const py::tuple &pair) {
   Tensor tensor = toTensor(pair);
   writing([&] { writeNpy(path, tensor); });
@@ -222,6 +238,22 @@ PYBIND11_MODULE(_wafer, module) {
   module.def("write_safetensors", &writeWeights, py::arg("path"), py::arg("tensors"));
   module.def("read_npy", [](const std::string &path) { return fromTensor(readNpy(path)); }, py::arg("path"));
   module.def("write_npy", &writeTensor, py::arg("path"), py::arg("tensor"), "Whole or not at all, as the other files.");
+  module.def(
+      "write_timeline",
+      [](const std::string &path, const std::vector<std::tuple<std::string, std::string, double, std::string>> &runs,
+         const std::vector<std::tuple<std::string, std::string, std::string, double, double>> &spans) {
+        std::vector<TimelineRun> timed;
+        for (const auto &[system, name, begin, stats] : runs)
+          timed.push_back({system, name, begin, stats});
+        std::vector<TimelineSpan> beside;
+        for (const auto &[system, lane, name, begin, seconds] : spans)
+          beside.push_back({system, lane, name, begin, seconds});
+        const std::string text = timelineText(timed, beside);
+        writeFileAtomically(path, text.data(), text.size());
+      },
+      py::arg("path"), py::arg("runs"), py::arg("spans"), "Writes a Chrome trace of runs (system, name, begin in seconds, stats) and of spans (system, lane, name, begin, seconds).");
+  module.def("write_timeline", &writeTimeline, py::arg("path"), py::arg("runs"), py::arg("spans"),
+             "Writes a Chrome trace of runs (system, name, begin in seconds, stats) and of spans (system, lane, name, begin, seconds).");
   module.def("write_file", &writeBytes, py::arg("path"), py::arg("bytes"));
 }
 

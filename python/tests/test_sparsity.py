@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 from wafer import sparsity
 from wafer.sparsity import GMP, SET, RigL, Static
+from wafer.sparsity.masks import largest
 
 X = torch.randn(40, 16, generator=torch.Generator().manual_seed(0))
 Y = torch.randint(0, 4, (40,), generator=torch.Generator().manual_seed(1))
@@ -25,6 +26,15 @@ def zeros(tensor):
 
 
 # Pruning
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 20, 33, 36])
+def test_of_equal_scores_the_first_are_kept_and_what_is_no_number_last(count):
+    scores = numpy.random.default_rng(0).integers(0, 5, 36).astype(numpy.float32)
+    scores[[3, 11, 30]] = numpy.nan
+    expected = numpy.zeros(36, bool)
+    expected[numpy.argsort(-scores, kind="stable")[:count]] = True
+    numpy.testing.assert_array_equal(largest(scores.reshape(6, 6), count), expected.reshape(6, 6))
 
 
 def test_magnitude_keeps_the_largest():

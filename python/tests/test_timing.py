@@ -81,6 +81,28 @@ def test_neither_weights_nor_inputs_are_needed():
     assert [step["kind"] for step in stats.phases[0]["schedule"]][-1] == "Receive"
 
 
+def test_the_timeline_has_a_lane_for_what_goes_on_at_once(tmp_path):
+    program = wafer.compile(nn.Linear(96, 64), (random(64, 96),), machine="small")
+    stats = program.time()
+    stats.trace(tmp_path / "trace.json")
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    lanes = {event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"}
+    assert list(lanes.values()) == ["phases", "compute", "stream (weights)", "fabric in (activations)", "fabric out (activations)", "MemoryX functions"]
+    spans = {lanes[event["tid"]]: event for event in events if event["ph"] == "X"}
+    end = stats.wafer_seconds * 1e6
+    assert spans["phases"]["dur"] == pytest.approx(end, abs=1e-3)
+    assert 0 == spans["fabric in (activations)"]["ts"] < spans["stream (weights)"]["ts"] < spans["fabric out (activations)"]["ts"] < end
+    assert spans["stream (weights)"]["args"]["ingest cycles, at least"] <= spans["stream (weights)"]["args"]["cycles"]
+    assert spans["fabric out (activations)"]["args"]["egress cycles, at least"] == 64 * 64 / 2 / 8
+
+
+def test_only_the_timing_engine_has_a_timeline(tmp_path):
+    program = wafer.compile(nn.Linear(4, 4), (random(4, 4),), machine="tiny")
+    program(random(4, 4))
+    with pytest.raises(wafer.RuntimeError, match="expected those of the timing engine"):
+        program.stats.trace(tmp_path / "trace.json")
+
+
 def test_results_are_refused():
     program = wafer.compile(nn.Linear(4, 4), (random(4, 4),), machine="tiny")
     with pytest.raises(wafer.RuntimeError, match="gives no results, only time"):

@@ -1,5 +1,7 @@
 """The modelled time of a training step: what overlaps, by hand and of a program."""
 
+import json
+
 import pytest
 import torch
 import wafer
@@ -39,3 +41,21 @@ def test_the_time_of_a_step_is_that_of_its_program():
     assert one.wafer == pytest.approx(2 * steps[0].program.time().wafer_seconds) and two.wafer == pytest.approx(one.wafer / 2)
     assert one.wafer < one.seconds < one.without_overlap and two.sums == one.updates
     assert (one.samples, one.tokens) == (4, 4)
+
+
+def test_the_timeline_of_a_step_has_systems_and_what_follows_them(tmp_path):
+    torch.manual_seed(0)
+    x, target = torch.randn(4, 8), torch.tensor([0, 1, 2, 3])
+    found = wafer.train_step(nn.Linear(8, 4), F.cross_entropy, wafer.optim.SGD(lr=0.1), (x, target), machine="tiny", shards=4, systems=2).time()
+    found.trace(tmp_path / "step.json")
+    events = json.loads((tmp_path / "step.json").read_text())["traceEvents"]
+    systems = {event["pid"]: event["args"]["name"] for event in events if event["name"] == "process_name"}
+    assert sorted(systems.values()) == ["all systems", "system 0", "system 1"]
+    lanes = {(event["pid"], event["tid"]): event["args"]["name"] for event in events if event["name"] == "thread_name"}
+    spans = [(systems[event["pid"]], lanes[event["pid"], event["tid"]], event) for event in events if event["ph"] == "X"]
+    sums = [event for _, lane, event in spans if lane == "SwarmX"]
+    updates = [event for _, lane, event in spans if lane == "MemoryX updates"]
+    assert sum(event["dur"] for event in sums) == pytest.approx(found.sums * 1e6, abs=0.01)
+    assert max(event["ts"] + event["dur"] for event in updates) == pytest.approx(found.seconds * 1e6, abs=0.01)
+    shards = [event for system, lane, event in spans if (system, lane) == ("system 1", "phases")]
+    assert max(event["ts"] + event["dur"] for event in shards) == pytest.approx(found.wafer * 1e6, abs=0.01)

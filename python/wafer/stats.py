@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+
+from wafer import _native
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +28,13 @@ class Stats:
 
     def as_dict(self) -> dict:
         return self._values
+
+    def trace(self, path: str | os.PathLike) -> None:
+        """Write a timeline of what the timing engine found, a Chrome trace for Perfetto: compute, stream of weights, activations in and out, functions of MemoryX.
+
+        Raises: RuntimeError for a run of another engine, or when the file cannot be written.
+        """
+        _native.module().write_timeline(os.fspath(path), [("system", "", 0.0, json.dumps(self._values))], [])
 
     @property
     def engine(self) -> str:

@@ -13,6 +13,7 @@
 #include "wafer/Runtime/Npy.h"
 #include "wafer/Runtime/Safetensors.h"
 #include "wafer/Runtime/Session.h"
+#include "wafer/Runtime/Timeline.h"
 
 #include <CLI/CLI.hpp>
 
@@ -46,7 +47,7 @@ void addOptions(CLI::App &app, Options &options) {
       ->check(CLI::Range(1u, 1024u))
       ->capture_default_str();
   app.add_option("--stats", options.stats, "file for what was counted, as JSON");
-  app.add_option("--trace", options.session.trace, "file for a Chrome trace of the tasks, as JSON (cycle engine)");
+  app.add_option("--trace", options.session.trace, "file for a Chrome trace, as JSON: of the tasks of cores (cycle engine), or of the steps on the wafer and on MemoryX's link (timing engine)");
   app.add_option("--memoryx-dram", options.dram, "size of MemoryX's DRAM tier in bytes, or as 512MB; default: the machine's")
       ->transform(CLI::AsSizeValue(false));
   app.add_option("--memoryx-flash", options.session.flashFolder, "folder for activations that the DRAM tier has no room for; default: they stay in memory");
@@ -148,11 +149,15 @@ void run(const Options &options) {
   if (options.session.engine == "timing") {
     session.time(entry.name);
     std::vector<std::string> files;
-    if (!options.stats.empty()) {
-      std::string text = toJson(session.stats());
-      writeFileAtomically(options.stats, text.data(), text.size());
-      files.push_back(options.stats);
-    }
+    auto write = [&](const std::string &path, const std::string &text) {
+      if (path.empty())
+        return;
+      writeFileAtomically(path, text.data(), text.size());
+      files.push_back(path);
+    };
+    const std::string stats = toJson(session.stats());
+    write(options.stats, stats);
+    write(options.session.trace, timelineText({{"system", "", 0, stats}}));
     printSummary(session.stats(), files);
     return;
   }
@@ -199,9 +204,9 @@ int main(int argc, char **argv) {
   if (app.count("--memoryx-dram"))
     options.session.dramBudget = options.dram;
   try {
-    if (!options.session.trace.empty() && options.session.engine != "cycle")
+    if (!options.session.trace.empty() && options.session.engine != "cycle" && options.session.engine != "timing")
       throw RuntimeError("the " + options.session.engine +
-                         " engine does not count time and traces nothing; use --engine cycle with --trace");
+                         " engine does not count time and traces nothing; use --engine cycle or --engine timing with --trace");
     run(options);
   } catch (const std::bad_alloc &) {
     std::cerr << "error: " << options.program << ": needs more memory than there is\n";

@@ -35,6 +35,7 @@ struct StepTiming {
   uint64_t cycles = 0; ///< from its first wavelet to that of the next step
   uint64_t macs = 0;
   WaveletCounts wavelets;
+  uint64_t ingestCycles = 0, egressCycles = 0; ///< for which it has MemoryX's link, at least
 };
 
 struct PhaseTiming {

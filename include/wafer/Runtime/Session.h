@@ -24,7 +24,7 @@ struct SessionOptions {
   std::optional<uint64_t> dramBudget;
   /// Folder of the flash tier, for activations and results that do not fit into a quarter of the DRAM tier; empty: they stay in memory.
   std::string flashFolder;
-  std::string trace; ///< Chrome trace JSON; empty: none (cycle engine)
+  std::string trace; ///< Chrome trace JSON; empty: none (cycle engine; of the timing engine's stats, Timeline.h makes one)
 };
 
 using NamedTensors = std::map<std::string, Tensor>;

@@ -33,9 +33,14 @@ def kept_count(size: int, sparsity: float) -> int:
 
 def largest(scores: numpy.ndarray, count: int) -> numpy.ndarray:
     """A mask of the `count` largest scores; of equals the first."""
-    mask = numpy.zeros(scores.size, bool)
-    # A stable order makes the choice the same on every host.
-    mask[numpy.argsort(-scores.ravel(), kind="stable")[:count]] = True
+    if count == 0:
+        return numpy.zeros(scores.shape, bool)
+    # Smallest first, so that what is not a number comes last. No order among equals is left to the host.
+    values = -scores.ravel()
+    last = numpy.partition(values, count - 1)[count - 1]
+    mask = values < last if last == last else ~numpy.isnan(values)
+    equal = numpy.flatnonzero(values == last if last == last else numpy.isnan(values))
+    mask[equal[: count - numpy.count_nonzero(mask)]] = True
     return mask.reshape(scores.shape)
 
 

@@ -7,7 +7,11 @@ gives them off (vendor statements; see docs/guides/training.md). Functions that 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+
+from wafer import _native
 
 _BYTES = 4  # of a gradient: f32
 
@@ -22,6 +26,15 @@ class StepTime:
     seconds: float  # of the step
     samples: int
     tokens: int  # numbers that the loss compares; samples, where it is one each
+    runs: tuple[tuple[str, str, float, str], ...] = dataclasses.field(default=(), repr=False, compare=False)  # system, name, begin, stats
+    spans: tuple[tuple[str, str, str, float, float], ...] = dataclasses.field(default=(), repr=False, compare=False)  # system, lane, name, begin, seconds
+
+    def trace(self, path: str | os.PathLike) -> None:
+        """Write a timeline of the step, a Chrome trace for Perfetto: of each system what `Stats.trace` shows of its shards, then sums in SwarmX and updates in MemoryX.
+
+        Raises: RuntimeError when the file cannot be written.
+        """
+        _native.module().write_timeline(os.fspath(path), list(self.runs), list(self.spans))
 
     @property
     def without_overlap(self) -> float:
@@ -54,6 +67,7 @@ class Passes:
 
     seconds: float
     ready: Mapping[str, float]
+    stats: Mapping | None = None  # of the timing engine
 
 
 def passes_of(stats: Mapping, outputs: Sequence[str]) -> Passes:
@@ -63,7 +77,7 @@ def passes_of(stats: Mapping, outputs: Sequence[str]) -> Passes:
     for phase in stats["phases"]:
         cycles += phase.get("cycles") or 0
         ready |= {name: cycles * scale for name in phase["outputs"] if name in ready}
-    return Passes(cycles * scale, ready)
+    return Passes(cycles * scale, ready, stats)
 
 
 def step_time(
@@ -78,12 +92,27 @@ def step_time(
     each = {name: _BYTES * count / bytes_per_second for name, count in elements.items()}
     # The last shard of the last system completes a gradient.
     ready = {name: max(sum(run.seconds for run in system[:-1]) + system[-1].ready[name] for system in runs) for name in elements}
-    link, summed = 0.0, {}
+    link, summed, spans = 0.0, {}, []
     for name in sorted(elements, key=ready.__getitem__):
-        link = max(link, ready[name]) + (each[name] if len(runs) > 1 else 0.0)
+        link = max(link, ready[name])
+        if len(runs) > 1:
+            spans.append(("all systems", "SwarmX", f"sum {name}", link, each[name]))
+            link += each[name]
         summed[name] = link
     end = max(summed.values()) if waits_for_all else 0.0
     for name in sorted(elements, key=summed.__getitem__):
-        end = max(end, summed[name]) + each[name]
+        end = max(end, summed[name])
+        spans.append(("all systems", "MemoryX updates", f"update {name}", end, each[name]))
+        end += each[name]
     sums = sum(each.values()) if len(runs) > 1 else 0.0
-    return StepTime(wafer, sums, sum(each.values()), max(end, wafer), samples, tokens)
+    return StepTime(wafer, sums, sum(each.values()), max(end, wafer), samples, tokens, tuple(_timed(runs)), tuple(spans))
+
+
+def _timed(runs: Sequence[Sequence[Passes]]) -> Iterator[tuple[str, str, float, str]]:
+    """Runs of the timing engine, one shard of a system after the other."""
+    for number, system in enumerate(runs):
+        begin = 0.0
+        for shard, run in enumerate(system):
+            if run.stats is not None:
+                yield f"system {number}", f"shard {shard}", begin, json.dumps(run.stats)
+            begin += run.seconds

@@ -351,6 +351,9 @@ void TimingIngress::skipRounds() {
   while (roundLength(last + 1) == length)
     ++last;
   uint64_t periods = (last - place_) / period->count;
+  // A contraction's rounds go there and back.
+  if (step().kind == wexe::StepKind::Contract && period->count % 2 == 1)
+    periods -= periods % 2;
   if (resultsWereLeaving_)
     periods = leaveOutResults(*period, periods);
   place_ += periods * period->count;

@@ -233,9 +233,10 @@ bool TimingIngress::isIndexed() const { return step().kind == wexe::StepKind::Sa
 
 /// Rounds of a sparse weight over which a column's share of it is the mean; 0: it is not sparse.
 uint64_t TimingIngress::roundsThatDiffer() const {
-  if (!isIndexed())
+  const double density = options_.density ? options_.density(step()) : 1.0;
+  if (!isIndexed() || density >= 1)
     return 0;
-  const double each = std::max(1.0, (options_.density ? options_.density(step()) : 1.0) * static_cast<double>(step().columns) / phase_.grid->columns);
+  const double each = std::max(1.0, density * static_cast<double>(step().columns) / phase_.grid->columns);
   return std::clamp<uint64_t>(static_cast<uint64_t>(keptForMean / (each * phase_.grid->columns)) + 1, 2, 32);
 }
 
@@ -265,6 +266,7 @@ bool TimingIngress::sampleBurst(Burst &burst) {
     burst.control = column < owner_ ? step().task_west : column > owner_ ? step().task_east : step().task_own;
   else if (row == step().rows)
     burst.control = step().task;
+  sent_ += burst.data.size() + 1;
   if (++column_ == phase_.grid->columns)
     nextRow();
   return burst.control || !burst.data.empty();

@@ -7,6 +7,7 @@ import pytest
 import torch
 import wafer
 from torch import nn
+from torch.nn import functional as F
 from wafer import sparsity
 
 
@@ -51,16 +52,42 @@ class Three(nn.Module):
         return tuple(layer(x) for layer in self.layers)
 
 
-@pytest.mark.parametrize("columns, rows, link", [(8, 80, 1), (6, 80, 2)])
-def test_rows_cost_what_they_do_where_transfers_and_contractions_overlap(tmp_path, columns, rows, link):
+def tall(folder, columns, rows, link):
+    """A machine of many rows, of which some are left out."""
     machine = json.loads((pathlib.Path(__file__).parents[2] / "machines" / "small.json").read_text())
     machine |= {"name": "tall", "width": columns, "height": rows, "ingest_wavelets_per_cycle": link, "egress_wavelets_per_cycle": link}
-    path = tmp_path / "tall.json"
+    path = folder / "tall.json"
     path.write_text(json.dumps(machine))
+    return path
+
+
+@pytest.mark.parametrize("columns, rows, link", [(8, 80, 1), (6, 80, 2)])
+def test_rows_cost_what_they_do_where_transfers_and_contractions_overlap(tmp_path, columns, rows, link):
     # With few rows the contraction takes longest, with these the transfer.
-    counted, timed = both(Three(48), random(480, 48), machine=path)
+    counted, timed = both(Three(48), random(480, 48), machine=tall(tmp_path, columns, rows, link))
     assert timed.cycles == pytest.approx(counted.cycles, rel=0.01)
     assert timed.macs_executed == counted.macs_executed
+
+
+def test_sums_that_pass_from_row_to_row_pass_those_that_are_left_out(tmp_path):
+    torch.manual_seed(0)
+    model, x, target = nn.Sequential(nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 8)), random(640, 32), torch.arange(640) % 8
+    step = wafer.train_step(model, F.cross_entropy, wafer.optim.SGD(lr=0.1), (x, target), machine=tall(tmp_path, 8, 80, 1), shards=1, engine="cycle")
+    step(x, target)
+    timed = step.program.time()
+    assert any(entry["kind"] == "Sample" for phase in timed.phases for entry in phase.get("schedule", []))
+    assert timed.cycles == pytest.approx(step.stats["total"]["cycles"], rel=0.01)
+
+
+def test_transfers_of_which_most_is_left_out_take_the_time_of_the_link():
+    with torch.device("meta"):
+        model, x = Three(256), torch.empty(4096, 256)
+    stats = wafer.compile(model, (x,), machine="die").time()
+    steps = stats.phases[0]["schedule"]
+    # One tensor in and three out, each longer than a contraction takes; only the first has nothing to overlap with.
+    transfers = sum(step["ingest_cycles"] for step in steps if step["kind"] == "Send") + sum(step["egress_cycles"] for step in steps)
+    first = next(step["cycles"] for step in steps if step["kind"] == "Contract")
+    assert first < 65536 / 4 and stats.cycles == pytest.approx(transfers + first, rel=0.01)
 
 
 def test_zeros_of_a_weight_are_counted_where_they_are():

@@ -76,7 +76,7 @@ PackedRows FunctionalPanels::pack(const Descriptor &rows, const Footprint &footp
   if (width % tileWidth != 0)
     std::fill_n(to + (tiles - 1) * count * tileWidth, count * tileWidth, 0.0f);
   // Rows that lie one behind the other are widened together.
-  const bool isBlock = isDense && rowBytes == int64_t(each * byteSize(type));
+  const bool isBlock = isDense && count != 0 && rowBytes == int64_t(each * byteSize(type));
   std::vector<float> widened(isBlock ? each * count : each);
   for (size_t i = 0; i < cores_.size(); ++i) {
     const uint8_t *memory = cores_[i]->model.memory(rows.kind);

@@ -33,35 +33,60 @@ static double passedRowCycles(const Machine &machine, int64_t tokens, uint32_t l
   return taskCycles(machine, 0) + 3.0 * machine.scalarCycles + 2 * vectorCycles(machine, tokens, lanes);
 }
 
+/// A sum on its way along a chain; the next core has set up its addition when it comes.
+static double chainHopCycles(const Machine &machine) { return neighbourCycles(machine) + 2.0 * machine.scalarCycles; }
+
+/// What a row of partial sums takes on its way past the columns to its owner. Chains of neighbouring rows follow each other from both sides and wait for the owner's two
+/// additions; how long on average was found with contractions on the timing engine.
+static double chainCycles(const Machine &machine, const GridShape &grid) {
+  const double t = grid.tokenBlock, columns = grid.columns;
+  if (columns < 3) // one neighbour, every second row
+    return columns < 2 ? 0 : t / 2 + machine.vectorSetupCycles;
+  return t + machine.vectorSetupCycles + (columns - 2) / (columns + 18) * (0.6 * t + 10);
+}
+
 RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t inFeatures, const WireCost &wire) {
   int64_t t = grid.tokenBlock, perCore = ceilDiv(static_cast<int64_t>(std::ceil(inFeatures * wire.density)), grid.columns), perWavelet = wire.perWavelet;
   int64_t wavelets = wire.waveletsEach * ceilDiv(perCore, perWavelet);
   uint32_t lanes = wire.wide ? machine.fmacAccLanes.bits32 : machine.fmacAccLanes.bits16;
   const int64_t multiplied = std::max<int64_t>(1, std::llround(t * wire.nonzeros));
   RowCost cost;
-  cost.issue = wavelets * machine.triggerCycles + perCore * ceilDiv(multiplied, lanes) + taskCycles(machine, 0) + machine.scalarCycles +
-               vectorCycles(machine, t, machine.vectorLanes.bits32);
-  cost.link = std::max<double>(t, wavelets + 1);
+  // Of a sparse row, the column that is kept most holds up the others, though a row or two later.
+  const double mean = std::max(1.0, inFeatures * wire.density / double(grid.columns));
+  const double fullest = wire.density < 1 ? 1 + 0.5 * std::sqrt((1 - wire.density) * std::log(double(grid.columns)) / mean) : 1;
+  // Additions are microthreads, whose set-up takes no time of the others. The owner, one of all columns, adds twice and moves its registers on, and takes a bias with a task of
+  // its own.
+  const double addition = static_cast<double>(ceilDiv(t, machine.vectorLanes.bits32));
+  const double bias = wire.hasBias ? taskCycles(machine, 0) + wire.waveletsEach * machine.triggerCycles + double(ceilDiv(t, lanes)) + machine.scalarCycles : 0;
+  cost.issue = fullest * (double(wavelets) * machine.triggerCycles + double(perCore) * ceilDiv(multiplied, lanes)) + taskCycles(machine, 0) + machine.scalarCycles + addition +
+               (3.0 * machine.scalarCycles + addition + bias) / double(grid.columns);
+  cost.link = std::max<double>(chainCycles(machine, grid), wavelets + 1);
   // The last busy column may be shorter; its command comes all the same.
   int64_t sent = static_cast<int64_t>(std::ceil(inFeatures * wire.density)), full = perCore ? sent / perCore : 0, rest = perCore ? sent % perCore : 0;
   const int64_t words = wire.linkWords ? wire.linkWords : full * wavelets + wire.waveletsEach * ceilDiv(rest, perWavelet);
   int64_t commands = grid.columns;
   if (wire.isMasked) {
     cost.issue += passedRowCycles(machine, t, machine.vectorLanes.bits16);
-    cost.link += double(ceilDiv(t, 2));
     commands += grid.columns;
   }
-  cost.ingest = double(wire.streams) * double(words + commands) / machine.ingestWaveletsPerCycle;
+  cost.ingest = double(wire.streams) * double(words + commands + (wire.hasBias ? 1 + wire.waveletsEach : 0)) / machine.ingestWaveletsPerCycle;
   return cost;
 }
 
-/// What a row waits on average for sums of other columns. When the first column owns a row, the sum from the last one has all columns to pass; the two accumulators
-/// let a core go on for two rows meanwhile, unless it waits for the stream as it is.
+/// What a row waits on average when the owner comes to the last column and turns back: sums that came from the one side then have all columns to pass from the other. The
+/// two accumulators let a core go on for two rows meanwhile, unless it waits for the stream as it is.
 static double turnCycles(const Machine &machine, const GridShape &grid, const RowCost &row) {
-  /// A core adds as elements come, some of them at a time; how long it waits for them was found with contractions of the timing engine, as benchmarks/cost_model.py has them.
-  const double hop = neighbourCycles(machine) + machine.vectorSetupCycles + double(std::min<int64_t>(grid.tokenBlock, 16)) / 6;
-  const double slack = row.ingest >= row.issue ? 0 : 2 * row.cycles();
-  return std::max(0.0, (grid.columns - 1) * hop - slack) / grid.columns;
+  if (grid.columns < 3)
+    return 0;
+  const double hop = neighbourCycles(machine) + machine.vectorSetupCycles;
+  const double slack = row.ingest >= row.issue ? 0 : 2 * std::max(row.issue, row.ingest);
+  return std::max(0.0, (grid.columns - 1) * hop - slack) / (2.0 * grid.columns);
+}
+
+/// Two things that go on side by side; where they take about as long, each waits for the other now and then.
+static double together(double one, double other) {
+  const double longer = std::max(one, other), shorter = std::min(one, other);
+  return longer + 0.35 * std::max(0.0, shorter - 0.75 * longer);
 }
 
 /// What a row waits on average for its mask. A core passes a row on when it has all of it; when the first column owns a row, the last one gets it behind all others, and then the other way about.
@@ -73,10 +98,10 @@ static double maskTurnCycles(const Machine &machine, const GridShape &grid, cons
 
 double contractionCycles(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, const WireCost &wire) {
   constexpr int64_t descriptors = 12;
-  double fill = grid.columns * (neighbourCycles(machine) + machine.vectorSetupCycles) + grid.rows * machine.hopCycles;
+  double fill = grid.columns * chainHopCycles(machine) + grid.rows * machine.hopCycles;
   const RowCost row = contractionRow(machine, grid, inFeatures, wire);
-  const double turn = std::max(turnCycles(machine, grid, row), wire.isMasked ? maskTurnCycles(machine, grid, row) : 0);
-  return taskCycles(machine, descriptors) + fill + outFeatures * (row.cycles() + turn);
+  const double own = std::max(row.issue, row.ingest) + std::max(turnCycles(machine, grid, row), wire.isMasked ? maskTurnCycles(machine, grid, row) : 0);
+  return taskCycles(machine, descriptors) + fill + outFeatures * together(own, row.link);
 }
 
 double scaleCycles(const Machine &machine, const GridShape &grid, int64_t features) {
@@ -88,6 +113,10 @@ double scaleCycles(const Machine &machine, const GridShape &grid, int64_t featur
   return taskCycles(machine, descriptors) + grid.rows * machine.hopCycles + std::max(issue, ingest);
 }
 
+double sampleLeavingCycles(const Machine &machine, const GridShape &grid, int64_t in, int64_t out, const WireCost &wire) {
+  return out * std::ceil(in * wire.density) * grid.groups / machine.egressWaveletsPerCycle;
+}
+
 double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, int64_t out, const WireCost &wire) {
   constexpr int64_t descriptors = 14;
   const int64_t t = grid.tokenBlock, kept = ceilDiv(static_cast<int64_t>(std::ceil(in * wire.density)), grid.columns);
@@ -97,7 +126,7 @@ double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, i
   double issue = kept * (machine.triggerCycles + ceilDiv(t, lanes)) + passedRowCycles(machine, t, wire.wide ? machine.vectorLanes.bits32 : machine.vectorLanes.bits16);
   double hop = neighbourCycles(machine) + machine.vectorSetupCycles + rowWavelets;
   double streams = ((wire.isImplicit ? 0 : std::ceil(in * wire.density)) + grid.columns) / machine.ingestWaveletsPerCycle;
-  double leaves = std::ceil(in * wire.density) * grid.groups / machine.egressWaveletsPerCycle;
+  double leaves = sampleLeavingCycles(machine, grid, in, 1, wire);
   double fill = grid.columns * hop + grid.rows * neighbourCycles(machine);
   return taskCycles(machine, descriptors) + fill + out * (std::max({issue, streams, leaves, double(rowWavelets)}) + hop);
 }
@@ -130,7 +159,7 @@ double reduceCycles(const Machine &machine, const GridShape &grid, int64_t featu
   constexpr int64_t descriptors = 13;
   int64_t t = grid.tokenBlock;
   double local = vectorCycles(machine, std::max<int64_t>(featureBlock, 1) * t, machine.vectorLanes.bits32);
-  double chain = grid.columns * (neighbourCycles(machine) + machine.vectorSetupCycles) + t;
+  double chain = grid.columns * chainHopCycles(machine) + t;
   double back = grid.columns * machine.hopCycles + 2.0 * machine.rampCycles + t;
   return taskCycles(machine, descriptors) + local + chain + back;
 }

@@ -1,11 +1,15 @@
 //===- SegmentCost.cpp - cycles and SRAM of a segment on a grid ------------===//
 
 #include "wafer/Analysis/SegmentCost.h"
+
+#include "SegmentClock.h"
+
 #include "wafer/Analysis/WeightLink.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 #include "wafer/Machine/BatchEntries.h"
@@ -48,6 +52,7 @@ WireCost wireCost(stream::ContractOp contract, stream::WireFormat format) {
   if (const LinkForm link = shortestLink(contract, format); link.kind != LinkForm::Wavelets)
     wire.linkWords = static_cast<int64_t>(wordsOfRow(contract, link));
   wire.isMasked = contract.getMask() != nullptr;
+  wire.hasBias = contract.getBiasAttr() != nullptr;
   wire.nonzeros = (1 - contract.getInputZeros().value_or(0) / 1000.0) * (1 - contract.getOutputZeros().value_or(0) / 1000.0);
   return wire;
 }
@@ -73,38 +78,20 @@ void SegmentModel::readMap(stream::MapOp map, Kernel &kernel) const {
   }
 }
 
-/// A buffer per value, alive from its kernel to its last reader; a map writes over an operand of its type that nobody needs any more.
 void SegmentModel::readBuffers(stream::SegmentOp segment) {
-  llvm::DenseMap<Operation *, int64_t> step;
-  for (Operation &op : segment.getBody().front()) {
-    int64_t index = step.size();
-    step[&op] = index;
-  }
-  auto isKept = [](Value value) {
-    auto send = value.getDefiningOp<stream::SendOp>();
-    return send && stream::isSameForEveryBatch(send);
-  };
-  llvm::DenseMap<Value, size_t> bufferOf;
-  for (Operation &op : segment.getBody().front()) {
-    for (Value result : op.getResults()) {
-      int64_t last = step[&op];
-      for (Operation *user : result.getUsers())
-        last = std::max(last, step[user]);
-      auto type = cast<RankedTensorType>(result.getType());
-      std::optional<size_t> reused;
-      if (auto map = dyn_cast<stream::MapOp>(op))
-        for (Value input : map.getInputs())
-          if (input.hasOneUse() && input.getType() == type && !isKept(input))
-            reused = bufferOf[input];
-      if (reused) {
-        buffers_[*reused].last = std::max(buffers_[*reused].last, last);
-        bufferOf[result] = *reused;
-        continue;
-      }
-      bufferOf[result] = buffers_.size();
-      // What is sent once stays for all micro-batches.
-      const bool stays = isKept(result);
-      buffers_.push_back({stream::numFeatures(type), elementBytesOf(type), stays ? 0 : step[&op], stays ? INT64_MAX : last});
+  for (Leaving leaving : {Leaving::Compact, Leaving::Overlapped, Leaving::Repeated}) {
+    llvm::DenseMap<Value, size_t> bufferOf;
+    std::vector<Buffer> &buffers = buffers_[static_cast<size_t>(leaving)];
+    for (const SegmentBuffer &buffer : buffersOf(segment, leaving, stream::isSameForEveryBatch)) {
+      auto type = cast<RankedTensorType>(buffer.values.front().getType());
+      for (Value value : buffer.values)
+        bufferOf[value] = buffers.size();
+      buffers.push_back({stream::numFeatures(type), elementBytesOf(type), buffer.first, buffer.last});
+    }
+    for (auto [op, kernel] : llvm::zip_equal(segment.getBody().front(), kernels_)) {
+      auto receive = dyn_cast<stream::ReceiveOp>(op);
+      if (receive || op.getNumResults() > 0)
+        kernel.buffer = bufferOf.lookup(receive ? Value(receive.getValue()) : op.getResult(0));
     }
   }
 }
@@ -180,76 +167,100 @@ int64_t SegmentModel::groupsSent(const Kernel &send, const GridShape &grid) cons
                                                 u64(grid.microBatches * grid.batchesAtOnce / batches_)}, u64(send.tokens)));
 }
 
-SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid, int64_t chunkBytes) const {
-  SegmentCost cost;
+WireCost SegmentModel::wireOn(const Kernel &kernel, const GridShape &grid) const {
+  WireCost wire = kernel.wire;
+  wire.streams = streamsAtOnce(kernel.batchSizes, kernel.batchStrides, grid.batchesAtOnce);
+  return wire;
+}
+
+double SegmentModel::cyclesOf(const Kernel &kernel, const Machine &machine, const GridShape &grid, int64_t chunkBytes) const {
   auto blockOf = [&](int64_t features) { return ceilDiv(features, grid.columns); };
-  double longest = 0;
-  int64_t step = 0;
+  switch (kernel.kind) {
+  case Kernel::Send:
+    return transferCycles(machine, grid, groupsSent(kernel, grid), blockOf(kernel.out), kernel.elementBytes, /*in=*/true);
+  case Kernel::Receive:
+    return transferCycles(machine, grid, grid.groups, blockOf(kernel.in), kernel.elementBytes, /*in=*/false);
+  case Kernel::Contract:
+    return contractionCycles(machine, grid, kernel.in, kernel.out, wireOn(kernel, grid));
+  case Kernel::Scale:
+    return scaleCycles(machine, grid, kernel.out);
+  case Kernel::Map:
+    return mapCycles(machine, grid, blockOf(kernel.out), kernel.operations, kernel.functions, chunkBytes);
+  case Kernel::Sample:
+    return sampleCycles(machine, grid, kernel.in, kernel.out, kernel.wire);
+  case Kernel::Reduce:
+    return reduceCycles(machine, grid, blockOf(kernel.in));
+  }
+  return 0;
+}
+
+double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each) const {
+  /// Micro-batches after which the next one takes as long as the last.
+  constexpr int64_t enough = 4;
+  // Two microthreads for each value on its way out, and some that the other kernels take turns with.
+  SegmentClock clock(buffers_.front().size(), isCompact ? 0 : std::max<int64_t>(1, (int64_t(machine.microthreads) - 2) / 2));
+  const bool sendsOnce = grid.microBatches * grid.batchesAtOnce == batches_;
+  double before = 0;
+  for (int64_t microBatch = 0; microBatch < std::min(enough, grid.microBatches); ++microBatch) {
+    before = clock.end();
+    for (auto [kernel, cycles] : llvm::zip_equal(kernels_, each)) {
+      if (kernel.kind == Kernel::Receive)
+        clock.receive(kernel.buffer, cycles);
+      else if (kernel.kind == Kernel::Sample)
+        clock.sample(cycles, sampleLeavingCycles(machine, grid, kernel.in, kernel.out, kernel.wire));
+      else if (microBatch == 0 || !sendsOnce || !kernel.isSameForEveryBatch)
+        clock.compute(kernel.buffer, cycles);
+    }
+  }
+  return clock.end() + std::max<int64_t>(0, grid.microBatches - enough) * (clock.end() - before);
+}
+
+int64_t SegmentModel::valueBytes(const GridShape &grid, Room room) const {
+  const Leaving leaving = room.isCompact ? Leaving::Compact : grid.microBatches > 1 ? Leaving::Repeated : Leaving::Overlapped;
+  int64_t most = 0, step = 0;
   for (const Kernel &kernel : kernels_) {
-    int64_t temporaries = 0;
-    switch (kernel.kind) {
-    case Kernel::Send:
-    case Kernel::Receive: {
-      const bool in = kernel.kind == Kernel::Send;
-      const int64_t groups = in ? groupsSent(kernel, grid) : grid.groups;
-      double cycles = transferCycles(machine, grid, groups, blockOf(in ? kernel.out : kernel.in), kernel.elementBytes, in);
-      if (kernel.isSameForEveryBatch && grid.microBatches * grid.batchesAtOnce == batches_)
-        cycles /= grid.microBatches;
-      cost.cycles += cycles;
-      cost.transfers += cycles;
-      break;
-    }
-    case Kernel::Contract: {
-      WireCost wire = kernel.wire;
-      wire.streams = streamsAtOnce(kernel.batchSizes, kernel.batchStrides, grid.batchesAtOnce);
-      double cycles = contractionCycles(machine, grid, kernel.in, kernel.out, wire);
-      cost.cycles += cycles;
-      cost.contractions += cycles;
-      if (cycles > longest) {
-        longest = cycles;
-        cost.binds = contractionRow(machine, grid, kernel.in, wire).binds();
-      }
-      // The row of the mask at work and the one before.
-      temporaries = wire.isMasked ? 2 * grid.tokenBlock * 2 : 0;
-      break;
-    }
-    case Kernel::Scale:
-      cost.cycles += scaleCycles(machine, grid, kernel.out);
-      break;
-    case Kernel::Map: {
-      cost.cycles += mapCycles(machine, grid, blockOf(kernel.out), kernel.operations, kernel.functions, chunkBytes);
-      int64_t rowBytes = grid.tokenBlock * 4;
-      temporaries = kernel.temporaries * std::min(blockOf(kernel.out) * rowBytes, std::max(chunkBytes, rowBytes));
-      break;
-    }
-    case Kernel::Sample: {
-      const double cycles = sampleCycles(machine, grid, kernel.in, kernel.out, kernel.wire);
-      cost.cycles += cycles;
-      cost.contractions += cycles;
-      // The row at work and the one before.
-      temporaries = 2 * grid.tokenBlock * kernel.elementBytes;
-      break;
-    }
-    case Kernel::Reduce:
-      cost.cycles += reduceCycles(machine, grid, blockOf(kernel.in));
-      temporaries = grid.tokenBlock * 4;
-      break;
-    }
-    int64_t live = temporaries;
-    for (const Buffer &buffer : buffers_)
+    int64_t live = 0;
+    const int64_t rowBytes = grid.tokenBlock * 4;
+    if (kernel.kind == Kernel::Map)
+      live = kernel.temporaries * std::min(ceilDiv(kernel.out, grid.columns) * rowBytes, std::max(room.chunkBytes, rowBytes));
+    else if (kernel.kind == Kernel::Sample)
+      live = 2 * grid.tokenBlock * kernel.elementBytes; // the row at work and the one before
+    else if (kernel.kind == Kernel::Contract && kernel.wire.isMasked)
+      live = 2 * rowBytes; // the same of the mask
+    else if (kernel.kind == Kernel::Reduce)
+      live = rowBytes;
+    for (const Buffer &buffer : buffers_[static_cast<size_t>(leaving)])
       if (buffer.first <= step && step <= buffer.last)
-        live += blockOf(buffer.features) * grid.tokenBlock * buffer.elementBytes;
-    cost.valueBytes = std::max(cost.valueBytes, live);
+        live += ceilDiv(buffer.features, grid.columns) * grid.tokenBlock * buffer.elementBytes;
+    most = std::max(most, live);
     ++step;
   }
   // Two sums that owners build and a row of ones are there all the time.
-  cost.valueBytes = static_cast<int64_t>(cost.valueBytes * margin) + 3 * grid.tokenBlock * 4;
-  cost.cycles *= grid.microBatches;
-  cost.contractions *= grid.microBatches;
-  cost.transfers *= grid.microBatches;
-  for (const Kernel &kernel : kernels_)
-    if (kernel.kind == Kernel::Contract || kernel.kind == Kernel::Sample)
+  return static_cast<int64_t>(most * margin) + 3 * grid.tokenBlock * 4;
+}
+
+SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid, Room room) const {
+  SegmentCost cost;
+  llvm::SmallVector<double> each;
+  double longest = 0, others = 0;
+  for (const Kernel &kernel : kernels_) {
+    const double cycles = cyclesOf(kernel, machine, grid, room.chunkBytes);
+    each.push_back(cycles);
+    if (kernel.kind == Kernel::Contract || kernel.kind == Kernel::Sample) {
+      cost.contractions += cycles;
       cost.macs += double(kernel.in) * kernel.out * tokens_;
+    } else if (kernel.kind != Kernel::Send && kernel.kind != Kernel::Receive) {
+      others += cycles;
+    }
+    if (kernel.kind == Kernel::Contract && cycles > longest) {
+      longest = cycles;
+      cost.binds = contractionRow(machine, grid, kernel.in, wireOn(kernel, grid)).binds();
+    }
+  }
+  cost.cycles = cyclesTogether(machine, grid, room.isCompact, each);
+  cost.contractions *= grid.microBatches;
+  cost.transfers = std::max(0.0, cost.cycles - cost.contractions - others * grid.microBatches);
+  cost.valueBytes = valueBytes(grid, room);
   return cost;
 }
 

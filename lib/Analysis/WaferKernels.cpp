@@ -513,6 +513,10 @@ std::optional<WaferKernel> WaferKernels::find(Operation *op, std::string &reason
     kernel.operands.push_back({OperandUse::Full, sample.getRows(), {}, {}});
     if (sample.getPattern())
       kernel.weight = graph::throughLayers(sample.getPattern());
+    if (const int64_t batches = sample.getBatches(); batches > 1) {
+      kernel.batchSizes = {batches};
+      kernel.batchStrides = {kernel.block.features * kernel.input.features};
+    }
     return kernel;
   }
   auto linalgOp = dyn_cast<linalg::LinalgOp>(op);

@@ -152,7 +152,7 @@ void CoreModel::checkSource(const Operation &op, unsigned which, unsigned reg) c
   auto name = [&] { return "d" + std::to_string(reg); };
   if (source.kind == wexe::DescKind::FabOut)
     trap("desc_c3", op.pc, "the source " + name() + " is a fabric output, which cannot be read");
-  if (source.kind == wexe::DescKind::FabIn && op.fabricSource() != static_cast<int>(which))
+  if (source.kind == wexe::DescKind::FabIn && op.fabricSource != static_cast<int>(which))
     trap("desc_c3", op.pc, "the source " + name() + " is a second fabric input, expected at most one");
   if (source.elements() != op.elements)
     trap("vec_c1", op.pc,
@@ -204,8 +204,11 @@ Operation CoreModel::issue(const Instruction &insn, uint16_t pc) {
   op.dstWalk = Walk(op.dst);
   if (op.dst.kind == wexe::DescKind::FabOut && op.elements != 0)
     op.outputColour = op.dst.colour;
-  for (unsigned i = 0; i < op.sources; ++i)
+  for (unsigned i = 0; i < op.sources; ++i) {
     op.src[i] = use(sourceRegisters[i], pc);
+    if (op.src[i].kind == wexe::DescKind::FabIn && op.fabricSource < 0)
+      op.fabricSource = static_cast<int>(i);
+  }
   for (unsigned i = 0; i < op.sources; ++i) {
     const Descriptor &source = op.src[i];
     if (source.kind == wexe::DescKind::Const)

@@ -38,6 +38,7 @@ struct Operation {
   uint16_t pc = 0;
   Descriptor dst, src[3];
   unsigned sources = 0;
+  int fabricSource = -1; ///< the source that comes from the fabric, if one does
   uint64_t elements = 0, done = 0;
 
   // Scoreboard.
@@ -50,12 +51,6 @@ struct Operation {
   bool hasPendingIn = false, hasPendingOut = false;
 
   bool finished() const { return done == elements; }
-  int fabricSource() const {
-    for (unsigned i = 0; i < sources; ++i)
-      if (src[i].kind == wexe::DescKind::FabIn)
-        return static_cast<int>(i);
-    return -1;
-  }
 };
 
 bool conflict(const Operation &earlier, const Operation &later);

@@ -36,8 +36,8 @@ std::optional<CycleCore::TaskAtWork> CycleCore::taskAtWork() const {
   return std::nullopt;
 }
 
-/// Elements that the datapath handles in a cycle: the lanes, what remains, and never more than a fabric queue can hold.
-uint64_t CycleCore::groupOf(const Operation &op) const {
+/// Elements that the datapath handles in a cycle: the lanes, and never more than a fabric queue can hold.
+uint64_t CycleCore::lanesOf(const Operation &op) const {
   const Lanes &lanes = insnClass(op.insn.opcode) == InsnClass::Function ? machine_.functionLanes : machine_.vectorLanes;
   uint64_t group = lanesFor(lanes, op.insn.type);
   // An accumulating destination depends on itself.
@@ -50,12 +50,13 @@ uint64_t CycleCore::groupOf(const Operation &op) const {
   limit(op.dst);
   for (unsigned i = 0; i < op.sources; ++i)
     limit(op.src[i]);
-  return std::min(group, op.elements - op.done);
+  return group;
 }
 
-CycleCore::Readiness CycleCore::readiness(const Operation &op, const RampQueues &queues) const {
-  uint64_t group = groupOf(op);
-  if (int source = op.fabricSource(); source >= 0 && group > 0) {
+CycleCore::Readiness CycleCore::readiness(const Running &running, const RampQueues &queues) const {
+  const Operation &op = running.operation;
+  uint64_t group = groupOf(running);
+  if (int source = op.fabricSource; source >= 0 && group > 0) {
     uint64_t needed = waveletsFor(op.src[source], group - op.hasPendingIn);
     if (queues.in[op.src[source].colour].readyCount(now_, needed) < needed)
       return Readiness::NoInput;
@@ -70,18 +71,17 @@ CycleCore::Readiness CycleCore::readiness(const Operation &op, const RampQueues 
 }
 
 /// Works on one group of elements.
-void CycleCore::advance(Operation &op, CycleFabric &fabric, EngineStats &stats) {
-  RampQueues &queues = fabric.ramp(router);
-  int source = op.fabricSource();
-  for (uint64_t i = 0, group = groupOf(op); i < group; ++i) {
+void CycleCore::advance(Running &running, CycleFabric &fabric, EngineStats &stats) {
+  Operation &op = running.operation;
+  int source = op.fabricSource;
+  for (uint64_t i = 0, group = groupOf(running); i < group; ++i) {
     uint32_t bits = 0;
     if (source >= 0) {
       if (op.hasPendingIn) {
         bits = op.pendingIn;
         op.hasPendingIn = false;
       } else {
-        bits = queues.in[op.src[source].colour].pop().payload;
-        fabric.taken(1);
+        bits = fabric.take(router, op.src[source].colour).payload;
         // Behind the last of an odd number of elements is padding, which leaves with the operation.
         if (elementsPerWavelet(op.src[source].type) == 2) {
           op.pendingIn = bits >> 16;
@@ -118,16 +118,16 @@ bool CycleCore::stepMicrothreads(CycleFabric &fabric, EngineStats &stats) {
   bool took = false;
   for (size_t i = 0; i < microthreads_.size(); ++i) {
     Running &thread = microthreads_[i];
-    if (conflictOf(thread.operation, i) != noConflict)
+    if (!thread.isFree && !(thread.isFree = conflictOf(thread.operation, i) == noConflict))
       continue;
     if (thread.setup > 0) {
       --thread.setup;
       changed_ = true;
       continue;
     }
-    if (took || thread.operation.finished() || readiness(thread.operation, fabric.ramp(router)) != Readiness::Ready)
+    if (took || thread.operation.finished() || readiness(thread, fabric.ramp(router)) != Readiness::Ready)
       continue;
-    advance(thread.operation, fabric, stats);
+    advance(thread, fabric, stats);
     took = true;
   }
   // A finished operation leaves after the cycle, so that those behind it start in the next.
@@ -153,7 +153,7 @@ uint64_t CycleCore::products() const {
 }
 
 Activity CycleCore::stepTrigger(CycleFabric &fabric, EngineStats &stats, bool datapathFree) {
-  if (conflictOf(*trigger_, microthreads_.size()) != noConflict)
+  if (!triggerIsFree_ && !(triggerIsFree_ = conflictOf(*trigger_, microthreads_.size()) == noConflict))
     return Activity::WaitConflict;
   if (!datapathFree)
     return Activity::Microthread;
@@ -175,8 +175,7 @@ Activity CycleCore::stepTrigger(CycleFabric &fabric, EngineStats &stats, bool da
       return waits;
     uint32_t addend = 0;
     if (trigger_->inputColour >= 0) {
-      addend = fabric.ramp(router).in[trigger_->inputColour].pop().payload;
-      fabric.taken(1);
+      addend = fabric.take(router, static_cast<unsigned>(trigger_->inputColour)).payload;
     }
     fabric.give(router, static_cast<unsigned>(trigger_->outputColour), model.dot(*trigger_, trigger_->index[0], addend), now_ + 1);
   } else if (!trigger_->isDot()) {
@@ -194,7 +193,7 @@ Activity CycleCore::stepTrigger(CycleFabric &fabric, EngineStats &stats, bool da
 
 Activity CycleCore::stepOperation(CycleFabric &fabric, EngineStats &stats, bool datapathFree) {
   Operation &op = operation_->operation;
-  if (conflictOf(op, microthreads_.size()) != noConflict)
+  if (!operation_->isFree && !(operation_->isFree = conflictOf(op, microthreads_.size()) == noConflict))
     return Activity::WaitConflict;
   if (operation_->setup > 0) {
     // Without elements, set-up is all there is.
@@ -203,7 +202,7 @@ Activity CycleCore::stepOperation(CycleFabric &fabric, EngineStats &stats, bool 
     return Activity::Busy;
   }
   if (!op.finished()) {
-    switch (readiness(op, fabric.ramp(router))) {
+    switch (readiness(*operation_, fabric.ramp(router))) {
     case Readiness::NoInput:
       return Activity::WaitFabricIn;
     case Readiness::NoRoom:
@@ -213,7 +212,7 @@ Activity CycleCore::stepOperation(CycleFabric &fabric, EngineStats &stats, bool 
     }
     if (!datapathFree)
       return Activity::Microthread;
-    advance(op, fabric, stats);
+    advance(*operation_, fabric, stats);
   }
   if (op.finished())
     operation_.reset();
@@ -240,6 +239,7 @@ std::optional<Activity> CycleCore::fetch(EngineStats &stats) {
   if (insn.async && microthreads_.size() == machine_.microthreads)
     return Activity::WaitSlot;
   Running running{model.issue(insn, pc), machine_.vectorSetupCycles};
+  running.lanes = lanesOf(running.operation);
   ++stats.instructions;
   ++*task_;
   if (insn.async) {
@@ -252,8 +252,7 @@ std::optional<Activity> CycleCore::fetch(EngineStats &stats) {
 }
 
 void CycleCore::startCommand(CycleFabric &fabric, EngineStats &stats) {
-  Wavelet wavelet = fabric.ramp(router).in[model.image.commandColour].pop();
-  fabric.taken(1);
+  Wavelet wavelet = fabric.take(router, model.image.commandColour);
   if (wavelet.control) {
     task_ = taskEntry_ = model.startControlTask(wavelet.payload);
     ++taskSerial_;
@@ -262,6 +261,7 @@ void CycleCore::startCommand(CycleFabric &fabric, EngineStats &stats) {
   }
   trigger_ = model.arrive(wavelet.payload);
   triggerValue_ = 0;
+  triggerIsFree_ = false;
   stats.instructions += 2; // the trigger and the end of its task
   busy_ = machine_.triggerCycles;
   if (trigger_->elementsPerRow() == 0)
@@ -299,7 +299,8 @@ Activity CycleCore::step(CycleFabric &fabric, EngineStats &stats) {
   return took && activity != Activity::Busy ? Activity::Microthread : activity;
 }
 
-Blocked CycleCore::describe(const Operation &op, size_t older, const RampQueues &queues) const {
+Blocked CycleCore::describe(const Running &running, size_t older, const RampQueues &queues) const {
+  const Operation &op = running.operation;
   Blocked blocked;
   blocked.pc = op.pc;
   blocked.inputColour = op.inputColour;
@@ -307,7 +308,7 @@ Blocked CycleCore::describe(const Operation &op, size_t older, const RampQueues 
   if (size_t behind = conflictOf(op, older); behind != noConflict) {
     blocked.reason = Blocked::Conflict;
     blocked.behind = behind;
-  } else if (readiness(op, queues) == Readiness::NoInput) {
+  } else if (readiness(running, queues) == Readiness::NoInput) {
     blocked.reason = Blocked::Input;
     blocked.colour = static_cast<unsigned>(op.inputColour);
   } else {
@@ -320,11 +321,11 @@ Blocked CycleCore::describe(const Operation &op, size_t older, const RampQueues 
 std::vector<Blocked> CycleCore::blocked(const RampQueues &queues) const {
   std::vector<Blocked> all;
   for (size_t i = 0; i < microthreads_.size(); ++i)
-    all.push_back(describe(microthreads_[i].operation, i, queues));
+    all.push_back(describe(microthreads_[i], i, queues));
   Blocked task;
   task.colour = model.image.commandColour;
   if (operation_) {
-    task = describe(operation_->operation, microthreads_.size(), queues);
+    task = describe(*operation_, microthreads_.size(), queues);
   } else if (trigger_) {
     task.pc = trigger_->pc;
     task.inputColour = trigger_->inputColour;

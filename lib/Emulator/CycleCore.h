@@ -10,6 +10,7 @@
 #include "CoreModel.h"
 #include "CycleFabric.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 
@@ -54,13 +55,16 @@ private:
   struct Running {
     Operation operation;
     uint32_t setup = 0; ///< cycles before the first element
+    uint64_t lanes = 1; ///< elements in a cycle, at most
+    bool isFree = false; ///< no earlier operation is in the way; it stays so
   };
   enum class Readiness { Ready, NoInput, NoRoom };
   static constexpr size_t noConflict = SIZE_MAX;
 
-  uint64_t groupOf(const Operation &op) const;
-  Readiness readiness(const Operation &op, const RampQueues &queues) const;
-  void advance(Operation &op, CycleFabric &fabric, EngineStats &stats);
+  uint64_t lanesOf(const Operation &op) const;
+  static uint64_t groupOf(const Running &running) { return std::min(running.lanes, running.operation.elements - running.operation.done); }
+  Readiness readiness(const Running &running, const RampQueues &queues) const;
+  void advance(Running &running, CycleFabric &fabric, EngineStats &stats);
   /// First of the `older` oldest microthreads that is in the way.
   template <typename Later> size_t conflictOf(const Later &later, size_t older) const;
   bool stepMicrothreads(CycleFabric &fabric, EngineStats &stats);
@@ -71,7 +75,7 @@ private:
   Activity stepOperation(CycleFabric &fabric, EngineStats &stats, bool datapathFree);
   std::optional<Activity> fetch(EngineStats &stats);
   void startCommand(CycleFabric &fabric, EngineStats &stats);
-  Blocked describe(const Operation &op, size_t older, const RampQueues &queues) const;
+  Blocked describe(const Running &running, size_t older, const RampQueues &queues) const;
 
   const Machine &machine_;
   std::map<uint16_t, double> nonzeros_; ///< by pc of the control task that bound the trigger
@@ -84,6 +88,7 @@ private:
   uint64_t taskSerial_ = 0;
   std::optional<Running> operation_; ///< the task waits for it
   std::optional<Trigger> trigger_;
+  bool triggerIsFree_ = false; ///< no microthread is in its way; it stays so
   unsigned triggerValue_ = 0;
   uint64_t triggerElement_ = 0;
   std::vector<Running> microthreads_; ///< oldest first

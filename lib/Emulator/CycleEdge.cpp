@@ -10,17 +10,24 @@ namespace wafer {
 
 void CycleEdge::beginRun() {
   window_.clear();
+  through_ = owing_ = 0;
   credit_ = 0;
   more_ = true;
 }
 
 void CycleEdge::lookAhead(Ingress &in, uint64_t now) {
-  while (more_ && window_.size() < lookAhead_) {
+  while (more_ && window_.size() - through_ < lookAhead_) {
     Sending next;
     if (!(more_ = in.next(next.burst)))
       return;
     checkPorts(program_, next.burst, "at cycle " + std::to_string(now) + ", ");
     next.owed = next.burst.linkWords.value_or(0);
+    for (unsigned i = 0; i < next.burst.portCount; ++i)
+      if (uint64_t &taken = takenSince_[portOf(next.burst, i)]; taken == 0) {
+        taken = 1;
+        ++known_;
+      }
+    owing_ += next.owed > 0;
     if (!next.done() || next.owed > 0)
       window_.push_back(std::move(next));
   }
@@ -44,10 +51,24 @@ bool CycleEdge::takePorts(const Burst &burst) {
   bool free = true;
   for (unsigned i = 0; i < burst.portCount; ++i) {
     uint64_t &taken = takenSince_[portOf(burst, i)];
-    free &= taken != turn_;
-    taken = turn_;
+    if (taken == turn_) {
+      free = false;
+    } else {
+      taken = turn_;
+      ++wanted_;
+    }
   }
   return free;
+}
+
+/// Bursts that are through leave when nothing is before them, or when they are most of the window.
+void CycleEdge::dropDone() {
+  for (; !window_.empty() && window_.front().isThrough; --through_)
+    window_.pop_front();
+  if (2 * through_ > window_.size() + 64) {
+    window_.erase(std::remove_if(window_.begin(), window_.end(), [](const Sending &sending) { return sending.isThrough; }), window_.end());
+    through_ = 0;
+  }
 }
 
 CycleEdge::Fed CycleEdge::feed(Ingress &in, CycleFabric &fabric, uint64_t now) {
@@ -60,13 +81,18 @@ CycleEdge::Fed CycleEdge::feed(Ingress &in, CycleFabric &fabric, uint64_t now) {
     wentOn = false;
     lookAhead(in, now);
     ++turn_;
+    wanted_ = 0;
     for (Sending &sending : window_) {
-      const uint32_t copies = sending.burst.copies;
-      if (credit_ == 0)
+      // Behind bursts for all ports none can go, unless it comes packed.
+      if (credit_ == 0 || (wanted_ == known_ && owing_ == 0))
         break;
+      if (sending.isThrough)
+        continue;
+      const uint32_t copies = sending.burst.copies;
       // What comes packed is taken off the link whether or not the ports are free, and is behind what came before it.
       const uint32_t paid = static_cast<uint32_t>(std::min<uint64_t>(sending.owed, credit_ / copies));
       sending.owed -= paid;
+      owing_ -= paid > 0 && sending.owed == 0;
       fed.progress |= paid > 0;
       credit_ -= uint64_t(paid) * copies;
       if (sending.owed > 0) {
@@ -87,11 +113,13 @@ CycleEdge::Fed CycleEdge::feed(Ingress &in, CycleFabric &fabric, uint64_t now) {
         wanting = std::max(wanting, copies);
       if (sending.done()) {
         wentOn = true;
+        sending.isThrough = true;
+        ++through_;
         if (sending.burst.tag != 0)
           in.sent(sending.burst.tag, now);
       }
     }
-    window_.erase(std::remove_if(window_.begin(), window_.end(), [](const Sending &sending) { return sending.done(); }), window_.end());
+    dropDone();
   }
   // What a cycle leaves is lost, but for the rest that is less than one wavelet and its copies.
   credit_ = std::min<uint64_t>(credit_, wanting - 1);

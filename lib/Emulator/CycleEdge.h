@@ -40,6 +40,7 @@ private:
     Burst burst;
     size_t at = 0;
     uint32_t owed = 0; ///< words of the link before its data is there
+    bool isThrough = false; ///< done, and still in the window only because those before it are not
     bool done() const { return at == burst.data.size() + burst.control.has_value(); }
   };
 
@@ -47,14 +48,19 @@ private:
   bool send(Sending &sending, CycleFabric &fabric);
   /// Whether no earlier burst still needs one of the ports; they are this burst's from now on.
   bool takePorts(const Burst &burst);
+  void dropDone();
+
 
   const LoadedProgram &program_;
   const unsigned lookAhead_;
   std::deque<Sending> window_;
+  size_t through_ = 0; ///< of the window
+  size_t owing_ = 0;   ///< of the window: bursts with words owed
   uint64_t credit_ = 0; ///< what is left of the link; a word takes as much as its burst has copies
   bool more_ = false; ///< until MemoryX says that there is no more
-  uint64_t turn_ = 0;
-  std::vector<uint64_t> takenSince_; ///< by port: the last turn in which a burst wanted it
+  uint64_t turn_ = 1;
+  unsigned wanted_ = 0, known_ = 0; ///< ports that bursts wanted in this turn, and ever
+  std::vector<uint64_t> takenSince_; ///< by port: the last turn in which a burst wanted it, 0: none ever did
 };
 
 } // namespace wafer

@@ -61,11 +61,11 @@ private:
 };
 
 CycleEngine::CycleEngine(const LoadedProgram &program, const EngineOptions &options)
-    : program_(program), machine_(program.machine()), images_(imageModels(program)), fabric_(program, options.copiesOfPort),
+    : program_(program), machine_(program.machine()), images_(imageModels(program)), fabric_(program, options.copiesOfPort, options.missing),
       edge_(program, options.lookAhead),
       coreAt_(size_t(machine_.width) * machine_.height, -1), trace_(program, options.traceFile) {
   // Waiting for a latency is no standstill.
-  uint64_t latency = std::max({machine_.hopCycles, machine_.rampCycles, machine_.vectorSetupCycles});
+  uint64_t latency = std::max<uint64_t>({machine_.hopCycles, machine_.rampCycles, machine_.vectorSetupCycles, fabric_.gapCycles()});
   stallLimit_ = std::max<uint64_t>(options.stallLimit, latency + 1);
   for (uint32_t y = 0; y < machine_.height; ++y)
     for (uint32_t x = 0; x < machine_.width; ++x)
@@ -117,9 +117,10 @@ bool CycleEngine::stepCores() {
   bool progress = false;
   for (uint32_t index : awake_) {
     CycleCore &core = cores_[index];
-    auto task = core.taskAtWork();
+    const auto task = trace_.wanted() ? core.taskAtWork() : std::nullopt;
     Activity did = core.step(fabric_, stats_);
-    noteTask(core, task ? task : core.taskAtWork(), now_);
+    if (trace_.wanted())
+      noteTask(core, task ? task : core.taskAtWork(), now_);
     ++activity_[static_cast<unsigned>(did)];
     rests_[index].activity = did;
     progress |= did == Activity::Busy || did == Activity::Microthread;

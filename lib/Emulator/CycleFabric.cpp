@@ -6,9 +6,9 @@
 
 namespace wafer {
 
-CycleFabric::CycleFabric(const LoadedProgram &program, unsigned copiesOfPort)
+CycleFabric::CycleFabric(const LoadedProgram &program, unsigned copiesOfPort, MissingRows *missing)
     : machine_(program.machine()), columnsOnWafer_(machine_.columnsOnWafer()), width_(machine_.width), height_(machine_.height), routers_(size_t(width_) * height_),
-      ramps_(routers_.size()), ports_(width_), copiesOfPort_(copiesOfPort) {
+      ramps_(routers_.size()), ports_(width_), copiesOfPort_(copiesOfPort), missing_(missing) {
   for (uint32_t index = 0; index < routers_.size(); ++index) {
     uint32_t x = index % width_, y = index / width_;
     Router &router = routers_[index];
@@ -26,6 +26,9 @@ CycleFabric::CycleFabric(const LoadedProgram &program, unsigned copiesOfPort)
     if (program.regionAt(x, y) >= 0) {
       ramps_[index].in.resize(machine_.colours);
       ramps_[index].out.resize(machine_.colours);
+      ramps_[index].slot.resize(machine_.colours);
+      for (uint32_t slot = router.firstSlot; slot < router.endSlot; ++slot)
+        ramps_[index].slot[slots_[slot].colour] = static_cast<uint8_t>(slot - router.firstSlot);
     }
   }
   for (Slot &slot : slots_)
@@ -33,10 +36,62 @@ CycleFabric::CycleFabric(const LoadedProgram &program, unsigned copiesOfPort)
       if (wexe::Dir direction = static_cast<wexe::Dir>(side); sends(slot, direction))
         if (uint32_t other = neighbour(slot.router, direction); other != none) {
           slot.next[side] = slotOf(other, slot.colour);
+          slots_[slot.next[side]].feeder = slot.router;
           slot.cycles[side] = machine_.hopCycles * linkLength(slot.router, other);
           // A long link passes routers of cores that are not used, which hold what is on its way.
           slots_[slot.next[side]].depth += slot.cycles[side] - machine_.hopCycles;
         }
+  if (missing_)
+    layGaps();
+}
+
+/// Where rows are missing, what only passes them takes longer; a relay goes through a gap.
+void CycleFabric::layGaps() {
+  constexpr unsigned south = static_cast<unsigned>(wexe::Dir::S);
+  const uint32_t rows = missing_->cores.count;
+  // A relayed wavelet goes up and down the ramp in each row, and waits there until a core has a full group; less than a group stays where it is.
+  gapCycles_ = rows * (machine_.hopCycles + 2 * machine_.rampCycles + machine_.vectorLanes.bits32);
+  rowDepth_ = 2 * (machine_.routerQueueDepth + machine_.coreQueueDepth) - (machine_.vectorLanes.bits32 - 1);
+  for (uint32_t index = 0; index < slots_.size(); ++index) {
+    Slot &slot = slots_[index];
+    const uint32_t row = slot.router / width_;
+    const bool isGap = rows > 0 && row == missing_->cores.above, isBelow = missing_->routers.count > 0 && row == missing_->routers.above;
+    if (slot.next[south] == none || !(isGap || isBelow))
+      continue;
+    if (isGap && slot.rx == wexe::Dir::Ramp) {
+      slot.gap = static_cast<uint32_t>(gaps_.size());
+      Gap &gap = gaps_.emplace_back();
+      gap.from = index;
+      gap.to = slot.next[south];
+    } else {
+      const uint32_t passed = isGap ? rows : missing_->routers.count;
+      slot.cycles[south] += passed * machine_.hopCycles;
+      slots_[slot.next[south]].depth += passed * machine_.routerQueueDepth;
+    }
+  }
+}
+
+void CycleFabric::enterGap(Gap &gap, uint64_t now) {
+  const std::vector<MissingRows::Relay> &relays = missing_->relays(slots_[gap.from].colour);
+  if (gap.relay < relays.size()) {
+    const MissingRows::Relay &relay = relays[gap.relay];
+    if (gap.came == 0 && relay.added > 0) {
+      // The last of the missing rows begins when the command has passed all of them.
+      gap.entries.push_back({now + missing_->cores.count * machine_.hopCycles, relay.added, false});
+      gap.added += relay.added;
+      inFlight_ += relay.added;
+    }
+    const bool isKept = gap.came < relay.kept;
+    if (++gap.came == relay.sent) {
+      ++gap.relay;
+      gap.came = 0;
+    }
+    if (isKept)
+      return;
+  }
+  gap.entries.push_back({now + gapCycles_, 1, true});
+  ++gap.held;
+  ++inFlight_;
 }
 
 /// Routers from one to the next, on the wafer as it is.
@@ -79,11 +134,11 @@ void CycleFabric::beginRun() {
     slot.lastForward = slot.lastFromRamp = 0;
 }
 
-void CycleFabric::activate(uint32_t router) {
-  if (routers_[router].active)
-    return;
-  routers_[router].active = true;
-  active_.push_back(router);
+void CycleFabric::fill(uint32_t index, Wavelet wavelet, uint64_t ready) {
+  Slot &slot = slots_[index];
+  slot.queue.push(wavelet, ready);
+  routers_[slot.router].filled |= 1u << (index - routers_[slot.router].firstSlot);
+  activate(slot.router);
 }
 
 void CycleFabric::enterPort(uint32_t port, uint8_t colour, Wavelet wavelet) {
@@ -94,7 +149,9 @@ void CycleFabric::enterPort(uint32_t port, uint8_t colour, Wavelet wavelet) {
 }
 
 void CycleFabric::give(uint32_t router, uint8_t colour, uint32_t payload, uint64_t ready) {
-  ramps_[router].out[colour].push({payload, false}, ready);
+  RampQueues &ramp = ramps_[router];
+  ramp.out[colour].push({payload, false}, ready);
+  routers_[router].offered |= 1u << ramp.slot[colour];
   activate(router);
   ++inFlight_;
 }
@@ -103,6 +160,8 @@ void CycleFabric::give(uint32_t router, uint8_t colour, uint32_t payload, uint64
 bool CycleFabric::hasRoom(const Slot &slot, unsigned egressLeft) const {
   if (sends(slot, wexe::Dir::Ramp) && ramps_[slot.router].in[slot.colour].size() >= machine_.coreQueueDepth)
     return false;
+  if (slot.gap != none)
+    return gaps_[slot.gap].hasRoom(rowDepth_, missing_->cores.count);
   for (uint32_t next : slot.next)
     if (next != none && slots_[next].queue.size() >= slots_[next].depth)
       return false;
@@ -110,7 +169,7 @@ bool CycleFabric::hasRoom(const Slot &slot, unsigned egressLeft) const {
 }
 
 void CycleFabric::decideRouter(uint32_t index, uint64_t now, unsigned &egressLeft) {
-  const Router &router = routers_[index];
+  Router &router = routers_[index];
   // Round robin: whose last grant is longest ago is asked first.
   std::array<uint32_t, 32> turn;
   unsigned waiting = 0, fromRamp = 0;
@@ -120,9 +179,17 @@ void CycleFabric::decideRouter(uint32_t index, uint64_t now, unsigned &egressLef
       turn[at] = turn[at - 1];
     turn[at] = slot;
   };
-  for (uint32_t i = router.firstSlot; i < router.endSlot; ++i)
+  const size_t before = moves_.size();
+  bool mayRest = true;
+  for (uint32_t left = router.filled; left != 0; left &= left - 1) {
+    const uint32_t i = router.firstSlot + static_cast<uint32_t>(__builtin_ctz(left));
+    // The way out of the wafer depends on others.
+    mayRest &= !leavesSouth(slots_[i]);
     if (slots_[i].queue.readyAt(now))
       insert(i, waiting, &Slot::lastForward);
+    else
+      mayRest = false;
+  }
   unsigned claimed = 0; // each output serves one colour per cycle
   for (unsigned i = 0; i < waiting; ++i) {
     const Slot &slot = slots_[turn[i]];
@@ -136,44 +203,63 @@ void CycleFabric::decideRouter(uint32_t index, uint64_t now, unsigned &egressLef
     moves_.push_back({MoveKind::Forward, turn[i]});
   }
   // The ramp brings one wavelet per cycle from the core.
-  for (uint32_t i = router.firstSlot; i < router.endSlot; ++i)
-    if (const Slot &slot = slots_[i];
-        slot.rx == wexe::Dir::Ramp && slot.queue.size() < slot.depth && ramps_[index].out[slot.colour].readyAt(now))
+  for (uint32_t left = router.offered; left != 0; left &= left - 1) {
+    const uint32_t i = router.firstSlot + static_cast<uint32_t>(__builtin_ctz(left));
+    const Slot &slot = slots_[i];
+    if (!ramps_[index].out[slot.colour].readyAt(now))
+      mayRest = false;
+    else if (slot.queue.size() < slot.depth)
       insert(i, fromRamp, &Slot::lastFromRamp);
+  }
   if (fromRamp > 0)
     moves_.push_back({MoveKind::FromRamp, turn[0]});
+  router.rests = mayRest && moves_.size() == before;
 }
 
 void CycleFabric::decide(uint64_t now) {
   moves_.clear();
+  for (uint32_t router : active_) {
+    unsigned noEgress = 0;
+    decideRouter(router, now, noEgress);
+  }
   // Output ports share a budget, so routers of the south edge take turns; for all others the order does not matter.
-  std::sort(active_.begin(), active_.end());
+  std::sort(activeSouth_.begin(), activeSouth_.end());
   // What a cycle leaves is lost, but for the rest that is less than one wavelet and its copies.
   egressCredit_ = std::min(egressCredit_, copiesOfPort_ - 1) + machine_.egressWaveletsPerCycle;
   const unsigned egressMost = static_cast<unsigned>(egressCredit_ / copiesOfPort_);
   unsigned egressLeft = egressMost;
-  size_t first = static_cast<size_t>(std::lower_bound(active_.begin(), active_.end(), egressTurn_) - active_.begin());
-  for (size_t i = 0; i < active_.size(); ++i)
-    decideRouter(active_[(first + i) % active_.size()], now, egressLeft);
+  size_t first = static_cast<size_t>(std::lower_bound(activeSouth_.begin(), activeSouth_.end(), egressTurn_) - activeSouth_.begin());
+  for (size_t i = 0; i < activeSouth_.size(); ++i)
+    decideRouter(activeSouth_[(first + i) % activeSouth_.size()], now, egressLeft);
   egressCredit_ -= (egressMost - egressLeft) * copiesOfPort_;
   for (uint32_t port : activePorts_)
     if (const Slot &slot = slots_[slotOf(port, ports_[port].front().colour)]; slot.queue.size() < slot.depth)
       moves_.push_back({MoveKind::FromPort, port});
+  for (uint32_t i = 0; i < gaps_.size(); ++i)
+    if (const Gap &gap = gaps_[i]; !gap.entries.empty() && gap.entries.front().ready <= now && slots_[gap.to].queue.size() < slots_[gap.to].depth)
+      moves_.push_back({MoveKind::FromGap, i});
 }
 
 void CycleFabric::forward(Slot &slot, uint64_t now, Egress &egress) {
   Wavelet wavelet = slot.queue.pop();
   slot.lastForward = now + 1;
   --inFlight_;
+  if (slot.queue.empty())
+    routers_[slot.router].filled &= ~(1u << (static_cast<uint32_t>(&slot - slots_.data()) - routers_[slot.router].firstSlot));
+  if (slot.feeder != none)
+    activate(slot.feeder);
   if (sends(slot, wexe::Dir::Ramp)) {
     ramps_[slot.router].in[slot.colour].push(wavelet, now + machine_.rampCycles);
     arrivals_.push_back(slot.router);
     ++inFlight_;
   }
+  if (slot.gap != none) {
+    enterGap(gaps_[slot.gap], now);
+    return;
+  }
   for (unsigned side = 0; side < numSides; ++side)
     if (uint32_t next = slot.next[side]; next != none) {
-      slots_[next].queue.push(wavelet, now + slot.cycles[side]);
-      activate(slots_[next].router);
+      fill(next, wavelet, now + slot.cycles[side]);
       ++hops;
       ++inFlight_;
     }
@@ -181,13 +267,6 @@ void CycleFabric::forward(Slot &slot, uint64_t now, Egress &egress) {
     egress.deliver(static_cast<uint16_t>(slot.router % width_), slot.colour, &wavelet.payload, 1);
     ++waveletsOut;
   }
-}
-
-bool CycleFabric::isIdle(const Router &router) const {
-  for (uint32_t i = router.firstSlot; i < router.endSlot; ++i)
-    if (!slots_[i].queue.empty() || (slots_[i].rx == wexe::Dir::Ramp && !ramps_[slots_[i].router].out[slots_[i].colour].empty()))
-      return false;
-  return true;
 }
 
 bool CycleFabric::commit(uint64_t now, Egress &egress) {
@@ -200,7 +279,10 @@ bool CycleFabric::commit(uint64_t now, Egress &egress) {
       break;
     case MoveKind::FromRamp: {
       Slot &slot = slots_[move.which];
-      slot.queue.push(ramps_[slot.router].out[slot.colour].pop(), now + machine_.rampCycles);
+      WaveletQueue &offered = ramps_[slot.router].out[slot.colour];
+      fill(move.which, offered.pop(), now + machine_.rampCycles);
+      if (offered.empty())
+        routers_[slot.router].offered &= ~(1u << ramps_[slot.router].slot[slot.colour]);
       slot.lastFromRamp = now + 1;
       departures_.push_back(slot.router);
       break;
@@ -208,21 +290,32 @@ bool CycleFabric::commit(uint64_t now, Egress &egress) {
     case MoveKind::FromPort: {
       PortEntry entry = ports_[move.which].front();
       ports_[move.which].pop_front();
-      slots_[slotOf(move.which, entry.colour)].queue.push(entry.wavelet, now + machine_.hopCycles);
-      activate(move.which);
+      fill(slotOf(move.which, entry.colour), entry.wavelet, now + machine_.hopCycles);
+      break;
+    }
+    case MoveKind::FromGap: {
+      Gap &gap = gaps_[move.which];
+      fill(gap.to, {}, now + machine_.hopCycles);
+      activate(slots_[gap.from].router);
+      Gap::Entry &entry = gap.entries.front();
+      --(entry.came ? gap.held : gap.added);
+      if (--entry.count == 0)
+        gap.entries.pop_front();
       break;
     }
     }
   }
   activePorts_.erase(std::remove_if(activePorts_.begin(), activePorts_.end(), [&](uint32_t port) { return ports_[port].empty(); }),
                      activePorts_.end());
-  auto fallsIdle = [&](uint32_t router) {
-    if (!isIdle(routers_[router]))
+  auto leaves = [&](uint32_t index) {
+    Router &router = routers_[index];
+    if (!router.rests && (router.filled | router.offered) != 0)
       return false;
-    routers_[router].active = false;
+    router.active = false;
     return true;
   };
-  active_.erase(std::remove_if(active_.begin(), active_.end(), fallsIdle), active_.end());
+  active_.erase(std::remove_if(active_.begin(), active_.end(), leaves), active_.end());
+  activeSouth_.erase(std::remove_if(activeSouth_.begin(), activeSouth_.end(), leaves), activeSouth_.end());
   return !moves_.empty();
 }
 

@@ -1,13 +1,14 @@
 //===- CycleFabric.h - routers, links and queues, cycle by cycle -------------===//
 //
 // The network of the cycle engine. A cycle has two halves: `decide` looks only at the state at its start and chooses what moves, `commit`
-// moves it. So the order in which routers are visited does not matter. Routers without wavelets cost nothing.
+// moves it. So the order in which routers are visited does not matter. Routers cost nothing while they have no wavelets, or none that can move.
 //
 //===----------------------------------------------------------------------===//
 
 #ifndef WAFER_LIB_EMULATOR_CYCLEFABRIC_H
 #define WAFER_LIB_EMULATOR_CYCLEFABRIC_H
 
+#include "MissingRows.h"
 #include "wafer/Emulator/Engine.h"
 
 #include <array>
@@ -25,24 +26,25 @@ struct Wavelet {
 /// A FIFO whose entries can be taken from a cycle on. Allocates nothing while unused.
 class WaveletQueue {
 public:
-  bool empty() const { return head_ == entries_.size(); }
-  size_t size() const { return entries_.size() - head_; }
-  void push(Wavelet wavelet, uint64_t ready) { entries_.push_back({wavelet, ready}); }
-  bool readyAt(uint64_t now) const { return !empty() && entries_[head_].ready <= now; }
+  bool empty() const { return size_ == 0; }
+  size_t size() const { return size_; }
+  void push(Wavelet wavelet, uint64_t ready) {
+    if (size_ == ring_.size())
+      grow();
+    ring_[(head_ + size_++) & (ring_.size() - 1)] = {wavelet, ready};
+  }
+  bool readyAt(uint64_t now) const { return size_ > 0 && ring_[head_].ready <= now; }
   /// How many from the front can be taken now, at most `most`.
   size_t readyCount(uint64_t now, size_t most) const {
     size_t count = 0;
-    while (count < most && count < size() && entries_[head_ + count].ready <= now)
+    while (count < most && count < size_ && ring_[(head_ + count) & (ring_.size() - 1)].ready <= now)
       ++count;
     return count;
   }
   Wavelet pop() {
-    Wavelet wavelet = entries_[head_++].wavelet;
-    // Taken entries are dropped now and then, not each time.
-    if (head_ == entries_.size() || head_ == 64) {
-      entries_.erase(entries_.begin(), entries_.begin() + static_cast<long>(head_));
-      head_ = 0;
-    }
+    const Wavelet wavelet = ring_[head_].wavelet;
+    head_ = (head_ + 1) & (ring_.size() - 1);
+    --size_;
     return wavelet;
   }
 
@@ -51,19 +53,27 @@ private:
     Wavelet wavelet;
     uint64_t ready;
   };
-  std::vector<Entry> entries_;
-  size_t head_ = 0;
+  void grow() {
+    std::vector<Entry> larger(ring_.empty() ? 4 : 2 * ring_.size());
+    for (size_t i = 0; i < size_; ++i)
+      larger[i] = ring_[(head_ + i) & (ring_.size() - 1)];
+    ring_ = std::move(larger);
+    head_ = 0;
+  }
+  std::vector<Entry> ring_; ///< a power of two of places
+  size_t head_ = 0, size_ = 0;
 };
 
 /// Queues between a core and its router, by colour.
 struct RampQueues {
   std::vector<WaveletQueue> in, out; ///< towards the core, from the core
+  std::vector<uint8_t> slot;         ///< of the router, numbered from its first
 };
 
 class CycleFabric {
 public:
-  /// Each output port stands for `copiesOfPort` of them.
-  CycleFabric(const LoadedProgram &program, unsigned copiesOfPort);
+  /// Each output port stands for `copiesOfPort` of them. `missing`: rows that are left out, if any.
+  CycleFabric(const LoadedProgram &program, unsigned copiesOfPort, MissingRows *missing);
 
   /// Forgets counters and whose turn it is, so that equal runs take equal time.
   void beginRun();
@@ -81,8 +91,12 @@ public:
   /// Router of core (x, y).
   uint32_t routerOf(uint32_t x, uint32_t y) const { return y * width_ + x; }
 
-  /// A core took wavelets from its ramp, or gave one to it.
-  void taken(uint64_t count) { inFlight_ -= count; }
+  /// A core takes a wavelet from its ramp, or gives one to it.
+  Wavelet take(uint32_t router, unsigned colour) {
+    --inFlight_;
+    activate(router);
+    return ramps_[router].in[colour].pop();
+  }
   void give(uint32_t router, uint8_t colour, uint32_t payload, uint64_t ready);
   /// Routers whose cores received something in the last commit.
   const std::vector<uint32_t> &arrivals() const { return arrivals_; }
@@ -90,6 +104,9 @@ public:
   const std::vector<uint32_t> &departures() const { return departures_; }
   /// Whether every queue, port and link is empty.
   bool quiet() const { return inFlight_ == 0; }
+
+  /// What it takes through rows that are missing.
+  uint64_t gapCycles() const { return missing_ ? gapCycles_ + missing_->routers.count * machine_.hopCycles : 0; }
 
   uint64_t hops = 0, waveletsOut = 0;
 
@@ -116,24 +133,41 @@ private:
     uint8_t colour = 0, tx = 0;
     wexe::Dir rx = wexe::Dir::Ramp;
     uint32_t router = 0;
+    uint32_t feeder = none; ///< router that it gets from, if not from a core or a port
     std::array<uint32_t, numSides> next = {none, none, none, none}; ///< slots that it sends to, by side
     std::array<uint32_t, numSides> cycles = {0, 0, 0, 0}; ///< to get there
     uint32_t depth = 0;                                   ///< wavelets that have room in the queue, and on a long link to it
     WaveletQueue queue;
     uint64_t lastForward = 0, lastFromRamp = 0; ///< cycle + 1 of the last grant
+    uint32_t gap = none; ///< the one behind its link to the south, where cores hand on what they get
   };
   struct Router {
     uint32_t firstSlot = 0, endSlot = 0;
-    bool active = false;
+    uint32_t filled = 0, offered = 0; ///< a bit for each slot with wavelets, and for each with some at the ramp
+    bool active = false, rests = false; ///< among the active ones; none of its wavelets can move before something changes around it
+  };
+  /// A relay through rows that are missing, in a column.
+  struct Gap {
+    uint32_t from = none, to = none; ///< slots above and below
+    struct Entry {
+      uint64_t ready, count; ///< wavelets that leave from this cycle on
+      bool came;             ///< or else begins here
+    };
+    std::deque<Entry> entries;
+    uint64_t held = 0, added = 0; ///< wavelets that came in and are not out yet, and those that begin here
+    size_t relay = 0;             ///< of the colour's, which goes on
+    uint64_t came = 0;            ///< wavelets of it
+    /// The first row has places for what comes; those of the others are taken first by their own.
+    bool hasRoom(uint64_t places, uint64_t rows) const { return held < places || held + added < places * rows; }
   };
   struct PortEntry {
     uint8_t colour;
     Wavelet wavelet;
   };
-  enum class MoveKind : uint8_t { Forward, FromRamp, FromPort };
+  enum class MoveKind : uint8_t { Forward, FromRamp, FromPort, FromGap };
   struct Move {
     MoveKind kind;
-    uint32_t which; ///< slot, or port
+    uint32_t which; ///< slot, port, or gap
   };
 
   bool leavesSouth(const Slot &slot) const { return slot.next[static_cast<unsigned>(wexe::Dir::S)] == none && sends(slot, wexe::Dir::S); }
@@ -141,11 +175,21 @@ private:
   uint32_t slotOf(uint32_t router, uint8_t colour) const;
   uint32_t neighbour(uint32_t router, wexe::Dir side) const;
   uint32_t linkLength(uint32_t from, uint32_t to) const;
-  void activate(uint32_t router);
+  void layGaps();
+  void enterGap(Gap &gap, uint64_t now);
+  /// Something changed that its moves may depend on.
+  void activate(uint32_t index) {
+    Router &router = routers_[index];
+    router.rests = false;
+    if (router.active || (router.filled | router.offered) == 0)
+      return;
+    router.active = true;
+    (index / width_ + 1 == height_ ? activeSouth_ : active_).push_back(index);
+  }
+  void fill(uint32_t slot, Wavelet wavelet, uint64_t ready);
   bool hasRoom(const Slot &slot, unsigned egressLeft) const;
   void decideRouter(uint32_t router, uint64_t now, unsigned &egressLeft);
   void forward(Slot &slot, uint64_t now, Egress &egress);
-  bool isIdle(const Router &router) const;
   void collectFull(const Slot &slot, std::vector<uint32_t> &full) const;
 
   const Machine &machine_;
@@ -155,9 +199,12 @@ private:
   std::vector<Router> routers_;
   std::vector<RampQueues> ramps_;
   std::vector<std::deque<PortEntry>> ports_;
-  std::vector<uint32_t> active_, activePorts_, arrivals_, departures_;
+  std::vector<uint32_t> active_, activeSouth_, activePorts_, arrivals_, departures_;
   std::vector<Move> moves_;
   const uint64_t copiesOfPort_;
+  MissingRows *const missing_;
+  uint64_t gapCycles_ = 0, rowDepth_ = 0; ///< from end to end of a gap, and what has room in one of its rows
+  std::vector<Gap> gaps_;
   uint64_t egressCredit_ = 0; ///< what is left of the way out; a wavelet takes `copiesOfPort_` of it
   uint32_t egressTurn_ = 0; ///< router after the last one that was granted a way out
   uint64_t inFlight_ = 0;

@@ -251,7 +251,7 @@ FunctionalBatch::Plan &FunctionalBatch::planOf(const Instruction &insn, uint16_t
   Plan plan;
   plan.op = model.issue(insn, pc);
   const Operation &op = plan.op;
-  bool isLocal = op.dst.kind != wexe::DescKind::FabOut && op.fabricSource() < 0, haveRoutes = true;
+  bool isLocal = op.dst.kind != wexe::DescKind::FabOut && op.fabricSource < 0, haveRoutes = true;
   for (const FunctionalCore *core : cores_)
     haveRoutes = haveRoutes && (op.inputColour < 0 || core->model.receives(op.inputColour)) && (op.outputColour < 0 || core->model.sends(op.outputColour));
   if (op.elements == 0)

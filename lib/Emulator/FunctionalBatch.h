@@ -105,6 +105,7 @@ private:
 
   std::vector<std::vector<Plan>> plans_; ///< by pc
   std::vector<BoundTrigger> triggers_;
+  unsigned madeInVain_ = 0;      ///< sums that were made ahead and of no use, less those that were
   std::vector<Weights> weights_; ///< room for the commands that are multiplied at once
 };
 

@@ -14,6 +14,8 @@ namespace {
 /// Commands that are multiplied at once: enough for the rows to be worth fetching, few enough for the sums to stay near.
 constexpr size_t mostAhead = 64;
 constexpr size_t mostAheadBytes = size_t(1) << 18;
+/// A kernel that moves on to another row with every weight, such as a scale, has no use for sums that are made before.
+constexpr unsigned mostInVain = 8;
 /// Sets of descriptors that a trigger meets in turn: two accumulators, rows and ones.
 constexpr size_t mostTriggers = 8;
 
@@ -57,11 +59,7 @@ uint64_t FunctionalBatch::productsOf(const BoundTrigger &bound, const Weights &w
   const size_t numbers = bound.dst.elements() * cores_.size(), count = weights.values.size();
   if (!bound.trigger.insn.skip0)
     return count * numbers;
-  const std::vector<uint32_t> &nonzeros = panels_.nonzerosOf(bound.rows, bound.trigger.reads);
-  uint64_t products = 0;
-  for (size_t i = 0; i < count; ++i)
-    products += nonzeros[weights.rows.empty() ? i : weights.rows[i]];
-  return products;
+  return panels_.productsOf(bound.rows, bound.trigger.reads, weights.rows.empty() ? nullptr : weights.rows.data(), count);
 }
 
 /// Adds the products of the next command, and makes the sums of later ones that may well be wanted.
@@ -70,13 +68,14 @@ void FunctionalBatch::contract(const BoundTrigger &bound, const PackedRows &rows
   auto add = [&](const Weights &weights, const ValueRef &to, bool isFromZero) {
     runs.push_back({weights.values.data(), weights.rows.empty() ? nullptr : weights.rows.data(), weights.values.size(), to.data(), isFromZero});
   };
-  bool skipsZeros = bound.trigger.insn.skip0 && !(fromZero && zerosAddNothing(bound.trigger, weights_[0]));
+  bool skipsZeros = bound.trigger.insn.skip0 && !(fromZero && zerosAddNothing(bound.trigger, weights_[0].values.data(), weights_[0].values.size()));
   const bool isIndexed = carriesIndex(bound.trigger.insn.opcode);
   const size_t numbers = bound.dst.elements() * cores_.size(), most = std::clamp<size_t>(mostAheadBytes / (numbers * sizeof(float)), 1, mostAhead);
   const size_t wavelets = commands_[at_].command.data.count;
   weights_.resize(std::max(weights_.size(), mostAhead));
   add(weights_[0], sums, fromZero);
-  for (size_t i = at_ + 1; fromZero && i < commands_.size() && runs.size() < most; ++i) {
+  const bool looksAhead = fromZero && madeInVain_ < mostInVain / 2;
+  for (size_t i = at_ + 1; looksAhead && i < commands_.size() && runs.size() < most; ++i) {
     const Words &data = commands_[i].command.data;
     // Another number of weights in order is most likely something else, such as a bias.
     if (data.count == 0 || (!isIndexed && data.count != wavelets) || !commands_[i - 1].command.hasControl)
@@ -84,7 +83,7 @@ void FunctionalBatch::contract(const BoundTrigger &bound, const PackedRows &rows
     Weights &weights = weights_[runs.size()];
     if (!decodeWeights(bound.trigger, data.data.get(), data.count, 0, weights))
       continue;
-    skipsZeros |= bound.trigger.insn.skip0 && !zerosAddNothing(bound.trigger, weights);
+    skipsZeros |= bound.trigger.insn.skip0 && !zerosAddNothing(bound.trigger, weights.values.data(), weights.values.size());
     commands_[i].ahead = {pool_.make(numbers), rows.number, bound.trigger.pc, productsOf(bound, weights)};
     add(weights, commands_[i].ahead.sums, true);
   }
@@ -111,7 +110,12 @@ bool FunctionalBatch::runWeights(EngineStats &stats) {
   Ahead &ahead = commands_[at_].ahead;
   const bool isIndexed = carriesIndex(trigger.insn.opcode);
   uint64_t products = 0;
-  if (!sums && ahead.sums && ahead.rows == rows.number && ahead.trigger == trigger.pc && (trigger.insn.opcode == Opcode::Fmacw || first().implicitIndex == 0)) {
+  const bool isForeseen = !sums && ahead.rows == rows.number && ahead.trigger == trigger.pc && (trigger.insn.opcode == Opcode::Fmacw || first().implicitIndex == 0);
+  if (ahead.sums && isForeseen && madeInVain_ > 0)
+    --madeInVain_;
+  if (ahead.sums && !isForeseen && madeInVain_ < mostInVain)
+    ++madeInVain_;
+  if (ahead.sums && isForeseen) {
     sums = std::move(ahead.sums);
     products = ahead.products;
   } else {

@@ -1,6 +1,6 @@
 //===- FunctionalContraction.cpp - rows of a contraction all together --------===//
 
-#include "FunctionalContraction.h"
+#include "FunctionalContractionTeam.h"
 
 namespace wafer {
 
@@ -14,10 +14,6 @@ bool isZeroConstant(const Descriptor &descriptor) {
   return descriptor.kind == wexe::DescKind::Const && descriptor.type == wexe::ElemType::F32 && descriptor.imm == 0;
 }
 
-bool isRowOfFloats(const Descriptor &descriptor, size_t elements) {
-  return isMemory(descriptor) && descriptor.type == wexe::ElemType::F32 && isContiguous(descriptor) && descriptor.elements() == elements;
-}
-
 Instruction exchange(uint8_t a, uint8_t b) {
   Instruction insn;
   insn.opcode = Opcode::Swapd;
@@ -28,114 +24,37 @@ Instruction exchange(uint8_t a, uint8_t b) {
 
 } // namespace
 
-/// A command of a column, and where it lets sums go.
-struct FunctionalContraction::Command {
-  uint32_t number = 0;
-  SumTask task;
-  /// Column beside this one that takes what is passed on: -1 or 1.
-  int to = 0;
-  /// Colours, -1: from nowhere.
-  int in = -1, secondIn = -1, out = -1;
-  Trigger otherRows; ///< of an exchange: what weights behind it multiply
-};
-
-/// The cores of one column of all groups.
-struct FunctionalContraction::Column {
-  std::vector<FunctionalCore *> cores; ///< of each group from north to south
-  Trigger trigger;
-  size_t each = 0; ///< elements of a core
-  std::unique_ptr<FunctionalPanels> panels;
-  std::vector<std::unique_ptr<Command>> commands;
-  const Command *own = nullptr;
-  std::map<uint8_t, Footprint> held; ///< by register: what commands work on, apart from each other
-  int otherSum = -1;                 ///< register
-  uint64_t taken = 0, owned = 0;
-  uint32_t last = 0; ///< command
-  bool hasWeights = false;
-  uint64_t instructions = 0, elementOps = 0, products = 0; ///< to be counted; instructions of one core
-
-  CoreModel &first() const { return cores[0]->model; }
-  size_t numbers() const { return each * cores.size(); }
-  const Descriptor &at(uint8_t reg) const { return *first().descriptorIn(reg); }
-  /// Whether a register holds the same in all cores.
-  bool isUniform(uint8_t reg) const {
-    const Descriptor *mine = first().descriptorIn(reg);
-    return mine && std::all_of(cores.begin(), cores.end(), [&](const FunctionalCore *core) {
-             const Descriptor *other = core->model.descriptorIn(reg);
-             return other && sameDescriptor(*mine, *other);
-           });
-  }
-  /// Whether the register is one row of f32 in memory, apart from everything else.
-  bool holdsRow(uint8_t reg) { return isUniform(reg) && isRowOfFloats(at(reg), each) && holdsApart(reg); }
-  bool holdsApart(uint8_t reg) {
-    const Footprint place = footprintOf(at(reg));
-    if (held.count(reg) != 0)
-      return true;
-    held[reg] = place;
-    return std::none_of(held.begin(), held.end(), [&](const auto &other) { return other.first != reg && other.second.overlaps(place); });
-  }
-  /// The accumulator that takes turns with the trigger's: empty, and the same for all commands.
-  bool takesTurns(uint8_t reg) {
-    if (otherSum < 0 && holdsRow(reg) && isZero(at(reg)))
-      otherSum = reg;
-    return otherSum == reg;
-  }
-  bool isZero(const Descriptor &row) const {
-    return std::all_of(cores.begin(), cores.end(), [&](const FunctionalCore *core) {
-      const uint8_t *at = core->model.memory(row.kind) + row.base;
-      return std::all_of(at, at + row.elements() * sizeof(float), [](uint8_t byte) { return byte == 0; });
-    });
-  }
-};
-
-/// The columns that rows go to one after another.
-struct FunctionalContraction::Team {
-  uint8_t colour = 0;
-  uint16_t firstPort = 0, portStep = 1, portCount = 1;
-  bool isReady = false;
-  std::vector<Column> columns;
-  uint32_t endPort() const { return firstPort + uint32_t(portStep) * portCount; }
-
-  std::vector<const Command *> commands; ///< of the row that was read last, by column
-  std::vector<ProductRow> rows;          ///< keep their room
-  size_t waiting = 0;    ///< rows that are taken and not multiplied
-  size_t weights = 0;    ///< of them
-  uint64_t taken = 0;    ///< rows that were multiplied
-};
-
 FunctionalContraction::FunctionalContraction(const LoadedProgram &program, FunctionalRouting &routing, const std::vector<std::unique_ptr<FunctionalBatch>> &batches,
                                              unsigned threads)
     : program_(program), routing_(routing), batches_(batches), product_(threads) {}
 FunctionalContraction::~FunctionalContraction() = default;
 
 /// Whether the rows that begin with this burst can be taken.
-FunctionalContraction::Team *FunctionalContraction::teamOf(const Burst &burst) {
-  std::unique_ptr<Team> &team = teams_[{burst.firstPort, burst.portCount}];
+FunctionalContraction::Team *FunctionalContraction::teamOf(const Ports &ports) {
+  std::unique_ptr<Team> &team = teams_[{ports.first, ports.count}];
   if (!team) {
     team = std::make_unique<Team>();
-    team->colour = burst.colour;
-    team->firstPort = burst.firstPort;
-    team->portStep = burst.portStep;
-    team->portCount = burst.portCount;
+    team->ports = ports;
     // Cores whose rows wait in another team are not what they seem.
     const bool isApart = std::none_of(teams_.begin(), teams_.end(), [&](const auto &other) {
-      return other.second && other.second != team && other.second->isReady && other.second->firstPort < team->endPort() && team->firstPort < other.second->endPort();
+      return other.second && other.second != team && other.second->isReady && other.second->ports.first < ports.end() && ports.first < other.second->ports.end();
     });
     team->isReady = isApart && prepare(*team);
   }
-  return team->isReady ? team.get() : nullptr;
+  return team->isReady && team->ports == ports ? team.get() : nullptr;
 }
 
 bool FunctionalContraction::prepare(Team &team) {
   // Groups lie side by side, so that the distance of a column's ports is the number of columns.
-  const size_t columns = team.portStep;
-  if (columns == 0 || size_t(team.firstPort) + columns * team.portCount > program_.machine().width)
+  const size_t columns = team.ports.step;
+  if (columns == 0 || size_t(team.ports.first) + columns * team.ports.count > program_.machine().width)
     return false;
   team.columns.resize(columns);
+  team.rows.clear(columns);
   for (size_t c = 0; c < columns; ++c) {
     Column &column = team.columns[c];
-    for (size_t i = 0; i < team.portCount; ++i) {
-      const auto &target = routing_.targetOfPort(static_cast<uint16_t>(team.firstPort + c + i * columns), team.colour);
+    for (size_t i = 0; i < team.ports.count; ++i) {
+      const auto &target = routing_.targetOfPort(static_cast<uint16_t>(team.ports.first + c + i * columns), team.ports.colour);
       if (!target.cores.empty() || !target.ports.empty())
         return false;
       for (uint32_t batch : target.commandedBatches) {
@@ -252,22 +171,21 @@ const FunctionalContraction::Command *FunctionalContraction::commandOf(Team &tea
 }
 
 /// Whether the commands of the row that was read last let its sums go from both edges to one owner.
-bool FunctionalContraction::isChain(Team &team) const {
+bool FunctionalContraction::isChain(const Team &team, size_t &owned) const {
   const size_t columns = team.columns.size();
   const auto isOwn = [](const Command *command) { return command->task.kind == SumTask::Own; };
   const auto owner = std::find_if(team.commands.begin(), team.commands.end(), isOwn);
   if (owner == team.commands.end())
     return false;
-  ProductRow &row = team.rows[team.waiting];
-  row.owner = static_cast<size_t>(owner - team.commands.begin());
+  owned = static_cast<size_t>(owner - team.commands.begin());
   int east = -1, west = -1; // colours on which sums come
-  for (size_t c = 0; c < row.owner; ++c) {
+  for (size_t c = 0; c < owned; ++c) {
     const Command &command = *team.commands[c];
     if (command.task.kind != SumTask::Pass || command.to != 1 || command.in != east)
       return false;
     east = command.out;
   }
-  for (size_t c = columns - 1; c > row.owner; --c) {
+  for (size_t c = columns - 1; c > owned; --c) {
     const Command &command = *team.commands[c];
     if (command.task.kind != SumTask::Pass || command.to != -1 || command.in != west)
       return false;
@@ -276,96 +194,11 @@ bool FunctionalContraction::isChain(Team &team) const {
   return (*owner)->in == east && (*owner)->secondIn == west && (east < 0 || east != west);
 }
 
-/// The next row, if all of it is here and as expected.
-bool FunctionalContraction::takeRow(FunctionalStream &stream, Team &team) {
-  const size_t columns = team.columns.size();
-  if (team.rows.size() == team.waiting)
-    team.rows.emplace_back();
-  ProductRow &row = team.rows[team.waiting];
-  row.weights.resize(columns);
-  team.commands.resize(columns);
-  row.hasBias = false;
-  auto decode = [](const Trigger &trigger, const FunctionalStream::Part &part, Weights &weights) {
-    weights.values.clear();
-    weights.rows.clear();
-    return part.count == 0 || decodeWeights(trigger, part.data, part.count, 0, weights);
-  };
-  size_t bursts = 0, count = 0;
-  uint64_t wavelets = 0;
-  const Command *exchanged = nullptr;
-  for (size_t c = 0; c < columns;) {
-    const FunctionalStream::Part *part = stream.peek(bursts++);
-    if (!part || !part->burst.control || part->burst.colour != team.colour || part->burst.firstPort != team.firstPort + c || part->burst.portStep != team.portStep ||
-        part->burst.portCount != team.portCount)
-      return false;
-    Column &column = team.columns[c];
-    const Command *command = commandOf(team, c, *part->burst.control);
-    if (!command)
-      return false;
-    if (exchanged) {
-      if (command->task.kind != SumTask::Own || !command->task.exchangesRows || command->task.otherRows != exchanged->task.otherRows ||
-          !decode(exchanged->otherRows, *part, row.bias) || row.bias.values.size() != 1 || (!row.bias.rows.empty() && row.bias.rows[0] != 0))
-        return false;
-      row.hasBias = true;
-    } else if ((command->task.kind == SumTask::Own && command->task.exchangesRows) || !decode(column.trigger, *part, row.weights[c])) {
-      return false;
-    } else {
-      count += row.weights[c].values.size();
-    }
-    wavelets += part->count + 1;
-    exchanged = command->task.kind == SumTask::Exchange ? command : nullptr;
-    if (exchanged)
-      continue;
-    team.commands[c] = command;
-    ++c;
-  }
-  if (!isChain(team))
-    return false;
-
-  // The result has its place beside all that the owner holds.
-  Column &owner = team.columns[row.owner];
-  const SumTask &own = owner.own->task;
-  Descriptor result = owner.at(own.result);
-  result.base = static_cast<uint32_t>(static_cast<int64_t>(result.base) + static_cast<int64_t>(owner.owned) * own.step);
-  const Footprint place = footprintOf(result);
-  if (static_cast<int64_t>(result.base) > UINT16_MAX || place.low < owner.first().image.dataStart || place.high > program_.machine().sramBytes ||
-      result.base % byteSize(elementType(result.type)) != 0)
-    return false;
-  for (const auto &[reg, other] : owner.held)
-    if (other.overlaps(place))
-      return false;
-
-  row.resultBase = result.base;
-  row.number = owner.owned++;
-  for (size_t c = 0; c < columns; ++c) {
-    Column &column = team.columns[c];
-    const SumTask &task = team.commands[c]->task;
-    ++column.taken;
-    column.last = team.commands[c]->number;
-    column.elementOps += task.vectors * column.numbers();
-    column.instructions += task.instructions;
-  }
-  for (size_t c = 0, at = 0; c < columns; ++at) {
-    const FunctionalStream::Part &part = *stream.peek(at);
-    team.columns[c].instructions += 2 * part.count;
-    team.columns[c].hasWeights |= part.count != 0;
-    if (row.hasBias && c == row.owner && at == c)
-      team.columns[c].instructions += 2; // the exchange and its end
-    else
-      ++c;
-  }
-  for (size_t i = 0; i < bursts; ++i)
-    stream.skip();
-  wavelets_ += wavelets;
-  team.weights += count;
-  ++team.waiting;
-  return true;
-}
-
 /// Begins with all rows that wait.
 void FunctionalContraction::multiply(Team &team) {
   product_.complete();
-  if (team.waiting == 0)
+  const ProductRows &rows = team.rows;
+  if (rows.size() == 0)
     return;
   std::vector<ProductColumn> columns(team.columns.size());
   for (size_t c = 0; c < columns.size(); ++c) {
@@ -376,21 +209,18 @@ void FunctionalContraction::multiply(Team &team) {
       ones.rows = column.at(column.own->task.otherRows);
       ones.reads = footprintOf(ones.rows);
     }
-    auto count = [&](const Trigger &trigger, const Weights &weights) {
+    auto count = [&](const Trigger &trigger, const ProductRows::Run &run) {
       if (!trigger.insn.skip0) {
-        column.products += weights.values.size() * column.numbers();
+        column.products += run.count * column.numbers();
         return;
       }
-      columns[c].skipsZeros |= !zerosAddNothing(trigger, weights);
-      const std::vector<uint32_t> &nonzeros = column.panels->nonzerosOf(trigger.rows, trigger.reads);
-      for (size_t i = 0; i < weights.values.size(); ++i)
-        column.products += nonzeros[weights.rows.empty() ? i : weights.rows[i]];
+      columns[c].skipsZeros |= !zerosAddNothing(trigger, run.values, run.count);
+      column.products += column.panels->productsOf(trigger.rows, trigger.reads, run.rows, run.count);
     };
-    for (size_t r = 0; r < team.waiting; ++r) {
-      const ProductRow &row = team.rows[r];
-      count(column.trigger, row.weights[c]);
-      if (row.hasBias && row.owner == c)
-        count(ones, row.bias);
+    for (size_t r = 0; r < rows.size(); ++r) {
+      count(column.trigger, rows.run(r, c));
+      if (rows[r].hasBias && rows[r].owner == c)
+        count(ones, {&rows[r].bias, nullptr, 1});
     }
     columns[c].cores = &column.cores;
     columns[c].each = column.each;
@@ -407,11 +237,11 @@ void FunctionalContraction::multiply(Team &team) {
     }
   }
   // The last two stay where owners build them; more rows may come.
-  for (size_t r = 0; r < team.waiting; ++r)
-    team.rows[r].keepsTotal = team.rows[r].number + 2 >= team.columns[team.rows[r].owner].owned;
-  product_.begin(std::move(columns), team.rows, team.waiting);
-  team.taken += team.waiting;
-  team.waiting = team.weights = 0;
+  for (size_t r = 0; r < rows.size(); ++r)
+    team.rows[r].keepsTotal = rows[r].number + 2 >= team.columns[rows[r].owner].owned;
+  team.taken += rows.size();
+  product_.begin(std::move(columns), team.rows);
+  team.rows.clear(team.columns.size());
 }
 
 /// Leaves the cores as their own work would have.
@@ -464,20 +294,37 @@ void FunctionalContraction::finish(Team &team, EngineStats &stats) {
   }
 }
 
+/// Takes the next row if it is one that can be. False: there is none.
+bool FunctionalContraction::takeRow(FunctionalStream &stream) {
+  Team *team = nullptr;
+  ProductRow row;
+  if (const WeightRow *whole = stream.peekRow()) {
+    team = teamOf({whole->colour, whole->firstPort, whole->columns, whole->groups});
+    if (!team || !readRow(*whole, *team, row) || !acceptRow(*team, row))
+      return false;
+    stream.skipRow();
+  } else {
+    const FunctionalStream::Part *part = stream.peek(0);
+    if (!part || !mayBegin(*part))
+      return false;
+    size_t bursts = 0;
+    team = teamOf({part->burst.colour, part->burst.firstPort, part->burst.portStep, part->burst.portCount});
+    if (!team || !readRow(stream, *team, row, bursts) || !acceptRow(*team, row))
+      return false;
+    for (size_t i = 0; i < bursts; ++i)
+      stream.skip();
+  }
+  if (team->rows.weights() >= mostWeights || team->rows.size() == mostRows)
+    multiply(*team);
+  return true;
+}
+
 bool FunctionalContraction::run(FunctionalStream &stream, EngineStats &stats) {
   teams_.clear();
   wavelets_ = 0;
   bool any = false;
-  while (const FunctionalStream::Part *part = stream.peek(0)) {
-    if (!mayBegin(*part))
-      break;
-    Team *team = teamOf(part->burst);
-    if (!team || !takeRow(stream, *team))
-      break;
+  while (takeRow(stream))
     any = true;
-    if (team->weights >= mostWeights || team->waiting == mostRows)
-      multiply(*team);
-  }
   for (const auto &[place, team] : teams_)
     if (team->isReady)
       finish(*team, stats);

@@ -14,6 +14,7 @@
 #include "FunctionalProduct.h"
 #include "FunctionalRouting.h"
 #include "FunctionalStream.h"
+#include "FunctionalWeightSorter.h"
 
 #include <map>
 
@@ -34,14 +35,27 @@ private:
   struct Team;
   struct Command;
 
-  Team *teamOf(const Burst &burst);
+  /// Where rows go: to one column of all groups after another.
+  struct Ports {
+    uint8_t colour = 0;
+    uint16_t first = 0, step = 1, count = 1;
+    uint32_t end() const { return first + uint32_t(step) * count; }
+    bool operator==(const Ports &other) const { return colour == other.colour && first == other.first && step == other.step && count == other.count; }
+  };
+
+  Team *teamOf(const Ports &ports);
   bool prepare(Team &team);
   bool prepare(Column &column);
   const Command *commandOf(Team &team, size_t column, uint32_t number);
-  bool takeRow(FunctionalStream &stream, Team &team);
-  bool isChain(Team &team) const;
+  bool isChain(const Team &team, size_t &owned) const;
+  bool takeRow(FunctionalStream &stream);
   void multiply(Team &team);
   void finish(Team &team, EngineStats &stats);
+
+  // Rows (FunctionalContractionRows.cpp).
+  bool readRow(FunctionalStream &stream, Team &team, ProductRow &row, size_t &bursts);
+  bool readRow(const WeightRow &whole, Team &team, ProductRow &row);
+  bool acceptRow(Team &team, ProductRow row);
 
   const LoadedProgram &program_;
   FunctionalRouting &routing_;
@@ -49,6 +63,8 @@ private:
   ValuePool pool_;
   std::map<std::pair<uint16_t, uint16_t>, std::unique_ptr<Team>> teams_; ///< by first port and number of ports, of one run
   uint64_t wavelets_ = 0;
+  Weights weights_;            ///< of a column that is read
+  WeightSorter sorter_;        ///< of a row that is read
   FunctionalProduct product_; ///< of rows of a team; gone before it is
 };
 

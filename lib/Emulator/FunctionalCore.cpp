@@ -186,7 +186,7 @@ void FunctionalCore::moveRun(Operation &op, size_t n, const uint32_t *words) {
 
 /// Works on `n` elements one by one.
 void FunctionalCore::slowRun(Operation &op, size_t n, const uint32_t *words) {
-  int source = op.fabricSource();
+  int source = op.fabricSource;
   bool pairsIn = source >= 0 && elementsPerWavelet(op.src[source].type) == 2;
   bool pairsOut = op.dst.kind == wexe::DescKind::FabOut && elementsPerWavelet(op.dst.type) == 2;
   for (size_t i = 0; i < n; ++i) {
@@ -241,7 +241,7 @@ void FunctionalCore::runLocal(Operation op, EngineStats &stats) {
 bool FunctionalCore::progress(Operation &op, WordSink &sink, EngineStats &stats) {
   const size_t before = op.done;
   WordQueue *queue = op.inputColour >= 0 ? &in[op.inputColour] : nullptr;
-  const unsigned perWord = queue ? elementsPerWavelet(op.src[op.fabricSource()].type) : 1;
+  const unsigned perWord = queue ? elementsPerWavelet(op.src[op.fabricSource].type) : 1;
   while (!op.finished() && (!queue || queue->size() != 0)) {
     size_t n = op.elements - op.done, words = 0;
     if (queue) {
@@ -440,8 +440,8 @@ void FunctionalCore::run(WordSink &sink, EngineStats &stats) {
 
 Waiter FunctionalCore::waiter(const LoadedProgram &program) const {
   const Operation *op = !pending_.empty() ? &pending_.front() : operation_.get();
-  if (op && op->fabricSource() >= 0)
-    return waitsForInput(program, model, op->pc, op->src[op->fabricSource()].colour);
+  if (op && op->fabricSource >= 0)
+    return waitsForInput(program, model, op->pc, op->src[op->fabricSource].colour);
   for (unsigned colour = 0; colour < in.size(); ++colour)
     if (in[colour].size() != 0)
       return {model.x, model.y,

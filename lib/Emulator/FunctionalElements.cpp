@@ -3,6 +3,7 @@
 #include "FunctionalElements.h"
 
 #include "FunctionalFunctions.h"
+#include "FunctionalKernels.h"
 
 #include "wafer/Emulator/NumberFormats.h"
 
@@ -100,9 +101,56 @@ void store(const ElementRuns::Operand &operand, const float *from, size_t n, uin
   }
 }
 
-void clear(const ElementRuns::Operand &operand, size_t n, uint8_t *at) {
-  for (size_t j = 0; j < n; ++j, at += operand.step)
-    std::memset(at, 0, byteSize(operand.type));
+/// Whether runs that come one after another lie one behind the other.
+bool isUnbroken(const ElementRuns::Operand &operand, size_t length) {
+  return operand.step == byteSize(operand.type) && operand.outer[0] == operand.step * int64_t(length);
+}
+
+/// `count` runs that begin at `at`, one behind the other.
+void loadRuns(const ElementRuns::Operand &operand, const uint8_t *at, size_t length, size_t count, float *to) {
+  if (isUnbroken(operand, length))
+    return load(operand, at, length * count, to);
+  if (operand.outer[0] != 0) {
+    for (size_t r = 0; r < count; ++r)
+      load(operand, at + int64_t(r) * operand.outer[0], length, to + r * length);
+    return;
+  }
+  load(operand, at, length, to);
+  for (size_t done = length; done < length * count;) {
+    const size_t some = std::min(done, length * count - done);
+    std::memcpy(to + done, to, some * sizeof(float));
+    done += some;
+  }
+}
+
+/// The same, and leaves zeros behind; a run may read what the one before it has cleared.
+void takeRuns(const ElementRuns::Operand &operand, uint8_t *at, size_t length, size_t count, float *to) {
+  for (size_t r = 0; r < count; ++r, at += operand.outer[0]) {
+    load(operand, at, length, to + r * length);
+    for (size_t j = 0; j < length; ++j)
+      std::memset(at + int64_t(j) * operand.step, 0, byteSize(operand.type));
+  }
+}
+
+void storeRuns(const ElementRuns::Operand &operand, const float *from, size_t length, size_t count, uint8_t *at) {
+  if (isUnbroken(operand, length))
+    return store(operand, from, length * count, at);
+  for (size_t r = 0; r < count; ++r)
+    store(operand, from + r * length, length, at + int64_t(r) * operand.outer[0]);
+}
+
+void compute(Opcode opcode, const float (*operands)[chunk], float *result, size_t n) {
+  switch (opcode) {
+  case Opcode::Add:
+    return arithmetic(Arithmetic::Add, operands[0], operands[1], result, n);
+  case Opcode::Sub:
+    return arithmetic(Arithmetic::Sub, operands[0], operands[1], result, n);
+  case Opcode::Mul:
+    return arithmetic(Arithmetic::Mul, operands[0], operands[1], result, n);
+  default:
+    if (!computeFunctions(opcode, operands[0], result, n))
+      computeFloats(opcode, operands[0], operands[1], operands[2], result, n);
+  }
 }
 
 } // namespace
@@ -158,14 +206,38 @@ std::optional<ElementRuns> elementRuns(const Operation &op) {
   if (runs.length > 1 && runs.dst.step == 0)
     return std::nullopt;
   runs.areIndependent = true;
-  for (unsigned i = 0; i < op.sources; ++i)
-    runs.areIndependent &= !isMemory(op.src[i]) || !op.writes[0].overlaps(op.reads[i]) || isNested(op.dst);
+  for (unsigned i = 0; i < op.sources; ++i) {
+    const bool isApart = !isMemory(op.src[i]) || !op.writes[0].overlaps(op.reads[i]);
+    runs.areIndependent &= isApart || isNested(op.dst);
+    runs.isConstant[i] = isApart && !(runs.clear1 && i == 1);
+  }
+  const ElementRuns::Operand &dst = runs.dst;
+  runs.isFold = (runs.opcode == Opcode::Add || runs.opcode == Opcode::Max) && !runs.clear1 && dst.type == ElementType::F32 && dst.step == sizeof(float) &&
+                dst.outer[0] == 0 && runs.count[1] == 1 && runs.count[2] == 1 && runs.length <= chunk && runs.isConstant[1] && isMemory(op.src[0]) &&
+                isMemory(op.src[1]) && sameWalk(op.dst, op.src[0]);
   return runs;
 }
 
+/// All runs add to one: the sums stay at hand until the last.
+static void foldRuns(const ElementRuns &runs, CoreModel &core) {
+  float sums[chunk], numbers[chunk];
+  uint8_t *dst = core.memory(runs.dst.kind) + runs.dst.base, *src = core.memory(runs.src[1].kind) + runs.src[1].base;
+  load(runs.dst, dst, runs.length, sums);
+  const size_t together = chunk / runs.length;
+  for (size_t r = 0; r < runs.count[0]; r += together) {
+    const size_t count = std::min<size_t>(together, runs.count[0] - r);
+    loadRuns(runs.src[1], src + int64_t(r) * runs.src[1].outer[0], runs.length, count, numbers);
+    fold(runs.opcode == Opcode::Add ? Folding::Add : Folding::Max, sums, numbers, runs.length, count);
+  }
+  store(runs.dst, sums, runs.length, dst);
+}
+
 void runElements(const ElementRuns &runs, CoreModel &core) {
+  if (runs.isFold)
+    return foldRuns(runs, core);
   float operands[3][chunk], result[chunk];
   uint8_t *dst = core.memory(runs.dst.kind) + runs.dst.base, *src[3] = {};
+  const uint8_t *repeated[3] = {}; // what an operand is full of, where all runs have the same
   for (unsigned i = 0; i < runs.sources; ++i) {
     if (runs.src[i].kind == wexe::DescKind::Const)
       std::fill_n(operands[i], chunk, runs.src[i].constant);
@@ -176,46 +248,30 @@ void runElements(const ElementRuns &runs, CoreModel &core) {
     return base + int64_t(place[0]) * operand.outer[0] + int64_t(place[1]) * operand.outer[1] + int64_t(place[2]) * operand.outer[2] +
            int64_t(element) * operand.step;
   };
-  // Short runs are collected until they are worth a call.
-  const size_t collected = runs.areIndependent && runs.length <= chunk ? chunk / runs.length : 1;
-  uint8_t *to[chunk];
-  size_t waiting = 0;
-  auto flush = [&] {
-    const size_t n = waiting * runs.length;
-    if (!computeFunctions(runs.opcode, operands[0], result, n))
-      computeFloats(runs.opcode, operands[0], operands[1], operands[2], result, n);
-    for (size_t r = 0; r < waiting; ++r)
-      store(runs.dst, result + r * runs.length, runs.length, to[r]);
-    waiting = 0;
-  };
+  // Runs at a time: short ones together, long ones in parts.
+  const size_t together = runs.areIndependent && runs.length <= chunk ? std::min<size_t>(chunk / runs.length, runs.count[0]) : 1;
   uint32_t place[3];
   for (place[2] = 0; place[2] < runs.count[2]; ++place[2])
     for (place[1] = 0; place[1] < runs.count[1]; ++place[1])
-      for (place[0] = 0; place[0] < runs.count[0]; ++place[0])
+      for (place[0] = 0; place[0] < runs.count[0]; place[0] += static_cast<uint32_t>(together)) {
+        const size_t count = std::min<size_t>(together, runs.count[0] - place[0]);
         for (size_t begin = 0; begin < runs.length; begin += chunk) {
-          const size_t n = std::min(chunk, runs.length - begin);
-          if (collected > 1) {
-            for (unsigned i = 0; i < runs.sources; ++i)
-              if (src[i])
-                load(runs.src[i], at(src[i], runs.src[i], place, 0), n, operands[i] + waiting * n);
-            if (runs.clear1)
-              clear(runs.src[1], n, at(src[1], runs.src[1], place, 0));
-            to[waiting] = at(dst, runs.dst, place, 0);
-            if (++waiting == collected)
-              flush();
-            continue;
+          const size_t length = std::min(chunk, runs.length - begin), n = length * count;
+          for (unsigned i = 0; i < runs.sources; ++i) {
+            if (!src[i])
+              continue;
+            const uint8_t *from = at(src[i], runs.src[i], place, begin);
+            if (i == 1 && runs.clear1)
+              takeRuns(runs.src[1], at(src[1], runs.src[1], place, begin), length, count, operands[1]);
+            else if (!runs.isConstant[i] || repeated[i] != from)
+              loadRuns(runs.src[i], from, length, count, operands[i]);
+            // The first of them are the most.
+            repeated[i] = runs.src[i].outer[0] == 0 && length == runs.length ? from : nullptr;
           }
-          for (unsigned i = 0; i < runs.sources; ++i)
-            if (src[i])
-              load(runs.src[i], at(src[i], runs.src[i], place, begin), n, operands[i]);
-          if (runs.clear1)
-            clear(runs.src[1], n, at(src[1], runs.src[1], place, begin));
-          if (!computeFunctions(runs.opcode, operands[0], result, n))
-            computeFloats(runs.opcode, operands[0], operands[1], operands[2], result, n);
-          store(runs.dst, result, n, at(dst, runs.dst, place, begin));
+          compute(runs.opcode, operands, result, n);
+          storeRuns(runs.dst, result, length, count, at(dst, runs.dst, place, begin));
         }
-  if (waiting != 0)
-    flush();
+      }
 }
 
 } // namespace wafer

@@ -31,6 +31,8 @@ struct ElementRuns {
   size_t length = 1;                 ///< of a run
   uint32_t count[3] = {1, 1, 1};     ///< runs
   bool areIndependent = false;       ///< no run reads what another one writes
+  bool isFold = false;               ///< every run adds the second source to the first, or takes the larger, in one place
+  bool isConstant[3] = {};           ///< nothing is written to what the source reads
 };
 
 /// None for an operation that has to go element by element: with fabric operands, other types, or operands that overlap in a way that tells.

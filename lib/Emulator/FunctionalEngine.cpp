@@ -107,7 +107,7 @@ public:
   EngineStats run(Ingress &in, Egress &out) override;
 
 private:
-  void feed();
+  bool feed();
   bool runDomains(const std::function<void()> &alongside);
   bool runAhead();
   void collect(Egress &out);
@@ -143,15 +143,17 @@ FunctionalEngine::FunctionalEngine(const LoadedProgram &program, const EngineOpt
   contraction_ = std::make_unique<FunctionalContraction>(program, routing_, batches_, threads_);
 }
 
-/// Sends bursts to the cores, up to where rows of a contraction may begin: weights behind a command that all columns got.
-void FunctionalEngine::feed() {
+/// Sends bursts to the cores, up to where rows of a contraction may begin: weights behind a command that all columns got. Returns whether there were any.
+bool FunctionalEngine::feed() {
+  if (stream_.peekRow())
+    stream_.openRows();
   // No more than the cores keep up with, so that memory is bounded.
   size_t left = stream_.burstsAtOnce();
   bool isFirst = true, wasCommand = false;
   while (const FunctionalStream::Part *part = stream_.peek(0)) {
     const Burst &burst = part->burst;
     if (!isFirst && wasCommand && FunctionalContraction::mayBegin(*part))
-      return;
+      return true;
     wasCommand = part->count == 0 && burst.control;
     isFirst = false;
     const Words words = stream_.frontWords();
@@ -169,8 +171,9 @@ void FunctionalEngine::feed() {
     }
     stream_.skip();
     if (--left == 0)
-      return;
+      return true;
   }
+  return !isFirst;
 }
 
 /// Runs the domains that have work, and `alongside` on a thread if there is more than one. Returns whether any had.
@@ -254,10 +257,8 @@ EngineStats FunctionalEngine::run(Ingress &in, Egress &out) {
       collect(out);
     if (runAhead())
       continue;
-    if (!stream_.peek(0))
+    if (!contraction_->run(stream_, stats_) && !feed())
       break;
-    if (!contraction_->run(stream_, stats_))
-      feed();
   }
   for (const auto &domain : domains_) {
     stats_.instructions += domain->counts.instructions;

@@ -55,7 +55,10 @@ constexpr F f;
 constexpr size_t lanes = HWY_LANES(float);
 static_assert(tileWidth % lanes == 0);
 
-HWY_INLINE V canonical(V value) { return hn::IfThenElse(hn::IsNaN(value), hn::BitCast(f, hn::Set(hn::RebindToUnsigned<F>(), 0x7fc00000u)), value); }
+template <typename D> HWY_INLINE hn::Vec<D> canonical(D d, hn::Vec<D> value) {
+  return hn::IfThenElse(hn::IsNaN(value), hn::BitCast(d, hn::Set(hn::RebindToUnsigned<D>(), 0x7fc00000u)), value);
+}
+HWY_INLINE V canonical(V value) { return canonical(f, value); }
 
 template <bool isHalf> HWY_INLINE V loadRow(const uint8_t *row, size_t j) {
   if constexpr (isHalf)
@@ -125,7 +128,7 @@ template <bool isIndexed, bool skipsZeros, int height, int width> HWY_INLINE voi
 constexpr int blockWidth = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
 
 /// The runs that one block takes: those that begin at the first and have as many weights, all in order of the rows.
-HWY_INLINE int blockOf(const PanelRun *runs, size_t count) {
+template <typename Run> HWY_INLINE int blockOf(const Run *runs, size_t count) {
   if (runs[0].rows)
     return 1;
   int height = 1;
@@ -173,69 +176,88 @@ void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool 
   skipsZeros ? contractTiles<true>(panel, runs, count) : contractTiles<false>(panel, runs, count);
 }
 
-void foldColumns(const float *sums, size_t stride, size_t columns, size_t owner, float *total, float *result, size_t n) {
-  for (size_t j = 0; j < n; j += lanes) {
-    // A NaN stays one, so that the last sum says what all would have.
-    V east = hn::Zero(f), west = hn::Zero(f);
-    for (size_t c = 0; c < owner; ++c)
-      east = hn::Add(east, hn::Load(f, sums + c * stride + j));
-    for (size_t c = columns - 1; c > owner; --c)
-      west = hn::Add(west, hn::Load(f, sums + c * stride + j));
-    east = canonical(hn::Add(east, hn::Load(f, sums + owner * stride + j)));
-    hn::Store(east, f, total + j);
-    hn::Store(canonical(hn::Add(east, west)), f, result + j);
-  }
-}
-
-/// `width` vectors of a tile from `at` on.
-template <bool skipsZeros, int width>
-HWY_INLINE void contractRowBlock(const ColumnRun *columns, size_t count, size_t owner, float bias, const float *ones, size_t at, float *total, float *result) {
-  V side[width], sum[width];
-  auto multiply = [&](size_t c) HWY_ATTR {
-    const ColumnRun &column = columns[c];
+/// `height` rows against `width` vectors of a tile: as many sums as there are registers for.
+template <bool isIndexed, bool skipsZeros, int height, int width>
+HWY_INLINE void addProductsBlock(const float *HWY_RESTRICT tile, const RowRun *runs, const float *ones, size_t at, float *sums) {
+  const size_t count = runs[0].count;
+  const float *values[height];
+  V acc[height][width];
+  for (int r = 0; r < height; ++r) {
+    values[r] = runs[r].values;
     for (int v = 0; v < width; ++v)
-      sum[v] = hn::Zero(f);
-    for (size_t k = 0; k < column.count; ++k) {
-      const V value = hn::Set(f, column.values[k]);
-      const float *row = column.tile + column.rows[k] * tileWidth + at;
+      acc[r][v] = hn::Zero(f);
+  }
+  for (size_t k = 0; k < count; ++k) {
+    const float *row = tile + (isIndexed ? runs[0].rows[k] : k) * tileWidth + at;
+    V x[width];
+    for (int v = 0; v < width; ++v)
+      x[v] = hn::Load(f, row + lanes * v);
+    for (int r = 0; r < height; ++r) {
+      V value = hn::Set(f, values[r][k]);
       for (int v = 0; v < width; ++v)
-        sum[v] = addProduct<skipsZeros>(value, hn::Load(f, row + lanes * v), sum[v]);
+        acc[r][v] = addProduct<skipsZeros>(value, x[v], acc[r][v]);
     }
-  };
-  auto add = [&]() HWY_ATTR {
-    for (int v = 0; v < width; ++v)
-      side[v] = hn::Add(side[v], sum[v]);
-  };
-  for (int v = 0; v < width; ++v)
-    side[v] = hn::Zero(f);
-  for (size_t c = 0; c < owner; ++c) {
-    multiply(c);
-    add();
   }
-  multiply(owner);
   if (ones)
-    for (int v = 0; v < width; ++v)
-      sum[v] = addProduct<skipsZeros>(hn::Set(f, bias), hn::Load(f, ones + at + lanes * v), sum[v]);
-  for (int v = 0; v < width; ++v) {
-    hn::Store(canonical(hn::Add(side[v], sum[v])), f, total + at + lanes * v);
-    side[v] = hn::Zero(f);
-  }
-  for (size_t c = count - 1; c > owner; --c) {
-    multiply(c);
-    add();
-  }
-  for (int v = 0; v < width; ++v)
-    hn::Store(canonical(hn::Add(hn::Load(f, total + at + lanes * v), side[v])), f, result + at + lanes * v);
+    for (int r = 0; r < height; ++r)
+      for (int v = 0; v < width; ++v)
+        acc[r][v] = addProduct<skipsZeros>(hn::Set(f, runs[r].bias), hn::Load(f, ones + at + lanes * v), acc[r][v]);
+  for (int r = 0; r < height; ++r)
+    for (int v = 0; v < width; ++v) {
+      float *to = sums + runs[r].place * tileWidth + at + lanes * v;
+      hn::Store(hn::Add(hn::Load(f, to), acc[r][v]), f, to);
+    }
 }
 
-void contractRow(const ColumnRun *columns, size_t count, size_t owner, float bias, const float *ones, bool skipsZeros, float *total, float *result) {
-  constexpr int width = static_cast<int>(HWY_MIN(size_t(4), tileWidth / lanes));
-  for (size_t at = 0; at < tileWidth; at += width * lanes) {
-    if (skipsZeros)
-      contractRowBlock<true, width>(columns, count, owner, bias, ones, at, total, result);
+template <bool isIndexed, bool skipsZeros, int height>
+HWY_INLINE void addProductsTile(const float *tile, size_t vectors, const RowRun *runs, const float *ones, float *sums) {
+  constexpr int most = isIndexed ? 4 : blockWidth;
+  size_t v = 0;
+  for (; v + most <= vectors; v += most)
+    addProductsBlock<isIndexed, skipsZeros, height, most>(tile, runs, ones, v * lanes, sums);
+  for (; v < vectors; ++v)
+    addProductsBlock<isIndexed, skipsZeros, height, 1>(tile, runs, ones, v * lanes, sums);
+}
+
+template <bool skipsZeros> void addProductsRuns(const float *tile, size_t vectors, const RowRun *runs, size_t count, const float *ones, float *sums) {
+  for (size_t r = 0; r < count;) {
+    if (runs[r].rows) {
+      addProductsTile<true, skipsZeros, 1>(tile, vectors, runs + r, ones, sums);
+      ++r;
+      continue;
+    }
+    const int height = blockOf(runs + r, count - r);
+    if (height == panelHeight)
+      addProductsTile<false, skipsZeros, panelHeight>(tile, vectors, runs + r, ones, sums);
+    else if (height >= 2)
+      addProductsTile<false, skipsZeros, 2>(tile, vectors, runs + r, ones, sums);
     else
-      contractRowBlock<false, width>(columns, count, owner, bias, ones, at, total, result);
+      addProductsTile<false, skipsZeros, 1>(tile, vectors, runs + r, ones, sums);
+    r += height == panelHeight ? panelHeight : height >= 2 ? 2 : 1;
   }
+}
+
+void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, bool skipsZeros, float *sums) {
+  const size_t vectors = (width + lanes - 1) / lanes;
+  skipsZeros ? addProductsRuns<true>(tile, vectors, runs, count, ones, sums) : addProductsRuns<false>(tile, vectors, runs, count, ones, sums);
+}
+
+/// Whole vectors of the values; returns how many were kept of `done`.
+size_t keepVectors(float *values, size_t n, uint32_t *places, size_t &done) {
+  static_assert(lanes <= keepingRoom);
+  const hn::RebindToUnsigned<F> u;
+  size_t kept = 0;
+  auto numbers = hn::Iota(u, 0);
+  for (done = 0; done + lanes <= n; done += lanes) {
+    const V some = hn::LoadU(f, values + done);
+    const auto isKept = hn::Not(hn::Eq(some, hn::Zero(f))); // a NaN is kept
+    hn::StoreU(hn::Compress(numbers, hn::RebindMask(u, isKept)), u, places + kept);
+    // Never beyond what is read next.
+    hn::StoreU(hn::Compress(some, isKept), f, values + kept);
+    kept += hn::CountTrue(f, isKept);
+    numbers = hn::Add(numbers, hn::Set(u, static_cast<uint32_t>(lanes)));
+  }
+  return kept;
 }
 
 template <bool isHalf> size_t dotVectors(const uint8_t *row, const float *other, size_t n, float *sums) {
@@ -266,6 +288,31 @@ template <Arithmetic operation, bool isScalar> size_t arithmeticVectors(const fl
   return j;
 }
 
+template <Folding folding, typename D> HWY_INLINE hn::Vec<D> apply(D d, hn::Vec<D> a, hn::Vec<D> b) {
+  if constexpr (folding == Folding::Add)
+    return canonical(d, hn::Add(a, b));
+  // Of two zeros the positive one is the larger.
+  const auto larger = hn::IfThenElse(hn::Eq(a, b), hn::And(a, b), hn::IfThenElse(hn::Gt(a, b), a, b));
+  return canonical(d, hn::IfThenElse(hn::IsNaN(a), a, larger));
+}
+
+/// As many whole vectors as there are from `j` on.
+template <Folding folding, typename D> HWY_INLINE size_t foldVectors(D d, size_t j, float *sums, const float *rows, size_t length, size_t count) {
+  for (; j + hn::Lanes(d) <= length; j += hn::Lanes(d)) {
+    auto sum = hn::LoadU(d, sums + j);
+    for (size_t r = 0; r < count; ++r)
+      sum = apply<folding>(d, sum, hn::LoadU(d, rows + r * length + j));
+    hn::StoreU(sum, d, sums + j);
+  }
+  return j;
+}
+
+template <Folding folding> size_t foldVectors(float *sums, const float *rows, size_t length, size_t count) {
+  size_t j = foldVectors<folding>(f, 0, sums, rows, length, count);
+  j = foldVectors<folding>(hn::CappedTag<float, 8>(), j, sums, rows, length, count);
+  return foldVectors<folding>(hn::CappedTag<float, 4>(), j, sums, rows, length, count);
+}
+
 size_t widenVectors(const uint8_t *from, float *to, size_t n) {
   size_t j = 0;
   for (; j + lanes <= n; j += lanes)
@@ -285,7 +332,9 @@ size_t narrowVectors(const float *from, uint8_t *to, size_t n) {
 
 template <bool isHalf, bool skipsZeros> size_t fmacVectors(float *, size_t, const RowWeight *, size_t) { return 0; }
 template <bool isHalf> size_t dotVectors(const uint8_t *, const float *, size_t, float *) { return 0; }
+size_t keepVectors(float *, size_t, uint32_t *, size_t &done) { return done = 0; }
 template <Arithmetic operation, bool isScalar> size_t arithmeticVectors(const float *, const float *, float *, size_t) { return 0; }
+template <Folding folding> size_t foldVectors(float *, const float *, size_t, size_t) { return 0; }
 size_t widenVectors(const uint8_t *, float *, size_t) { return 0; }
 size_t narrowVectors(const float *, uint8_t *, size_t) { return 0; }
 
@@ -301,41 +350,30 @@ void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool 
     }
 }
 
-void contractRow(const ColumnRun *columns, size_t count, size_t owner, float bias, const float *ones, bool skipsZeros, float *total, float *result) {
-  for (size_t j = 0; j < tileWidth; ++j) {
-    auto sumOf = [&](size_t c) {
+void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, bool skipsZeros, float *sums) {
+  for (size_t r = 0; r < count; ++r)
+    for (size_t j = 0; j < width; ++j) {
       float sum = 0;
-      for (size_t k = 0; k < columns[c].count; ++k)
-        if (const float x = columns[c].tile[columns[c].rows[k] * tileWidth + j]; x != 0 || !skipsZeros)
-          sum = std::fma(columns[c].values[k], x, sum);
-      return sum;
-    };
-    float east = 0, west = 0;
-    for (size_t c = 0; c < owner; ++c)
-      east += sumOf(c);
-    for (size_t c = count - 1; c > owner; --c)
-      west += sumOf(c);
-    float own = sumOf(owner);
-    if (ones && (ones[j] != 0 || !skipsZeros))
-      own = std::fma(bias, ones[j], own);
-    total[j] = canonicalNaN(east + own);
-    result[j] = canonicalNaN(total[j] + west);
-  }
-}
-
-void foldColumns(const float *sums, size_t stride, size_t columns, size_t owner, float *total, float *result, size_t n) {
-  for (size_t j = 0; j < n; ++j) {
-    float east = 0, west = 0;
-    for (size_t c = 0; c < owner; ++c)
-      east += sums[c * stride + j];
-    for (size_t c = columns - 1; c > owner; --c)
-      west += sums[c * stride + j];
-    total[j] = canonicalNaN(east + sums[owner * stride + j]);
-    result[j] = canonicalNaN(total[j] + west);
-  }
+      for (size_t k = 0; k < runs[r].count; ++k)
+        if (const float x = tile[(runs[r].rows ? runs[r].rows[k] : k) * tileWidth + j]; x != 0 || !skipsZeros)
+          sum = std::fma(runs[r].values[k], x, sum);
+      if (ones && (ones[j] != 0 || !skipsZeros))
+        sum = std::fma(runs[r].bias, ones[j], sum);
+      sums[runs[r].place * tileWidth + j] += sum;
+    }
 }
 
 #endif
+
+size_t keepNonzeros(float *values, size_t n, uint32_t *places) {
+  size_t done = 0, kept = keepVectors(values, n, places, done);
+  for (; done < n; ++done) {
+    places[kept] = static_cast<uint32_t>(done);
+    values[kept] = values[done];
+    kept += values[done] != 0;
+  }
+  return kept;
+}
 
 float dotProduct(const uint8_t *row, ElementType rowType, const float *other, size_t n) {
   float sums[8] = {};
@@ -380,6 +418,17 @@ template <bool isScalar> void arithmeticOf(Arithmetic operation, const float *a,
 void arithmeticOfBoth(Arithmetic operation, const float *a, const float *b, float *result, size_t n) { arithmeticOf<false>(operation, a, b, result, n); }
 void arithmeticOfScalar(Arithmetic operation, float a, const float *b, float *result, size_t n) { arithmeticOf<true>(operation, &a, b, result, n); }
 
+template <Folding folding> void foldLoop(float *sums, const float *rows, size_t length, size_t count) {
+  constexpr Opcode opcode = folding == Folding::Add ? Opcode::Add : Opcode::Max;
+  for (size_t j = foldVectors<folding>(sums, rows, length, count); j < length; ++j)
+    for (size_t r = 0; r < count; ++r)
+      sums[j] = compute(opcode, ElementType::F32, {sums[j], 0}, {rows[r * length + j], 0}, {}).f;
+}
+
+void fold(Folding folding, float *sums, const float *rows, size_t length, size_t count) {
+  folding == Folding::Add ? foldLoop<Folding::Add>(sums, rows, length, count) : foldLoop<Folding::Max>(sums, rows, length, count);
+}
+
 void widenF16(const uint8_t *from, float *to, size_t n) {
   for (size_t j = widenVectors(from, to, n); j < n; ++j)
     to[j] = elementAt(from, j, ElementType::F16);
@@ -402,25 +451,24 @@ namespace wafer {
 HWY_EXPORT(fmacRun);
 HWY_EXPORT(dotProduct);
 HWY_EXPORT(contractPanel);
-HWY_EXPORT(foldColumns);
-HWY_EXPORT(contractRow);
+HWY_EXPORT(addProducts);
+HWY_EXPORT(keepNonzeros);
 HWY_EXPORT(arithmeticOfBoth);
 HWY_EXPORT(arithmeticOfScalar);
+HWY_EXPORT(fold);
 HWY_EXPORT(widenF16);
 HWY_EXPORT(narrowF16);
 
 void fmacRun(float *sum, size_t n, const RowWeight *weights, size_t count, ElementType rowType, bool skipsZeros) {
   HWY_DYNAMIC_DISPATCH(fmacRun)(sum, n, weights, count, rowType, skipsZeros);
 }
+size_t keepNonzeros(float *values, size_t n, uint32_t *places) { return HWY_DYNAMIC_DISPATCH(keepNonzeros)(values, n, places); }
 float dotProduct(const uint8_t *row, ElementType rowType, const float *other, size_t n) { return HWY_DYNAMIC_DISPATCH(dotProduct)(row, rowType, other, n); }
 void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool skipsZeros) {
   HWY_DYNAMIC_DISPATCH(contractPanel)(panel, runs, count, skipsZeros);
 }
-void foldColumns(const float *sums, size_t stride, size_t columns, size_t owner, float *total, float *result, size_t n) {
-  HWY_DYNAMIC_DISPATCH(foldColumns)(sums, stride, columns, owner, total, result, n);
-}
-void contractRow(const ColumnRun *columns, size_t count, size_t owner, float bias, const float *ones, bool skipsZeros, float *total, float *result) {
-  HWY_DYNAMIC_DISPATCH(contractRow)(columns, count, owner, bias, ones, skipsZeros, total, result);
+void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, bool skipsZeros, float *sums) {
+  HWY_DYNAMIC_DISPATCH(addProducts)(tile, width, runs, count, ones, skipsZeros, sums);
 }
 void arithmetic(Arithmetic operation, const float *a, const float *b, float *result, size_t n) {
   HWY_DYNAMIC_DISPATCH(arithmeticOfBoth)(operation, a, b, result, n);
@@ -428,6 +476,7 @@ void arithmetic(Arithmetic operation, const float *a, const float *b, float *res
 void arithmeticWithScalar(Arithmetic operation, float a, const float *b, float *result, size_t n) {
   HWY_DYNAMIC_DISPATCH(arithmeticOfScalar)(operation, a, b, result, n);
 }
+void fold(Folding folding, float *sums, const float *rows, size_t length, size_t count) { HWY_DYNAMIC_DISPATCH(fold)(folding, sums, rows, length, count); }
 void widenF16(const uint8_t *from, float *to, size_t n) { HWY_DYNAMIC_DISPATCH(widenF16)(from, to, n); }
 void narrowF16(const float *from, uint8_t *to, size_t n) { HWY_DYNAMIC_DISPATCH(narrowF16)(from, to, n); }
 

@@ -52,19 +52,22 @@ struct PanelRun {
 /// What is behind the width in the last tile is unspecified. `skipsZeros`: only where row[j] is not 0.
 void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool skipsZeros);
 
-/// A row's sums of all columns, `stride` numbers apart: total = (0 + those before the owner's, one after another) + the owner's, result = total + (0 + those behind
-/// it, from the last one on), for `n` numbers, a multiple of tileWidth. NaN results are canonical.
-void foldColumns(const float *sums, size_t stride, size_t columns, size_t owner, float *total, float *result, size_t n);
-
-/// A column's weights of one row, and the tile of the column's panel that they multiply.
-struct ColumnRun {
-  const float *tile, *values;
-  const uint32_t *rows;
+/// A row's weights for one column, in order of arrival, and which tile of sums theirs is added to.
+struct RowRun {
+  const float *values;
+  const uint32_t *rows; ///< of the panel; null: 0, 1, 2, ...
   size_t count;
+  float bias; ///< behind the weights, where there are `ones`
+  uint32_t place;
 };
 
-/// The same for weights with indices, products included: each column's in order from 0, then for the owner bias * ones[j] if there is `ones`. One tile.
-void contractRow(const ColumnRun *columns, size_t count, size_t owner, float bias, const float *ones, bool skipsZeros, float *total, float *result);
+/// For each run: s = 0, s = fma(value, row[j], s) for each of its weights in order, then, if there are `ones`, s = fma(bias, ones[j], s); sums[place][j] += s. For the
+/// first `width` numbers j of tiles, which are aligned to 64 bytes. A NaN stays one, with whatever bits. `skipsZeros`: only where row[j], or ones[j], is not 0.
+void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, bool skipsZeros, float *sums);
+
+/// Moves the values that are not 0 to the front, in order, and tells where they were. Both have room for `keepingRoom` more, whose contents become unspecified.
+constexpr size_t keepingRoom = 16;
+size_t keepNonzeros(float *values, size_t n, uint32_t *places);
 
 /// The dot product of a row of f32 or f16 and n numbers, as a dotw instruction adds it: eight sums in turn, then pairs of them.
 float dotProduct(const uint8_t *row, ElementType rowType, const float *other, size_t n);
@@ -74,6 +77,10 @@ enum class Arithmetic { Add, Sub, Mul };
 void arithmetic(Arithmetic operation, const float *a, const float *b, float *result, size_t n);
 /// With one number on the left.
 void arithmeticWithScalar(Arithmetic operation, float a, const float *b, float *result, size_t n);
+
+/// For each of `count` rows of `length` numbers in order: sums[j] = sums[j] + row[j], or the larger of both as `max` has it. NaN results canonical.
+enum class Folding { Add, Max };
+void fold(Folding folding, float *sums, const float *rows, size_t length, size_t count);
 
 } // namespace wafer
 

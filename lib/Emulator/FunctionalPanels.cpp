@@ -48,6 +48,14 @@ const std::vector<uint32_t> &FunctionalPanels::nonzerosOf(const Descriptor &rows
   return packed.nonzeros;
 }
 
+uint64_t FunctionalPanels::productsOf(const Descriptor &rows, const Footprint &footprint, const uint32_t *indices, size_t count) {
+  const std::vector<uint32_t> &nonzeros = nonzerosOf(rows, footprint);
+  uint64_t products = 0;
+  for (size_t i = 0; i < count; ++i)
+    products += nonzeros[indices ? indices[i] : i];
+  return products;
+}
+
 void FunctionalPanels::forget(const Footprint &footprint) {
   for (size_t i = packed_.size(); i-- > 0;)
     if (packed_[i].footprint.overlaps(footprint))
@@ -95,9 +103,9 @@ PackedRows FunctionalPanels::pack(const Descriptor &rows, const Footprint &footp
   return packed;
 }
 
-bool zerosAddNothing(const Trigger &trigger, const Weights &weights) {
+bool zerosAddNothing(const Trigger &trigger, const float *weights, size_t count) {
   return trigger.insn.type == ElementType::F16 && trigger.rows.type == wexe::ElemType::F16 &&
-         std::all_of(weights.values.begin(), weights.values.end(), [](float value) { return std::isfinite(value); });
+         std::all_of(weights, weights + count, [](float value) { return std::isfinite(value); });
 }
 
 bool decodeWeights(const Trigger &trigger, const uint32_t *payload, size_t count, uint32_t first, Weights &weights) {

@@ -30,6 +30,8 @@ public:
   PackedRows &of(const Descriptor &rows, const Footprint &footprint);
   /// Numbers of each row that are not 0.
   const std::vector<uint32_t> &nonzerosOf(const Descriptor &rows, const Footprint &footprint);
+  /// Multiplications of weights with numbers that are not 0. `indices`: the weights' rows, null: 0, 1, 2, ...
+  uint64_t productsOf(const Descriptor &rows, const Footprint &footprint, const uint32_t *indices, size_t count);
   /// Something writes to these bytes.
   void forget(const Footprint &footprint);
   void forgetAll() { packed_.clear(); }
@@ -54,7 +56,7 @@ bool decodeWeights(const Trigger &trigger, const uint32_t *payload, size_t count
 
 /// Whether the sum of a zero and its weight leaves every sum that begins with 0 as it is, so that passing over zeros and multiplying them give the same bits: the
 /// products are exact, and no sum is -0.
-bool zerosAddNothing(const Trigger &trigger, const Weights &weights);
+bool zerosAddNothing(const Trigger &trigger, const float *weights, size_t count);
 
 } // namespace wafer
 

@@ -12,8 +12,8 @@ namespace wafer {
 
 namespace {
 
-/// Sums of so many rows' columns and a tile of tokens are near enough to be folded at once.
-constexpr size_t nearBytes = size_t(1) << 17;
+/// Rows whose sums, for a tile of tokens, stay in the host's first cache beside what a column multiplies.
+constexpr size_t rowsAtOnce = 4 * panelHeight;
 
 /// Rounds to a memory type.
 void store(wexe::ElemType type, const float *from, uint8_t *to, size_t n) {
@@ -28,36 +28,64 @@ void store(wexe::ElemType type, const float *from, uint8_t *to, size_t n) {
     }
 }
 
-Panel tileOf(const PackedRows &packed, size_t tile) {
-  return {packed.panel.data + tile * packed.panel.rows * tileWidth, packed.panel.rows, std::min(tileWidth, packed.panel.width - tile * tileWidth)};
-}
-
-PanelRun runOf(const Weights &weights, float *sums, bool fromZero) {
-  return {weights.values.data(), weights.rows.empty() ? nullptr : weights.rows.data(), weights.values.size(), sums, fromZero};
-}
+const float *tileOf(const PackedRows &packed, size_t tile) { return packed.panel.data + tile * packed.panel.rows * tileWidth; }
 
 } // namespace
 
-size_t FunctionalProduct::rowsAtOnce() const {
-  constexpr size_t height = panelHeight;
-  return std::max(height, nearBytes / (columns_.size() * tileWidth * sizeof(float)) / height * height);
-}
-
-bool FunctionalProduct::isIndexed(const ProductRow &row) const {
-  return std::all_of(row.weights.begin(), row.weights.end(), [](const Weights &weights) { return weights.rows.size() == weights.values.size(); });
-}
-
-void FunctionalProduct::begin(std::vector<ProductColumn> columns, std::vector<ProductRow> &rows, size_t count) {
+void FunctionalProduct::begin(std::vector<ProductColumn> columns, ProductRows &rows) {
   columns_ = std::move(columns);
   std::swap(rows_, rows);
-  count_ = count;
   tokens_ = columns_[0].each * columns_[0].cores->size();
   tiles_ = (tokens_ + tileWidth - 1) / tileWidth;
+  arrange();
   nextTile_ = 0;
   if (threads_ == 1)
     return guardedWork();
   for (size_t i = 1; i < std::min<size_t>(threads_, tiles_ + 1); ++i)
     workers_.emplace_back([this] { guardedWork(); });
+}
+
+/// Rows of one owner are added in the same order, so that many of them can be at once.
+void FunctionalProduct::arrange() {
+  const size_t columns = columns_.size();
+  auto partOf = [&](const ProductRow &row) { return 2 * row.owner + row.hasBias; };
+  std::vector<size_t> begins(2 * columns + 1);
+  for (size_t r = 0; r < rows_.size(); ++r)
+    ++begins[partOf(rows_[r]) + 1];
+  for (size_t part = 1; part < begins.size(); ++part)
+    begins[part] += begins[part - 1];
+  ownersFrom_.resize(columns + 1);
+  biasesFrom_.resize(columns);
+  for (size_t c = 0; c <= columns; ++c)
+    ownersFrom_[c] = begins[2 * c];
+  for (size_t c = 0; c < columns; ++c)
+    biasesFrom_[c] = begins[2 * c + 1];
+  order_.resize(rows_.size());
+  for (size_t r = 0; r < rows_.size(); ++r)
+    order_[begins[partOf(rows_[r])]++] = static_cast<uint32_t>(r);
+  runs_.resize(columns * rows_.size());
+  for (size_t begin = 0; begin < rows_.size(); begin += rowsAtOnce)
+    for (size_t c = 0; c < columns; ++c)
+      arrange({begin, std::min(begin + rowsAtOnce, rows_.size())}, c);
+}
+
+/// Rows of equally many weights come one after another, so that the host foresees the ends of their loops.
+void FunctionalProduct::arrange(const Chunk &chunk, size_t column) {
+  constexpr size_t mostTold = 64; // longer loops may as well end unforeseen
+  RowRun *runs = runs_.data() + column * rows_.size();
+  const size_t parts[] = {chunk.begin, firstFrom(column, chunk), firstWithBias(column, chunk), firstFrom(column + 1, chunk), chunk.end};
+  for (int part = 0; part < 4; ++part) {
+    size_t begins[mostTold + 1] = {parts[part]};
+    auto counted = [&](size_t place) { return std::min(rows_.run(order_[place], column).count, mostTold - 1); };
+    for (size_t place = parts[part]; place < parts[part + 1]; ++place)
+      ++begins[counted(place) + 1];
+    for (size_t count = 1; count <= mostTold; ++count)
+      begins[count] += begins[count - 1];
+    for (size_t place = parts[part]; place < parts[part + 1]; ++place) {
+      const ProductRows::Run run = rows_.run(order_[place], column);
+      runs[begins[counted(place)]++] = {run.values, run.rows, run.count, rows_[order_[place]].bias, static_cast<uint32_t>(place - chunk.begin)};
+    }
+  }
 }
 
 void FunctionalProduct::complete() {
@@ -86,64 +114,51 @@ void FunctionalProduct::guardedWork() {
 void FunctionalProduct::work() {
   if (nextTile_ >= tiles_)
     return;
-  const size_t sums = columns_.size() * rowsAtOnce() * tileWidth;
-  const auto room = hwy::AllocateAligned<float>(sums + 2 * tileWidth);
+  constexpr size_t sums = rowsAtOnce * tileWidth;
+  const auto room = hwy::AllocateAligned<float>(2 * sums);
   if (!room)
     throw std::bad_alloc();
   for (size_t tile = nextTile_++; tile < tiles_; tile = nextTile_++)
-    multiplyTile(tile, room.get(), room.get() + sums, room.get() + sums + tileWidth);
+    multiplyTile(tile, room.get(), room.get() + sums);
 }
 
-void FunctionalProduct::multiplyTile(size_t tile, float *sums, float *total, float *result) {
-  const size_t columns = columns_.size(), firstToken = tile * tileWidth, tokens = std::min(tileWidth, tokens_ - firstToken), most = rowsAtOnce();
-  std::vector<PanelRun> runs;
-  std::vector<ColumnRun> indexed(columns);
-  for (size_t c = 0; c < columns; ++c)
-    indexed[c].tile = tileOf(*columns_[c].rows, tile).data;
-  for (size_t begin = 0, some = 0; begin < count_; begin += some) {
-    const ProductRow &first = rows_[begin];
-    if (isIndexed(first)) {
-      some = 1;
-      bool skipsZeros = false;
-      for (size_t c = 0; c < columns; ++c) {
-        const Weights &weights = first.weights[c];
-        indexed[c] = {indexed[c].tile, weights.values.data(), weights.rows.data(), weights.values.size()};
-        skipsZeros |= columns_[c].skipsZeros;
-      }
-      contractRow(indexed.data(), columns, first.owner, first.hasBias ? first.bias.values[0] : 0,
-                  first.hasBias ? tileOf(*columns_[first.owner].ones, tile).data : nullptr, skipsZeros, total, result);
-      finishRow(first, firstToken, tokens, total, result);
-      continue;
-    }
-    for (some = 1; some < most && begin + some < count_ && !isIndexed(rows_[begin + some]);)
-      ++some;
+void FunctionalProduct::multiplyTile(size_t tile, float *totals, float *wests) {
+  const size_t columns = columns_.size(), firstToken = tile * tileWidth, tokens = std::min(tileWidth, tokens_ - firstToken);
+  for (Chunk chunk{0, 0}; chunk.begin < rows_.size(); chunk.begin = chunk.end) {
+    chunk.end = std::min(chunk.begin + rowsAtOnce, rows_.size());
+    std::fill_n(totals, chunk.size() * tileWidth, 0.0f);
+    std::fill_n(wests, chunk.size() * tileWidth, 0.0f);
     for (size_t c = 0; c < columns; ++c) {
-      auto sumsOf = [&](size_t r) { return sums + (r * columns + c) * tileWidth; };
-      runs.clear();
-      for (size_t r = 0; r < some; ++r)
-        runs.push_back(runOf(rows_[begin + r].weights[c], sumsOf(r), true));
-      contractPanel(tileOf(*columns_[c].rows, tile), runs.data(), some, columns_[c].skipsZeros);
-      runs.clear();
-      for (size_t r = 0; r < some; ++r)
-        if (const ProductRow &row = rows_[begin + r]; row.hasBias && row.owner == c)
-          runs.push_back(runOf(row.bias, sumsOf(r), false));
-      if (!runs.empty())
-        contractPanel(tileOf(*columns_[c].ones, tile), runs.data(), runs.size(), columns_[c].skipsZeros);
+      addColumn(c, tile, firstFrom(c + 1, chunk), chunk.end, false, totals);
+      addColumn(c, tile, firstFrom(c, chunk), firstWithBias(c, chunk), false, totals);
+      addColumn(c, tile, firstWithBias(c, chunk), firstFrom(c + 1, chunk), true, totals);
     }
-    for (size_t r = 0; r < some; ++r) {
-      foldColumns(sums + r * columns * tileWidth, tileWidth, columns, rows_[begin + r].owner, total, result, tileWidth);
-      finishRow(rows_[begin + r], firstToken, tokens, total, result);
-    }
+    for (size_t c = columns; c-- > 0;)
+      addColumn(c, tile, chunk.begin, firstFrom(c, chunk), false, wests);
+    for (size_t i = 0; i < chunk.size(); ++i)
+      finishRow(rows_[order_[chunk.begin + i]], firstToken, tokens, totals + i * tileWidth, wests + i * tileWidth);
   }
 }
 
+/// Adds what a column has for the rows at some places.
+void FunctionalProduct::addColumn(size_t column, size_t tile, size_t begin, size_t end, bool withBias, float *sums) const {
+  const ProductColumn &from = columns_[column];
+  if (begin < end)
+    addProducts(tileOf(*from.rows, tile), std::min(tileWidth, tokens_ - tile * tileWidth), runs_.data() + column * rows_.size() + begin, end - begin,
+                withBias ? tileOf(*from.ones, tile) : nullptr, from.skipsZeros, sums);
+}
+
 /// Gives the owner's cores what is theirs of a tile.
-void FunctionalProduct::finishRow(const ProductRow &row, size_t firstToken, size_t count, const float *total, const float *result) {
+void FunctionalProduct::finishRow(const ProductRow &row, size_t firstToken, size_t count, float *total, float *west) const {
   const ProductColumn &owner = columns_[row.owner];
   const Descriptor &kept = owner.totals[row.number % 2];
   const unsigned size = byteSize(elementType(owner.result.type));
   uint8_t rounded[tileWidth * sizeof(float)];
-  store(owner.result.type, result, rounded, tileWidth);
+  arithmetic(Arithmetic::Add, total, west, west, count);
+  store(owner.result.type, west, rounded, count);
+  if (row.keepsTotal)
+    for (size_t j = 0; j < count; ++j)
+      total[j] = canonicalNaN(total[j]);
   for (size_t j = 0; j < count;) {
     const size_t at = firstToken + j, inCore = at % owner.each, length = std::min(owner.each - inCore, count - j);
     const CoreModel &core = (*owner.cores)[at / owner.each]->model;

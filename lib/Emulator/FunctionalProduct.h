@@ -8,7 +8,7 @@
 #ifndef WAFER_LIB_EMULATOR_FUNCTIONALPRODUCT_H
 #define WAFER_LIB_EMULATOR_FUNCTIONALPRODUCT_H
 
-#include "FunctionalPanels.h"
+#include "FunctionalProductRows.h"
 
 #include <atomic>
 #include <exception>
@@ -27,40 +27,45 @@ struct ProductColumn {
   Descriptor totals[2]; ///< sums from the west and their own, by turns
 };
 
-struct ProductRow {
-  size_t owner = 0;        ///< column
-  uint32_t resultBase = 0; ///< byte address in the owner's cores
-  uint64_t number = 0;     ///< of those that the owner has
-  bool keepsTotal = false; ///< in the place that is its turn
-  bool hasBias = false;
-  std::vector<Weights> weights; ///< by column
-  Weights bias;                 ///< one
-};
-
 class FunctionalProduct {
 public:
   explicit FunctionalProduct(unsigned threads) : threads_(threads) {}
   ~FunctionalProduct() { join(); }
 
-  /// Multiplies the first `count` rows, now or while the caller does other things. What came before is complete. Rows and columns are the product's until then;
-  /// in return `rows` becomes some that are done with, for their room.
-  void begin(std::vector<ProductColumn> columns, std::vector<ProductRow> &rows, size_t count);
+  /// Multiplies rows, now or while the caller does other things. What came before is complete. Rows and columns are the product's until then; in return `rows`
+  /// becomes some that are done with, for their room.
+  void begin(std::vector<ProductColumn> columns, ProductRows &rows);
   /// Helps until all is done. Throws what went wrong.
   void complete();
 
 private:
+  /// Rows whose sums are near while their columns are added, in the order of owners.
+  struct Chunk {
+    size_t begin, end;
+    size_t size() const { return end - begin; }
+  };
+
+  void arrange();
+  void arrange(const Chunk &chunk, size_t column);
   void work();
   void guardedWork();
-  void multiplyTile(size_t tile, float *sums, float *total, float *result);
-  void finishRow(const ProductRow &row, size_t firstToken, size_t count, const float *total, const float *result);
+  void multiplyTile(size_t tile, float *totals, float *wests);
+  void addColumn(size_t column, size_t tile, size_t begin, size_t end, bool withBias, float *sums) const;
+  void finishRow(const ProductRow &row, size_t firstToken, size_t count, float *total, float *west) const;
   void join();
-  size_t rowsAtOnce() const;
-  bool isIndexed(const ProductRow &row) const;
+  /// The first row of a chunk whose owner is no column before this one.
+  size_t firstFrom(size_t column, const Chunk &chunk) const { return std::clamp(ownersFrom_[column], chunk.begin, chunk.end); }
+  /// The first of those whose owner this column is that has a bias.
+  size_t firstWithBias(size_t column, const Chunk &chunk) const { return std::clamp(biasesFrom_[column], firstFrom(column, chunk), firstFrom(column + 1, chunk)); }
 
   const unsigned threads_;
   std::vector<ProductColumn> columns_;
-  std::vector<ProductRow> rows_;
-  size_t count_ = 0, tiles_ = 0, tokens_ = 0;
+  ProductRows rows_;
+  std::vector<uint32_t> order_;      ///< rows in order of their owners, those with a bias last
+  std::vector<size_t> ownersFrom_;   ///< by column: place in `order_` of the first row that it or one behind it owns
+  std::vector<size_t> biasesFrom_;   ///< by column: place of the first row that it owns and that has a bias
+  std::vector<RowRun> runs_;         ///< by column, then in the order in which it multiplies them
+  size_t tiles_ = 0, tokens_ = 0;
   std::atomic<size_t> nextTile_{0};
   std::vector<std::thread> workers_;
   std::mutex mutex_;

@@ -6,14 +6,12 @@ namespace wafer {
 
 void FunctionalStream::begin(Ingress &in) {
   in_ = &in;
-  more_ = true;
+  isOpen_ = false;
   ahead_.clear();
   at_ = 0;
 }
 
 bool FunctionalStream::read() {
-  if (!more_)
-    return false;
   std::shared_ptr<Packet> packet;
   for (const auto &old : packets_)
     if (old.use_count() == 1)
@@ -24,7 +22,7 @@ bool FunctionalStream::read() {
   }
   packet->words.clear();
   packet->parts.clear();
-  while (packet->parts.size() < mostBursts_ && packet->words.size() < wordsPerPacket && in_->next(burst_)) {
+  while (packet->parts.size() < mostBursts_ && packet->words.size() < wordsPerPacket && (isOpen_ || !in_->peekRow()) && in_->next(burst_)) {
     const size_t first = packet->words.size();
     packet->words.insert(packet->words.end(), burst_.data.begin(), burst_.data.end());
     packet->parts.push_back({{burst_.colour, burst_.firstPort, burst_.portStep, burst_.portCount, {}, burst_.control}, first, burst_.data.size()});
@@ -34,10 +32,11 @@ bool FunctionalStream::read() {
   }
   for (Part &part : packet->parts)
     part.data = packet->words.data() + part.first;
-  more_ = !packet->parts.empty();
-  if (more_)
-    ahead_.push_back(std::move(packet));
-  return more_;
+  isOpen_ = false;
+  if (packet->parts.empty())
+    return false;
+  ahead_.push_back(std::move(packet));
+  return true;
 }
 
 void FunctionalStream::readAhead() {

@@ -32,7 +32,12 @@ public:
   void begin(Ingress &in);
   /// Reads a packet if none is there but the one at work. May run beside anything that does not use the stream.
   void readAhead();
-  /// The i-th burst from here on; null behind the last one.
+  /// The row that comes next, if it can be had whole. Its bursts are not seen before it is opened.
+  const WeightRow *peekRow() { return ahead_.empty() && !isOpen_ ? in_->peekRow() : nullptr; }
+  void skipRow() { in_->skipRow(); }
+  /// What comes next is read as bursts, though there be rows.
+  void openRows() { isOpen_ = true; }
+  /// The i-th burst from here on; null behind the last one before a row, or before the end.
   const Part *peek(size_t i);
   /// The words of the first burst, its control wavelet behind them if it has one; they stay as long as somebody has them.
   Words frontWords() const;
@@ -50,7 +55,7 @@ private:
 
   const size_t mostBursts_;
   Ingress *in_ = nullptr;
-  bool more_ = false;
+  bool isOpen_ = false;
   Burst burst_; ///< keeps its room
   std::vector<std::shared_ptr<Packet>> packets_; ///< all, to be used again
   std::deque<std::shared_ptr<Packet>> ahead_;

@@ -16,18 +16,14 @@ namespace wafer {
 
 namespace {
 
-/// Grids of more rows are simulated with few of them, and with some more, to see what a row costs.
-constexpr uint32_t mostRows = 32, fewRows = 16, extraRows = 8;
-
-class Nowhere final : public Egress {
+/// Tells the ingress of blocks that left.
+class TimingEgress final : public Egress {
 public:
-  void deliver(uint16_t, uint8_t, const uint32_t *, size_t) override {}
-};
+  explicit TimingEgress(TimingIngress &ingress) : ingress_(ingress) {}
+  void deliver(uint16_t, uint8_t colour, const uint32_t *, size_t count) override { ingress_.left(colour, count); }
 
-/// One simulation: cycles of the phase and of its steps.
-struct Measured {
-  double cycles = 0;
-  std::vector<double> begins, steps;
+private:
+  TimingIngress &ingress_;
 };
 
 /// Of the products of a step's weights, those that are not passed over. Zeros and what a mask hides are taken to have nothing to do with each other.
@@ -40,7 +36,7 @@ public:
   PhaseTiming time();
 
 private:
-  Measured simulate(uint32_t rows);
+  std::vector<TimingIngress::Span> simulate();
   uint64_t groupsSent(const wexe::StepT &step) const {
     return step.kind == wexe::StepKind::Send ? groupsThatDiffer(*phase_.grid, step, part_.program().tensors[step.tensor]->shape) : phase_.grid->groups;
   }
@@ -53,19 +49,24 @@ private:
   PhaseTiming timing_;
 };
 
-Measured PhaseTimer::simulate(uint32_t rows) {
+/// Spans of the steps; what it took and how long the phase takes go to `timing_`.
+std::vector<TimingIngress::Span> PhaseTimer::simulate() {
   const wexe::GridT &grid = *phase_.grid;
-  TimingGrid small = {rows, grid.groups, 1, {}};
-  if (classes_.groupsAreAlike())
-    small = {rows, 1, grid.groups, {}};
-  for (const auto &step : phase_.steps)
+  TimingGrid small;
+  (classes_.groupsAreAlike() ? small.copies : small.groups) = grid.groups;
+  small.inFront = 2 * part_.machine().coreQueueDepth + part_.machine().routerQueueDepth;
+  MissingRows missing = classes_.missingRows();
+  for (const auto &step : phase_.steps) {
     small.sent.push_back(static_cast<uint32_t>(groupsSent(*step)));
-  uint32_t missingHops = 0;
-  const LoadedProgram program = classes_.reduced(rows, small.groups, missingHops);
+    small.relays.push_back(missing.cores.count > 0 && (step->kind == wexe::StepKind::Send || step->kind == wexe::StepKind::Receive) ? classes_.relayOf(missing, step->task) : std::nullopt);
+  }
+  small.cores = uint64_t(grid.columns) * small.groups * (grid.rows - missing.cores.count);
+  const LoadedProgram program = classes_.reduced(missing, small.groups);
   EngineOptions options;
   options.withData = false;
   options.copiesOfPort = small.copies;
   options.lookAhead = part_.machine().width;
+  options.missing = &missing;
   // Which step a trigger works for is told by the command that bound it.
   uint16_t command = 0;
   for (const auto &step : phase_.steps)
@@ -73,21 +74,13 @@ Measured PhaseTimer::simulate(uint32_t rows) {
       command = step->task;
     else if (step->input_zeros > 0 || step->output_zeros > 0)
       options.nonzeros[command] = shareOfNonzeros(*step);
-  TimingIngress ingress(phase_, options_, small);
-  Nowhere egress;
+  TimingIngress ingress(phase_, options_, small, missing);
+  TimingEgress egress(ingress);
   const EngineStats stats = createCycleEngine(program, options)->run(ingress, egress);
-  timing_.simulatedCores += stats.cores;
-  timing_.simulatedCycles += stats.cycles;
-
-  Measured measured;
-  const uint64_t tail = uint64_t(missingHops) * program.machine().hopCycles * (stats.waveletsOut > 0);
-  const uint64_t end = stats.cycles + ingress.skipped() + tail;
-  measured.cycles = static_cast<double>(end);
-  for (const TimingIngress::Span &span : ingress.spans(end)) {
-    measured.begins.push_back(static_cast<double>(span.begin));
-    measured.steps.push_back(static_cast<double>(span.cycles));
-  }
-  return measured;
+  timing_.simulatedCores = stats.cores;
+  timing_.simulatedCycles = stats.cycles;
+  timing_.cycles = stats.cycles + ingress.skipped();
+  return ingress.spans(timing_.cycles);
 }
 
 /// What a step does is known without running it.
@@ -168,31 +161,14 @@ void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step, bool isOnce)
 PhaseTiming PhaseTimer::time() {
   const wexe::GridT &grid = *phase_.grid;
   timing_.cores = uint64_t(grid.columns) * grid.groups * grid.rows;
-  // Of the same parity as the grid's. Few rows are no work, and what they take does not grow with their number as regularly.
-  const uint32_t period = classes_.period(), odd = grid.rows % period;
-  const uint32_t few = fewRows / period * period + odd, more = few + extraRows / period * period;
-  Measured measured;
-  if (!classes_.rowsAreAlike() || grid.rows <= mostRows) {
-    measured = simulate(grid.rows);
-  } else {
-    const Measured a = simulate(few);
-    measured = simulate(more);
-    const double beyond = double(grid.rows - more) / (more - few);
-    auto extend = [&](double &value, double before) { value = std::max(value, value + (value - before) * beyond); };
-    extend(measured.cycles, a.cycles);
-    for (size_t i = 0; i < measured.steps.size(); ++i) {
-      extend(measured.begins[i], a.begins[i]);
-      extend(measured.steps[i], a.steps[i]);
-    }
-  }
-  timing_.cycles = static_cast<uint64_t>(measured.cycles + 0.5);
+  const std::vector<TimingIngress::Span> spans = simulate();
   for (size_t i = 0; i < phase_.steps.size(); ++i) {
     StepTiming step;
     step.name = phase_.steps[i]->name;
     step.location = phase_.steps[i]->location;
     step.kind = phase_.steps[i]->kind;
-    step.begin = static_cast<uint64_t>(measured.begins[i] + 0.5);
-    step.cycles = static_cast<uint64_t>(measured.steps[i] + 0.5);
+    step.begin = spans[i].begin;
+    step.cycles = spans[i].cycles;
     count(step, *phase_.steps[i], /*isOnce=*/i < phase_.prologue);
     timing_.macs += step.macs;
     timing_.wavelets.weights += step.wavelets.weights;

@@ -8,6 +8,7 @@
 #ifndef WAFER_LIB_EMULATOR_TIMINGCLASSES_H
 #define WAFER_LIB_EMULATOR_TIMINGCLASSES_H
 
+#include "MissingRows.h"
 #include "wafer/Executable/Executable.h"
 
 #include <optional>
@@ -20,27 +21,33 @@ public:
   /// `part` is one load; its cores and routers are all classified, whatever the phases are.
   TimingClasses(const LoadedProgram &part, const wexe::GridT &grid);
 
-  /// Rows come and go in multiples of this: neighbours may differ by parity.
-  uint32_t period() const { return period_; }
-  /// Whether rows of the grid, and whole groups, can be left out.
-  bool rowsAreAlike() const { return rowsAreAlike_; }
+  /// Whether whole groups can be left out.
   bool groupsAreAlike() const { return groupsAreAlike_; }
-  /// The program with `rows` rows of the grid (as many as there are, less a multiple of the period) and as many of the groups, verified. Rows of routers below
-  /// the grid that only pass on are left out; `missingHops` counts them.
-  LoadedProgram reduced(uint32_t rows, uint32_t groups, uint32_t &missingHops) const;
+  /// Rows of the grid that need not be there, if any, and rows of routers below it that only pass on.
+  MissingRows missingRows() const;
+  /// The program without those rows and with as many of the groups, verified.
+  LoadedProgram reduced(const MissingRows &missing, uint32_t groups) const;
+  /// What the row in front of the missing ones sends to them in the control task `number`, and on which colour.
+  std::optional<std::pair<uint8_t, MissingRows::Relay>> relayOf(const MissingRows &missing, uint16_t number) const;
 
 private:
   /// Rows [first, first + count) that are taken out of everything.
   struct Cut {
     uint32_t first = 0, count = 0;
   };
-  bool isClean(const Cut &cut, bool regionsToo) const;
-  Cut cutOfGrid(uint32_t rows) const;
+  uint64_t sentInTask(uint32_t x, uint32_t y, uint16_t pc, std::optional<uint8_t> &colour) const;
+  bool isClean(const Cut &cut) const;
+  Cut cutOfGrid() const;
 
+  /// Rows at either end of the grid that are simulated; where relays fill their links, so many, or as many as make up so many cores.
+  static constexpr uint32_t keptRows = 2, manyRows = 16, manyCores = 2048;
+
+  const LoadedProgram &part_;
   const wexe::ProgramT &program_;
   const Machine &machine_;
   const wexe::GridT &grid_;
-  uint32_t period_ = 1;
+  uint32_t period_ = 1; ///< rows come and go in multiples of this: neighbours may differ by parity
+  uint32_t first_ = 0;  ///< of the rows that need not be there
   bool rowsAreAlike_ = false, groupsAreAlike_ = false;
 };
 

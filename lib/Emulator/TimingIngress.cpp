@@ -5,22 +5,32 @@
 #include "Semantics.h"
 #include "wafer/Machine/BatchEntries.h"
 #include "wafer/Machine/FeatureLayout.h"
+#include "wafer/Machine/RowOrder.h"
 
 #include <algorithm>
 #include <numeric>
 
 namespace wafer {
 
-std::optional<Repetition::Period> Repetition::period() const {
+namespace {
+
+constexpr uint64_t fewCoreCycles = 2'000'000;
+
+} // namespace
+
+std::optional<Repetition::Period> Repetition::period(unsigned times, uint64_t parts) const {
   const size_t n = begins_.size();
   auto lasted = [&](size_t from, size_t count) { return begins_[from] - begins_[from - count]; };
   auto near = [](uint64_t a, uint64_t b, uint64_t parts) { return (a > b ? a - b : b - a) * parts <= a; };
   // A few may take turns, as owners of odd and even rows do.
   for (size_t count : {1, 2, 4}) {
-    if (differ_ || n < 3 * count + 1)
+    if (differ_ || n < times * count + 1)
       continue;
     const uint64_t last = lasted(n - 1, count);
-    if (near(last, lasted(n - 1 - count, count), 2000) && near(last, lasted(n - 1 - 2 * count, count), 2000))
+    bool isSame = true;
+    for (unsigned i = 1; i < times; ++i)
+      isSame &= near(last, lasted(n - 1 - i * count, count), parts);
+    if (isSame)
       return Period{count, last};
   }
   // Rows of a sparse weight differ; their mean does not.
@@ -62,6 +72,7 @@ void TimingIngress::mark(Burst &burst, Mark mark) {
 void TimingIngress::sent(uint32_t tag, uint64_t cycle) {
   Mark &mark = marks_[tag - 1];
   mark.at += cycle;
+  now_ = cycle;
   if (mark.of)
     mark.of->add(mark.at);
 }
@@ -107,6 +118,7 @@ bool TimingIngress::startStep(Burst &burst) {
   place_ = owner_ = column_ = masked_ = 0;
   biasIsNext_ = false;
   keptRow_ = UINT64_MAX;
+  sent_ = 0;
   streams_ = static_cast<uint32_t>(streamsAtOnce(step().batch_sizes, step().batch_strides, phase_.grid->batches_at_once));
   if (step().kind == wexe::StepKind::Contract || step().kind == wexe::StepKind::Scale || step().kind == wexe::StepKind::Sample) {
     repetitions_.emplace_back(isIndexed());
@@ -116,6 +128,10 @@ bool TimingIngress::startStep(Burst &burst) {
   } else {
     aim(burst, phase_.command_colour, 0, 1, uint64_t(phase_.grid->columns) * grid_.groups);
     burst.control = step().task;
+    if (step().kind == wexe::StepKind::Receive)
+      onTheWay_[step().colour] += waveletsOfBlock() * phase_.grid->rows * phase_.grid->columns * grid_.groups;
+    if (const auto &relay = grid_.relays[step_])
+      missing_.expect(relay->first, relay->second);
   }
   mark(burst, first);
   return true;
@@ -136,16 +152,25 @@ bool TimingIngress::continueStep(Burst &burst) {
   return false;
 }
 
+/// Of one core, in a step that sends or receives.
+uint64_t TimingIngress::waveletsOfBlock() const {
+  const uint64_t perWavelet = elementsPerWavelet(step().type);
+  return (uint64_t(step().feature_block) * phase_.grid->token_block + perWavelet - 1) / perWavelet;
+}
+
+/// Whether cores still hand on results.
+bool TimingIngress::blocksAreOnTheWay() const {
+  return std::any_of(onTheWay_.begin(), onTheWay_.end(), [](const auto &colour) { return colour.second > 0; });
+}
+
 /// The block of one core: one port after the other, for the cores from the north on.
 bool TimingIngress::sendBurst(Burst &burst) {
-  if (place_ == grid_.rows)
+  if (place_ == phase_.grid->rows)
     return false;
   // Of groups that stand for all, one burst takes the room of those that differ; of all groups, it goes to those that do not.
   const uint32_t differ = grid_.sent[step_], groups = std::min(differ, grid_.groups);
   aim(burst, step().colour, column_, static_cast<uint16_t>(groups * phase_.grid->columns), grid_.groups / groups);
-  const uint64_t elements = uint64_t(step().feature_block) * phase_.grid->token_block;
-  const uint64_t perWavelet = elementsPerWavelet(step().type);
-  burst.data.assign((elements + perWavelet - 1) / perWavelet, 0);
+  burst.data.assign(waveletsOfBlock(), 0);
   burst.copies = grid_.copies == 1 ? 1 : differ;
   if (++column_ == uint64_t(phase_.grid->columns) * groups) {
     column_ = 0;
@@ -216,19 +241,29 @@ bool TimingIngress::sampleBurst(Burst &burst) {
 
 /// One column's command for the mask's next row, ahead of the weights of the row before.
 void TimingIngress::maskBurst(Burst &burst) {
-  const uint64_t row = place_ * phase_.grid->columns + owner_, column = masked_++;
+  const uint64_t columns = phase_.grid->columns, place = place_ * columns + owner_, column = masked_++;
+  const uint64_t owner = streamedRow(place, step().rows, columns) % columns;
   aim(burst, phase_.command_colour, column, phase_.grid->columns, grid_.groups);
-  burst.copies = row == 0 ? 1 : streams_;
-  burst.control = row == step().rows ? step().mask_last : column < owner_ ? step().mask_west : column > owner_ ? step().mask_east : step().mask_own;
-  if (row == 0 && masked_ == phase_.grid->columns)
+  burst.copies = place == 0 ? 1 : streams_;
+  burst.control = place == step().rows ? step().mask_last : column < owner ? step().mask_west : column > owner ? step().mask_east : step().mask_own;
+  if (place == 0 && masked_ == columns)
     nextRow();
 }
+
+/// Whether the edge goes on as cores do. At first they are still at work on what came before, and as long as they hand on results they have less time for weights.
+bool TimingIngress::roundsAreSettled() const { return sent_ > grid_.inFront * uint64_t(phase_.grid->columns) && !blocksAreOnTheWay(); }
+
+/// A round in which cores take many times what lies in front of them is settled all the more.
+bool TimingIngress::roundsAreLong() const { return sent_ > 16 * place_ * grid_.inFront * phase_.grid->columns; }
+
+/// What is simulated in no time is simulated as it is.
+bool TimingIngress::isWorthSkipping() const { return now_ * grid_.cores > fewCoreCycles; }
 
 bool TimingIngress::weightBurst(Burst &burst) {
   const bool contract = step().kind == wexe::StepKind::Contract;
   if (column_ == 0 && owner_ == 0 && masked_ == 0 && !biasIsNext_ && place_ > 0) {
     // What a shorter round takes says nothing of longer ones.
-    if (roundLength(place_) != roundLength(place_ - 1))
+    if (roundLength(place_) != roundLength(place_ - 1) || !roundsAreSettled())
       repetitions_.emplace_back(isIndexed());
     skipRounds();
     if (roundLength(place_) > 0)
@@ -246,7 +281,9 @@ bool TimingIngress::weightBurst(Burst &burst) {
     maskBurst(burst);
     return true;
   }
-  const uint64_t row = place_ * phase_.grid->columns + owner_ - isMasked(), owner = row % phase_.grid->columns, column = contract ? column_ : owner;
+  // Scale's rows are in order. Those of a mask are one ahead.
+  const uint64_t columns = phase_.grid->columns, row = streamedRow(place_ * columns + owner_ - isMasked(), step().rows, contract ? columns : UINT64_MAX), owner = row % columns;
+  const uint64_t column = contract ? column_ : owner;
   aim(burst, phase_.command_colour, column, phase_.grid->columns, grid_.groups);
   burst.copies = streams_;
   const bool hasBias = step().bias >= 0 && column == owner;
@@ -260,6 +297,7 @@ bool TimingIngress::weightBurst(Burst &burst) {
     return true;
   }
   biasIsNext_ = false;
+  sent_ += burst.data.size() + 1;
   burst.control = column < owner ? step().task_east : column > owner ? step().task_west : step().task_own;
   if (!contract || ++column_ == phase_.grid->columns)
     nextRow();
@@ -268,8 +306,8 @@ bool TimingIngress::weightBurst(Burst &burst) {
 
 /// Leaves out rounds that will take as long as those before, all but the last of them.
 void TimingIngress::skipRounds() {
-  std::optional<Repetition::Period> period = repetitions_.back().period();
-  if (!period)
+  std::optional<Repetition::Period> period = roundsAreLong() ? repetitions_.back().period(2, 1000) : repetitions_.back().period(3, 2000);
+  if (!period || !isWorthSkipping())
     return;
   const uint64_t length = roundLength(place_);
   uint64_t last = place_;
@@ -281,8 +319,8 @@ void TimingIngress::skipRounds() {
 }
 
 void TimingIngress::skipMicroBatches() {
-  std::optional<Repetition::Period> period = repetitions_.front().period();
-  if (!period)
+  std::optional<Repetition::Period> period = repetitions_.front().period(3, 2000);
+  if (!period || !isWorthSkipping())
     return;
   const uint64_t periods = (phase_.grid->micro_batches - 1 - microBatch_) / period->count;
   microBatch_ += static_cast<uint32_t>(periods * period->count);

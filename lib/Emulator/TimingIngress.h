@@ -8,9 +8,12 @@
 #ifndef WAFER_LIB_EMULATOR_TIMINGINGRESS_H
 #define WAFER_LIB_EMULATOR_TIMINGINGRESS_H
 
+#include "MissingRows.h"
 #include "wafer/Emulator/Timing.h"
 
+#include <algorithm>
 #include <deque>
+#include <map>
 
 namespace wafer {
 
@@ -20,11 +23,11 @@ public:
   /// `differ`: they are alike on average only.
   explicit Repetition(bool differ) : differ_(differ) {}
   void add(uint64_t begin) { begins_.push_back(begin); }
-  /// So many of them take so many cycles from now on.
+  /// So many of them take so many cycles from now on: they did `times` times, the same but for one part of `parts`.
   struct Period {
     uint64_t count = 0, cycles = 0;
   };
-  std::optional<Period> period() const;
+  std::optional<Period> period(unsigned times, uint64_t parts) const;
 
 private:
   const bool differ_;
@@ -33,9 +36,13 @@ private:
 
 /// What of a phase's grid is simulated.
 struct TimingGrid {
-  uint32_t rows = 1, groups = 1;
-  uint32_t copies = 1; ///< groups that each one stands for
+  uint32_t groups = 1;
+  uint32_t copies = 1;   ///< groups that each one stands for
+  uint64_t cores = 0;   ///< that are left
+  uint32_t inFront = 0;  ///< wavelets that have room between the edge and a core of the first row
   std::vector<uint32_t> sent; ///< by step: groups that differ in what a send brings them, of all
+  /// By step: what it sends to rows that are missing, and on which colour.
+  std::vector<std::optional<std::pair<uint8_t, MissingRows::Relay>>> relays;
 };
 
 /// Weights of a row in a column that are sent.
@@ -45,9 +52,12 @@ uint64_t wordsOfRow(const wexe::StepT &step, uint64_t kept);
 
 class TimingIngress final : public Ingress {
 public:
-  TimingIngress(const wexe::PhaseT &phase, const TimingOptions &options, TimingGrid grid) : phase_(phase), options_(options), grid_(grid) {}
+  TimingIngress(const wexe::PhaseT &phase, const TimingOptions &options, TimingGrid grid, MissingRows &missing)
+      : phase_(phase), options_(options), grid_(std::move(grid)), missing_(missing) {}
   bool next(Burst &burst) override;
   void sent(uint32_t tag, uint64_t cycle) override;
+  /// Wavelets of a colour left the south edge.
+  void left(uint8_t colour, uint64_t count) { onTheWay_[colour] -= std::min(onTheWay_[colour], count); }
 
   /// Cycles of what was not sent.
   uint64_t skipped() const { return skipped_; }
@@ -80,6 +90,11 @@ private:
   void skipMicroBatches();
   void skipRounds();
   uint64_t roundLength(uint64_t place) const;
+  bool roundsAreSettled() const;
+  bool roundsAreLong() const;
+  bool isWorthSkipping() const;
+  uint64_t waveletsOfBlock() const;
+  bool blocksAreOnTheWay() const;
   void nextRow();
   void aim(Burst &burst, uint8_t colour, uint64_t first, uint16_t step, uint64_t count) const;
   uint64_t wavelets(uint64_t row, uint64_t column);
@@ -88,18 +103,21 @@ private:
   const wexe::PhaseT &phase_;
   const TimingOptions &options_;
   const TimingGrid grid_;
-  uint64_t skipped_ = 0;
+  MissingRows &missing_;
+  uint64_t skipped_ = 0, now_ = 0; ///< cycles that were left out, and the last one that is known
 
   uint32_t microBatch_ = 0;
   size_t step_ = 0;
   bool began_ = false; ///< the step did
   // Send: core y of the port. Contract and Scale: local row, owner column, and the column whose weights come next.
   uint64_t place_ = 0, owner_ = 0, column_ = 0;
+  uint64_t sent_ = 0; ///< wavelets of the step, before those of the round, over all columns
   bool biasIsNext_ = false;
   uint64_t masked_ = 0; ///< columns that got their command for the mask of a contraction's row
   std::vector<uint64_t> kept_; ///< by column, of the row of the step that was asked for last
   uint64_t keptRow_ = UINT64_MAX;
   uint32_t streams_ = 1; ///< weights that batch entries of the step stream side by side, for each of which a burst stands
+  std::map<uint8_t, uint64_t> onTheWay_; ///< wavelets that cores are to send in Receive steps that began, by colour
   std::deque<Repetition> repetitions_; ///< the first is that of micro-batches; then one for the rounds of each step that came
   std::deque<Mark> marks_;             ///< by tag - 1
 };

@@ -36,6 +36,7 @@ private:
   void checkPrologue(const wexe::PhaseT &phase, const std::string &where) const;
   void checkContract(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) const;
   void checkSample(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where);
+  std::pair<Wide, Wide> reach(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where, const char *rule) const;
   void checkScale(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) const;
   void checkLink(const wexe::StepT &step, const std::string &where) const;
   void checkWire(const wexe::StepT &step, uint32_t block, const std::string &where) const;
@@ -295,6 +296,29 @@ void Schedule::checkLink(const wexe::StepT &step, const std::string &where) cons
     refuse(where, "has link_kept " + std::to_string(step.link_kept) + ", expected " + (structured ? "1 to link_size - 1" : "none") + " in link format " + wexe::EnumNameLinkFormat(step.link), "link_c1");
 }
 
+/// First and last element that rows, columns and batch entries of a step reach in its tensor.
+std::pair<Wide, Wide> Schedule::reach(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where, const char *rule) const {
+  if (step.batch_sizes.size() != step.batch_strides.size())
+    refuse(where,
+           "has " + std::to_string(step.batch_sizes.size()) + " batch sizes and " + std::to_string(step.batch_strides.size()) +
+               " batch strides, expected as many",
+           rule);
+  Wide entries = 1, batchLow = 0, batchHigh = 0;
+  for (size_t d = 0; d < step.batch_sizes.size(); ++d) {
+    entries *= step.batch_sizes[d];
+    if (entries == 0 || entries > Wide(grid.batches))
+      break;
+    Wide reach = Wide(step.batch_sizes[d] - 1) * step.batch_strides[d];
+    batchLow += std::min<Wide>(reach, 0);
+    batchHigh += std::max<Wide>(reach, 0);
+  }
+  if (!step.batch_sizes.empty() && entries != Wide(grid.batches))
+    refuse(where, "has batch sizes that do not make the grid's " + std::to_string(grid.batches) + " batch entries", rule);
+  Wide rowReach = Wide(step.rows - 1) * step.row_stride, columnReach = Wide(step.columns - 1) * step.column_stride;
+  return {batchLow + Wide(step.offset) + std::min<Wide>(rowReach, 0) + std::min<Wide>(columnReach, 0),
+          batchHigh + Wide(step.offset) + std::max<Wide>(rowReach, 0) + std::max<Wide>(columnReach, 0)};
+}
+
 void Schedule::checkContract(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) const {
   const wexe::TensorT &weight = tensor(step.tensor, "weight", where);
   checkWire(step, step.feature_block, where);
@@ -312,25 +336,7 @@ void Schedule::checkContract(const wexe::GridT &grid, const wexe::StepT &step, c
     refuse(where, "is guarded by weight " + quoted(program_.tensors[step.guard]->name) + ", expected a tensor that an earlier phase or the caller gives", "exe_c15");
   checkCovers(grid, step.columns, step.feature_block, "input features", where);
   checkCovers(grid, step.rows, step.out_block, "output features", where);
-  if (step.batch_sizes.size() != step.batch_strides.size())
-    refuse(where,
-           "has " + std::to_string(step.batch_sizes.size()) + " batch sizes and " + std::to_string(step.batch_strides.size()) +
-               " batch strides, expected as many",
-           "exe_c15");
-  Wide entries = 1, batchLow = 0, batchHigh = 0;
-  for (size_t d = 0; d < step.batch_sizes.size(); ++d) {
-    entries *= step.batch_sizes[d];
-    if (entries == 0 || entries > Wide(grid.batches))
-      break;
-    Wide reach = Wide(step.batch_sizes[d] - 1) * step.batch_strides[d];
-    batchLow += std::min<Wide>(reach, 0);
-    batchHigh += std::max<Wide>(reach, 0);
-  }
-  if (!step.batch_sizes.empty() && entries != Wide(grid.batches))
-    refuse(where, "has batch sizes that do not make the grid's " + std::to_string(grid.batches) + " batch entries", "exe_c15");
-  Wide rowReach = Wide(step.rows - 1) * step.row_stride, columnReach = Wide(step.columns - 1) * step.column_stride;
-  Wide first = batchLow + Wide(step.offset) + std::min<Wide>(rowReach, 0) + std::min<Wide>(columnReach, 0);
-  Wide last = batchHigh + Wide(step.offset) + std::max<Wide>(rowReach, 0) + std::max<Wide>(columnReach, 0);
+  const auto [first, last] = reach(grid, step, where, "exe_c15");
   if (first < 0 || last >= Wide(elements_[step.tensor]))
     refuse(where,
            "reads outside weight " + quoted(weight.name) + " of " + std::to_string(elements_[step.tensor]) + " elements: offset " +
@@ -362,9 +368,9 @@ void Schedule::checkSample(const wexe::GridT &grid, const wexe::StepT &step, con
            "exe_c17");
   checkCovers(grid, step.columns, step.feature_block, "input features", where);
   checkCovers(grid, step.rows, step.out_block, "output features", where);
-  Wide rowReach = Wide(step.rows - 1) * step.row_stride, columnReach = Wide(step.columns - 1) * step.column_stride;
-  Wide first = Wide(step.offset) + std::min<Wide>(rowReach, 0) + std::min<Wide>(columnReach, 0);
-  Wide last = Wide(step.offset) + std::max<Wide>(rowReach, 0) + std::max<Wide>(columnReach, 0);
+  if (!step.batch_sizes.empty() && step.pattern != -1)
+    refuse(where, "has a pattern and sums for each batch entry, expected one of the two", "exe_c17");
+  const auto [first, last] = reach(grid, step, where, "exe_c17");
   if (first < 0 || last >= Wide(elements_[step.tensor]))
     refuse(where, "writes outside tensor " + quoted(made.name) + " of " + std::to_string(elements_[step.tensor]) + " elements", "exe_c17");
   checkPorts(grid, step.colour, true, where);

@@ -48,7 +48,32 @@ template <typename Element> uint32_t nonzeros(const Element *elements, size_t co
   return bits;
 }
 
+template <typename Element> uint64_t countElements(const Element *elements, size_t count, Element mask) {
+  uint64_t found = 0;
+  for (size_t k = 0; k < count; ++k)
+    found += (elements[k] & mask) != 0;
+  return found;
+}
+
 } // namespace
+
+uint64_t countNonzeros(const uint8_t *elements, size_t count, unsigned elementBytes, uint32_t mask) {
+  switch (elementBytes) {
+  case 1:
+    return countElements<uint8_t>(elements, count, static_cast<uint8_t>(mask));
+  case 2:
+    return countElements<uint16_t>(reinterpret_cast<const uint16_t *>(elements), count, static_cast<uint16_t>(mask));
+  default:
+    return countElements<uint32_t>(reinterpret_cast<const uint32_t *>(elements), count, mask);
+  }
+}
+
+uint64_t LinkCodec::words(const uint8_t *elements, size_t count) {
+  if (form_.kind == LinkForm::Bitmask)
+    return form_.words(count, countNonzeros(elements, count, elementBytes_, mask_), elementBytes_ * 8);
+  encode(elements, count, counted_);
+  return counted_.size();
+}
 
 void LinkCodec::encode(const uint8_t *elements, size_t count, std::vector<uint32_t> &words) {
   switch (elementBytes_) {

@@ -15,6 +15,9 @@
 
 namespace wafer {
 
+/// Elements of one, two or four bytes, at an address that suits them, that have a bit of `mask`.
+uint64_t countNonzeros(const uint8_t *elements, size_t count, unsigned elementBytes, uint32_t mask);
+
 class LinkCodec {
 public:
   /// Of elements of one, two or four bytes, of which those are zero that have no bit of `mask`.
@@ -22,6 +25,9 @@ public:
 
   /// A row for the link.
   void encode(const uint8_t *elements, size_t count, std::vector<uint32_t> &words);
+
+  /// How many words that makes.
+  uint64_t words(const uint8_t *elements, size_t count);
 
   /// A row as the edge has it: weights that are not zero, in order.
   struct Row {
@@ -41,7 +47,8 @@ private:
   const LinkForm form_;
   const unsigned elementBytes_;
   const uint32_t mask_;
-  std::vector<uint8_t> values_; ///< of the row that is encoded
+  std::vector<uint8_t> values_;   ///< of the row that is encoded
+  std::vector<uint32_t> counted_; ///< a row for the link whose length was asked for
 };
 
 } // namespace wafer

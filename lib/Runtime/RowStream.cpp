@@ -2,6 +2,8 @@
 
 #include "RowStream.h"
 
+#include "wafer/Machine/RowOrder.h"
+
 #include <algorithm>
 #include <cassert>
 #include <cstring>
@@ -17,6 +19,8 @@ constexpr size_t mostReadyPieces = 4;
 constexpr uint64_t mostBytesAtOnce = uint64_t(1) << 18;
 constexpr uint64_t pieceBytesAlong = uint64_t(1) << 20;
 constexpr uint64_t pieceBytesAcross = uint64_t(1) << 24;
+/// In memory a pass over some lines of each column costs no more than one over all.
+constexpr uint64_t pieceBytesInMemory = uint64_t(1) << 21;
 constexpr uint64_t mostRowsPerPiece = uint64_t(1) << 14;
 constexpr uint64_t mostWindowBytes = uint64_t(1) << 18;
 /// Elements further apart than this are read one by one.
@@ -30,20 +34,41 @@ bool isReadByRows(const RowPlan &plan) { return plan.columnStride == 1 && plan.c
 constexpr uint64_t columnsAtOnce = 16;
 constexpr uint64_t mostTurnedRows = 512;
 
-/// Copies `columns` runs of `rows` elements, one behind the other, to rows `pitch` bytes apart.
-template <size_t size> void turn(const uint8_t *runs, uint64_t columns, uint64_t rows, uint8_t *to, uint64_t pitch) {
-  for (uint64_t n = 0; n < rows; ++n, to += pitch)
-    for (uint64_t k = 0; k < columns; ++k)
-      std::memcpy(to + k * size, runs + (k * rows + n) * size, size);
+/// Copies `columns` runs of `rows` elements, `distance` bytes apart, to `at` bytes in each of as many rows, but for those that have no place.
+template <size_t size> void turn(const uint8_t *runs, int64_t distance, uint64_t columns, uint64_t rows, uint8_t *const *to, uint64_t at) {
+  for (uint64_t n = 0; n < rows; ++n)
+    if (to[n])
+      for (uint64_t k = 0; k < columns; ++k)
+        std::memcpy(to[n] + at + k * size, runs + static_cast<int64_t>(k) * distance + n * size, size);
 }
-void turn(const uint8_t *runs, uint64_t columns, uint64_t rows, uint64_t size, uint8_t *to, uint64_t pitch) {
+void turn(const uint8_t *runs, int64_t distance, uint64_t columns, uint64_t rows, uint64_t size, uint8_t *const *to, uint64_t at) {
   if (size == 4)
-    turn<4>(runs, columns, rows, to, pitch);
+    turn<4>(runs, distance, columns, rows, to, at);
   else if (size == 2)
-    turn<2>(runs, columns, rows, to, pitch);
+    turn<2>(runs, distance, columns, rows, to, at);
   else
-    turn<1>(runs, columns, rows, to, pitch);
+    turn<1>(runs, distance, columns, rows, to, at);
 }
+
+/// Where some rows go, in increasing order; null between them.
+struct RowPlaces {
+  /// The rows that are streamed at [first, end) of the plan, to places `pitch` bytes apart.
+  RowPlaces(const RowPlan &plan, uint64_t first, uint64_t end, uint8_t *begin, uint64_t pitch) {
+    uint64_t last = 0;
+    for (uint64_t place = first; place < end; ++place) {
+      const uint64_t row = streamedRow(place, plan.rows, plan.roundLength);
+      low = std::min(low, row);
+      last = std::max(last, row);
+    }
+    to.resize(last + 1 - low);
+    for (uint64_t place = first; place < end; ++place)
+      to[streamedRow(place, plan.rows, plan.roundLength) - low] = begin + (place - first) * pitch;
+  }
+  uint64_t high() const { return low + to.size(); }
+
+  uint64_t low = UINT64_MAX;
+  std::vector<uint8_t *> to;
+};
 
 uint64_t magnitude(int64_t value) { return value < 0 ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value); }
 
@@ -123,7 +148,9 @@ RowStream::~RowStream() {
 
 uint64_t RowStream::rowsPerPiece(const RowPlan &plan) const {
   // Half of the tier, so that one piece is read while the other is sent.
-  uint64_t most = std::min((store_.dram().budget() - windowBytes_) / 2, liesAlong(plan) ? pieceBytesAlong : pieceBytesAcross);
+  const bool isTurnedInMemory = plan.rowStride == 1 && plan.weight && plan.weight->inMemory();
+  const uint64_t suitable = liesAlong(plan) ? pieceBytesAlong : isTurnedInMemory ? pieceBytesInMemory : pieceBytesAcross;
+  uint64_t most = std::min((store_.dram().budget() - windowBytes_) / 2, suitable);
   return std::clamp<uint64_t>(most / std::max<uint64_t>(1, plan.rowBytes()), 1, mostRowsPerPiece);
 }
 
@@ -156,7 +183,7 @@ bool RowStream::readPlan(const RowPlan &plan, uint64_t firstEntry, Window &windo
       return false;
     piece.first = done;
     piece.rows = count;
-    piece.bytes.resize(count * plan.rowBytes());
+    piece.bytes = store_.buffers().take(count * plan.rowBytes());
     for (size_t span = 0; span < spans->size(); ++span)
       fill(piece, span, window);
     if (!push(std::move(piece)))
@@ -172,11 +199,11 @@ void RowStream::fill(Piece &piece, size_t span, Window &window) const {
   const uint64_t spans = piece.spans->size(), first = (piece.first + spans - 1 - span) / spans, end = (piece.first + piece.rows + spans - 1 - span) / spans;
   if (first == end)
     return;
-  const uint64_t pitch = spans * plan.rowBytes();
-  uint8_t *const begin = piece.bytes.data() + (first * spans + span - piece.first) * plan.rowBytes();
+  const RowPlaces places(plan, first, end, piece.bytes.data() + (first * spans + span - piece.first) * plan.rowBytes(), spans * plan.rowBytes());
   auto forEachRow = [&](auto use) {
-    for (uint64_t n = first; n < end; ++n)
-      use(n, begin + (n - first) * pitch);
+    for (uint64_t n = places.low; n < places.high(); ++n)
+      if (uint8_t *to = places.to[n - places.low])
+        use(n, to);
   };
   if (plan.weight) {
     const TensorSource &weight = *plan.weight;
@@ -196,15 +223,21 @@ void RowStream::fill(Piece &piece, size_t span, Window &window) const {
     } else if (plan.rowStride == 1) {
       std::vector<uint8_t> runs(columnsAtOnce * mostTurnedRows * size);
       for (uint64_t k = 0; k < plan.columns; k += columnsAtOnce)
-        for (uint64_t n = first; n < end; n += mostTurnedRows) {
-          const uint64_t columns = std::min(columnsAtOnce, plan.columns - k), count = std::min(mostTurnedRows, end - n);
+        for (uint64_t n = places.low; n < places.high(); n += mostTurnedRows) {
+          const uint64_t columns = std::min(columnsAtOnce, plan.columns - k), count = std::min(mostTurnedRows, places.high() - n);
+          uint8_t *const *to = places.to.data() + (n - places.low);
+          if (const uint8_t *all = weight.inMemory()) {
+            turn(all + element(n, k) * size, plan.columnStride * static_cast<int64_t>(size), columns, count, size, to, k * size);
+            weight.countRead(columns * count * size);
+            continue;
+          }
           for (uint64_t i = 0; i < columns; ++i)
             for (uint64_t done = 0; done < count * size;) {
               auto [from, bytes] = window.some(weight, element(n, k + i) * size + done, count * size - done, columnStep);
               std::memcpy(runs.data() + i * count * size + done, from, bytes);
               done += bytes;
             }
-          turn(runs.data(), columns, count, size, begin + (n - first) * pitch + k * size, pitch);
+          turn(runs.data(), static_cast<int64_t>(count * size), columns, count, size, to, k * size);
         }
     } else {
       for (uint64_t k = 0; k < plan.columns; ++k)
@@ -243,7 +276,7 @@ RowStream::Row RowStream::next() {
   const uint8_t *bytes = current_.bytes.data() + at_ * plan.rowBytes();
   const uint64_t number = current_.first + at_++;
   const EntrySpan &span = (*current_.spans)[number % current_.spans->size()];
-  return {number / current_.spans->size(), span.first, span.count, plan.weight ? bytes : nullptr, plan.bias ? bytes + plan.weightBytes() : nullptr};
+  return {streamedRow(number / current_.spans->size(), plan.rows, plan.roundLength), span.first, span.count, plan.weight ? bytes : nullptr, plan.bias ? bytes + plan.weightBytes() : nullptr};
 }
 
 } // namespace wafer

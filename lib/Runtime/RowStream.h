@@ -8,6 +8,7 @@
 #ifndef WAFER_LIB_RUNTIME_ROWSTREAM_H
 #define WAFER_LIB_RUNTIME_ROWSTREAM_H
 
+#include "Buffers.h"
 #include "wafer/Machine/BatchEntries.h"
 #include "wafer/Runtime/TensorStore.h"
 
@@ -23,6 +24,7 @@ struct RowPlan {
   std::shared_ptr<const TensorSource> weight, bias;
   uint64_t rows = 0, columns = 0;
   int64_t rowStride = 0, columnStride = 0, offset = 0;
+  uint64_t roundLength = UINT64_MAX; ///< of the order in which rows are streamed (RowOrder.h)
   /// What a batch entry adds to the offset (BatchEntries.h); empty: the same rows for all.
   std::vector<uint32_t> batchSizes;
   std::vector<int64_t> batchStrides;
@@ -43,7 +45,7 @@ public:
   };
 
   /// Streams the rows of all plans in order for each of `batches` batch entries, `atOnce` of them at a time, and all of that `repeats` times for each. Of
-  /// entries at a time comes row 0 of each weight that they have, then row 1, and so on. Throws RuntimeError when the tier cannot hold one row.
+  /// entries at a time comes the first row of each weight that they have, then the second one, and so on. Throws RuntimeError when the tier cannot hold one row.
   RowStream(TensorStore &store, std::vector<RowPlan> plans, uint64_t batches, uint64_t repeats, uint64_t atOnce = 1);
   ~RowStream();
 
@@ -52,8 +54,8 @@ public:
 
 private:
   struct Piece {
-    std::vector<uint8_t> bytes;
-    uint64_t first = 0, rows = 0; ///< row n of span s is number n * spans + s
+    Buffers::Buffer bytes;
+    uint64_t first = 0, rows = 0; ///< the n-th row that is streamed of span s is number n * spans + s
     const RowPlan *plan = nullptr;
     std::shared_ptr<const std::vector<EntrySpan>> spans; ///< of the entries at a time
     DramTier::Lease lease;

@@ -3,6 +3,8 @@
 #include "Sampled.h"
 
 #include "wafer/Emulator/NumberFormats.h"
+#include "wafer/Executable/Grids.h"
+#include "wafer/Machine/BatchEntries.h"
 
 namespace wafer {
 
@@ -67,16 +69,31 @@ size_t SampledSums::deliver(uint32_t portInGrid, const uint32_t *payload, size_t
     for (const std::deque<float> &group : column.groups)
       if (group.empty())
         return 0;
-    float total = column.groups[0].front();
-    column.groups[0].pop_front();
-    for (size_t g = 1; g < column.groups.size(); ++g) {
-      total += column.groups[g].front();
-      column.groups[g].pop_front();
-    }
-    float &sum = steps_[column.step].sums[sampled_.of(*steps_[column.step].step).columns[number].elements[column.at++]];
-    sum = column.microBatch == 0 ? total : sum + total;
+    addNext(column, number);
   }
   return own.size();
+}
+
+/// One position, of which all groups have a sum.
+void SampledSums::addNext(Column &column, uint32_t number) {
+  const Step &step = steps_[column.step];
+  const uint64_t element = sampled_.of(*step.step).columns[number].elements[column.at++];
+  const bool perEntry = !step.step->batch_sizes.empty();
+  const uint32_t entries = perEntry ? grid_.batches_at_once : 1, groupsEach = grid_.groups / entries;
+  // Micro-batches that add to the same sums.
+  const uint64_t each = perEntry ? microBatchesEach(grid_) : grid_.micro_batches;
+  for (uint32_t e = 0; e < entries; ++e) {
+    float total = 0;
+    for (uint32_t g = 0; g < groupsEach; ++g) {
+      std::deque<float> &group = column.groups[e * groupsEach + g];
+      total = g == 0 ? group.front() : total + group.front();
+      group.pop_front();
+    }
+    const uint64_t entry = column.microBatch / each * entries + e;
+    const int64_t offset = perEntry ? batchOffset(step.step->batch_sizes, step.step->batch_strides, entry) : 0;
+    float &sum = step.sums[static_cast<int64_t>(element) + offset];
+    sum = column.microBatch % each == 0 ? total : sum + total;
+  }
 }
 
 const wexe::StepT *SampledSums::missing() const {

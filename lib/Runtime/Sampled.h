@@ -34,7 +34,7 @@ private:
   std::map<const wexe::StepT *, KeptPositions> positions_;
 };
 
-/// Adds what leaves: the column groups one after another, then the micro-batches.
+/// Adds what leaves: the column groups one after another, then the micro-batches; of each batch entry by itself where the step has sums for each.
 class SampledSums {
 public:
   SampledSums(const wexe::GridT &grid, const SampledPhase &sampled) : grid_(grid), sampled_(sampled), columns_(grid.columns) {
@@ -58,6 +58,7 @@ private:
     size_t step = 0, at = 0;
     std::vector<std::deque<float>> groups; ///< that have come before those of other groups
   };
+  void addNext(Column &column, uint32_t number);
   bool isComplete(const Column &column) const { return steps_.empty() || column.microBatch == grid_.micro_batches; }
   void skipEmpty(Column &column, uint32_t number) const;
 

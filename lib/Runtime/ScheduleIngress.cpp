@@ -12,6 +12,7 @@
 #include "Sampled.h"
 #include "Wire.h"
 #include "wafer/Machine/FeatureLayout.h"
+#include "wafer/Machine/RowOrder.h"
 
 #include <cassert>
 #include <cstring>
@@ -28,6 +29,17 @@ public:
   virtual bool next(Burst &burst) = 0;
   /// Weights in the last burst.
   uint64_t values = 0;
+
+  /// The row that comes next, if all of it is still to come and it can be had whole.
+  virtual const WeightRow *peekRow() { return nullptr; }
+  /// What the bursts of that row would have been.
+  struct RowCounts {
+    uint64_t values = 0, words = 0, commands = 0;
+  };
+  /// Goes on behind it.
+  virtual RowCounts skipRow() { return {}; }
+  /// Whether it is known that no burst is left.
+  virtual bool isComplete() const { return false; }
 };
 
 namespace {
@@ -125,6 +137,7 @@ public:
   }
 
 protected:
+  bool hasRows() const { return rowsLeft_ > 0; }
   /// Takes the next row, if there is one; `columns` are its weights.
   bool takeRow(uint64_t columns) {
     if (rowsLeft_ == 0)
@@ -143,9 +156,9 @@ protected:
       convertElements(DType::F32, reinterpret_cast<const uint8_t *>(&one), 1, wireType, weights_.data());
     }
     if (row_.bias) {
-      uint8_t bias[4];
-      convertElements(biasType_, row_.bias, 1, wireType, bias);
-      encoder_.scalar(bias, bias_);
+      biasBits_ = 0;
+      convertElements(biasType_, row_.bias, 1, wireType, reinterpret_cast<uint8_t *>(&biasBits_));
+      encoder_.scalar(reinterpret_cast<const uint8_t *>(&biasBits_), bias_);
     }
     return true;
   }
@@ -163,7 +176,8 @@ protected:
   RowStream::Row row_;
   uint64_t owner_ = 0;           ///< column of the row's result
   std::vector<uint8_t> weights_; ///< of the row, as the wire has them
-  std::vector<uint32_t> bias_;   ///< of the row, as wavelets
+  uint32_t biasBits_ = 0;        ///< of the row
+  std::vector<uint32_t> bias_;   ///< the same as wavelets
 
 private:
   RowStream &rows_;
@@ -175,20 +189,22 @@ private:
 class MaskCommands {
 public:
   MaskCommands() = default;
-  MaskCommands(const wexe::GridT &grid, const wexe::StepT &step, uint64_t row) : step_(&step), columns_(grid.columns), row_(row), next_(step.output_zeros > 0 ? 0 : columns_) {}
+  /// `place`: of the row in the order in which rows are streamed.
+  MaskCommands(const wexe::GridT &grid, const wexe::StepT &step, uint64_t place)
+      : step_(&step), columns_(grid.columns), place_(place), next_(step.output_zeros > 0 ? 0 : columns_) {}
 
   /// The next column.
   std::optional<uint64_t> next() { return next_ == columns_ ? std::nullopt : std::optional(next_++); }
   uint16_t task(uint64_t column) const {
-    if (row_ >= step_->rows)
+    if (place_ >= step_->rows)
       return step_->mask_last;
-    const uint64_t owner = row_ % columns_;
+    const uint64_t owner = streamedRow(place_, step_->rows, columns_) % columns_;
     return column < owner ? step_->mask_west : column > owner ? step_->mask_east : step_->mask_own;
   }
 
 private:
   const wexe::StepT *step_ = nullptr;
-  uint64_t columns_ = 0, row_ = 0, next_ = 0;
+  uint64_t columns_ = 0, place_ = 0, next_ = 0;
 };
 
 /// Contract: per row, each column's weights and what it does with its sum.
@@ -206,6 +222,60 @@ public:
     }
   }
 
+  const WeightRow *peekRow() override {
+    if (column_ != grid_.columns || dtypeOf(step_.type) == DType::I8 || step_.output_zeros > 0)
+      return nullptr;
+    if (!rowIsTaken_ && !takeRow(step_.columns))
+      return nullptr;
+    rowIsTaken_ = true;
+    Burst first;
+    aim(first, 0);
+    whole_.colour = first.colour;
+    whole_.firstPort = first.firstPort;
+    whole_.columns = first.portStep;
+    whole_.groups = first.portCount;
+    whole_.opcode = encoder_.trigger();
+    whole_.type = static_cast<ElementType>(step_.type); // their numbers are the same
+    whole_.weights = weights_.data();
+    whole_.count = row_.weights ? step_.columns : 0;
+    whole_.owner = static_cast<uint16_t>(owner_);
+    whole_.east = step_.task_east;
+    whole_.west = step_.task_west;
+    whole_.own = step_.task_own;
+    whole_.bias.reset();
+    if (row_.bias)
+      whole_.bias = WeightRow::Bias{step_.task_bias, biasBits_};
+    // The edge makes positive zeros of all that did not come.
+    if (codec_ && !isIndexed_)
+      encoder_.makeZerosPositive(weights_.data(), whole_.count);
+    return &whole_;
+  }
+
+  RowCounts skipRow() override {
+    rowIsTaken_ = false;
+    RowCounts counts;
+    counts.commands = grid_.columns + (row_.bias ? 1 : 0);
+    if (row_.weights) {
+      const uint8_t *weights = weights_.data();
+      counts.values = isIndexed_ ? countNonzeros(weights, step_.columns, encoder_.elementBytes(), encoder_.zeroMask()) : step_.columns;
+      if (codec_) {
+        counts.words = codec_->words(weights, step_.columns);
+      } else if (isIndexed_) {
+        counts.words = counts.values * encoder_.waveletsEach();
+      } else {
+        for (uint64_t column = 0; column < grid_.columns; ++column)
+          counts.words += (featuresInColumn(step_.columns, grid_.columns, column) * encoder_.elementBytes() + 3) / 4;
+      }
+    }
+    if (row_.bias) {
+      ++counts.values;
+      counts.words += bias_.size();
+    }
+    return counts;
+  }
+
+  bool isComplete() const override { return column_ == grid_.columns && !rowIsTaken_ && !hasRows(); }
+
   bool next(Burst &burst) override {
     values = 0;
     if (std::optional<uint64_t> column = firstMasks_.next()) {
@@ -214,10 +284,12 @@ public:
       return true;
     }
     if (column_ == grid_.columns) {
-      if (!takeRow(step_.columns))
+      if (!rowIsTaken_ && !takeRow(step_.columns))
         return false;
+      rowIsTaken_ = false;
       column_ = 0;
-      masks_ = MaskCommands(grid_, step_, row_.row + 1);
+      // A round is its own mirror image: what comes at a row's number is the number of where the row comes.
+      masks_ = MaskCommands(grid_, step_, streamedRow(row_.row, step_.rows, grid_.columns) + 1);
       if (row_.weights && codec_)
         unpack();
       else if (row_.weights)
@@ -318,6 +390,8 @@ private:
   MaskCommands firstMasks_, masks_;
   uint64_t column_; ///< the next one of the row
   const bool isIndexed_;
+  bool rowIsTaken_ = false; ///< and none of its bursts is sent
+  WeightRow whole_;
   std::vector<uint8_t> spread_;
   const uint8_t *weightsOfColumn_ = nullptr;
   // Of a row that comes without its zeros:
@@ -455,6 +529,7 @@ PhaseIngress::PhaseIngress(const wexe::ProgramT &program, const wexe::PhaseT &ph
       plan.offset = step->offset;
       plan.batchSizes = step->batch_sizes;
       plan.batchStrides = step->batch_strides;
+      plan.roundLength = phase.grid->columns;
     } else {
       plan.columns = 1;
       plan.rowStride = 1;
@@ -485,6 +560,39 @@ std::unique_ptr<StepBursts> PhaseIngress::startStep() const {
   return nullptr;
 }
 
+/// Begins with the step that comes next if none is at work.
+void PhaseIngress::settleStep() {
+  while (microBatch_ < phase_.grid->micro_batches && !phase_.steps.empty()) {
+    if (!current_)
+      current_ = startStep();
+    if (!current_->isComplete())
+      return;
+    endStep();
+  }
+}
+
+void PhaseIngress::endStep() {
+  current_.reset();
+  if (++step_ == phase_.steps.size()) {
+    step_ = phase_.prologue;
+    ++microBatch_;
+  }
+}
+
+const WeightRow *PhaseIngress::peekRow() {
+  settleStep();
+  return current_ ? current_->peekRow() : nullptr;
+}
+
+void PhaseIngress::skipRow() {
+  const uint16_t groups = current_->peekRow()->groups;
+  const StepBursts::RowCounts row = current_->skipRow();
+  counts_.commands += row.commands;
+  counts_.weights += row.words;
+  stepCounts_[step_].words += row.words;
+  stepCounts_[step_].values += row.values * groups;
+}
+
 bool PhaseIngress::next(Burst &burst) {
   while (microBatch_ < phase_.grid->micro_batches && !phase_.steps.empty()) {
     if (!current_)
@@ -506,11 +614,7 @@ bool PhaseIngress::next(Burst &burst) {
       }
       return true;
     }
-    current_.reset();
-    if (++step_ == phase_.steps.size()) {
-      step_ = phase_.prologue;
-      ++microBatch_;
-    }
+    endStep();
   }
   return false;
 }

@@ -21,6 +21,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr const char *timingEngine = "timing";
 
+/// Memory of the cores of engines that wait for their load.
+constexpr uint64_t mostMemoryOfEngines = uint64_t(1) << 26;
+
 double secondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 std::string describe(const wexe::TensorT &tensor) { return describe(dtypeOf(tensor.type), tensor.shape); }
@@ -217,7 +220,7 @@ void Session::checkBlocks(const wexe::EntryT &entry) const {
 
 /// How often a phase streams a step's weight: once per micro-batch, or for each of the batch entries in it that differ.
 static uint64_t streamsOf(const wexe::GridT &grid, const wexe::StepT &step) {
-  if (step.batch_sizes.empty())
+  if (step.batch_sizes.empty() || step.kind == wexe::StepKind::Sample)
     return grid.micro_batches;
   uint64_t streams = 0;
   for (uint64_t entry = 0; entry < grid.batches; entry += grid.batches_at_once)
@@ -225,12 +228,25 @@ static uint64_t streamsOf(const wexe::GridT &grid, const wexe::StepT &step) {
   return streams * microBatchesEach(grid);
 }
 
+/// Gets the engine of another load. That of the load before is kept while there is room: making the memory of all cores takes the host as long as a small phase.
+void Session::changeLoad(uint16_t load) {
+  const uint64_t bytes = coresOfEngine_ * program_.machine().sramBytes;
+  auto place = engines_.find(load_);
+  if (engine_ && place == engines_.end() && options_.trace.empty() && memoryOfEngines_ + bytes <= mostMemoryOfEngines) {
+    memoryOfEngines_ += bytes;
+    place = engines_.emplace(load_, nullptr).first;
+  }
+  if (engine_ && place != engines_.end())
+    place->second = std::move(engine_);
+  const auto kept = engines_.find(load);
+  engine_ = kept != engines_.end() && kept->second ? std::move(kept->second) : createEngine(options_.engine, program_.load(load), {options_.threads, options_.trace});
+  load_ = load;
+}
+
 PhaseStats Session::runOnWafer(const wexe::PhaseT &phase, TensorValues &values) {
   const wexe::ProgramT &program = program_.program();
-  if (!engine_ || load_ != phase.load) {
-    engine_ = createEngine(options_.engine, program_.load(phase.load), {options_.threads, options_.trace});
-    load_ = phase.load;
-  }
+  if (!engine_ || load_ != phase.load)
+    changeLoad(phase.load);
   const SampledPhase sampled(program, phase, store_, values);
   PhaseIngress ingress(program, phase, store_, values, &sampled);
   PhaseEgress egress(program, phase, &sampled);
@@ -241,8 +257,11 @@ PhaseStats Session::runOnWafer(const wexe::PhaseT &phase, TensorValues &values) 
       values[number] = std::move(value);
   } catch (...) {
     engine_.reset();
+    engines_.clear();
+    memoryOfEngines_ = 0;
     throw;
   }
+  coresOfEngine_ = stats.engine.cores;
   stats.microBatches = phase.grid->micro_batches;
   stats.name = nameOf(phase);
   const StreamCounts &counts = ingress.counts();

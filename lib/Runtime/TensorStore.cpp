@@ -2,6 +2,7 @@
 
 #include "wafer/Runtime/TensorStore.h"
 
+#include "Buffers.h"
 #include "NearNames.h"
 
 #include "wafer/Runtime/Safetensors.h"
@@ -81,6 +82,8 @@ public:
     std::copy_n(tensor_.data() + offset, count, static_cast<uint8_t *>(to));
     *bytesRead_ += count;
   }
+  const uint8_t *inMemory() const override { return tensor_.data(); }
+  void countRead(uint64_t bytes) const override { *bytesRead_ += bytes; }
 
 private:
   std::string name_;
@@ -90,7 +93,7 @@ private:
 
 } // namespace
 
-TensorStore::TensorStore(uint64_t dramBudget) : dram_(dramBudget), flashBytesRead_(std::make_shared<std::atomic<uint64_t>>(0)) {}
+TensorStore::TensorStore(uint64_t dramBudget) : dram_(dramBudget), buffers_(std::make_unique<Buffers>()), flashBytesRead_(std::make_shared<std::atomic<uint64_t>>(0)) {}
 
 TensorStore::~TensorStore() = default;
 

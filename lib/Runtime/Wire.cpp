@@ -27,6 +27,18 @@ template <typename Element> static size_t packIndexed(const uint8_t *elements, s
   return kept;
 }
 
+template <typename Element> static void makePositive(Element *elements, size_t count, Element mask) {
+  for (size_t k = 0; k < count; ++k)
+    elements[k] = (elements[k] & mask) != 0 ? elements[k] : 0;
+}
+
+void WireEncoder::makeZerosPositive(uint8_t *elements, size_t count) const {
+  if (elementBytes_ == 4)
+    makePositive<uint32_t>(reinterpret_cast<uint32_t *>(elements), count, zeroMask());
+  else
+    makePositive<uint16_t>(reinterpret_cast<uint16_t *>(elements), count, static_cast<uint16_t>(zeroMask()));
+}
+
 void WireEncoder::weights(const uint8_t *elements, size_t count, std::vector<uint32_t> &words) const {
   if (format_ == wexe::WireFormat::Indexed32) {
     words.resize(2 * count);

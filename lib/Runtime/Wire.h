@@ -35,6 +35,12 @@ public:
     else
       words[0] = index << 16 | value;
   }
+  /// The instruction that takes the wavelets of floats.
+  Opcode trigger() const {
+    return format_ == wexe::WireFormat::Dense32 ? Opcode::Fmacd : format_ == wexe::WireFormat::Packed16 ? Opcode::Fmacp : format_ == wexe::WireFormat::Indexed16 ? Opcode::Fmacw : Opcode::Fmacx;
+  }
+  /// Of floats, at addresses that suit them.
+  void makeZerosPositive(uint8_t *elements, size_t count) const;
   /// A column's weights, index 0 first. Zeros are left out where wavelets carry an index.
   void weights(const uint8_t *elements, size_t count, std::vector<uint32_t> &words) const;
   /// How many weights that many wavelets carry, of a column that has `count`.

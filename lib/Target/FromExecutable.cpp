@@ -289,8 +289,8 @@ void ProgramReader::readStep(const wexe::StepT &step, OpBuilder &inside) {
   }
   case wexe::StepKind::Sample:
     wfr::SampleOp::create(inside, loc, tensor(step.tensor), tensor(step.pattern), element, i64(step.rows), i64(step.columns), i64(step.row_stride),
-                          i64(step.column_stride), i64(step.offset), i64(step.feature_block), i64(step.out_block), task(step.task_east), task(step.task_west),
-                          task(step.task_own), task(step.task), colour(step.colour));
+                          i64(step.column_stride), i64(step.offset), list(step.batch_sizes), list(step.batch_strides), i64(step.feature_block), i64(step.out_block), task(step.task_east),
+                          task(step.task_west), task(step.task_own), task(step.task), colour(step.colour));
     break;
   case wexe::StepKind::Scale:
     wfr::ScaleOp::create(inside, loc, tensor(step.tensor), tensor(step.bias), element, wire, i64(step.rows), i64(step.out_block), task(step.task_own),

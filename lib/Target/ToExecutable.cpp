@@ -407,6 +407,8 @@ LogicalResult ProgramWriter::writeStep(Operation *op, wfr::PhaseOp phase, wexe::
     step->row_stride = sample.getRowStride();
     step->column_stride = sample.getColumnStride();
     step->offset = sample.getOffset();
+    step->batch_sizes.assign(sample.getBatchSizes().begin(), sample.getBatchSizes().end());
+    step->batch_strides.assign(sample.getBatchStrides().begin(), sample.getBatchStrides().end());
     step->feature_block = sample.getFeatureBlock();
     step->out_block = sample.getOutBlock();
     east = this->task(op, sample.getTaskEast());

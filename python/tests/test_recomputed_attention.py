@@ -26,8 +26,9 @@ class Attention(nn.Module):
         return self.o(mixed.transpose(1, 2).reshape(batch, length, width))
 
 
+@pytest.mark.parametrize("height", [1, 10], ids=["keys in place", "sums over queries"])
 @pytest.mark.parametrize("kind", ["open", "causal", "mask", "bias", "large"])
-def test_its_gradients_are_those_of_pytorch(kind):
+def test_its_gradients_are_those_of_pytorch(kind, height):
     torch.manual_seed(0)
     q, k, v = (torch.randn(2, 3, 10, 8, dtype=torch.float64, requires_grad=True) for _ in range(3))
     mask = {"mask": torch.rand(2, 1, 10, 10) > 0.4, "bias": torch.randn(10, 10, dtype=torch.float64)}.get(kind)
@@ -36,7 +37,7 @@ def test_its_gradients_are_those_of_pytorch(kind):
     if kind == "mask":
         mask[0, 0, 3] = False  # a query that sees no key
     expected = nn.functional.scaled_dot_product_attention(q, k, v, mask, is_causal=kind == "causal")
-    found = attention.attention(q, k, v, mask, is_causal=kind == "causal")
+    found = attention.attention({"accumulator_bytes": 8, "height": height}, q, k, v, mask, is_causal=kind == "causal")
     torch.testing.assert_close(found, expected)
     gradient = torch.randn_like(expected)
     torch.testing.assert_close(torch.autograd.grad(found, (q, k, v), gradient), torch.autograd.grad(expected, (q, k, v), gradient))
@@ -51,8 +52,10 @@ def trained(precision, model, inputs, target):
 @pytest.mark.parametrize(("precision", "tolerance"), [("f32", 2e-5), ("f16", 4e-3)])
 @pytest.mark.parametrize("key_heads", [4, 2])
 @pytest.mark.parametrize("masked", [False, True])
-def test_a_step_with_it_is_pytorchs(monkeypatch, precision, tolerance, key_heads, masked):
+@pytest.mark.parametrize("sums", [False, True])
+def test_a_step_with_it_is_pytorchs(monkeypatch, precision, tolerance, key_heads, masked, sums):
     monkeypatch.setattr(attention, "pays", lambda machine, features: True)
+    monkeypatch.setattr(attention, "sums_fit", lambda machine, tokens: sums)
     torch.manual_seed(1)
     model = Attention(key_heads=key_heads, causal=not masked)
     x, target = torch.randn(2, 24, 16), torch.randn(2, 24, 16)
@@ -75,6 +78,11 @@ def test_probabilities_do_not_cross(monkeypatch):
 
     probabilities = 4 * 4 * 96 * 96
     assert leaves(True) < probabilities < leaves(False)
+
+
+def test_sums_over_queries_need_a_column_that_they_divide():
+    wafer_ = nothing_for("wse3").machine_description
+    assert attention.sums_fit(wafer_, 4096) and attention.sums_fit(wafer_, 64 * 1171) and not attention.sums_fit(wafer_, 4099)
 
 
 def test_a_full_wafer_computes_again_and_a_small_one_keeps():

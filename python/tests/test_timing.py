@@ -1,5 +1,8 @@
 """The timing engine: what the cycle engine would count, without data."""
 
+import json
+import pathlib
+
 import pytest
 import torch
 import wafer
@@ -35,6 +38,29 @@ def test_micro_batches_that_are_alike_are_not_all_run():
     counted, timed = both(nn.Linear(64, 64), random(9000, 64), machine="tiny")
     assert timed.phases[0]["micro_batches"] > 5
     assert timed.cycles == pytest.approx(counted.cycles, rel=0.01)
+
+
+class Three(nn.Module):
+    """Results of which one leaves while the next is computed."""
+
+    def __init__(self, features):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(features, features, bias=False) for _ in range(3))
+
+    def forward(self, x):
+        return tuple(layer(x) for layer in self.layers)
+
+
+@pytest.mark.parametrize("columns, rows, link", [(8, 80, 1), (6, 80, 2)])
+def test_rows_cost_what_they_do_where_transfers_and_contractions_overlap(tmp_path, columns, rows, link):
+    machine = json.loads((pathlib.Path(__file__).parents[2] / "machines" / "small.json").read_text())
+    machine |= {"name": "tall", "width": columns, "height": rows, "ingest_wavelets_per_cycle": link, "egress_wavelets_per_cycle": link}
+    path = tmp_path / "tall.json"
+    path.write_text(json.dumps(machine))
+    # With few rows the contraction takes longest, with these the transfer.
+    counted, timed = both(Three(48), random(480, 48), machine=path)
+    assert timed.cycles == pytest.approx(counted.cycles, rel=0.01)
+    assert timed.macs_executed == counted.macs_executed
 
 
 def test_zeros_of_a_weight_are_counted_where_they_are():

@@ -260,6 +260,51 @@ std::deque<Burst> wholeSchedule(const Contraction &shape, const ContractionData 
   return all;
 }
 
+RowIngress::RowIngress(const Contraction &shape, const ContractionData &data) : ListIngress(wholeSchedule(shape, data)) {
+  const size_t each = shape.columns + shape.withBias;
+  for (unsigned n = 0; n < shape.n; ++n) {
+    Row row;
+    row.bursts = each;
+    row.left = askForOutput(shape).size() + (shape.n - n) * each;
+    for (float value : data.w[n]) {
+      const auto bytes = pack({value}, shape.type);
+      row.weights.insert(row.weights.end(), reinterpret_cast<const uint8_t *>(bytes.data()),
+                         reinterpret_cast<const uint8_t *>(bytes.data()) + (shape.type == ElementType::F32 ? 4 : 2));
+    }
+    WeightRow &whole = row.row;
+    whole.colour = Command;
+    whole.columns = static_cast<uint16_t>(shape.columns);
+    whole.groups = static_cast<uint16_t>(shape.groups);
+    whole.opcode = shape.indexed ? Opcode::Fmacw : shape.type == ElementType::F32 ? Opcode::Fmacd : Opcode::Fmacp;
+    whole.type = shape.type;
+    whole.count = shape.k;
+    whole.owner = static_cast<uint16_t>(n % shape.columns);
+    whole.east = PassEast;
+    whole.west = PassWest;
+    whole.own = Own;
+    if (shape.withBias)
+      whole.bias = WeightRow::Bias{Bias, pack({data.bias[n]}, shape.type)[0]};
+    rows_.push_back(std::move(row));
+  }
+}
+
+size_t RowIngress::rowHere() const {
+  size_t n = 0;
+  while (n < rows_.size() && rows_[n].left != bursts.size())
+    ++n;
+  return n;
+}
+
+const WeightRow *RowIngress::peekRow() {
+  const size_t n = rowHere();
+  if (n == rows_.size())
+    return nullptr;
+  rows_[n].row.weights = rows_[n].weights.data();
+  return &rows_[n].row;
+}
+
+void RowIngress::skipRow() { bursts.erase(bursts.begin(), bursts.begin() + static_cast<long>(rows_[rowHere()].bursts)); }
+
 std::vector<std::vector<float>> receivedOutput(const Contraction &shape, ListEgress &egress) {
   std::vector<std::vector<float>> y(shape.n, std::vector<float>(shape.tokens()));
   const unsigned block = shape.blockN() * shape.tokenBlock, blockWords = wavelets(block, shape.type);

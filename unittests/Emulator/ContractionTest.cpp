@@ -114,6 +114,32 @@ TEST_P(ContractionTest, HasTheBitsOfTheDocumentedOrder) {
     EXPECT_EQ(stats.rowsTogether, 0u);
 }
 
+// Rows that MemoryX offers whole give what their bursts give, in bits and in counts, whether or not the engine takes them.
+TEST_P(ContractionTest, IsTheSameInWholeRows) {
+  const auto &[engineName, which] = GetParam();
+  const Contraction &shape = which.shape;
+  ContractionData data = contractionData(shape);
+  LoadedProgram program = contractionProgram(shape, testMachine(shape.width() + which.spareColumns, shape.rows + which.spareRows)).verify();
+  ListIngress bursts(wholeSchedule(shape, data));
+  ListEgress out, outOfRows;
+  EngineStats expected = createEngine("cycle", program, {})->run(bursts, out);
+  auto engine = createEngine(engineName, program, {});
+  for (int run = 0; run < 2; ++run) {
+    RowIngress rows(shape, data);
+    outOfRows = ListEgress();
+    EngineStats stats = engine->run(rows, outOfRows);
+    EXPECT_EQ(outOfRows.byChannel, out.byChannel);
+    EXPECT_EQ(stats.macs, expected.macs);
+    EXPECT_EQ(stats.instructions, expected.instructions);
+    EXPECT_EQ(stats.elementOps, expected.elementOps);
+    EXPECT_EQ(stats.waveletsIn, expected.waveletsIn);
+    EXPECT_EQ(stats.waveletsOut, expected.waveletsOut);
+    EXPECT_EQ(stats.sramHighWater, expected.sramHighWater);
+    EXPECT_EQ(stats.skippingMacs, expected.skippingMacs);
+    EXPECT_EQ(stats.rowsTogether, std::string(engineName) == "functional" && !shape.reloads ? shape.n : 0u);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, ContractionTest, testing::Combine(testing::Values("cycle", "functional"), testing::ValuesIn(cases)),
                          [](const auto &info) { return std::string(std::get<0>(info.param)) + std::get<1>(info.param).name; });
 

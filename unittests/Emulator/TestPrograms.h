@@ -131,6 +131,23 @@ std::deque<Burst> sendWeights(const Contraction &shape, const ContractionData &d
 std::deque<Burst> askForOutput(const Contraction &shape);
 std::deque<Burst> wholeSchedule(const Contraction &shape, const ContractionData &data);
 
+/// The same schedule, whose rows can be had whole.
+class RowIngress final : public ListIngress {
+public:
+  RowIngress(const Contraction &shape, const ContractionData &data);
+  const WeightRow *peekRow() override;
+  void skipRow() override;
+
+private:
+  size_t rowHere() const; ///< number of the row that begins here, or how many there are
+  struct Row {
+    WeightRow row;
+    std::vector<uint8_t> weights;
+    size_t bursts, left; ///< of the row; of the schedule when it begins
+  };
+  std::vector<Row> rows_;
+};
+
 /// y[n][token] as it came out.
 std::vector<std::vector<float>> receivedOutput(const Contraction &shape, ListEgress &egress);
 /// The same computed here, in the documented rounding order.

@@ -282,6 +282,10 @@ TEST(Verify, exe_c17_ASampleMakesWhatItsPatternKeeps) {
   program = sampled(wexe::ElemType::I8);
   step(program, "fc").row_stride = 1000;
   expectRefused(program, "exe_c17", "writes outside tensor");
+  program = sampled(wexe::ElemType::I8);
+  step(program, "fc").batch_sizes = {1};
+  step(program, "fc").batch_strides = {0};
+  expectRefused(program, "exe_c17", "has a pattern and sums for each batch entry");
 }
 
 TEST(Verify, exe_c16_UpdatesAreOfStates) {

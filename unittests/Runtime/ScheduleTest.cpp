@@ -12,6 +12,7 @@
 #include "wafer/Machine/RepeatedTokens.h"
 
 #include <cstdio>
+#include <cstring>
 
 using namespace wafer;
 using namespace wafer::test;
@@ -29,6 +30,44 @@ std::string textOf(const Burst &burst) {
     text += payload;
   }
   return burst.control ? text + " ctl " + std::to_string(*burst.control) : text;
+}
+
+/// The bursts that a row stands for.
+Bursts burstsOf(const WeightRow &row) {
+  const unsigned size = row.type == ElementType::F32 ? 4 : 2;
+  auto bitsOf = [&](size_t k) {
+    uint32_t bits = 0;
+    std::memcpy(&bits, row.weights + k * size, size);
+    return bits;
+  };
+  Bursts bursts;
+  for (uint16_t column = 0; column < row.columns; ++column) {
+    Burst burst;
+    burst.colour = row.colour;
+    burst.firstPort = static_cast<uint16_t>(row.firstPort + column);
+    burst.portStep = row.columns;
+    burst.portCount = row.groups;
+    auto put = [&](uint32_t index, uint32_t bits) {
+      if (row.opcode == Opcode::Fmacp && index % 2 == 1)
+        burst.data.back() |= bits << 16;
+      else if (row.opcode == Opcode::Fmacw)
+        burst.data.push_back(index << 16 | bits);
+      else
+        burst.data.push_back(bits);
+    };
+    for (uint32_t index = 0; index < row.countIn(column); ++index)
+      if (const uint32_t bits = bitsOf(size_t(index) * row.columns + column); row.opcode != Opcode::Fmacw || (bits & 0x7fff) != 0)
+        put(index, bits);
+    if (column == row.owner && row.bias) {
+      burst.control = row.bias->command;
+      bursts.push_back(textOf(burst));
+      burst.data.clear();
+      put(0, row.bias->bits);
+    }
+    burst.control = column < row.owner ? row.east : column > row.owner ? row.west : row.own;
+    bursts.push_back(textOf(burst));
+  }
+  return bursts;
 }
 
 /// One phase on columns 1.. of some machine, command colour 9.
@@ -109,7 +148,33 @@ protected:
     while (ingress.next(burst))
       bursts.push_back(textOf(burst));
     counts = ingress.counts();
+    expectTheSameInRows(bursts, ingress);
     return bursts;
+  }
+
+  /// Rows taken whole are what their bursts are, and are counted alike.
+  void expectTheSameInRows(const Bursts &expected, const PhaseIngress &counted) {
+    PhaseIngress ingress(program, phase, store, values);
+    Bursts bursts;
+    Burst burst;
+    rowsTaken = 0;
+    do {
+      while (const WeightRow *row = ingress.peekRow()) {
+        for (std::string &text : burstsOf(*row))
+          bursts.push_back(std::move(text));
+        ingress.skipRow();
+        ++rowsTaken;
+      }
+      burst = Burst();
+    } while (ingress.next(burst) && (bursts.push_back(textOf(burst)), true));
+    EXPECT_EQ(bursts, expected);
+    EXPECT_EQ(ingress.counts().weights, counted.counts().weights);
+    EXPECT_EQ(ingress.counts().commands, counted.counts().commands);
+    EXPECT_EQ(ingress.counts().activations, counted.counts().activations);
+    for (size_t i = 0; i < phase.steps.size(); ++i) {
+      EXPECT_EQ(ingress.stepCounts()[i].values, counted.stepCounts()[i].values);
+      EXPECT_EQ(ingress.stepCounts()[i].words, counted.stepCounts()[i].words);
+    }
   }
 
   wexe::ProgramT program;
@@ -117,7 +182,29 @@ protected:
   TensorStore store{1 << 20};
   TensorValues values;
   StreamCounts counts;
+  size_t rowsTaken = 0; ///< whole, of what was sent last
 };
+
+// In whatever form rows come over the link, they can be taken whole; 8-bit ones cannot.
+TEST_F(ScheduleTest, RowsAreTakenWhole) {
+  grid(2, 3, 1, 2, 4);
+  int w = weight("w", floats({3, 7}, {1, 0, 2, 0, 0, -0.0f, 3, 0, 0, 0, 0, 4, 0, 0, 1, 2, 3, 4, 5, 6, 7}));
+  int bias = weight("b", floats({3}, {1, 0, 2}));
+  for (auto wire : {wexe::WireFormat::Dense32, wexe::WireFormat::Packed16, wexe::WireFormat::Indexed16})
+    for (auto link : {wexe::LinkFormat::Wavelets, wexe::LinkFormat::Bitmask, wexe::LinkFormat::Structured, wexe::LinkFormat::Blocks}) {
+      phase.steps.clear();
+      wexe::StepT &streamed = contract(w, bias, wire, 3, 7, 3, 1);
+      streamed.link = link;
+      streamed.link_size = link == wexe::LinkFormat::Structured || link == wexe::LinkFormat::Blocks ? 4 : 0;
+      streamed.link_kept = link == wexe::LinkFormat::Structured ? 2 : 0;
+      sent();
+      EXPECT_EQ(rowsTaken, 3u);
+    }
+  phase.steps.clear();
+  weightStep(wexe::StepKind::Scale, bias, -1, wexe::WireFormat::Packed16).rows = 3;
+  sent();
+  EXPECT_EQ(rowsTaken, 0u);
+}
 
 // Entry e's micro-batches hold its tokens and stream its weights; here two entries of three tokens, which take two micro-batches of two each.
 TEST_F(ScheduleTest, BatchEntriesHaveTokensAndWeightsOfTheirOwn) {

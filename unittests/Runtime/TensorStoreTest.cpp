@@ -6,6 +6,8 @@
 #include "RowStream.h"
 #include "TestFiles.h"
 
+#include "wafer/Machine/RowOrder.h"
+
 #include <numeric>
 
 using namespace wafer;
@@ -68,7 +70,7 @@ void expectCountingRows(TensorStore &store, const RowPlan &plan, uint64_t repeat
   for (uint64_t repeat = 0; repeat < repeats; ++repeat) {
     for (uint64_t i = 0; i < plan.rows; ++i) {
       RowStream::Row row = stream.next();
-      ASSERT_EQ(row.row, i);
+      ASSERT_EQ(row.row, streamedRow(i, plan.rows, plan.roundLength));
       for (uint64_t k = 0; k < plan.columns; ++k) {
         float value;
         std::memcpy(&value, row.weights + k * sizeof value, sizeof value);
@@ -104,6 +106,27 @@ TEST_F(TensorStoreTest, StreamsAWeightThatIsLargerThanTheTier) {
   }
 }
 
+// Rows go there and back, and the last round may be short; pieces begin anywhere.
+TEST_F(TensorStoreTest, StreamsEverySecondRoundBackwards) {
+  std::vector<uint64_t> order;
+  for (uint64_t place = 0; place < 8; ++place)
+    order.push_back(streamedRow(place, 8, 3));
+  EXPECT_EQ(order, (std::vector<uint64_t>{0, 1, 2, 5, 4, 3, 6, 7}));
+  EXPECT_EQ(streamedRow(3, 5, 3), 4u);
+  for (bool transposed : {false, true})
+    for (uint64_t budget : {1000, 3000, 100000}) {
+      auto store = storeOf({{"w", counting(50, 50)}, {"b", counting(1, 50)}}, budget);
+      RowPlan plan;
+      plan.weight = store->find("w", DType::F32, {50, 50});
+      plan.bias = store->find("b", DType::F32, {1, 50});
+      plan.rows = plan.columns = 50;
+      plan.rowStride = transposed ? 1 : 50;
+      plan.columnStride = transposed ? 50 : 1;
+      plan.roundLength = 7;
+      expectCountingRows(*store, plan, 2);
+    }
+}
+
 // Elements far apart and backwards, as a slice of a larger tensor may lie.
 TEST_F(TensorStoreTest, StreamsAnyStrides) {
   auto store = storeOf({{"w", counting(64, 64)}}, 4000);
@@ -129,6 +152,24 @@ TEST_F(TensorStoreTest, StreamsFromTheCallersMemory) {
   plan.columns = plan.rowStride = 30;
   plan.columnStride = 1;
   expectCountingRows(store, plan, 1);
+}
+
+// Rows that lie across are turned where they are, forwards and backwards, and only they are counted.
+TEST_F(TensorStoreTest, TurnsRowsInTheCallersMemory) {
+  TensorStore store(8000);
+  store.set("w", counting(40, 30));
+  RowPlan plan;
+  plan.weight = store.find("w", DType::F32, {40, 30});
+  plan.rows = 20;
+  plan.columns = 37;
+  plan.rowStride = 1;
+  for (auto [columnStride, offset] : {std::pair(30, 5), std::pair(-30, 1113)}) {
+    const uint64_t before = store.counters().flashBytesRead;
+    plan.columnStride = columnStride;
+    plan.offset = offset;
+    expectCountingRows(store, plan, 1);
+    EXPECT_EQ(store.counters().flashBytesRead - before, 20u * 37 * sizeof(float));
+  }
 }
 
 TEST_F(TensorStoreTest, SaysWhenTheTierCannotHoldARow) {

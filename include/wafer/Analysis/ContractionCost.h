@@ -32,6 +32,7 @@ struct WireCost {
   double density = 1;   ///< part of the weights that is sent
   double nonzeros = 1;  ///< part of what they meet that is multiplied
   bool isMasked = false; ///< rows of a mask pass the columns
+  bool hasBias = false; ///< one more weight for each row's owner
   bool isImplicit = false; ///< of a sample: all positions, which the edge counts by itself
   int64_t linkWords = 0; ///< of a row on MemoryX's link, where it does not travel as wavelets
   int64_t streams = 1;  ///< side by side, for batch entries that have weights of their own
@@ -40,7 +41,7 @@ struct WireCost {
 /// Cycles per output row of a contraction, by what may bind it.
 struct RowCost {
   double issue = 0;  ///< instructions of one core: triggers, FMACs, its part of the sum
-  double link = 0;   ///< wavelets on the busiest link: partial sums along x, weights down a column
+  double link = 0;   ///< the way of partial sums along x, or weights down a column
   double ingest = 0; ///< wavelets of all columns through MemoryX's link; groups share those of a stream
 
   double cycles() const;
@@ -61,6 +62,9 @@ double mapCycles(const Machine &machine, const GridShape &grid, int64_t featureB
 
 /// Sums over tokens at kept positions, for `out` rows of `in` features.
 double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, int64_t out, const WireCost &wire);
+
+/// Of them, what the way out needs.
+double sampleLeavingCycles(const Machine &machine, const GridShape &grid, int64_t in, int64_t out, const WireCost &wire);
 
 /// Whether the product of two activations over tokens, n x k, is cheaper as sums where both are than with one streamed past the other, which first brings both to MemoryX.
 bool samplingPays(const Machine &machine, int64_t tokens, int64_t n, int64_t k);

@@ -1,7 +1,7 @@
 //===- SegmentCost.h - cycles and SRAM of a segment on a grid --------------===//
 //
-// What stream-assign-layout asks about each candidate. The SRAM figure follows convert-stream-to-wafer: a buffer per value while it is alive, maps that
-// write over an operand, temporaries of map bodies. It is an estimate with a margin; the exact addresses come from wafer-allocate-sram.
+// What stream-assign-layout asks about each candidate. The SRAM figure counts the buffers that convert-stream-to-wafer makes (SegmentBuffers.h) and temporaries
+// of map bodies. It is an estimate with a margin; the exact addresses come from wafer-allocate-sram.
 //
 //===----------------------------------------------------------------------===//
 
@@ -9,7 +9,10 @@
 #define WAFER_ANALYSIS_SEGMENTCOST_H
 
 #include "wafer/Analysis/ContractionCost.h"
+#include "wafer/Analysis/SegmentBuffers.h"
 #include "wafer/Dialect/Stream/Stream.h"
+
+#include <array>
 
 namespace wafer {
 
@@ -17,7 +20,7 @@ struct SegmentCost {
   double cycles = 0;        ///< all micro-batches
   int64_t valueBytes = 0;   ///< SRAM of live values and temporaries, at the worst kernel
   double contractions = 0;  ///< cycles of contractions among them
-  double transfers = 0;     ///< cycles of what goes from and to MemoryX among them
+  double transfers = 0;     ///< cycles in which cores wait for what goes from and to MemoryX among them
   double macs = 0;          ///< of contractions, if nothing were zero
   const char *binds = "";   ///< what binds the longest contraction
 };
@@ -30,8 +33,12 @@ class SegmentModel {
 public:
   explicit SegmentModel(stream::SegmentOp segment);
 
-  /// `chunkBytes`: of a temporary of its maps.
-  SegmentCost estimate(const Machine &machine, const GridShape &grid, int64_t chunkBytes) const;
+  /// How a candidate uses SRAM.
+  struct Room {
+    int64_t chunkBytes; ///< of a temporary of its maps
+    bool isCompact;     ///< values that leave give up their place at once
+  };
+  SegmentCost estimate(const Machine &machine, const GridShape &grid, Room room) const;
   int64_t tokens() const { return tokens_; }
   int64_t batches() const { return batches_; }
   /// Tokens of one batch entry: those that may share a micro-batch.
@@ -54,6 +61,7 @@ private:
     int64_t temporaries = 0;                ///< of a map, alive at once
     bool isSameForEveryBatch = false;       ///< of what is sent
     int64_t tokens = 0;                     ///< of the tensor that is sent
+    size_t buffer = 0;                      ///< that it makes, or that leaves
   };
   struct Buffer {
     int64_t features, elementBytes, first, last;
@@ -62,9 +70,14 @@ private:
   int64_t groupsSent(const Kernel &send, const GridShape &grid) const;
   void readMap(stream::MapOp map, Kernel &kernel) const;
   void readBuffers(stream::SegmentOp segment);
+  WireCost wireOn(const Kernel &kernel, const GridShape &grid) const;
+  double cyclesOf(const Kernel &kernel, const Machine &machine, const GridShape &grid, int64_t chunkBytes) const;
+  /// Of all micro-batches; `each`: of a kernel, in one of them.
+  double cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each) const;
+  int64_t valueBytes(const GridShape &grid, Room room) const;
 
   std::vector<Kernel> kernels_;
-  std::vector<Buffer> buffers_;
+  std::array<std::vector<Buffer>, 3> buffers_; ///< by Leaving
   std::vector<int64_t> features_;
   int64_t tokens_ = 0, batches_ = 1;
   mlir::Operation *largest_ = nullptr;

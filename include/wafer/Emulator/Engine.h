@@ -21,6 +21,8 @@
 
 namespace wafer {
 
+class MissingRows;
+
 /// A run of data wavelets, then at most one control wavelet, all of one colour, sent in this order to each of the input ports
 /// first, first + step, ... (count of them, columns of the north edge).
 struct Burst {
@@ -36,12 +38,37 @@ struct Burst {
   uint32_t tag = 0;    ///< Ingress::sent is told of bursts that have one
 };
 
+/// A row of a weight, whole: what each column of some groups gets for one output of a contraction (docs/spec/weight-stream.md section 2, Contract).
+struct WeightRow {
+  uint8_t colour = 0;
+  uint16_t firstPort = 0, columns = 1, groups = 1; ///< groups lie side by side
+  /// The trigger instruction that takes its wavelets, which decides what they look like.
+  Opcode opcode = Opcode::Fmacp;
+  ElementType type = ElementType::F16; ///< float, of weights and bias
+  /// Weight k is for column k mod columns. Where wavelets have an index it is k / columns, and zeros of either sign are not sent.
+  const uint8_t *weights = nullptr;
+  size_t count = 0;
+  uint16_t owner = 0; ///< column
+  uint32_t east = 0, west = 0, own = 0; ///< commands of the columns before the owner, behind it, and of it
+  struct Bias {
+    uint32_t command = 0; ///< before it
+    uint32_t bits = 0;
+  };
+  std::optional<Bias> bias;
+
+  size_t countIn(size_t column) const { return count / columns + (column < count % columns); }
+};
+
 /// What MemoryX sends. Called by the engine, from one thread at a time, when it has room for more.
 class Ingress {
 public:
   virtual ~Ingress() = default;
   /// Fills `burst` and returns true, or returns false when nothing more will come.
   virtual bool next(Burst &burst) = 0;
+  /// The row that comes next, if one begins here and it can be had whole. Its bursts are those of `next`, unless it is skipped. Valid until the next call.
+  virtual const WeightRow *peekRow() { return nullptr; }
+  /// Goes on behind that row.
+  virtual void skipRow() {}
   /// The last wavelet of a burst with this tag was taken by its ports (cycle engine).
   virtual void sent(uint32_t /*tag*/, uint64_t /*cycle*/) {}
 };
@@ -94,6 +121,7 @@ struct EngineOptions {
   std::map<uint16_t, double> nonzeros;
   unsigned lookAhead = 0;    ///< bursts that the edge sees at a time; 0: as many as the machine has columns (cycle engine)
   unsigned copiesOfPort = 1; ///< output ports that each output port stands for, which share the way out (cycle engine)
+  MissingRows *missing = nullptr; ///< rows that the program leaves out of a grid; without data only (cycle engine)
 };
 
 class Engine {

@@ -46,12 +46,16 @@ public:
                const SampledPhase *sampled = nullptr);
   ~PhaseIngress() override;
   bool next(Burst &burst) override;
+  const WeightRow *peekRow() override;
+  void skipRow() override;
   const StreamCounts &counts() const { return counts_; }
   /// By step; zeros for those that stream no weights.
   const std::vector<StepCounts> &stepCounts() const { return stepCounts_; }
 
 private:
   std::unique_ptr<StepBursts> startStep() const;
+  void settleStep();
+  void endStep();
 
   const wexe::ProgramT &program_;
   const wexe::PhaseT &phase_;

@@ -76,6 +76,7 @@ private:
   TensorValues checkInputs(const wexe::EntryT &entry, const NamedTensors &inputs) const;
   void checkWeights(const wexe::EntryT &entry) const;
   void checkBlocks(const wexe::EntryT &entry) const;
+  void changeLoad(uint16_t load);
   PhaseStats runOnWafer(const wexe::PhaseT &phase, TensorValues &values);
   PhaseStats timeOnWafer(const wexe::PhaseT &phase) const;
   std::vector<std::string> outputsOf(const wexe::EntryT &entry, const wexe::PhaseT &phase) const;
@@ -89,6 +90,9 @@ private:
   TensorStore store_;
   std::unique_ptr<Engine> engine_; ///< null after a trap: the next run begins with a fresh wafer
   uint16_t load_ = 0;              ///< the load that the engine has
+  uint64_t coresOfEngine_ = 0;     ///< that was at work last
+  std::map<uint16_t, std::unique_ptr<Engine>> engines_; ///< of other loads, whose places stay when they are at work
+  uint64_t memoryOfEngines_ = 0;   ///< bytes of the cores of these
   std::map<int, std::unique_ptr<Callable>> functions_;
   TensorValues states_;                  ///< those that were written, by number
   uint64_t flashBytesWritten_ = 0; ///< in this run

@@ -90,8 +90,14 @@ public:
   /// Copies bytes of the data; may be called from several threads. Throws RuntimeError.
   virtual void read(uint64_t offset, uint64_t count, void *to) const = 0;
 
+  /// All of the data where it lies in the host's memory, or null. Who looks at it there tells `countRead`.
+  virtual const uint8_t *inMemory() const { return nullptr; }
+  virtual void countRead(uint64_t /*bytes*/) const {}
+
   uint64_t bytes() const { return byteCount(dtype(), shape()).value(); }
 };
+
+class Buffers;
 
 class TensorStore {
 public:
@@ -112,11 +118,14 @@ public:
   std::shared_ptr<const TensorSource> lend(const std::string &name, Tensor tensor) const;
 
   DramTier &dram() { return dram_; }
+  /// For pieces of tensors.
+  Buffers &buffers() { return *buffers_; }
   MemoryXCounters counters() const;
   void countPrefetch(bool wasReady) { ++(wasReady ? prefetchHits_ : prefetchWaits_); }
 
 private:
   DramTier dram_;
+  std::unique_ptr<Buffers> buffers_;
   std::vector<std::string> files_;
   std::map<std::string, std::shared_ptr<const TensorSource>> tensors_;
   std::shared_ptr<std::atomic<uint64_t>> flashBytesRead_;

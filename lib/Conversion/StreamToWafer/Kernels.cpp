@@ -339,7 +339,8 @@ void emitSample(SegmentContext &ctx, stream::SampleOp op, const Block &rowsBlock
   OpBuilder &b = ctx.steps;
   auto i64 = [&](int64_t n) { return b.getI64IntegerAttr(n); };
   wfr::SampleOp::create(b, loc, op.getTensorAttr(), op.getPatternAttr(), TypeAttr::get(element), i64(rowsBlock.features), i64(op.getColumns()), op.getRowStrideAttr(),
-                        op.getColumnStrideAttr(), op.getOffsetAttr(), i64(input ? input->rows : 1), i64(rowsBlock.rows), tasks.east, tasks.west, tasks.own, tasks.last,
+                        op.getColumnStrideAttr(), op.getOffsetAttr(), op.getBatchSizesAttr(), op.getBatchStridesAttr(), i64(input ? input->rows : 1), i64(rowsBlock.rows), tasks.east, tasks.west,
+                        tasks.own, tasks.last,
                         FlatSymbolRefAttr::get(op.getContext(), channels::chainSouth));
 }
 

@@ -8,6 +8,8 @@
 
 #include "Kernels.h"
 
+#include "wafer/Analysis/SegmentBuffers.h"
+
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -69,42 +71,14 @@ static bool isSentOnce(stream::SendOp send, stream::GridAttr grid) {
   return grid.getMicroBatches() * grid.getBatchesAtOnce() == static_cast<int64_t>(send->getParentOfType<stream::SegmentOp>().getBatches()) && stream::isSameForEveryBatch(send);
 }
 
-/// A buffer per value, alive from its kernel to the last kernel that reads it; a map writes over an operand that nobody needs any more.
 void ProgramLowering::assignBlocks(stream::SegmentOp segment, stream::GridAttr grid) {
-  llvm::DenseMap<Operation *, int64_t> stepOf;
-  int64_t step = step_;
-  for (Operation &op : segment.getBody().front())
-    stepOf[&op] = step++;
-
-  auto isOnce = [&](Value value) {
-    auto send = value.getDefiningOp<stream::SendOp>();
-    return send && isSentOnce(send, grid);
-  };
-  // Values that share a buffer, by the value that owns it.
-  llvm::MapVector<Value, SmallVector<Value>> sharing;
-  llvm::DenseMap<Value, Value> ownerOf;
-  for (Operation &op : segment.getBody().front()) {
-    for (Value result : op.getResults()) {
-      Value owner = result;
-      if (auto map = dyn_cast<stream::MapOp>(op))
-        for (Value input : map.getInputs())
-          if (input.hasOneUse() && input.getType() == result.getType() && !isOnce(input))
-            owner = ownerOf.lookup(input);
-      ownerOf[result] = owner;
-      sharing[owner].push_back(result);
-    }
-  }
-  for (auto &[owner, values] : sharing) {
-    LiveRange live = {stepOf[owner.getDefiningOp()], stepOf[owner.getDefiningOp()]};
-    for (Value value : values)
-      for (Operation *user : value.getUsers())
-        live.last = std::max(live.last, stepOf[user]);
-    if (isOnce(owner))
-      live = {step_, step - 1};
+  const Leaving leaving = segment.getCompact() ? Leaving::Compact : grid.getMicroBatches() > 1 ? Leaving::Repeated : Leaving::Overlapped;
+  for (const SegmentBuffer &buffer : buffersOf(segment, leaving, [&](stream::SendOp send) { return isSentOnce(send, grid); })) {
+    Value owner = buffer.values.front();
     Block block = blockOf(owner, grid);
     StringRef hint = owner.getDefiningOp()->getName().stripDialect();
-    block.buffer = image_->buffer(owner.getLoc(), (hint + "_value").str(), block.rows * block.rowBytes(), live);
-    for (Value value : values)
+    block.buffer = image_->buffer(owner.getLoc(), (hint + "_value").str(), block.rows * block.rowBytes(), {buffer.first, buffer.last});
+    for (Value value : buffer.values)
       blocks_[value] = block;
   }
 }

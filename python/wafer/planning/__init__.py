@@ -232,15 +232,15 @@ def _without_memory(value: torch.Tensor) -> torch.Tensor:
 
 
 class _Behind(nn.Module):
-    """A block behind another one: what comes in has a gradient too, so that the block's deltas are computed down to it."""
+    """A block behind another one: its first input has a gradient too, which leaves for the block before."""
 
-    def __init__(self, block: nn.Module, features: int):
+    def __init__(self, block: nn.Module, x: torch.Tensor):
         super().__init__()
         self.block = block
-        self.before = nn.Parameter(torch.empty(features, device="meta"))
+        self.before = nn.Parameter(torch.empty(x.shape, device="meta"))
 
-    def forward(self, x: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
-        return self.block(x * self.before, *others)
+    def forward(self, *others: torch.Tensor) -> torch.Tensor:
+        return self.block(self.before, *others)
 
 
 def _later(output: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
@@ -264,14 +264,17 @@ def _gradients_of(block: Block, machine: Mapping) -> str:
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     from wafer.frontends import absent
-    from wafer.training.subject import TorchSubject
+    from wafer.training.joint import differentiate
 
     *inputs, last = block.inputs if block.loss else (*block.inputs, None)
-    module = _Behind(block.module.train(), inputs[0].shape[-1]) if inputs[0].is_floating_point() else block.module.train()
-    if block.loss:
-        loss, target = block.loss, last
-    else:
-        with absent.on_cpu(block.module), FakeTensorMode(allow_non_fake_inputs=True) as mode:
-            made = block.module(*map(mode.from_tensor, inputs))
-        loss, target = _later, torch.zeros(()).expand(made.shape)
-    return TorchSubject(module, loss).differentiate((*inputs, target), False, {}, machine).imported.text
+    module, given = block.module.train(), ()
+    if inputs[0].is_floating_point():
+        module, given = _Behind(module, inputs.pop(0)), ("before",)
+    with absent.on_cpu(module):
+        if block.loss:
+            loss, target = block.loss, last
+        else:
+            with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+                made = module(*map(mode.from_tensor, inputs))
+            loss, target = _later, torch.zeros(()).expand(made.shape)
+        return differentiate(module, loss, (*inputs, target), machine=machine, given=given).imported.text

@@ -1,8 +1,9 @@
 """Attention whose probabilities are computed again in the backward pass instead of kept.
 
 Probabilities are tokens x tokens for each head. On a machine of many cores it costs far more to send them to MemoryX and back, five times in all, than to multiply
-queries and keys once more (FlashAttention, Dao and others, 2022, does the same for another memory). The backward pass is two products of tokens that stay and
-operands that are streamed: one with the queries in place, which gives their gradient, and one with keys and values in place, which gives theirs.
+queries and keys once more (FlashAttention, Dao and others, 2022, does the same for another memory). In the backward pass queries are in place, while keys and values
+are streamed. The gradients of those are sums over queries, made where the operands are; where queries cannot be divided among rows of cores, probabilities are
+computed once more with keys and values in place.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import math
 from collections.abc import Mapping
 
 import torch
+
+from wafer.frontends.aten import token_sums  # noqa: F401 - it defines torch.ops.wafer.token_sums
 
 # Of its peak, what products of heads reach: for the choice only.
 _EFFICIENCY = 0.2
@@ -24,14 +27,20 @@ def pays(machine: Mapping, features: int) -> bool:
     return products < crossings
 
 
+def sums_fit(machine: Mapping, tokens: int) -> bool:
+    """Whether a column of cores can hold this many tokens of one entry, each core as many, so that sums over them leave it once."""
+    most = machine["accumulator_bytes"] // 8
+    return any(tokens % block == 0 and tokens // block <= machine["height"] for block in range(1, most + 1))
+
+
 class Recomputed(torch.autograd.Function):
     """softmax(query @ key^T * scale + bias) @ value, [batch, heads, tokens, features]; `bias`: [..., tokens, keys], minus infinity where a key is not seen, and the same
-    as [..., keys, tokens]; or None."""
+    as [..., keys, tokens], None where gradients of keys and values are sums over queries; or None."""
 
     @staticmethod
-    def forward(ctx, query, key, value, bias, bias_by_key, scale):
+    def forward(ctx, query, key, value, bias, bias_by_key, scale, sums):
         ctx.save_for_backward(query, key, value, bias, bias_by_key)
-        ctx.scale = scale
+        ctx.scale, ctx.sums = scale, sums
         scores = (query @ key.transpose(-2, -1)) * scale
         probabilities = torch.softmax(scores, -1) if bias is None else torch.ops.aten._safe_softmax(scores + bias, -1)
         return probabilities @ value
@@ -56,7 +65,11 @@ class Recomputed(torch.autograd.Function):
             total = torch.where(total == 0, 1.0, total)
         probabilities = powers / total
         mean = (probabilities * deltas).sum(-1, keepdim=True)
-        query_gradient = ((probabilities * (deltas - mean)) @ key) * ctx.scale
+        score_gradient = probabilities * (deltas - mean)
+        query_gradient = (score_gradient @ key) * ctx.scale
+        if ctx.sums:
+            key_gradient, value_gradient = (torch.ops.wafer.token_sums(*pair) for pair in ((score_gradient, scaled), (probabilities, gradient)))
+            return query_gradient, key_gradient, value_gradient, None, None, None, None
         # Keys and values in place: what belongs to a query comes with it, as more features, the logarithm in two numbers that 16 bits hold. All that is streamed is
         # there before the first product, so that nothing comes between them.
         logarithm = total.log()
@@ -68,10 +81,10 @@ class Recomputed(torch.autograd.Function):
         probabilities = (scores if bias is None else scores + bias_by_key).exp()
         value_gradient = probabilities @ gradient
         key_gradient = (probabilities * (values @ gradients.transpose(-2, -1))) @ scaled
-        return query_gradient, key_gradient, value_gradient, None, None, None
+        return query_gradient, key_gradient, value_gradient, None, None, None, None
 
 
-def attention(query, key, value, mask=None, dropout=0.0, is_causal=False, *, scale=None, enable_gqa=False):
+def attention(machine: Mapping, query, key, value, mask=None, dropout=0.0, is_causal=False, *, scale=None, enable_gqa=False):
     """As aten.scaled_dot_product_attention; None where it cannot be computed again."""
     if dropout or query.dim() != 4 or (mask is not None and mask.requires_grad):
         return None
@@ -79,14 +92,15 @@ def attention(query, key, value, mask=None, dropout=0.0, is_causal=False, *, sca
         repeats = query.shape[1] // key.shape[1]
         key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
     bias = by_key = None
+    sums = sums_fit(machine, query.shape[-2])
     if is_causal:
         tokens, keys = query.shape[-2], key.shape[-2]
         bias = _bias(torch.ones(tokens, keys, dtype=torch.bool).tril(), query)
-        by_key = _bias(torch.ones(keys, tokens, dtype=torch.bool).triu(), query)
+        by_key = None if sums else _bias(torch.ones(keys, tokens, dtype=torch.bool).triu(), query)
     elif mask is not None:
         bias = _bias(mask, query) if mask.dtype == torch.bool else mask
-        by_key = bias.transpose(-2, -1)
-    return Recomputed.apply(query, key, value, bias, by_key, 1 / math.sqrt(query.shape[-1]) if scale is None else scale)
+        by_key = None if sums else bias.transpose(-2, -1)
+    return Recomputed.apply(query, key, value, bias, by_key, 1 / math.sqrt(query.shape[-1]) if scale is None else scale, sums)
 
 
 def _bias(seen: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

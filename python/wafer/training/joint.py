@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 from torch._decomp import core_aten_decompositions
@@ -86,13 +86,15 @@ def new_value_of(name: str) -> str:
 
 
 def differentiate(
-    model: torch.nn.Module, loss: Loss, example: Sequence[object], *, scaled: bool = False, kept: Mapping[str, int] | None = None, machine: Mapping | None = None
+    model: torch.nn.Module, loss: Loss, example: Sequence[object], *, scaled: bool = False, kept: Mapping[str, int] | None = None, machine: Mapping | None = None,
+    given: Collection[str] = (),
 ) -> Gradients:
     """The program that computes loss and gradients for a batch like `example`: the model's inputs, and the target last.
 
     Args:   scaled: the program takes an input "loss_scale" with which all gradients are multiplied, for number formats of small range.
             kept: elements of sparse parameters that are not zero, by name.
             machine: the description of the machine that it is for, by which is chosen what the backward pass computes again.
+            given: parameters that are inputs of the program, such as what an earlier part of a model made.
     Raises: UnsupportedOpError, CompileError; both name the line of the model's source.
     """
     source = locations.of_forward(model) or locations.of_caller()
@@ -113,7 +115,7 @@ def differentiate(
             text = str(error).strip().splitlines()
             message = f"torch.export cannot trace the model: {type(error).__name__}: {text[0] if text else 'no reason given'}"
             raise CompileError(Diagnostic("error", message, locations.of_exception(error) or source)) from error
-        return _import(exported, names, buffers, pytree.tree_structure(tuple(example)), source, scaled, kept or {}, machine)
+        return _import(exported, names, buffers, pytree.tree_structure(tuple(example)), source, scaled, kept or {}, machine, given)
 
 
 def _trained(model: torch.nn.Module, loss: Loss, example: Sequence[object], source: SourceLocation | None) -> list[str]:
@@ -142,7 +144,7 @@ class _Interpreter(torch.fx.Interpreter):
 
     def call_function(self, target, args, kwargs):
         if target is torch.ops.aten.scaled_dot_product_attention.default and self._machine is not None and attention.pays(self._machine, args[0].shape[-1]):
-            result = attention.attention(*args, **kwargs)
+            result = attention.attention(self._machine, *args, **kwargs)
             if result is not None:
                 return result
         return super().call_function(torch.ops.aten.reshape.default if target is torch.ops.aten.view.default else target, args, kwargs)
@@ -187,7 +189,7 @@ def _changes_in_place(node: torch.fx.Node) -> bool:
 
 def _import(
     exported: torch.export.ExportedProgram, parameters: list[str], buffers: list[str], spec: pytree.TreeSpec, source: SourceLocation | None, scaled: bool,
-    kept: Mapping[str, int], machine: Mapping | None,
+    kept: Mapping[str, int], machine: Mapping | None, given: Collection[str],
 ) -> Gradients:
     outputs = exported.graph_signature.output_specs
     loss_index = next(i for i, output in enumerate(outputs) if output.kind == OutputKind.USER_OUTPUT)
@@ -207,7 +209,7 @@ def _import(
             continue
         if kind == InputKind.PARAMETER:
             name = parameters[int(target.rpartition(".")[2])]
-            placeholders[node.name] = Placeholder("parameter", name, exported.state_dict[target], trained=True, kept=kept.get(name))
+            placeholders[node.name] = Placeholder("input", name) if name in given else Placeholder("parameter", name, exported.state_dict[target], trained=True, kept=kept.get(name))
             continue
         data = exported.state_dict.get(target)
         data = exported.constants.get(target) if data is None else data

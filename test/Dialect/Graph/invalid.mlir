@@ -99,6 +99,14 @@ func.func @sample_c4(%d: tensor<6x4xf32>, %x: tensor<5x3xf32>, %w: tensor<4x3xi8
 
 // -----
 
+func.func @sample_c5(%d: tensor<6x4xf32>, %w: tensor<4x4x4xi8>) {
+  // expected-error @+1 {{sample_c5: found 4 entries of 6 tokens and a pattern, expected a divisor, and no pattern for several}}
+  %g = graph.sample batches 4 %d, %d where %w : tensor<6x4xf32>, tensor<6x4xf32> where tensor<4x4x4xi8> -> tensor<4x4x4xf32>
+  return
+}
+
+// -----
+
 func.func @layer_c3_nothing_shared(%x: tensor<3xf32>) {
   // expected-error @+1 {{layer_c3: found no graph.body @layer, expected what layer "a" shares}}
   graph.layer "a" shares @layer at [] (%x) : (tensor<3xf32>) -> () {}

@@ -553,3 +553,28 @@ stream.program @sample_c3 machine "odd" {
     stream.sample %d, %x pattern @kept into @g {row_stride = 4 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<6x4xf32>, tensor<6x3xf32>
   }
 }
+
+// -----
+
+stream.program @sample_c6_batches machine "odd" {
+  stream.tensor @d <input> : tensor<6x4xf32>
+  stream.tensor @g <output> : tensor<3x4x4xf32>
+  stream.segment batches 2 {
+    %d = stream.send @d : tensor<6x4xf32>
+    // expected-error @+1 {{sample_c6: found 1 batch sizes of product 3 and 1 batch strides, expected as many of each and the segment's 2 batches}}
+    stream.sample %d, %d into @g {batch_sizes = array<i64: 3>, batch_strides = array<i64: 16>, row_stride = 4 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<6x4xf32>, tensor<6x4xf32>
+  }
+}
+
+// -----
+
+stream.program @sample_c6_pattern machine "odd" {
+  stream.tensor @d <input> : tensor<6x4xf32>
+  stream.tensor @kept <weight> : tensor<2x4x4xi8>
+  stream.tensor @g <output> : tensor<2x4x4xf32>
+  stream.segment batches 2 {
+    %d = stream.send @d : tensor<6x4xf32>
+    // expected-error @+1 {{sample_c6: found a pattern and sums for each batch entry, expected one of the two}}
+    stream.sample %d, %d pattern @kept into @g {batch_sizes = array<i64: 2>, batch_strides = array<i64: 16>, row_stride = 4 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<6x4xf32>, tensor<6x4xf32>
+  }
+}

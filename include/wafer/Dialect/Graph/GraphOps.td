@@ -78,11 +78,13 @@ def Graph_SampleOp : Graph_Op<"sample", [Pure, AttrSizedOperandSegments]> {
   let summary = "G[n, k] = sum_t D[t, n] X[t, k], where the pattern is not 0 if there is one, and 0 elsewhere";
   let description = [{
     `%g = graph.sample %d, %x where %kept : tensor<360x10xf32>, tensor<360x64xf32> where tensor<10x64xi8> -> tensor<10x64xf32>`, made by graph-sample-gradients. Without `where` all of it is wanted, without %x it is 1: `%s = graph.sample %d : ...` are sums over tokens.
-    (sample_c4) D and X are two-dimensional with the same tokens; the result has their features, in any number of dimensions, and the pattern its shape.
+    The tokens may be `batches` entries of equally many, each with sums of its own.
+    (sample_c4) D and X are two-dimensional with the same tokens; the result has the entries, if there are several, and their features, in any number of dimensions, and the pattern its shape.
+    (sample_c5) The entries divide the tokens, and several have no pattern.
   }];
-  let arguments = (ins AnyRankedTensor:$rows, Optional<AnyRankedTensor>:$input, Optional<AnyRankedTensor>:$pattern);
+  let arguments = (ins AnyRankedTensor:$rows, Optional<AnyRankedTensor>:$input, Optional<AnyRankedTensor>:$pattern, DefaultValuedAttr<I64Attr, "1">:$batches);
   let results = (outs AnyRankedTensor:$result);
-  let assemblyFormat = "$rows (`,` $input^)? (`where` $pattern^)? attr-dict `:` type($rows) (`,` type($input)^)? (`where` type($pattern)^)? `->` type($result)";
+  let assemblyFormat = "(`batches` $batches^)? $rows (`,` $input^)? (`where` $pattern^)? attr-dict `:` type($rows) (`,` type($input)^)? (`where` type($pattern)^)? `->` type($result)";
   let hasVerifier = 1;
 }
 

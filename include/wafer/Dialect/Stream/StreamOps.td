@@ -54,6 +54,7 @@ def Stream_SegmentOp : Stream_Op<"segment", [HasParent<"ProgramOp">, NoTerminato
   let description = [{
     The tokens may be `batches` entries of equally many tokens; a micro-batch then holds tokens of one entry, so that each entry can have weights of its own.
     A map's temporaries hold some rows of a block at a time, `chunks` bytes of each or a little more.
+    Where SRAM has room, what leaves for MemoryX keeps its place until the next value leaves, so that kernels go on meanwhile; in a `compact` segment it gives it up at once.
 
     (segment_c1) Every value in a segment has the same number of tokens.
     (segment_c2) With a grid, every value has a layout and columns * feature_block covers its features.
@@ -61,9 +62,10 @@ def Stream_SegmentOp : Stream_Op<"segment", [HasParent<"ProgramOp">, NoTerminato
     (segment_c4) The body holds kernels, nothing else.
     (segment_c5) `batches` divides the tokens; the grid's `batches_at_once` divides `batches` and the groups, and `batches` / `batches_at_once` the micro-batches.
   }];
-  let arguments = (ins OptionalAttr<Stream_GridAttr>:$grid, DefaultValuedAttr<I64Attr, "1">:$batches, DefaultValuedAttr<I64Attr, "4096">:$chunk_bytes);
+  let arguments = (ins OptionalAttr<Stream_GridAttr>:$grid, DefaultValuedAttr<I64Attr, "1">:$batches, DefaultValuedAttr<I64Attr, "4096">:$chunk_bytes,
+    UnitAttr:$compact);
   let regions = (region SizedRegion<1>:$body);
-  let assemblyFormat = "(`batches` $batches^)? (`grid` $grid^)? (`chunks` $chunk_bytes^)? attr-dict-with-keyword $body";
+  let assemblyFormat = "(`batches` $batches^)? (`grid` $grid^)? (`chunks` $chunk_bytes^)? (`compact` $compact^)? attr-dict-with-keyword $body";
   let hasRegionVerifier = 1;
 }
 
@@ -146,11 +148,12 @@ def Stream_SampleOp : Stream_Kernel<"sample"> {
     ```
     The gradient of a weight. Of a sparse one only sums that the pattern keeps are computed, and only they are sent. G[n, k] and its pattern are element
     offset + n*row_stride + k*column_stride of the named tensors.
-    Without X it is 1 for each token, and G is the sum of D.
+    Without X it is 1 for each token, and G is the sum of D. `batch_sizes` and `batch_strides` give each batch entry of the segment a G of its own, as they give a contraction a W.
     (sample_c1) D and X have the same tokens and element type. (sample_c2) The pattern is of i8 and as large as G, which is of f32. (sample_c3) The strides stay inside.
+    (sample_c6) There are as many batch sizes as strides, their product is the segment's `batches`, and there is no pattern beside them.
   }];
   let arguments = (ins Stream_Block:$rows, Optional<Stream_Block>:$input, OptionalAttr<FlatSymbolRefAttr>:$pattern, FlatSymbolRefAttr:$tensor, I64Attr:$row_stride, I64Attr:$column_stride,
-    I64Attr:$offset);
+    I64Attr:$offset, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_sizes, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_strides);
   let assemblyFormat = "$rows (`,` $input^)? (`pattern` $pattern^)? `into` $tensor attr-dict `:` type($rows) (`,` type($input)^)?";
   let extraClassDeclaration = [{
     /// Features of X.

@@ -184,10 +184,10 @@ def Wafer_ContractOp : Wafer_Step<"contract"> {
 def Wafer_SampleOp : Wafer_Step<"sample"> {
   let summary = "sums over tokens, at kept positions if there is a pattern, which leave on a chain_south channel";
   let arguments = (ins FlatSymbolRefAttr:$tensor, OptionalAttr<FlatSymbolRefAttr>:$pattern, TypeAttr:$type, I64Attr:$rows, I64Attr:$columns, I64Attr:$row_stride, I64Attr:$column_stride,
-    I64Attr:$offset, I64Attr:$feature_block, I64Attr:$out_block, SymbolRefAttr:$task_east, SymbolRefAttr:$task_west, SymbolRefAttr:$task_own, SymbolRefAttr:$task_last,
+    I64Attr:$offset, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_sizes, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_strides, I64Attr:$feature_block, I64Attr:$out_block, SymbolRefAttr:$task_east, SymbolRefAttr:$task_west, SymbolRefAttr:$task_own, SymbolRefAttr:$task_last,
     FlatSymbolRefAttr:$channel);
   let assemblyFormat = [{
-    $tensor (`pattern` $pattern^)? `as` $type `rows` $rows `columns` $columns `strides` $row_stride `,` $column_stride `offset` $offset `blocks` $feature_block `,` $out_block
+    $tensor (`pattern` $pattern^)? `as` $type `rows` $rows `columns` $columns `strides` $row_stride `,` $column_stride `offset` $offset (`batches` $batch_sizes^ `by` $batch_strides)? `blocks` $feature_block `,` $out_block
     `east` $task_east `west` $task_west `own` $task_own `last` $task_last `on` $channel attr-dict
   }];
 }

@@ -122,9 +122,14 @@ LogicalResult SampleOp::verify() {
   auto input = getInput() ? cast<RankedTensorType>(getInput().getType()) : RankedTensorType::get({rows.getDimSize(0), 1}, rows.getElementType());
   auto result = cast<RankedTensorType>(getResult().getType()), pattern = getPattern() ? cast<RankedTensorType>(getPattern().getType()) : result;
   if (rows.getRank() != 2 || input.getRank() != 2 || !rows.hasStaticShape() || !input.hasStaticShape() || !result.hasStaticShape() ||
-      rows.getDimSize(0) != input.getDimSize(0) || result.getNumElements() != rows.getDimSize(1) * input.getDimSize(1) || pattern.getShape() != result.getShape())
+      rows.getDimSize(0) != input.getDimSize(0) || result.getNumElements() != static_cast<int64_t>(getBatches()) * rows.getDimSize(1) * input.getDimSize(1) || pattern.getShape() != result.getShape())
     return emitOpError() << "sample_c4: found " << rows << ", " << input << " and the pattern " << pattern << " for " << result
                          << ", expected tokens x features twice, and a result and a pattern of their features";
+  // sample_c5
+  const int64_t batches = getBatches();
+  if (batches < 1 || rows.getDimSize(0) % batches != 0 || (batches > 1 && getPattern()))
+    return emitOpError() << "sample_c5: found " << batches << " entries of " << rows.getDimSize(0) << " tokens and " << (getPattern() ? "a pattern" : "no pattern")
+                         << ", expected a divisor, and no pattern for several";
   return success();
 }
 

@@ -97,6 +97,26 @@ static LogicalResult verifyPerFeature(Operation *op, FlatSymbolRefAttr name, int
   return diag;
 }
 
+/// First and last element of a tensor that rows, columns and batch entries reach.
+static std::pair<int64_t, int64_t> reach(int64_t offset, ArrayRef<int64_t> sizes, ArrayRef<int64_t> strides) {
+  int64_t low = offset, high = offset;
+  for (auto [size, stride] : llvm::zip_equal(sizes, strides)) {
+    low += std::min<int64_t>(0, (size - 1) * stride);
+    high += std::max<int64_t>(0, (size - 1) * stride);
+  }
+  return {low, high};
+}
+
+static LogicalResult verifyEntries(Operation *op, ArrayRef<int64_t> sizes, ArrayRef<int64_t> strides, StringRef label) {
+  int64_t entries = 1, batches = cast<SegmentOp>(op->getParentOp()).getBatches();
+  for (int64_t size : sizes)
+    entries *= size;
+  if (sizes.size() == strides.size() && (sizes.empty() || entries == batches))
+    return success();
+  return op->emitOpError() << label << ": found " << sizes.size() << " batch sizes of product " << entries << " and " << strides.size()
+                           << " batch strides, expected as many of each and the segment's " << batches << " batches";
+}
+
 LogicalResult ContractOp::verify() {
   RankedTensorType input = getInput().getType(), result = getResult().getType();
   // contract_c1
@@ -127,21 +147,12 @@ LogicalResult ContractOp::verify() {
     return failure();
   // contract_c5
   ArrayRef<int64_t> sizes = getBatchSizes(), strides = getBatchStrides();
-  int64_t entries = 1, batches = cast<SegmentOp>((*this)->getParentOp()).getBatches();
-  for (int64_t size : sizes)
-    entries *= size;
-  if (sizes.size() != strides.size() || (!sizes.empty() && entries != batches))
-    return emitOpError() << "contract_c5: found " << sizes.size() << " batch sizes of product " << entries << " and " << strides.size()
-                         << " batch strides, expected as many of each and the segment's " << batches << " batches";
-  int64_t lastRow = numFeatures(result) - 1, lastColumn = numFeatures(input) - 1;
-  int64_t batchLow = 0, batchHigh = 0;
-  for (auto [size, stride] : llvm::zip_equal(sizes, strides)) {
-    batchLow += std::min<int64_t>(0, (size - 1) * stride);
-    batchHigh += std::max<int64_t>(0, (size - 1) * stride);
-  }
-  int64_t low = batchLow + getOffset() + std::min<int64_t>(0, lastRow * getRowStride()) + std::min<int64_t>(0, lastColumn * getColumnStride());
-  int64_t high = batchHigh + getOffset() + std::max<int64_t>(0, lastRow * getRowStride()) + std::max<int64_t>(0, lastColumn * getColumnStride());
-  if (lastRow >= 0 && lastColumn >= 0 && (low < 0 || high >= numElements(weight))) {
+  if (failed(verifyEntries(*this, sizes, strides, "contract_c5")))
+    return failure();
+  auto [first, last] = reach(getOffset(), sizes, strides);
+  auto [low, high] = reach(first, {numFeatures(result), numFeatures(input)}, {int64_t(getRowStride()), int64_t(getColumnStride())});
+  high += last - first;
+  if (numFeatures(result) > 0 && numFeatures(input) > 0 && (low < 0 || high >= numElements(weight))) {
     InFlightDiagnostic diag = emitOpError() << "contract_c2: found elements " << low << " to " << high << " of " << getWeightAttr() << ", expected 0 to "
                                             << numElements(weight) - 1;
     diag.attachNote(weight.getLoc()) << "weight is here";
@@ -176,10 +187,16 @@ LogicalResult SampleOp::verify() {
     return emitOpError() << "sample_c2: found a result of type " << made.getType() << ", expected one of f32";
   if (pattern && (!elementOf(pattern).isInteger(8) || numElements(pattern) != numElements(made)))
     return emitOpError() << "sample_c2: found a pattern of type " << pattern.getType() << " for " << made.getType() << ", expected as many elements of i8 as of f32";
+  // sample_c6
+  ArrayRef<int64_t> sizes = getBatchSizes(), strides = getBatchStrides();
+  if (failed(verifyEntries(*this, sizes, strides, "sample_c6")))
+    return failure();
+  if (pattern && !sizes.empty())
+    return emitOpError() << "sample_c6: found a pattern and sums for each batch entry, expected one of the two";
   // sample_c3
-  int64_t lastRow = (numFeatures(rows) - 1) * getRowStride(), lastColumn = (getColumns() - 1) * getColumnStride();
-  int64_t low = getOffset() + std::min<int64_t>(0, lastRow) + std::min<int64_t>(0, lastColumn);
-  int64_t high = getOffset() + std::max<int64_t>(0, lastRow) + std::max<int64_t>(0, lastColumn);
+  auto [first, last] = reach(getOffset(), sizes, strides);
+  auto [low, high] = reach(first, {numFeatures(rows), getColumns()}, {int64_t(getRowStride()), int64_t(getColumnStride())});
+  high += last - first;
   if (low < 0 || high >= numElements(made))
     return emitOpError() << "sample_c3: found elements " << low << " to " << high << " of " << getTensorAttr() << ", expected 0 to " << numElements(made) - 1;
   return success();

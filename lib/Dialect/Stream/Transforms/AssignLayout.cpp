@@ -36,7 +36,7 @@ struct Candidate {
   SegmentCost cost;
   int64_t paddedTokens = 0;
   int64_t bytes = 0; ///< SRAM of a core, code included
-  int64_t chunkBytes = 0;
+  SegmentModel::Room room{};
   bool fits = false;
 
   auto rank() const { return std::make_tuple(cost.cycles, paddedTokens, grid.cores(), grid.columns); }
@@ -120,13 +120,13 @@ std::vector<int64_t> steppedUpTo(int64_t limit) {
 }
 
 Candidate AssignLayout::evaluate(const SegmentModel &model, const GridShape &grid, int64_t codeBytes) const {
-  /// A temporary of a map; the smaller one, which takes more commands, only where the values leave no room.
-  constexpr int64_t chunks[] = {4096, 1024};
+  /// What takes more commands or waits comes only where the values leave no room.
+  constexpr SegmentModel::Room rooms[] = {{4096, false}, {1024, false}, {4096, true}, {1024, true}};
   Candidate candidate;
   candidate.grid = grid;
-  for (int64_t chunkBytes : chunks) {
-    candidate.chunkBytes = chunkBytes;
-    candidate.cost = model.estimate(machine, grid, chunkBytes);
+  for (const SegmentModel::Room &room : rooms) {
+    candidate.room = room;
+    candidate.cost = model.estimate(machine, grid, room);
     candidate.bytes = codeBytes + candidate.cost.valueBytes;
     if (candidate.bytes <= machine.sramBytes)
       break;
@@ -322,7 +322,8 @@ void AssignLayout::runOnOperation() {
       continue;
     }
     applyLayout(segment, best.grid, copies);
-    segment.setChunkBytes(best.chunkBytes);
+    segment.setChunkBytes(best.room.chunkBytes);
+    segment.setCompact(best.room.isCompact);
     chooseWires(segment, best.grid);
     ++segmentNumber;
     queue.pop_front();

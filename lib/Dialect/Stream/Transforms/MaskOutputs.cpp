@@ -239,7 +239,7 @@ bool MaskOutputs::pays(ContractOp contract, GridAttr grid) const {
 
 /// Whether all values have room on the grid that was chosen without the mask, and all tasks a number.
 bool MaskOutputs::fits(SegmentOp segment) const {
-  const SegmentCost cost = SegmentModel(segment).estimate(machine, shapeOf(*segment.getGrid()), segment.getChunkBytes());
+  const SegmentCost cost = SegmentModel(segment).estimate(machine, shapeOf(*segment.getGrid()), {int64_t(segment.getChunkBytes()), segment.getCompact()});
   return estimateCodeBytes(segment) + cost.valueBytes <= machine.sramBytes && estimateControlTasks(segment) <= machine.controlTasks;
 }
 

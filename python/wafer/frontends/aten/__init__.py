@@ -18,4 +18,5 @@ from wafer.frontends.aten import (  # noqa: F401
     scatter_loops,
     shapes,
     sorting,
+    token_sums,
 )

@@ -1,0 +1,129 @@
+//===- FunctionalContractionRows.cpp - rows of a contraction as they come -----===//
+//
+// A row comes whole, or as a burst for each column. Either way it is taken only if all of it is as the cores' code expects.
+//
+//===----------------------------------------------------------------------===//
+
+#include "FunctionalContractionTeam.h"
+
+namespace wafer {
+
+/// The next row, if all of its bursts are here and as expected.
+bool FunctionalContraction::readRow(FunctionalStream &stream, Team &team, ProductRow &row, size_t &bursts) {
+  const size_t columns = team.columns.size();
+  team.rows.beginRow();
+  team.commands.resize(columns);
+  team.wavelets.resize(columns);
+  team.biasWavelets = 0;
+  auto decode = [&](const Trigger &trigger, const FunctionalStream::Part &part) {
+    weights_.values.clear();
+    weights_.rows.clear();
+    return part.count == 0 || decodeWeights(trigger, part.data, part.count, 0, weights_);
+  };
+  const Command *exchanged = nullptr;
+  for (size_t c = 0; c < columns;) {
+    const FunctionalStream::Part *part = stream.peek(bursts++);
+    if (!part || !part->burst.control || part->burst.colour != team.ports.colour || part->burst.firstPort != team.ports.first + c || part->burst.portStep != team.ports.step ||
+        part->burst.portCount != team.ports.count)
+      return false;
+    const Command *command = commandOf(team, c, *part->burst.control);
+    if (!command)
+      return false;
+    if (exchanged) {
+      if (command->task.kind != SumTask::Own || !command->task.exchangesRows || command->task.otherRows != exchanged->task.otherRows ||
+          !decode(exchanged->otherRows, *part) || weights_.values.size() != 1 || (!weights_.rows.empty() && weights_.rows[0] != 0))
+        return false;
+      row.hasBias = true;
+      row.bias = weights_.values[0];
+      team.biasWavelets = part->count;
+    } else if ((command->task.kind == SumTask::Own && command->task.exchangesRows) || !decode(team.columns[c].trigger, *part)) {
+      return false;
+    } else {
+      team.rows.addColumn(weights_);
+      team.wavelets[c] = part->count;
+    }
+    exchanged = command->task.kind == SumTask::Exchange ? command : nullptr;
+    if (exchanged)
+      continue;
+    team.commands[c] = command;
+    ++c;
+  }
+  return isChain(team, row.owner);
+}
+
+/// A row that MemoryX gives whole.
+bool FunctionalContraction::readRow(const WeightRow &whole, Team &team, ProductRow &row) {
+  const size_t columns = team.columns.size();
+  const bool isIndexed = whole.opcode == Opcode::Fmacw || whole.opcode == Opcode::Fmacx, isPacked = whole.opcode == Opcode::Fmacp;
+  team.rows.beginRow();
+  team.commands.resize(columns);
+  team.wavelets.resize(columns);
+  team.biasWavelets = 0;
+  for (size_t c = 0; c < columns; ++c) {
+    const Trigger &trigger = team.columns[c].trigger;
+    const size_t rows = trigger.rows.extent[0], count = whole.countIn(c);
+    // What is left of the last wavelet multiplies nothing only if there is no row for it.
+    if (trigger.insn.opcode != whole.opcode || trigger.insn.type != whole.type || count > rows || (isPacked && count % 2 != 0 && count != rows))
+      return false;
+    team.commands[c] = commandOf(team, c, c < whole.owner ? whole.east : c > whole.owner ? whole.west : whole.own);
+    if (!team.commands[c])
+      return false;
+  }
+  if (!isChain(team, row.owner) || row.owner != whole.owner || team.commands[row.owner]->task.exchangesRows != whole.bias.has_value())
+    return false;
+  if (whole.bias) {
+    const Command *exchange = commandOf(team, row.owner, whole.bias->command);
+    if (!exchange || exchange->task.kind != SumTask::Exchange || exchange->task.otherRows != team.commands[row.owner]->task.otherRows)
+      return false;
+    // A wavelet for two brings one that is 0 along.
+    if (isPacked && exchange->otherRows.rows.extent[0] != 1)
+      return false;
+    row.hasBias = true;
+    row.bias = numberFromBits(whole.type, whole.bias->bits).f;
+    team.biasWavelets = whole.opcode == Opcode::Fmacx ? 2 : 1;
+  }
+  sorter_.sort(whole, isIndexed, team.rows);
+  for (size_t c = 0; c < columns; ++c) {
+    const size_t count = team.rows.lastRun(c).count;
+    team.wavelets[c] = isPacked ? (count + 1) / 2 : whole.opcode == Opcode::Fmacx ? 2 * count : count;
+  }
+  return true;
+}
+
+/// Takes the row that was read, if its result has a place.
+bool FunctionalContraction::acceptRow(Team &team, ProductRow row) {
+  // Beside all that the owner holds.
+  Column &owner = team.columns[row.owner];
+  const SumTask &own = owner.own->task;
+  Descriptor result = owner.at(own.result);
+  result.base = static_cast<uint32_t>(static_cast<int64_t>(result.base) + static_cast<int64_t>(owner.owned) * own.step);
+  const Footprint place = footprintOf(result);
+  if (static_cast<int64_t>(result.base) > UINT16_MAX || place.low < owner.first().image.dataStart || place.high > program_.machine().sramBytes ||
+      result.base % byteSize(elementType(result.type)) != 0)
+    return false;
+  for (const auto &[reg, other] : owner.held)
+    if (other.overlaps(place))
+      return false;
+
+  row.resultBase = result.base;
+  row.number = owner.owned++;
+  team.rows.endRow(row);
+  for (size_t c = 0; c < team.columns.size(); ++c) {
+    Column &column = team.columns[c];
+    const SumTask &task = team.commands[c]->task;
+    ++column.taken;
+    column.last = team.commands[c]->number;
+    column.elementOps += task.vectors * column.numbers();
+    column.instructions += task.instructions + 2 * team.wavelets[c];
+    column.hasWeights |= team.wavelets[c] != 0;
+    wavelets_ += team.wavelets[c] + 1;
+  }
+  if (row.hasBias) {
+    owner.instructions += 2 * team.biasWavelets + 2; // the exchange and its end
+    wavelets_ += team.biasWavelets + 1;
+    owner.hasWeights = true;
+  }
+  return true;
+}
+
+} // namespace wafer

@@ -1,0 +1,93 @@
+//===- FunctionalContractionTeam.h - cores that get rows of a weight ----------===//
+//
+// What FunctionalContraction knows of the columns that rows go to.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_LIB_EMULATOR_FUNCTIONALCONTRACTIONTEAM_H
+#define WAFER_LIB_EMULATOR_FUNCTIONALCONTRACTIONTEAM_H
+
+#include "FunctionalContraction.h"
+
+namespace wafer {
+
+inline bool isRowOfFloats(const Descriptor &descriptor, size_t elements) {
+  return isMemory(descriptor) && descriptor.type == wexe::ElemType::F32 && isContiguous(descriptor) && descriptor.elements() == elements;
+}
+
+/// A command of a column, and where it lets sums go.
+struct FunctionalContraction::Command {
+  uint32_t number = 0;
+  SumTask task;
+  /// Column beside this one that takes what is passed on: -1 or 1.
+  int to = 0;
+  /// Colours, -1: from nowhere.
+  int in = -1, secondIn = -1, out = -1;
+  Trigger otherRows; ///< of an exchange: what weights behind it multiply
+};
+
+/// The cores of one column of all groups.
+struct FunctionalContraction::Column {
+  std::vector<FunctionalCore *> cores; ///< of each group from north to south
+  Trigger trigger;
+  size_t each = 0; ///< elements of a core
+  std::unique_ptr<FunctionalPanels> panels;
+  std::vector<std::unique_ptr<Command>> commands;
+  const Command *own = nullptr;
+  std::map<uint8_t, Footprint> held; ///< by register: what commands work on, apart from each other
+  int otherSum = -1;                 ///< register
+  uint64_t taken = 0, owned = 0;
+  uint32_t last = 0; ///< command
+  bool hasWeights = false;
+  uint64_t instructions = 0, elementOps = 0, products = 0; ///< to be counted; instructions of one core
+
+  CoreModel &first() const { return cores[0]->model; }
+  size_t numbers() const { return each * cores.size(); }
+  const Descriptor &at(uint8_t reg) const { return *first().descriptorIn(reg); }
+  /// Whether a register holds the same in all cores.
+  bool isUniform(uint8_t reg) const {
+    const Descriptor *mine = first().descriptorIn(reg);
+    return mine && std::all_of(cores.begin(), cores.end(), [&](const FunctionalCore *core) {
+             const Descriptor *other = core->model.descriptorIn(reg);
+             return other && sameDescriptor(*mine, *other);
+           });
+  }
+  /// Whether the register is one row of f32 in memory, apart from everything else.
+  bool holdsRow(uint8_t reg) { return isUniform(reg) && isRowOfFloats(at(reg), each) && holdsApart(reg); }
+  bool holdsApart(uint8_t reg) {
+    const Footprint place = footprintOf(at(reg));
+    if (held.count(reg) != 0)
+      return true;
+    held[reg] = place;
+    return std::none_of(held.begin(), held.end(), [&](const auto &other) { return other.first != reg && other.second.overlaps(place); });
+  }
+  /// The accumulator that takes turns with the trigger's: empty, and the same for all commands.
+  bool takesTurns(uint8_t reg) {
+    if (otherSum < 0 && holdsRow(reg) && isZero(at(reg)))
+      otherSum = reg;
+    return otherSum == reg;
+  }
+  bool isZero(const Descriptor &row) const {
+    return std::all_of(cores.begin(), cores.end(), [&](const FunctionalCore *core) {
+      const uint8_t *at = core->model.memory(row.kind) + row.base;
+      return std::all_of(at, at + row.elements() * sizeof(float), [](uint8_t byte) { return byte == 0; });
+    });
+  }
+};
+
+/// The columns that rows go to one after another.
+struct FunctionalContraction::Team {
+  Ports ports;
+  bool isReady = false;
+  std::vector<Column> columns;
+
+  std::vector<const Command *> commands; ///< of the row that was read last, by column
+  std::vector<size_t> wavelets;          ///< of its weights, by column
+  size_t biasWavelets = 0;
+  ProductRows rows;      ///< that are taken and not multiplied
+  uint64_t taken = 0;    ///< rows that were multiplied
+};
+
+} // namespace wafer
+
+#endif // WAFER_LIB_EMULATOR_FUNCTIONALCONTRACTIONTEAM_H

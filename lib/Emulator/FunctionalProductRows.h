@@ -1,0 +1,98 @@
+//===- FunctionalProductRows.h - rows of a weight that wait to be multiplied --===//
+//
+// The weights of many rows one behind the other, so that a row costs no memory of its own.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_LIB_EMULATOR_FUNCTIONALPRODUCTROWS_H
+#define WAFER_LIB_EMULATOR_FUNCTIONALPRODUCTROWS_H
+
+#include "FunctionalPanels.h"
+
+namespace wafer {
+
+struct ProductRow {
+  size_t owner = 0;        ///< column
+  uint32_t resultBase = 0; ///< byte address in the owner's cores
+  uint64_t number = 0;     ///< of those that the owner has
+  bool keepsTotal = false; ///< in the place that is its turn
+  bool hasBias = false;
+  float bias = 0;
+};
+
+class ProductRows {
+public:
+  /// Weights of a row for one column; `rows` is null where they are in order of the panel's.
+  struct Run {
+    const float *values;
+    const uint32_t *rows;
+    size_t count;
+  };
+
+  void clear(size_t columns) {
+    columns_ = columns;
+    rows_.clear();
+    runs_.clear();
+    values_.clear();
+    indices_.clear();
+  }
+  size_t size() const { return rows_.size(); }
+  /// Weights of all rows.
+  size_t weights() const { return values_.size(); }
+  ProductRow &operator[](size_t row) { return rows_[row]; }
+  const ProductRow &operator[](size_t row) const { return rows_[row]; }
+  Run run(size_t row, size_t column) const { return runAt(runs_[row * columns_ + column]); }
+
+  // A row: begin, add its columns, end. One that does not end is forgotten when the next one begins.
+  void beginRow() {
+    const bool isFirst = rows_.empty();
+    runs_.resize(rows_.size() * columns_);
+    values_.resize(isFirst ? 0 : endOfValues_);
+    indices_.resize(isFirst ? 0 : endOfIndices_);
+  }
+  void addColumn(const Weights &weights) {
+    std::copy(weights.values.begin(), weights.values.end(), addColumn(weights.values.size()));
+    if (!weights.rows.empty())
+      std::copy(weights.rows.begin(), weights.rows.end(), addIndices(weights.values.size()));
+  }
+  /// Room for the values of a column; and, if they have some, behind that, for their indices.
+  float *addColumn(size_t count) {
+    const size_t at = values_.size();
+    runs_.push_back({at, noIndex, count});
+    values_.resize(at + count);
+    return values_.data() + at;
+  }
+  uint32_t *addIndices(size_t count) {
+    const size_t at = indices_.size();
+    runs_.back().index = at;
+    indices_.resize(at + count);
+    return indices_.data() + at;
+  }
+  void endRow(const ProductRow &row) {
+    rows_.push_back(row);
+    endOfValues_ = values_.size();
+    endOfIndices_ = indices_.size();
+  }
+  /// Of the row that was added last or is being added.
+  Run lastRun(size_t column) const { return runAt(runs_[runs_.size() - columns_ + column]); }
+
+private:
+  static constexpr size_t noIndex = SIZE_MAX;
+  struct Place {
+    size_t value, index, count;
+  };
+  Run runAt(const Place &place) const {
+    return {values_.data() + place.value, place.index == noIndex ? nullptr : indices_.data() + place.index, place.count};
+  }
+
+  size_t columns_ = 0;
+  size_t endOfValues_ = 0, endOfIndices_ = 0; ///< of the rows that have ended
+  std::vector<ProductRow> rows_;
+  std::vector<Place> runs_; ///< by row, then column
+  std::vector<float> values_;
+  std::vector<uint32_t> indices_;
+};
+
+} // namespace wafer
+
+#endif // WAFER_LIB_EMULATOR_FUNCTIONALPRODUCTROWS_H

@@ -76,7 +76,6 @@ RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t in
   int64_t commands = grid.columns + (wire.hasBias ? 1 + wire.waveletsEach : 0);
   if (wire.isMasked) {
     cost.issue += passedRowCycles(machine, t, machine.vectorLanes.bits16);
-    cost.link += double(ceilDiv(t, 2));
     commands += grid.columns;
   }
   cost.ingest = double(wire.streams) * double(words + commands) / machine.ingestWaveletsPerCycle;

@@ -51,8 +51,8 @@ WireCost wireCost(stream::ContractOp contract, stream::WireFormat format) {
     wire.density = densityOf(contract).value_or(1);
   if (const LinkForm link = shortestLink(contract, format); link.kind != LinkForm::Wavelets)
     wire.linkWords = static_cast<int64_t>(wordsOfRow(contract, link));
-  wire.hasBias = contract.getBiasAttr() != nullptr;
   wire.isMasked = contract.getMask() != nullptr;
+  wire.hasBias = contract.getBiasAttr() != nullptr;
   wire.nonzeros = (1 - contract.getInputZeros().value_or(0) / 1000.0) * (1 - contract.getOutputZeros().value_or(0) / 1000.0);
   return wire;
 }
@@ -226,7 +226,7 @@ int64_t SegmentModel::valueBytes(const GridShape &grid, Room room) const {
     else if (kernel.kind == Kernel::Sample)
       live = 2 * grid.tokenBlock * kernel.elementBytes; // the row at work and the one before
     else if (kernel.kind == Kernel::Contract && kernel.wire.isMasked)
-      live = 2 * grid.tokenBlock * 2; // the same of the mask
+      live = 2 * rowBytes; // the same of the mask
     else if (kernel.kind == Kernel::Reduce)
       live = rowBytes;
     for (const Buffer &buffer : buffers_[static_cast<size_t>(leaving)])

@@ -320,7 +320,7 @@ bool TimingIngress::weightBurst(Burst &burst) {
     maskBurst(burst);
     return true;
   }
-  // Scale's rows are in order.
+  // Scale's rows are in order. Those of a mask are one ahead.
   const uint64_t columns = phase_.grid->columns, row = streamedRow(place_ * columns + owner_ - isMasked(), step().rows, contract ? columns : UINT64_MAX), owner = row % columns;
   const uint64_t column = contract ? column_ : owner;
   aim(burst, phase_.command_colour, column, phase_.grid->columns, grid_.groups);

@@ -189,7 +189,9 @@ private:
 class MaskCommands {
 public:
   MaskCommands() = default;
-  MaskCommands(const wexe::GridT &grid, const wexe::StepT &step, uint64_t place) : step_(&step), columns_(grid.columns), place_(place), next_(step.output_zeros > 0 ? 0 : columns_) {}
+  /// `place`: of the row in the order in which rows are streamed.
+  MaskCommands(const wexe::GridT &grid, const wexe::StepT &step, uint64_t place)
+      : step_(&step), columns_(grid.columns), place_(place), next_(step.output_zeros > 0 ? 0 : columns_) {}
 
   /// The next column.
   std::optional<uint64_t> next() { return next_ == columns_ ? std::nullopt : std::optional(next_++); }
@@ -270,7 +272,8 @@ public:
         return false;
       rowIsTaken_ = false;
       column_ = 0;
-      masks_ = MaskCommands(grid_, step_, streamedRow(row_.row, step_.rows, grid_.columns) + 1); // the order is its own inverse
+      // A round is its own mirror image: what comes at a row's number is the number of where the row comes.
+      masks_ = MaskCommands(grid_, step_, streamedRow(row_.row, step_.rows, grid_.columns) + 1);
       if (row_.weights && codec_)
         unpack();
       else if (row_.weights)

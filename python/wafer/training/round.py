@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
+import queue
 import threading
 from collections.abc import Mapping
 
@@ -37,26 +37,40 @@ class Round:
         self._parameters, self._optimizer, self._updates, self._scale = parameters, optimizer, updates, scale
         self._clips = updater.rule.clip_norm is not None
         self._checks = checks
-        self._thread = concurrent.futures.ThreadPoolExecutor(1, "wafer-update")
-        self._jobs: dict[str, concurrent.futures.Future] = {}
-        self._lock = threading.Lock()
+        # Executors and their futures keep locks that Ctrl-C may leave taken; these queues have none in Python.
+        self._wanted: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._begun: queue.SimpleQueue[tuple[str, BaseException | None]] = queue.SimpleQueue()
+        self._cancelled = False
         self._gradients: dict[str, numpy.ndarray] = {}
         self._squares: dict[str, list[float]] = {}
         self._made: dict[str, tuple[numpy.ndarray, dict[str, numpy.ndarray]]] = {}
+        self._thread = threading.Thread(target=self._work, name="wafer-update", daemon=True)
+        self._thread.start()
 
     def __enter__(self) -> Round:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._thread.shutdown(cancel_futures=True)
+        self._cancelled = True
+        self._wanted.put(None)
+        self._thread.join()
 
     def gradient(self, name: str, gradient: numpy.ndarray) -> None:
-        with self._lock:
-            self._gradients[name] = gradient
-            self._jobs[name] = self._thread.submit(self._begin, name, gradient)
+        self._gradients[name] = gradient
+        self._wanted.put(name)
 
-    def _begin(self, name: str, gradient: numpy.ndarray) -> None:
-        kept = self._kept(name, gradient)
+    def _work(self) -> None:
+        while (name := self._wanted.get()) is not None:
+            error = None
+            try:
+                if not self._cancelled:
+                    self._begin(name)
+            except BaseException as raised:  # for the thread that waits
+                error = raised
+            self._begun.put((name, error))
+
+    def _begin(self, name: str) -> None:
+        kept = self._kept(name, self._gradients[name])
         if self._clips or self._checks:
             self._squares[name] = self._updater.squares(kept)
         if not self._clips:
@@ -70,8 +84,12 @@ class Round:
 
     def finish(self, names: tuple[str, ...]) -> Updated:
         """Waits for the updates of these parameters, all of which have their gradients. Raises what went wrong in one."""
-        for name in names:
-            self._jobs[name].result()
+        awaited = set(names)
+        while awaited:
+            name, error = self._begun.get()
+            if error is not None:
+                raise error
+            awaited.discard(name)
         norm = None
         if self._clips or self._checks:
             norm = norm_of(square for name in names for square in self._squares[name]) * self._scale

@@ -377,7 +377,8 @@ bool FunctionalCore::runWeights(WordSink &sink, EngineStats &stats) {
     return true;
   uint8_t *sums = model.memory(bound.dst.kind) + bound.dst.base;
   row_.resize(isMasked ? elements : 0);
-  std::memcpy(row_.data(), sums, row_.size() * sizeof(float));
+  if (isMasked)
+    std::memcpy(row_.data(), sums, row_.size() * sizeof(float));
   if (integers)
     addIntegerProducts(reinterpret_cast<int32_t *>(sums), elements, weights_);
   else

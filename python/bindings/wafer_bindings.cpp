@@ -11,7 +11,6 @@
 #include "wafer/Runtime/Npy.h"
 #include "wafer/Runtime/Safetensors.h"
 #include "wafer/Runtime/Timeline.h"
-#include "wafer/Runtime/Timeline.h"
 
 #include <pybind11/stl.h>
 
@@ -238,20 +237,6 @@ PYBIND11_MODULE(_wafer, module) {
   module.def("write_safetensors", &writeWeights, py::arg("path"), py::arg("tensors"));
   module.def("read_npy", [](const std::string &path) { return fromTensor(readNpy(path)); }, py::arg("path"));
   module.def("write_npy", &writeTensor, py::arg("path"), py::arg("tensor"), "Whole or not at all, as the other files.");
-  module.def(
-      "write_timeline",
-      [](const std::string &path, const std::vector<std::tuple<std::string, std::string, double, std::string>> &runs,
-         const std::vector<std::tuple<std::string, std::string, std::string, double, double>> &spans) {
-        std::vector<TimelineRun> timed;
-        for (const auto &[system, name, begin, stats] : runs)
-          timed.push_back({system, name, begin, stats});
-        std::vector<TimelineSpan> beside;
-        for (const auto &[system, lane, name, begin, seconds] : spans)
-          beside.push_back({system, lane, name, begin, seconds});
-        const std::string text = timelineText(timed, beside);
-        writeFileAtomically(path, text.data(), text.size());
-      },
-      py::arg("path"), py::arg("runs"), py::arg("spans"), "Writes a Chrome trace of runs (system, name, begin in seconds, stats) and of spans (system, lane, name, begin, seconds).");
   module.def("write_timeline", &writeTimeline, py::arg("path"), py::arg("runs"), py::arg("spans"),
              "Writes a Chrome trace of runs (system, name, begin in seconds, stats) and of spans (system, lane, name, begin, seconds).");
   module.def("write_file", &writeBytes, py::arg("path"), py::arg("bytes"));

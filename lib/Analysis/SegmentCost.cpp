@@ -216,7 +216,7 @@ double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &gri
 }
 
 int64_t SegmentModel::valueBytes(const GridShape &grid, Room room) const {
-  const Leaving leaving = room.isCompact ? Leaving::Compact : grid.microBatches > 1 ? Leaving::Repeated : Leaving::Overlapped;
+  const Leaving leaving = leavingOf(room.isCompact, grid.microBatches);
   int64_t most = 0, step = 0;
   for (const Kernel &kernel : kernels_) {
     int64_t live = 0;

@@ -26,6 +26,8 @@ enum class Leaving {
   Repeated,   ///< so in each of several micro-batches: the last to leave does so while the next micro-batch begins
 };
 
+inline Leaving leavingOf(bool isCompact, int64_t microBatches) { return isCompact ? Leaving::Compact : microBatches > 1 ? Leaving::Repeated : Leaving::Overlapped; }
+
 /// In the order in which they are made. `isSentOnce` says of a send that its value stays for all micro-batches.
 std::vector<SegmentBuffer> buffersOf(stream::SegmentOp segment, Leaving leaving, llvm::function_ref<bool(stream::SendOp)> isSentOnce);
 

@@ -72,7 +72,7 @@ static bool isSentOnce(stream::SendOp send, stream::GridAttr grid) {
 }
 
 void ProgramLowering::assignBlocks(stream::SegmentOp segment, stream::GridAttr grid) {
-  const Leaving leaving = segment.getCompact() ? Leaving::Compact : grid.getMicroBatches() > 1 ? Leaving::Repeated : Leaving::Overlapped;
+  const Leaving leaving = leavingOf(segment.getCompact(), grid.getMicroBatches());
   for (const SegmentBuffer &buffer : buffersOf(segment, leaving, [&](stream::SendOp send) { return isSentOnce(send, grid); })) {
     Value owner = buffer.values.front();
     Block block = blockOf(owner, grid);

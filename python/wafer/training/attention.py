@@ -29,7 +29,7 @@ def pays(machine: Mapping, features: int) -> bool:
 
 def sums_fit(machine: Mapping, tokens: int) -> bool:
     """Whether a column of cores can hold this many tokens of one entry, each core as many, so that sums over them leave it once."""
-    most = machine["accumulator_bytes"] // 8
+    most = machine["accumulator_bytes"] // (2 * 4)  # two sums of f32 for each
     return any(tokens % block == 0 and tokens // block <= machine["height"] for block in range(1, most + 1))
 
 

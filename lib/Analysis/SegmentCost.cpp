@@ -2,6 +2,7 @@
 
 #include "wafer/Analysis/SegmentCost.h"
 
+#include "AttentionCost.h"
 #include "SegmentClock.h"
 
 #include "wafer/Analysis/WeightLink.h"
@@ -16,6 +17,7 @@
 #include "wafer/Machine/RepeatedTokens.h"
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 
 using namespace mlir;
@@ -139,6 +141,14 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
           if (pattern && pattern.getNonzeros())
             kernel.wire.density = double(*pattern.getNonzeros()) / std::max<int64_t>(1, cast<RankedTensorType>(pattern.getType()).getNumElements());
         })
+        .Case([&](stream::AttendOp attend) {
+          kernel.kind = Kernel::Attend;
+          kernel.in = featuresOf(attend.getQkv());
+          kernel.elementBytes = elementBytesOf(attend.getQkv().getType());
+          kernel.heads = static_cast<int64_t>(attend.getHeads());
+          kernel.isCausal = attend.getCausal();
+          kernel.isGradient = attend.getGradient() != nullptr;
+        })
         .Case([&](stream::ReduceOp reduce) {
           kernel.kind = Kernel::Reduce;
           kernel.in = featuresOf(reduce.getInput());
@@ -154,6 +164,13 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
   }
   features_.assign(features.begin(), features.end());
   readBuffers(segment);
+}
+
+int64_t SegmentModel::heads() const {
+  int64_t heads = 0;
+  for (const Kernel &kernel : kernels_)
+    heads = std::gcd(heads, kernel.heads);
+  return heads;
 }
 
 bool SegmentModel::addsTokens() const {
@@ -173,6 +190,8 @@ WireCost SegmentModel::wireOn(const Kernel &kernel, const GridShape &grid) const
   return wire;
 }
 
+AttentionShape SegmentModel::Kernel::attention() const { return {heads, in / 3 / heads, isCausal, isGradient, elementBytes}; }
+
 double SegmentModel::cyclesOf(const Kernel &kernel, const Machine &machine, const GridShape &grid, int64_t chunkBytes) const {
   auto blockOf = [&](int64_t features) { return ceilDiv(features, grid.columns); };
   switch (kernel.kind) {
@@ -190,6 +209,8 @@ double SegmentModel::cyclesOf(const Kernel &kernel, const Machine &machine, cons
     return sampleCycles(machine, grid, kernel.in, kernel.out, kernel.wire);
   case Kernel::Reduce:
     return reduceCycles(machine, grid, blockOf(kernel.in));
+  case Kernel::Attend:
+    return attentionCycles(machine, grid, kernel.attention());
   }
   return 0;
 }
@@ -215,9 +236,9 @@ double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &gri
   return clock.end() + std::max<int64_t>(0, grid.microBatches - enough) * (clock.end() - before);
 }
 
-int64_t SegmentModel::valueBytes(const GridShape &grid, Room room) const {
+int64_t SegmentModel::valueBytes(const Machine &machine, const GridShape &grid, Room room) const {
   const Leaving leaving = leavingOf(room.isCompact, grid.microBatches);
-  int64_t most = 0, step = 0;
+  int64_t most = 0, step = 0, codeOfAttention = 0;
   for (const Kernel &kernel : kernels_) {
     int64_t live = 0;
     const int64_t rowBytes = grid.tokenBlock * 4;
@@ -229,6 +250,10 @@ int64_t SegmentModel::valueBytes(const GridShape &grid, Room room) const {
       live = 2 * rowBytes; // the same of the mask
     else if (kernel.kind == Kernel::Reduce)
       live = rowBytes;
+    if (kernel.kind == Kernel::Attend) {
+      live = attentionBytes(grid, kernel.attention());
+      codeOfAttention += attentionInstructions(machine, grid, kernel.attention()) * instructionBytes;
+    }
     for (const Buffer &buffer : buffers_[static_cast<size_t>(leaving)])
       if (buffer.first <= step && step <= buffer.last)
         live += ceilDiv(buffer.features, grid.columns) * grid.tokenBlock * buffer.elementBytes;
@@ -236,7 +261,7 @@ int64_t SegmentModel::valueBytes(const GridShape &grid, Room room) const {
     ++step;
   }
   // Two sums that owners build and a row of ones are there all the time.
-  return static_cast<int64_t>(most * margin) + 3 * grid.tokenBlock * 4;
+  return static_cast<int64_t>(most * margin) + 3 * grid.tokenBlock * 4 + codeOfAttention;
 }
 
 SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid, Room room) const {
@@ -249,6 +274,9 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
     if (kernel.kind == Kernel::Contract || kernel.kind == Kernel::Sample) {
       cost.contractions += cycles;
       cost.macs += double(kernel.in) * kernel.out * tokens_;
+    } else if (kernel.kind == Kernel::Attend) {
+      cost.contractions += cycles;
+      cost.macs += attentionMacs(entryTokens(), kernel.attention()) * tokens_;
     } else if (kernel.kind != Kernel::Send && kernel.kind != Kernel::Receive) {
       others += cycles;
     }
@@ -260,7 +288,7 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
   cost.cycles = cyclesTogether(machine, grid, room.isCompact, each);
   cost.contractions *= grid.microBatches;
   cost.transfers = std::max(0.0, cost.cycles - cost.contractions - others * grid.microBatches);
-  cost.valueBytes = valueBytes(grid, room);
+  cost.valueBytes = valueBytes(machine, grid, room);
   return cost;
 }
 
@@ -271,6 +299,8 @@ int64_t estimateControlTasks(stream::SegmentOp segment) {
   std::set<const void *> passes, biases, samples, masks;
   for (Operation &op : segment.getBody().front()) {
     ++tasks;
+    if (auto attend = dyn_cast<stream::AttendOp>(op))
+      tasks += attend.getGradient() ? 5 : 2;
     auto ofRows = [&](Value input, Value result, bool hasBias) {
       auto element = [](Value value) { return cast<RankedTensorType>(value.getType()).getElementType().getAsOpaquePointer(); };
       results.insert({isa<stream::ContractOp>(op), element(input), element(result), hasBias});
@@ -303,6 +333,7 @@ int64_t estimateCodeBytes(stream::SegmentOp segment) {
         .Case([&](stream::ScaleOp) { instructions += 18, descriptors += 3; })
         .Case([&](stream::SampleOp) { instructions += 44, descriptors += 14; })
         .Case([&](stream::ReduceOp) { instructions += 20, descriptors += 10; })
+        .Case([&](stream::AttendOp attend) { descriptors += attend.getGradient() ? 110 : 55; }) // and instructions, which depend on the grid
         .Case([&](stream::MapOp map) {
           int64_t constants = 0, others = 0;
           for (Operation &nested : map.getBody().front().without_terminator())

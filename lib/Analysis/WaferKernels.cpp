@@ -496,6 +496,21 @@ bool WaferKernels::comesFromParameters(Value value) const {
   return fromParameters_[value] = answer;
 }
 
+std::optional<WaferKernel> WaferKernels::findAttend(Operation *op, std::string &reason) const {
+  if (llvm::any_of(op->getOperands(), [&](Value operand) { return !checkStored(operand, reason); }))
+    return std::nullopt;
+  WaferKernel kernel;
+  kernel.kind = KernelKind::Attend;
+  kernel.block = flatten(cast<RankedTensorType>(op->getResult(0).getType()));
+  kernel.source = op->getOperand(0);
+  kernel.input = flatten(cast<RankedTensorType>(kernel.source.getType()));
+  auto gradient = dyn_cast<graph::AttendGradientOp>(op);
+  if (gradient)
+    kernel.operands.push_back({OperandUse::Full, gradient.getGradient(), {}, {}});
+  kernel.entries = static_cast<int64_t>(gradient ? gradient.getBatches() : cast<graph::AttendOp>(op).getBatches());
+  return kernel;
+}
+
 std::optional<WaferKernel> WaferKernels::find(Operation *op, std::string &reason) const {
   if (comesFromParameters(op->getResult(0)))
     return reason = "it does not depend on an input", std::nullopt;
@@ -519,6 +534,8 @@ std::optional<WaferKernel> WaferKernels::find(Operation *op, std::string &reason
     }
     return kernel;
   }
+  if (isa<graph::AttendOp, graph::AttendGradientOp>(op))
+    return findAttend(op, reason);
   auto linalgOp = dyn_cast<linalg::LinalgOp>(op);
   if (!linalgOp)
     return reason = "there is no wafer kernel for it", std::nullopt;

@@ -51,6 +51,7 @@ struct Operation {
   bool hasPendingIn = false, hasPendingOut = false;
 
   bool finished() const { return done == elements; }
+  bool isFmac() const { return insn.opcode == Opcode::Fmac; }
 };
 
 bool conflict(const Operation &earlier, const Operation &later);

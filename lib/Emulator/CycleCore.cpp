@@ -43,10 +43,16 @@ Operation *CycleCore::relayOf(uint64_t count) {
   return nullptr;
 }
 
+/// Factors of 16 bits are multiplied as arriving ones are.
+uint64_t CycleCore::fmacLanesOf(const Operation &op) const {
+  const Lanes &lanes = op.dst.kind == wexe::DescKind::Acc ? machine_.fmacAccLanes : machine_.fmacMemLanes;
+  const bool isNarrow = std::all_of(op.src, op.src + 2, [](const Descriptor &factor) { return factor.kind != wexe::DescKind::Const && byteSize(elementType(factor.type)) == 2; });
+  return isNarrow ? lanes.bits16 : lanes.bits32;
+}
+
 /// Elements that the datapath handles in a cycle: the lanes, and never more than a fabric queue can hold.
 uint64_t CycleCore::lanesOf(const Operation &op) const {
-  const Lanes &lanes = insnClass(op.insn.opcode) == InsnClass::Function ? machine_.functionLanes : machine_.vectorLanes;
-  uint64_t group = lanesFor(lanes, op.insn.type);
+  uint64_t group = op.isFmac() ? fmacLanesOf(op) : lanesFor(insnClass(op.insn.opcode) == InsnClass::Function ? machine_.functionLanes : machine_.vectorLanes, op.insn.type);
   // An accumulating destination depends on itself.
   if (isMemory(op.dst) && op.dst.stride[3] == 0 && op.dst.extent[3] > 1)
     group = 1;
@@ -99,6 +105,7 @@ void CycleCore::advance(Running &running, CycleFabric &fabric, EngineStats &stat
     }
     uint32_t result = model.element(op, bits);
     ++stats.elementOps;
+    stats.macs += op.isFmac();
     if (op.dst.kind != wexe::DescKind::FabOut)
       continue;
     bool pairs = elementsPerWavelet(op.dst.type) == 2;

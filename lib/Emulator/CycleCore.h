@@ -64,6 +64,7 @@ private:
   static constexpr size_t noConflict = SIZE_MAX;
 
   uint64_t lanesOf(const Operation &op) const;
+  uint64_t fmacLanesOf(const Operation &op) const;
   static uint64_t groupOf(const Running &running) { return std::min(running.lanes, running.operation.elements - running.operation.done); }
   Readiness readiness(const Running &running, const RampQueues &queues) const;
   void advance(Running &running, CycleFabric &fabric, EngineStats &stats);

@@ -299,8 +299,10 @@ bool FunctionalBatch::issueLocal(const Plan &plan, EngineStats &stats) {
       return false;
   for (const Footprint &footprint : plan.op.writes)
     panels_.forget(footprint);
-  if (plan.runs)
+  if (plan.runs) {
     stats.elementOps += plan.op.elements * cores_.size();
+    stats.macs += plan.op.isFmac() ? plan.op.elements * cores_.size() : 0;
+  }
   for (FunctionalCore *core : cores_) {
     if (plan.runs)
       runElements(*plan.runs, core->model);

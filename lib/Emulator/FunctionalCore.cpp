@@ -233,6 +233,7 @@ void FunctionalCore::work(Operation &op, size_t n, const uint32_t *words) {
 
 void FunctionalCore::runLocal(Operation op, EngineStats &stats) {
   stats.elementOps += op.elements;
+  stats.macs += op.isFmac() ? op.elements : 0;
   if (op.elements != 0)
     work(op, op.elements, nullptr);
 }
@@ -260,6 +261,7 @@ bool FunctionalCore::progress(Operation &op, WordSink &sink, EngineStats &stats)
       queue->pop(words);
   }
   stats.elementOps += op.done - before;
+  stats.macs += op.isFmac() ? op.done - before : 0;
   return op.done != before;
 }
 

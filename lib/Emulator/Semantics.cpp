@@ -103,6 +103,7 @@ inline float computeFloat(Opcode opcode, float a, float b, float c) {
   case Opcode::Cmple:
     return a <= b;
   case Opcode::Fma:
+  case Opcode::Fmac:
     return std::fma(a, b, c);
   case Opcode::Select:
     return a != 0 ? b : c;

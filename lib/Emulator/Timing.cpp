@@ -103,7 +103,7 @@ void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step, bool isOnce)
     once.activationsOut = block * cores;
     break;
   case wexe::StepKind::Command:
-    once.commands = 1;
+    once.commands = step.times;
     break;
   case wexe::StepKind::Scale:
     once.commands = uint64_t(step.rows) * (1 + hasBias);

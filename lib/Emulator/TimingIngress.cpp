@@ -121,6 +121,7 @@ bool TimingIngress::startStep(Burst &burst) {
   biasIsNext_ = false;
   keptRow_ = UINT64_MAX;
   sent_ = 0;
+  commands_ = 0;
   streams_ = static_cast<uint32_t>(streamsAtOnce(step().batch_sizes, step().batch_strides, phase_.grid->batches_at_once));
   if (step().kind == wexe::StepKind::Contract || step().kind == wexe::StepKind::Scale || step().kind == wexe::StepKind::Sample) {
     repetitions_.emplace_back(roundsThatDiffer());
@@ -150,6 +151,11 @@ bool TimingIngress::continueStep(Burst &burst) {
   case wexe::StepKind::Sample:
     return weightBurst(burst);
   case wexe::StepKind::Command:
+    if (++commands_ >= step().times)
+      return false;
+    aim(burst, phase_.command_colour, 0, 1, uint64_t(phase_.grid->columns) * grid_.groups);
+    burst.control = step().task;
+    return true;
   case wexe::StepKind::Receive:
     return false;
   }

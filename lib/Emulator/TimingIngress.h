@@ -120,6 +120,7 @@ private:
   uint64_t place_ = 0, owner_ = 0, column_ = 0;
   uint64_t sent_ = 0; ///< wavelets of the step, before those of the round, over all columns
   bool biasIsNext_ = false, resultsWereLeaving_ = false; ///< the latter when the round before began
+  uint32_t commands_ = 0; ///< sent behind the first
   uint64_t masked_ = 0; ///< columns that got their command for the mask of a contraction's row
   std::vector<uint64_t> kept_; ///< by column, of the row of the step that was asked for last
   uint64_t keptRow_ = UINT64_MAX;

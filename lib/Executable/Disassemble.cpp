@@ -310,6 +310,8 @@ std::string Disassembler::step(const wexe::StepT &step) const {
   task("mask_west", step.mask_west, isMasked);
   task("mask_own", step.mask_own, isMasked);
   task("mask_last", step.mask_last, isMasked);
+  if (step.times != 1)
+    text += " times=" + std::to_string(step.times);
   return text + (step.location.empty() ? "" : " location=" + quote(step.location));
 }
 

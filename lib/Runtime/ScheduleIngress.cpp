@@ -53,14 +53,14 @@ void aimAtColumn(Burst &burst, const wexe::GridT &grid, uint8_t colour, uint64_t
 }
 void aimAtColumn(Burst &burst, const wexe::GridT &grid, uint8_t colour, uint64_t column) { aimAtColumn(burst, grid, colour, column, 0, grid.groups); }
 
-/// Command, and what Receive sends: one control wavelet to every column.
+/// Command, and what Receive sends: control wavelets to every column.
 class CommandBursts final : public StepBursts {
 public:
-  CommandBursts(const wexe::PhaseT &phase, uint16_t task) : phase_(phase), task_(task) {}
+  CommandBursts(const wexe::PhaseT &phase, uint16_t task, uint32_t times = 1) : phase_(phase), task_(task), left_(times) {}
   bool next(Burst &burst) override {
-    if (sent_)
+    if (left_ == 0)
       return false;
-    sent_ = true;
+    --left_;
     burst.colour = phase_.command_colour;
     burst.firstPort = phase_.grid->x0;
     burst.portStep = 1;
@@ -72,7 +72,7 @@ public:
 private:
   const wexe::PhaseT &phase_;
   uint16_t task_;
-  bool sent_ = false;
+  uint32_t left_; ///< to be sent
 };
 
 /// Send: the command, then one burst per core's block, one for each port in turn, so that all ports are busy; ports that are sent the same share it.
@@ -560,6 +560,7 @@ std::unique_ptr<StepBursts> PhaseIngress::startStep() const {
   case wexe::StepKind::Sample:
     return std::make_unique<SampleBursts>(phase_, step, sampled_->of(step));
   case wexe::StepKind::Command:
+    return std::make_unique<CommandBursts>(phase_, step.task, step.times);
   case wexe::StepKind::Receive:
     return std::make_unique<CommandBursts>(phase_, step.task);
   }

@@ -276,7 +276,7 @@ void ProgramReader::readStep(const wexe::StepT &step, OpBuilder &inside) {
     wfr::ReceiveOp::create(inside, loc, tensor(step.tensor), i64(step.columns), element, i64(step.feature_block), task(step.task), colour(step.colour));
     break;
   case wexe::StepKind::Command:
-    wfr::CommandOp::create(inside, loc, task(step.task));
+    wfr::CommandOp::create(inside, loc, task(step.task), i64(step.times));
     break;
   case wexe::StepKind::Contract: {
     auto maskTask = [&](uint16_t number) { return step.output_zeros == 0 ? SymbolRefAttr() : task(number); };

@@ -350,6 +350,7 @@ LogicalResult ProgramWriter::writeStep(Operation *op, wfr::PhaseOp phase, wexe::
   } else if (auto command = dyn_cast<wfr::CommandOp>(op)) {
     step->kind = wexe::StepKind::Command;
     step->name = command.getTask().getLeafReference().str();
+    step->times = static_cast<uint32_t>(command.getTimes());
     task = this->task(op, command.getTask());
   } else if (auto contract = dyn_cast<wfr::ContractOp>(op)) {
     step->kind = wexe::StepKind::Contract;

@@ -16,6 +16,8 @@
 
 namespace wafer {
 
+struct AttentionShape;
+
 struct SegmentCost {
   double cycles = 0;        ///< all micro-batches
   int64_t valueBytes = 0;   ///< SRAM of live values and temporaries, at the worst kernel
@@ -45,6 +47,8 @@ public:
   int64_t entryTokens() const { return tokens_ / batches_; }
   /// Whether it adds over tokens: those that a grid has beside the tensor's must not be there, since they need not be 0.
   bool addsTokens() const;
+  /// Greatest common divisor of the heads of its attention, which the columns have to divide; 0: there is none.
+  int64_t heads() const;
   /// Distinct numbers of features, ascending.
   const std::vector<int64_t> &features() const { return features_; }
   /// Kernel whose result has most features.
@@ -52,16 +56,20 @@ public:
 
 private:
   struct Kernel {
-    enum Kind { Send, Receive, Contract, Scale, Map, Reduce, Sample } kind;
+    enum Kind { Send, Receive, Contract, Scale, Map, Reduce, Sample, Attend } kind;
     int64_t in = 0, out = 0;                ///< features
     int64_t elementBytes = 4;               ///< of what is sent or received
     WireCost wire;                          ///< of a contraction
     llvm::ArrayRef<int64_t> batchSizes, batchStrides; ///< of a contraction whose batch entries have weights of their own
+    int64_t heads = 0;                      ///< of attention
+    bool isCausal = false, isGradient = false; ///< of attention
     int64_t operations = 0, functions = 0;  ///< of a map
     int64_t temporaries = 0;                ///< of a map, alive at once
     bool isSameForEveryBatch = false;       ///< of what is sent
     int64_t tokens = 0;                     ///< of the tensor that is sent
     size_t buffer = 0;                      ///< that it makes, or that leaves
+
+    AttentionShape attention() const;
   };
   struct Buffer {
     int64_t features, elementBytes, first, last;
@@ -74,7 +82,7 @@ private:
   double cyclesOf(const Kernel &kernel, const Machine &machine, const GridShape &grid, int64_t chunkBytes) const;
   /// Of all micro-batches; `each`: of a kernel, in one of them.
   double cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each) const;
-  int64_t valueBytes(const GridShape &grid, Room room) const;
+  int64_t valueBytes(const Machine &machine, const GridShape &grid, Room room) const;
 
   std::vector<Kernel> kernels_;
   std::array<std::vector<Buffer>, 3> buffers_; ///< by Leaving

@@ -71,21 +71,22 @@ struct KernelOperand {
 };
 
 /// A reshape is another name of its source (originOf), not work.
-enum class KernelKind { Contract, Pointwise, Reduce, Reshape, Sample };
+enum class KernelKind { Contract, Pointwise, Reduce, Reshape, Sample, Attend };
 
 /// What was found. Fields that a kind does not list are empty.
 struct WaferKernel {
   KernelKind kind;
   BlockShape block;                            ///< of the result
-  mlir::Value source;                          ///< Contract, Sample: the activation, of a Sample none where it is 1; Reshape: what is reshaped
+  mlir::Value source;                          ///< Contract, Sample: the activation, of a Sample none where it is 1; Reshape: what is reshaped; Attend: queries, keys and values
   mlir::Value weight;                          ///< Contract: what is streamed, seen through layers: a parameter, or another activation; Sample: the pattern, if there is one
   int64_t rowStride = 0, columnStride = 0, offset = 0; ///< Contract
   llvm::SmallVector<int64_t> batchSizes, batchStrides; ///< Contract, Sample: leading token dimensions that have a weight, or sums, of their own per index
-  llvm::SmallVector<KernelOperand> operands;   ///< Pointwise, Reduce: one per argument of the body; outputs are not read. Sample: the rows
-  BlockShape input;                            ///< Contract, Reduce, Sample: of what is contracted or reduced
+  llvm::SmallVector<KernelOperand> operands;   ///< Pointwise, Reduce: one per argument of the body; outputs are not read. Sample: the rows. Attend: the gradient, if it is one's
+  BlockShape input;                            ///< Contract, Reduce, Sample, Attend: of what is contracted or reduced
   int64_t batches() const;                     ///< product of batchSizes
   stream::Combiner combiner = stream::Combiner::Add; ///< Reduce
   mlir::Value combined;                        ///< Reduce: the scalar of the body that is combined over features
+  int64_t entries = 1;                         ///< Attend: batch entries of the tokens
 };
 
 /// Follows operations in program order; `record` makes what was found known to the operations after it.
@@ -102,6 +103,7 @@ private:
   std::optional<WaferKernel> contractStreaming(mlir::linalg::LinalgOp op, unsigned streamed, std::string &reason) const;
   std::optional<WaferKernel> findPointwise(mlir::linalg::LinalgOp op, std::string &reason) const;
   std::optional<WaferKernel> findReduce(mlir::linalg::LinalgOp op, std::string &reason) const;
+  std::optional<WaferKernel> findAttend(mlir::Operation *op, std::string &reason) const;
   std::optional<WaferKernel> findReshape(mlir::Operation *op, std::string &reason) const;
   llvm::SmallVector<BlockShape> possibleBlocks(mlir::linalg::LinalgOp op, llvm::ArrayRef<unsigned> loops) const;
   bool findOperands(mlir::linalg::LinalgOp op, llvm::ArrayRef<unsigned> order, BlockShape block, WaferKernel &kernel, std::string &reason) const;

@@ -126,6 +126,7 @@ def XOR : Binary<"xor", 60, [I32, I16, I8], "dst = src0 ^ src1">;
 // Element-wise, three sources.
 def FMA : Ternary<"fma", 64, floats, "dst = src0 * src1 + src2, one rounding in f32">;
 def SELECT : Ternary<"select", 65, numbers, "dst = src0 != 0 ? src1 : src2">;
+def FMAC : Ternary<"fmac", 66, [F32], "dst = src0 * src1 + src2 as fma, on the lanes of FMACs">;
 
 // Nonlinear functions.
 def EXP : Unary<"exp", 80, Function, floats, "dst = e^src0">;

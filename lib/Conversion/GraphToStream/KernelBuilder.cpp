@@ -162,6 +162,14 @@ void KernelBuilder::emit(Operation *op, const WaferKernel &kernel) {
                                                  builder_.getDenseI64ArrayAttr(kernel.batchSizes), builder_.getDenseI64ArrayAttr(kernel.batchStrides), IntegerAttr(), FlatSymbolRefAttr(),
                                                  /*mask=*/Value(), IntegerAttr());
     return;
+  case KernelKind::Attend: {
+    Value gradient = kernel.operands.empty() ? Value() : valueOf(kernel.operands.front().value, {kernel.input.tokens, kernel.input.features / 3});
+    auto write = [&](auto attention) {
+      return stream::AttendOp::create(builder_, loc, type, valueOf(kernel.source, kernel.input), gradient, attention.getHeadsAttr(), attention.getScaleAttr(), attention.getCausalAttr());
+    };
+    values_[result] = gradient ? write(cast<graph::AttendGradientOp>(op)) : write(cast<graph::AttendOp>(op));
+    return;
+  }
   case KernelKind::Reshape:
   case KernelKind::Sample:
     llvm_unreachable("a reshape is not planned, and a sample has no value");

@@ -34,7 +34,18 @@ llvm::SmallVector<Value> PlannedKernel::streamed() const {
   return values;
 }
 
+bool PlannedSegment::takes(const WaferKernel &kernel) const {
+  if (tokens != kernel.block.tokens)
+    return false;
+  if (kernel.kind == KernelKind::Attend)
+    return (attended == 0 || attended == kernel.entries) && (!contracts || batches == 1 || batches == kernel.entries);
+  const bool isFixed = kernel.kind == KernelKind::Sample || kernel.kind == KernelKind::Contract;
+  return !isFixed || ((!contracts || batches == kernel.batches()) && (attended == 0 || kernel.batches() == 1 || kernel.batches() == attended));
+}
+
 int64_t PlannedSegment::entries() const {
+  if (attended > 0)
+    return attended;
   /// Fewer tokens to an entry would be more work than they save.
   constexpr int64_t fewestTokens = 16;
   int64_t period = 0;
@@ -63,11 +74,8 @@ void SegmentPlan::add(Operation *op, const WaferKernel &kernel) {
   comesAfter(planned.streamed(), 1);
   const bool samples = kernel.kind == KernelKind::Sample;
   bool contracts = samples || kernel.kind == KernelKind::Contract;
-  auto takes = [&](const PlannedSegment &segment) {
-    return segment.tokens == kernel.block.tokens && (!contracts || !segment.contracts || segment.batches == kernel.batches());
-  };
   size_t place = earliest;
-  while (place < segments_.size() && !takes(segments_[place]))
+  while (place < segments_.size() && !segments_[place].takes(kernel))
     ++place;
   if (place == segments_.size())
     segments_.emplace_back();
@@ -77,6 +85,8 @@ void SegmentPlan::add(Operation *op, const WaferKernel &kernel) {
     segment.contracts = true;
     segment.batches = kernel.batches();
   }
+  if (kernel.kind == KernelKind::Attend)
+    segment.attended = kernel.entries;
   segment.kernels.push_back(std::move(planned));
   // What leaves for MemoryX is there for the next one.
   segmentOf_[op->getResult(0)] = place + (samples ? 1 : 0);

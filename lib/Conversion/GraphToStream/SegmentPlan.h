@@ -28,8 +28,10 @@ struct PlannedKernel {
 struct PlannedSegment {
   int64_t tokens = 0, batches = 1;
   bool contracts = false; ///< holds a contraction, so that `batches` is fixed
+  int64_t attended = 0;   ///< entries whose tokens attend to each other; 0: none do
   std::vector<PlannedKernel> kernels;
 
+  bool takes(const WaferKernel &kernel) const;
   /// Batch entries of the segment. Where no contraction says so, as many as repeat what MemoryX repeats: tables of positions are then sent once for all.
   int64_t entries() const;
 };

@@ -70,6 +70,10 @@ FlatSymbolRefAttr ImageBuilder::memory(StringRef hint, Type type, FlatSymbolRefA
   return descriptor(hint, kind, type, buffer, 0, extents, strides, std::nullopt, perCore);
 }
 
+FlatSymbolRefAttr ImageBuilder::memoryAt(int64_t offset, StringRef hint, Type type, FlatSymbolRefAttr buffer, Extents extents, Extents strides) {
+  return descriptor(hint, wfr::DescriptorKind::Mem, type, buffer, offset, extents, strides, std::nullopt, {});
+}
+
 FlatSymbolRefAttr ImageBuilder::receive(StringRef hint, Type type, StringRef channel, Extents extents, wfr::PerCoreAttr perCore,
                                         std::optional<uint32_t> valueWithoutSender) {
   usedChannels_.insert(channel);
@@ -90,6 +94,10 @@ FlatSymbolRefAttr ImageBuilder::constant(StringRef hint, float value) {
   uint32_t bits;
   std::memcpy(&bits, &value, sizeof bits);
   return descriptor(hint, wfr::DescriptorKind::Const, builder_.getF32Type(), {}, std::nullopt, std::nullopt, std::nullopt, bits, {});
+}
+
+FlatSymbolRefAttr ImageBuilder::rowNumber() {
+  return descriptor("row_number", wfr::DescriptorKind::Const, builder_.getI32Type(), {}, std::nullopt, std::nullopt, std::nullopt, 0, perCore(wfr::PerCoreKind::RowNumber, 0));
 }
 
 wfr::PerCoreAttr ImageBuilder::perCore(wfr::PerCoreKind kind, int64_t dimension, int64_t features) {
@@ -137,7 +145,7 @@ TaskBuilder &TaskBuilder::swap(uint8_t a, uint8_t b) {
 TaskBuilder &TaskBuilder::advance(uint8_t reg, int64_t bytes) {
   // The offset is a signed 16-bit field; SRAM is larger than that, rows rarely are.
   while (bytes != 0) {
-    int64_t step = std::min<int64_t>(bytes, INT16_MAX - 7);
+    const int64_t step = std::clamp<int64_t>(bytes, INT16_MIN + 8, INT16_MAX - 7);
     Instruction insn;
     insn.opcode = Opcode::Addd;
     insn.dst = reg;

@@ -37,6 +37,7 @@ inline constexpr llvm::StringLiteral maskEast = "wafer.mask_east";
 inline constexpr llvm::StringLiteral maskWest = "wafer.mask_west";
 inline constexpr llvm::StringLiteral castWest = "wafer.cast_west";
 inline constexpr llvm::StringLiteral chainSouth = "wafer.chain_south";
+inline constexpr llvm::StringLiteral ring = "wafer.ring";
 } // namespace channels
 
 class ImageBuilder {
@@ -47,11 +48,15 @@ public:
 
   mlir::FlatSymbolRefAttr memory(llvm::StringRef hint, mlir::Type type, mlir::FlatSymbolRefAttr buffer, Extents extents, Extents strides,
                                  wfr::PerCoreAttr perCore = {}, bool inAccumulator = false);
+  /// The part of a buffer that begins `offset` bytes behind its begin.
+  mlir::FlatSymbolRefAttr memoryAt(int64_t offset, llvm::StringRef hint, mlir::Type type, mlir::FlatSymbolRefAttr buffer, Extents extents, Extents strides);
   /// `valueWithoutSender`: bits that a core without an upstream neighbour reads instead.
   mlir::FlatSymbolRefAttr receive(llvm::StringRef hint, mlir::Type type, llvm::StringRef channel, Extents extents, wfr::PerCoreAttr perCore = {},
                                   std::optional<uint32_t> valueWithoutSender = std::nullopt);
   mlir::FlatSymbolRefAttr send(llvm::StringRef hint, mlir::Type type, llvm::StringRef channel, Extents extents, wfr::PerCoreAttr perCore = {});
   mlir::FlatSymbolRefAttr constant(llvm::StringRef hint, float value);
+  /// The number of the core's row in the grid, an i32.
+  mlir::FlatSymbolRefAttr rowNumber();
 
   wfr::PerCoreAttr perCore(wfr::PerCoreKind kind, int64_t dimension, int64_t features = 0);
 

@@ -109,6 +109,7 @@ LogicalResult ProgramLowering::lowerKernel(SegmentContext &ctx, Operation *op) {
         emitSample(ctx, sample, blocks_[sample.getRows()], sample.getInput() ? &blocks_[sample.getInput()] : nullptr);
         return success();
       })
+      .Case([&](stream::AttendOp attend) { return emitAttend(ctx, attend, blocks_[attend.getQkv()], attend.getGradient() ? &blocks_[attend.getGradient()] : nullptr, blocks_[attend.getResult()]); })
       .Case([&](stream::ReduceOp reduce) {
         emitReduce(ctx, reduce, blocks_[reduce.getInput()], blocks_[reduce.getResult()]);
         return success();
@@ -187,7 +188,8 @@ void ProgramLowering::writeChannels() {
   for (auto [name, kind] : {std::pair(channels::input, wfr::ChannelKind::RelayIn), std::pair(channels::output, wfr::ChannelKind::RelayOut),
                             std::pair(channels::chainEast, wfr::ChannelKind::ChainEast), std::pair(channels::chainWest, wfr::ChannelKind::ChainWest),
                             std::pair(channels::maskEast, wfr::ChannelKind::ChainEast), std::pair(channels::maskWest, wfr::ChannelKind::ChainWest),
-                            std::pair(channels::castWest, wfr::ChannelKind::MulticastWest), std::pair(channels::chainSouth, wfr::ChannelKind::ChainSouth)})
+                            std::pair(channels::castWest, wfr::ChannelKind::MulticastWest), std::pair(channels::chainSouth, wfr::ChannelKind::ChainSouth),
+                            std::pair(channels::ring, wfr::ChannelKind::ColumnRing)})
     if (channels_.contains(name))
       channel(name, kind, /*weight=*/false);
 }

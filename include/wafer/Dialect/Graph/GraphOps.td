@@ -88,6 +88,36 @@ def Graph_SampleOp : Graph_Op<"sample", [Pure, AttrSizedOperandSegments]> {
   let hasVerifier = 1;
 }
 
+/// Features of queries, keys, values and results are numbered by element, then by head: element d of head h is feature d * heads + h.
+class Graph_Attention<string mnemonic> : Graph_Op<mnemonic, [Pure]> {
+  let results = (outs AnyRankedTensor:$result);
+  let hasVerifier = 1;
+}
+
+def Graph_AttendOp : Graph_Attention<"attend"> {
+  let summary = "attention of tokens to those of their batch entry, softmax(scale * Q K^T) V, for each head";
+  let description = [{
+    ```mlir
+    %o = graph.attend heads 32 scale 1.250000e-01 causal batches 16 %qkv : tensor<65536x12288xf32> -> tensor<65536x4096xf32>
+    ```
+    A token of %qkv holds its query, its key and its value, one behind the other. In each of them, and in the result, element d of head h is feature d * heads + h.
+    `causal`: a token sees those before it in its batch entry, and itself. The tokens are `batches` entries of equally many.
+    (attend_c1) %qkv is tokens x features of static shape; its features are three times those of the result, which are a multiple of the heads. (attend_c2) The entries divide the tokens.
+  }];
+  let arguments = (ins AnyRankedTensor:$qkv, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal, DefaultValuedAttr<I64Attr, "1">:$batches);
+  let assemblyFormat = "`heads` $heads `scale` $scale (`causal` $causal^)? (`batches` $batches^)? $qkv attr-dict `:` type($qkv) `->` type($result)";
+}
+
+def Graph_AttendGradientOp : Graph_Attention<"attend_gradient"> {
+  let summary = "the gradient of a graph.attend with respect to queries, keys and values";
+  let description = [{
+    `%g = graph.attend_gradient heads 32 scale 1.250000e-01 causal batches 16 %qkv, %d : tensor<65536x12288xf32>, tensor<65536x4096xf32> -> tensor<65536x12288xf32>`, where %d is the
+    gradient with respect to the result of graph.attend. (attend_c3) %qkv and %d are as the operand and the result of a graph.attend, and the result is as %qkv.
+  }];
+  let arguments = (ins AnyRankedTensor:$qkv, AnyRankedTensor:$gradient, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal, DefaultValuedAttr<I64Attr, "1">:$batches);
+  let assemblyFormat = "`heads` $heads `scale` $scale (`causal` $causal^)? (`batches` $batches^)? $qkv `,` $gradient attr-dict `:` type($qkv) `,` type($gradient) `->` type($result)";
+}
+
 def Graph_AgainOp : Graph_Op<"again", [Pure, AllTypesMatch<["value", "result"]>]> {
   let summary = "the same value, of which nobody notices that it is";
   let description = [{

@@ -163,9 +163,10 @@ def Wafer_ReceiveOp : Wafer_Step<"receive"> {
   let assemblyFormat = "$tensor (`features` $features^)? `as` $type `block` $feature_block `task` $task `on` $channel attr-dict";
 }
 def Wafer_CommandOp : Wafer_Step<"command"> {
-  let summary = "a control wavelet to every column";
-  let arguments = (ins SymbolRefAttr:$task);
-  let assemblyFormat = "$task attr-dict";
+  let summary = "control wavelets to every column";
+  let arguments = (ins SymbolRefAttr:$task, DefaultValuedAttr<I64Attr, "1">:$times);
+  let assemblyFormat = "$task (`times` $times^)? attr-dict";
+  let builders = [OpBuilder<(ins "::mlir::SymbolRefAttr":$task), [{ build($_builder, $_state, task, 1); }]>];
 }
 def Wafer_ContractOp : Wafer_Step<"contract"> {
   let summary = "stream a weight, row by row";

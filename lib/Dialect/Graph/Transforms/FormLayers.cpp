@@ -116,6 +116,13 @@ void FormLayers::runOnOperation() {
       close();
       continue;
     }
+    if (isa<AttendOp, AttendGradientOp>(op)) {
+      close();
+      group = {op};
+      groupName = "attention";
+      close();
+      continue;
+    }
     if (isFree(op) || op->hasTrait<OpTrait::ConstantLike>()) {
       close();
       group = {op};

@@ -202,6 +202,20 @@ LogicalResult SampleOp::verify() {
   return success();
 }
 
+LogicalResult AttendOp::verify() {
+  RankedTensorType qkv = getQkv().getType(), result = getResult().getType(), other = getGradient() ? getGradient().getType() : result;
+  // attend_c4
+  if (failed(verifySameTokens(*this, qkv, result, "attend_c4")) || failed(verifySameTokens(*this, qkv, other, "attend_c4")))
+    return failure();
+  const int64_t features = numFeatures(other);
+  if (getHeads() < 1 || features % static_cast<int64_t>(getHeads()) != 0 || numFeatures(qkv) != 3 * features || (getGradient() && numFeatures(result) != numFeatures(qkv)))
+    return emitOpError() << "attend_c4: found " << numFeatures(qkv) << " features of queries, keys and values for " << features << " with " << getHeads()
+                         << " heads, expected three times as many, and a multiple of the heads";
+  if (qkv.getElementType() != result.getElementType() || qkv.getElementType() != other.getElementType() || !isStorageType(qkv.getElementType()))
+    return emitOpError() << "attend_c4: found elements of " << qkv.getElementType() << ", " << other.getElementType() << " and " << result.getElementType() << ", expected one of f32, f16 and bf16";
+  return success();
+}
+
 LogicalResult ScaleOp::verify() {
   RankedTensorType input = getInput().getType(), result = getResult().getType();
   if (failed(verifySameTokens(*this, input, result, "scale_c1")))

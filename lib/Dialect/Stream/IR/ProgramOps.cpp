@@ -68,8 +68,15 @@ LogicalResult SegmentOp::verifyRegions() {
     return emitOpError() << "segment_c5: found " << batches << " batches, expected a number that divides the micro-batches";
   for (Operation &op : *getBody().begin()) {
     // segment_c4
-    if (!isa<SendOp, ReceiveOp, ContractOp, SampleOp, ScaleOp, MapOp, ReduceOp>(op))
+    if (!isa<SendOp, ReceiveOp, ContractOp, SampleOp, AttendOp, ScaleOp, MapOp, ReduceOp>(op))
       return op.emitError() << "segment_c4: found '" << op.getName() << "' in a stream.segment, expected a kernel";
+    // attend_c5
+    if (auto attend = dyn_cast<AttendOp>(op); attend && getGrid()) {
+      const int64_t entryTokens = numTokens(attend.getType()) / batches;
+      if (static_cast<int64_t>(attend.getHeads()) % getGrid()->getColumns() != 0 || getGrid()->getGroups() != atOnce || getGrid()->getRows() * getGrid()->getTokenBlock() != entryTokens)
+        return op.emitOpError() << "attend_c5: found " << attend.getHeads() << " heads and batch entries of " << entryTokens << " tokens on " << *getGrid()
+                                << ", expected columns that divide the heads and a group of columns for each entry, whose cores have equally many of its tokens";
+    }
     for (Value result : op.getResults()) {
       auto type = cast<RankedTensorType>(result.getType());
       // segment_c1

@@ -90,7 +90,7 @@ private:
       auto spread = ReduceOp::create(builder, op->getLoc(), type, CombinerAttr::get(builder.getContext(), Combiner::Max), value);
       copies_.insert(spread);
       operand.set(spread);
-    } else if (isa<ContractOp, ScaleOp, ReduceOp, SampleOp>(op) && copies_.contains(value)) {
+    } else if (isa<ContractOp, ScaleOp, ReduceOp, SampleOp, AttendOp>(op) && copies_.contains(value)) {
       auto lone = MapOp::create(builder, op->getLoc(), type, value);
       Block *body = builder.createBlock(&lone.getBody(), {}, type.getElementType(), op->getLoc());
       YieldOp::create(builder, op->getLoc(), body->getArgument(0));
@@ -119,6 +119,14 @@ std::vector<int64_t> steppedUpTo(int64_t limit) {
   return values;
 }
 
+std::vector<int64_t> divisorsUpTo(int64_t number, int64_t limit) {
+  std::vector<int64_t> divisors;
+  for (int64_t some = 1; some <= std::min(number, limit); ++some)
+    if (number % some == 0)
+      divisors.push_back(some);
+  return divisors;
+}
+
 Candidate AssignLayout::evaluate(const SegmentModel &model, const GridShape &grid, int64_t codeBytes) const {
   /// What takes more commands or waits comes only where the values leave no room.
   constexpr SegmentModel::Room rooms[] = {{4096, false}, {1024, false}, {4096, true}, {1024, true}};
@@ -140,7 +148,10 @@ Candidate AssignLayout::evaluate(const SegmentModel &model, const GridShape &gri
 Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile) {
   int64_t codeBytes = estimateCodeBytes(segment);
   std::optional<Candidate> best, smallest;
-  for (int64_t groups : steppedUpTo(machine.width)) {
+  std::vector<int64_t> groupCounts = steppedUpTo(machine.width);
+  if (model.heads() > 0)
+    groupCounts = divisorsUpTo(model.batches(), machine.width);
+  for (int64_t groups : groupCounts) {
     // As many columns as there are, fewer for a shorter chain, or as many as hold a tensor without a ragged end.
     int64_t most = std::min<int64_t>(machine.width / groups, model.features().back());
     std::vector<int64_t> fewer = steppedUpTo(most);
@@ -153,6 +164,12 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
     std::set<int64_t> entriesAtOnce = {1};
     if (model.batches() > 1)
       entriesAtOnce.insert(std::gcd(groups, model.batches()));
+    if (model.heads() > 0) {
+      // (attend_c5)
+      const std::vector<int64_t> divisors = divisorsUpTo(model.heads(), machine.width / groups);
+      columnCounts = std::set<int64_t>(divisors.begin(), divisors.end());
+      entriesAtOnce = {groups};
+    }
     for (auto [columns, atOnce] : product(columnCounts, entriesAtOnce)) {
       for (int64_t tokenBlock = 1; tokenBlock <= maxTokenBlock; ++tokenBlock) {
         // Rows that are needed at most, rebalanced over the micro-batches that they take.
@@ -161,7 +178,9 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
         grid.columns = columns;
         grid.groups = groups;
         grid.rows = ceilDiv(rowsNeeded, ceilDiv(rowsNeeded, machine.height));
-        if (model.addsTokens()) {
+        if (model.heads() > 0 && (3 * 4 * tokenBlock > machine.accumulatorBytes || rowsNeeded > machine.height))
+          continue;
+        if (model.addsTokens() || model.heads() > 0) {
           if (model.entryTokens() % tokensOfRow != 0)
             continue;
           while (rowsNeeded % grid.rows != 0)
@@ -183,7 +202,7 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
   }
   if (best && traceFile)
     trace(*traceFile, *best, /*chosen=*/true);
-  return best ? *best : *smallest;
+  return best ? *best : smallest.value_or(Candidate());
 }
 
 void AssignLayout::failToFit(SegmentOp segment, const SegmentModel &model, const Candidate &smallest) {

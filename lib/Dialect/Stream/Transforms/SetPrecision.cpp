@@ -31,7 +31,7 @@ struct SetPrecision : impl::SetPrecisionBase<SetPrecision> {
 
 bool isMultiplied(OpOperand &use) {
   auto contract = dyn_cast<ContractOp>(use.getOwner());
-  return contract ? use.get() == contract.getInput() : isa<ScaleOp, SampleOp>(use.getOwner());
+  return contract ? use.get() == contract.getInput() : isa<ScaleOp, SampleOp, AttendOp>(use.getOwner());
 }
 
 /// Sums, maxima and what is computed of them alone stay f32, and so does what only reductions read. Asked in program order.

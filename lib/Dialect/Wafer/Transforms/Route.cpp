@@ -44,10 +44,20 @@ struct Ends {
   int64_t sendColor = -1, receiveColor = -1; ///< which of the channel's colors; -1: no such end here
 };
 
-bool alternates(ChannelKind kind) { return kind != ChannelKind::ColumnMulticast && kind != ChannelKind::MulticastWest; }
+int64_t colorsOf(ChannelKind kind) {
+  switch (kind) {
+  case ChannelKind::ColumnMulticast:
+  case ChannelKind::MulticastWest:
+    return 1;
+  case ChannelKind::ColumnRing:
+    return 4;
+  default:
+    return 2;
+  }
+}
 
 std::string colorName(ChannelOp channel, int64_t which) {
-  return alternates(channel.getKind()) ? (channel.getSymName() + "_" + Twine(which)).str() : channel.getSymName().str();
+  return colorsOf(channel.getKind()) > 1 ? (channel.getSymName() + "_" + Twine(which)).str() : channel.getSymName().str();
 }
 
 /// Routes and regions of one load. Channels are those of the program, which may be in other places in another load.
@@ -65,6 +75,7 @@ private:
   Ends endsAt(ChannelKind kind, int64_t column, int64_t row) const;
 
   void layRoutes(ChannelOp channel);
+  void layRing(ChannelOp channel);
   void route(ChannelOp channel, int64_t which, Progression columns, Progression rows, Direction from, Directions to);
   void routeColumns(ChannelOp channel, int64_t which, Progression columns, Direction from, Directions to);
   void routeRows(ChannelOp channel, int64_t which, Progression rows, Direction from, Directions to);
@@ -89,6 +100,10 @@ private:
   OpBuilder builder_;
   llvm::StringMap<ChannelOp> channels_;
 };
+
+/// Colors of a ring: of its way south and of that back.
+constexpr int64_t south(int64_t half) { return half; }
+constexpr int64_t north(int64_t half) { return 2 + half; }
 
 // docs/spec/kernels.md: row y receives a relay on color y % 2 going in and on (y + 1) % 2 going out; column c receives a chain on color c % 2. The other end of a
 // link has the other parity, so sender and receiver agree and no router has two senders of one color.
@@ -132,8 +147,46 @@ Ends Router::endsAt(ChannelKind kind, int64_t column, int64_t row) const {
     else if (columns > 1)
       ends.sendColor = 0;
     break;
+  case ChannelKind::ColumnRing: {
+    if (rows == 1)
+      break;
+    const bool turns = row == rows - 1; // the way south ends
+    const int64_t here = row / 2 % 2, other = 1 - here;
+    if (row % 2 == 0) {
+      ends.sendColor = turns ? north(here) : south(here);
+      ends.receiveColor = row == 0 ? north(0) : south(other);
+    } else {
+      ends.sendColor = north(here);
+      ends.receiveColor = turns ? south(here) : north(other);
+    }
+    break;
+  }
   }
   return ends;
+}
+
+/// An even row sends to the next even one, over the router between, and an odd one to the odd one before; the last two rows, and the first two, are neighbours.
+void Router::layRing(ChannelOp channel) {
+  constexpr Direction N = Direction::N, S = Direction::S, ramp = Direction::Ramp;
+  const int64_t rows = grid_.getRows(), last = rows - 1;
+  if (rows == 1)
+    return;
+  // Rows of [low, high) whose half is even or odd, of the even or the odd rows.
+  auto some = [](int64_t low, int64_t high, int64_t parity, int64_t half) {
+    const int64_t first = low + ((2 * half + parity - low) % 4 + 4) % 4;
+    return Progression{first, first < high ? (high - first + 3) / 4 : 0, 4};
+  };
+  for (int64_t half : {0, 1}) {
+    routeRows(channel, south(half), some(0, last, 0, half), ramp, {S});
+    routeRows(channel, south(half), some(1, rows, 0, 1 - half), N, {ramp});
+    routeRows(channel, south(half), some(0, last, 1, half), N, {S});
+    routeRows(channel, north(half), some(0, rows, 1, half), ramp, {N});
+    routeRows(channel, north(half), some(0, last, 1, 1 - half), S, {ramp});
+    routeRows(channel, north(half), some(1, last, 0, half), S, {N});
+  }
+  const int64_t half = last / 2 % 2;
+  routeRows(channel, last % 2 == 0 ? north(half) : south(half), {last, 1, 1}, last % 2 == 0 ? ramp : N, last % 2 == 0 ? N : ramp);
+  routeRows(channel, north(0), {0, 1, 1}, S, {ramp});
 }
 
 void Router::route(ChannelOp channel, int64_t which, Progression columns, Progression rows, Direction from, Directions to) {
@@ -210,6 +263,9 @@ void Router::layRoutes(ChannelOp channel) {
     routeColumns(channel, 0, {1, columns - 2, 1}, E, {W, ramp});
     routeColumns(channel, 0, {0, 1, 1}, E, {ramp});
     break;
+  case ChannelKind::ColumnRing:
+    layRing(channel);
+    break;
   }
 }
 
@@ -279,6 +335,8 @@ void Router::override(OpBuilder &builder, DescriptorOp descriptor, int64_t colum
   std::optional<PerCoreAttr> perCore = descriptor.getPerCore();
   if (!perCore)
     return;
+  if (perCore->getKind() == PerCoreKind::RowNumber)
+    return number("const", rows.first, rows.step);
   std::string field = ("extent" + Twine(perCore->getDimension())).str();
   bool last = column + 1 == grid_.getColumns();
   switch (perCore->getKind()) {
@@ -307,6 +365,8 @@ void Router::override(OpBuilder &builder, DescriptorOp descriptor, int64_t colum
     if (column == 0)
       number(field, 0);
     break;
+  case PerCoreKind::RowNumber:
+    break; // no extent
   }
 }
 
@@ -320,13 +380,23 @@ void Router::makeRegion(ImageOp image, StringRef name, Progression columns, Prog
   ++regions;
 }
 
-/// Rows of equal parity are alike, but for the first one, where a chain to the south begins.
+/// Rows of equal parity are alike, but for the first one, where a chain to the south begins. On a ring every fourth row is like another, but for the ends.
 SmallVector<std::pair<Progression, StringRef>> Router::rowClasses(ImageOp image) {
-  const bool chains = llvm::any_of(image.getOps<DescriptorOp>(), [&](DescriptorOp descriptor) {
-    return descriptor.getOn() && channels_.contains(*descriptor.getOn()) && channels_.lookup(*descriptor.getOn()).getKind() == ChannelKind::ChainSouth;
-  });
+  auto uses = [&](ChannelKind kind) {
+    return llvm::any_of(image.getOps<DescriptorOp>(), [&](DescriptorOp descriptor) {
+      return descriptor.getOn() && channels_.contains(*descriptor.getOn()) && channels_.lookup(*descriptor.getOn()).getKind() == kind;
+    });
+  };
+  const bool chains = uses(ChannelKind::ChainSouth);
   const int64_t rows = grid_.getRows();
   SmallVector<std::pair<Progression, StringRef>> classes;
+  if (uses(ChannelKind::ColumnRing) && rows > 1) {
+    classes = {{{0, 1, 1}, "_first_row"}, {{rows - 1, 1, 1}, "_last_row"}};
+    constexpr StringRef names[] = {"_rows_1", "_rows_2", "_rows_3", "_rows_4"};
+    for (int64_t first = 1; first <= std::min<int64_t>(4, rows - 2); ++first)
+      classes.push_back({{first, (rows - 2 - first) / 4 + 1, 4}, names[first - 1]});
+    return classes;
+  }
   if (chains)
     classes.push_back({{0, 1, 1}, "_first_row"});
   classes.push_back({parityClass(chains ? 2 : 0, rows, 0), "_even_rows"});
@@ -445,7 +515,7 @@ public:
     std::map<int64_t, llvm::StringSet<>> usedBy = channelsByLoad(program);
     OpBuilder builder(channels.front());
     for (ChannelOp channel : channels)
-      for (int64_t which = 0; which < (alternates(channel.getKind()) ? 2 : 1); ++which)
+      for (int64_t which = 0; which < colorsOf(channel.getKind()); ++which)
         ColorOp::create(builder, channel.getLoc(), colorName(channel, which), IntegerAttr(), channel.getWeight());
     for (auto &[load, phase] : phaseOf) {
       Router router(program, load, phase.getGrid(), *machine);

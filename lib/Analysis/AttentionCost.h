@@ -1,0 +1,34 @@
+//===- AttentionCost.h - cycles and SRAM of attention on a grid -----------===//
+//
+// For SegmentCost: what docs/spec/kernels.md shows of `attend`, counted.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_LIB_ANALYSIS_ATTENTIONCOST_H
+#define WAFER_LIB_ANALYSIS_ATTENTIONCOST_H
+
+#include "wafer/Analysis/ContractionCost.h"
+
+namespace wafer {
+
+struct AttentionShape {
+  int64_t heads = 1, size = 1; ///< heads of so many elements
+  bool isCausal = false, isGradient = false;
+  int64_t elementBytes = 4;
+};
+
+/// Of one micro-batch, in which each group has the tokens of one batch entry.
+double attentionCycles(const Machine &machine, const GridShape &grid, const AttentionShape &shape);
+
+/// SRAM of a core beside queries, keys, values and results.
+int64_t attentionBytes(const GridShape &grid, const AttentionShape &shape);
+
+/// Multiply-accumulates for each token.
+double attentionMacs(int64_t entryTokens, const AttentionShape &shape);
+
+/// Instructions of its tasks.
+int64_t attentionInstructions(const Machine &machine, const GridShape &grid, const AttentionShape &shape);
+
+} // namespace wafer
+
+#endif // WAFER_LIB_ANALYSIS_ATTENTIONCOST_H

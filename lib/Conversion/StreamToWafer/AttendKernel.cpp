@@ -1,0 +1,243 @@
+//===- AttendKernel.cpp - attention whose keys and values pass from core to core ===//
+//
+// A head lies in one column. Blocks of keys and values, those of a core's tokens, go around a ring of the column's rows; each core meets its queries with each block.
+// docs/spec/kernels.md shows the code.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Kernels.h"
+
+#include "wafer/Machine/AttentionChunks.h"
+#include "wafer/Machine/Machine.h"
+
+#include <limits>
+
+using namespace mlir;
+
+namespace wafer {
+
+namespace {
+
+/// Registers, in the order in which the first task loads them. Names end in what the elements of a descriptor are indexed by: Q a query, K a key, D an element of the head, R
+/// all of a block; in small letters, what they do not depend on.
+enum Register : uint8_t {
+  ringIn, ringOut, placesIn, placesOut,           // the fabric
+  nextR, blockR, nextPlacesR, placesR,            // of blocks: the one that comes and the one at work
+  nextKeysKDq, keysKDq, nextValuesDKq, valuesDKq, // the same as factors
+  nextPlacesKq, placesKq,                         // and places of its tokens
+  queriesKDQ, sumKdQ, sumKQ, sumDkQ, sumDQ,       // sums in the cache
+  someScoresKQ, scoresKQ, weightsKQ, weightsDKQ,  // of a block: scores, and their exponentials
+  mostQ, newMostQ, newMostkQ, factorQ, factorDQ, totalQ, totalkQ,
+  outDQ, ownPlacesKQ, scale, zero, lowest,
+  first, second, third, // for a moment
+};
+
+/// What the kernel needs to know of shapes, per core: of `heads` heads of `size` elements, with `tokens` tokens.
+class Attention {
+public:
+  Attention(SegmentContext &ctx, stream::AttendOp op, const Block &qkv, const Block &result, const Machine &machine)
+      : ctx_(ctx), image_(ctx.image), op_(op), loc_(op.getLoc()), qkv_(qkv), result_(result), element_(qkv.element), f32_(Float32Type::get(op.getContext())), tokens_(ctx.tokens) {
+    const auto grid = *op->getParentOfType<stream::SegmentOp>().getGrid();
+    rows_ = grid.getRows();
+    heads_ = static_cast<int64_t>(op.getHeads()) / grid.getColumns();
+    size_ = qkv.features / 3 / static_cast<int64_t>(op.getHeads());
+    chunks_ = attentionChunks(tokens_, size_, machine.accumulatorBytes);
+  }
+
+  bool fits() const { return chunks_.keys > 0; }
+
+  void emit();
+
+private:
+  SymbolRefAttr begin();
+  SymbolRefAttr step();
+  SymbolRefAttr end();
+  void attendHead(TaskBuilder &task);
+
+  FlatSymbolRefAttr buffer(StringRef hint, int64_t elements, Type type) { return image_.buffer(loc_, hint, elements * type.getIntOrFloatBitWidth() / 8, {ctx_.step, ctx_.step}); }
+  FlatSymbolRefAttr memory(StringRef hint, FlatSymbolRefAttr of, Type type, Extents extents, Extents strides) { return image_.memory(hint, type, of, extents, strides); }
+  int64_t bytes(Type type) const { return type.getIntOrFloatBitWidth() / 8; }
+  bool passes() const { return rows_ > 1; }
+
+  SegmentContext &ctx_;
+  ImageBuilder &image_;
+  stream::AttendOp op_;
+  Location loc_;
+  const Block &qkv_, &result_;
+  Type element_, f32_;
+  int64_t tokens_, rows_ = 1, heads_ = 1, size_ = 1;
+  AttentionChunks chunks_;
+  FlatSymbolRefAttr out_, totals_;
+};
+
+SymbolRefAttr Attention::begin() {
+  const int64_t t = tokens_, m = heads_, part = size_ * m * t;
+  const int64_t step = m * t; // from an element of a head to the next
+  const int64_t kc = chunks_.keys, dc = chunks_.elements;
+  const bool isCausal = op_.getCausal();
+  const Extents all = {1, 1, 1, 2 * part}, contiguous = {0, 0, 0, 1}, row = {1, 1, 1, t};
+  TaskBuilder task(image_, loc_, "begin_attend");
+  auto fill = [&](StringRef hint, FlatSymbolRefAttr of, Type type, int64_t elements, uint8_t with) {
+    task.load(first, memory(hint, of, type, {1, 1, 1, elements}, contiguous)).emit(vectorInsn(Opcode::Mov, ElementType::F32, first, with));
+  };
+  task.load(scale, image_.constant("scale", op_.getScale().convertToFloat()))
+      .load(zero, image_.constant("zero", 0.0f))
+      .load(lowest, image_.constant("lowest", -std::numeric_limits<float>::infinity()));
+
+  FlatSymbolRefAttr blocks[2] = {buffer("passed", 2 * part, element_), buffer("passed", 2 * part, element_)};
+  const uint8_t whole[2] = {blockR, nextR}, keys[2] = {keysKDq, nextKeysKDq}, values[2] = {valuesDKq, nextValuesDKq};
+  for (int which : {0, 1})
+    task.load(whole[which], memory("passed", blocks[which], element_, all, contiguous))
+        .load(keys[which], memory("keys", blocks[which], element_, {1, kc, size_, t}, {0, 1, step, 0}))
+        .load(values[which], image_.memoryAt(part * bytes(element_), "values", element_, blocks[which], {1, dc, t, t}, {0, step, 1, 0}));
+  if (passes())
+    task.load(ringIn, image_.receive("ring_in", element_, channels::ring, all)).load(ringOut, image_.send("ring_out", element_, channels::ring, all));
+  // Keys and values of the own tokens are the first block.
+  task.load(first, image_.memoryAt(part * bytes(element_), "own_keys", element_, qkv_.buffer, all, contiguous)).emit(vectorInsn(Opcode::Mov, elementTypeOf(element_), blockR, first));
+
+  if (isCausal) {
+    FlatSymbolRefAttr places[2] = {buffer("places", t, f32_), buffer("places", t, f32_)}, own = buffer("own_places", t, f32_);
+    const uint8_t ofBlock[2] = {placesR, nextPlacesR}, asFactor[2] = {placesKq, nextPlacesKq};
+    for (int which : {0, 1})
+      task.load(ofBlock[which], memory("places", places[which], f32_, row, contiguous)).load(asFactor[which], memory("places", places[which], f32_, {1, 1, t, t}, {0, 0, 1, 0}));
+    if (passes())
+      task.load(placesIn, image_.receive("places_in", f32_, channels::ring, row)).load(placesOut, image_.send("places_out", f32_, channels::ring, row));
+    // Token i of row y is the one with number i * rows + y of its batch entry: rows are dealt tokens in turn.
+    fill("first_place", own, f32_, 1, zero);
+    task.load(second, image_.rowNumber());
+    task.emit(vectorInsn(Opcode::Mov, ElementType::F32, first, second));
+    for (int64_t known = 1; known < t; known *= 2) {
+      const int64_t more = std::min(known, t - known);
+      task.load(first, image_.memoryAt(known * 4, "more_places", f32_, own, {1, 1, 1, more}, contiguous))
+          .load(second, memory("known_places", own, f32_, {1, 1, 1, more}, contiguous))
+          .load(third, image_.constant("rows", static_cast<float>(known * rows_)))
+          .emit(vectorInsn(Opcode::Add, ElementType::F32, first, second, third));
+    }
+    task.load(first, memory("own_places", own, f32_, row, contiguous)).emit(vectorInsn(Opcode::Mov, ElementType::F32, placesR, first));
+    task.load(ownPlacesKQ, memory("own_places", own, f32_, {1, 1, t, t}, {0, 0, 0, 1}));
+  }
+
+  FlatSymbolRefAttr cache = image_.buffer(loc_, "sums", std::max(kc, dc) * t * 4, {ctx_.step, ctx_.step}, /*inAccumulator=*/true);
+  auto sums = [&](StringRef hint, Extents extents, Extents strides) { return image_.memory(hint, f32_, cache, extents, strides, {}, /*inAccumulator=*/true); };
+  task.load(first, sums("sums", {1, 1, 1, std::max(kc, dc) * t}, contiguous)).emit(vectorInsn(Opcode::Mov, ElementType::F32, first, zero));
+  task.load(queriesKDQ, memory("queries", qkv_.buffer, element_, {1, kc, size_, t}, {0, 0, step, 1}))
+      .load(sumKdQ, sums("products", {1, kc, size_, t}, {0, t, 0, 1}))
+      .load(sumKQ, sums("scores_made", {1, 1, kc, t}, {0, 0, t, 1}))
+      .load(sumDkQ, sums("weighted", {1, dc, t, t}, {0, t, 0, 1}))
+      .load(sumDQ, sums("results_made", {1, 1, dc, t}, {0, 0, t, 1}));
+
+  FlatSymbolRefAttr scores = buffer("scores", t * t, f32_), weights = buffer("weights", t * t, element_);
+  task.load(someScoresKQ, memory("some_scores", scores, f32_, {1, 1, kc, t}, {0, 0, t, 1}))
+      .load(scoresKQ, memory("scores", scores, f32_, {1, 1, t, t}, {0, 0, t, 1}))
+      .load(weightsKQ, memory("weights", weights, element_, {1, 1, t, t}, {0, 0, t, 1}))
+      .load(weightsDKQ, memory("weights", weights, element_, {1, dc, t, t}, {0, 0, t, 1}));
+
+  FlatSymbolRefAttr most = buffer("most", m * t, f32_), newMost = buffer("new_most", t, f32_), factor = buffer("factor", t, f32_);
+  totals_ = buffer("total", m * t, f32_);
+  out_ = buffer("out", part, f32_);
+  fill("most", most, f32_, m * t, lowest);
+  fill("total", totals_, f32_, m * t, zero);
+  fill("out", out_, f32_, part, zero);
+  const Extents perKey = {1, 1, t, t}, repeated = {0, 0, 0, 1};
+  task.load(mostQ, memory("most", most, f32_, row, contiguous))
+      .load(newMostQ, memory("new_most", newMost, f32_, row, contiguous))
+      .load(newMostkQ, memory("new_most", newMost, f32_, perKey, repeated))
+      .load(factorQ, memory("factor", factor, f32_, row, contiguous))
+      .load(factorDQ, memory("factor", factor, f32_, {1, 1, dc, t}, repeated))
+      .load(totalQ, memory("total", totals_, f32_, row, contiguous))
+      .load(totalkQ, memory("total", totals_, f32_, perKey, repeated))
+      .load(outDQ, memory("out", out_, f32_, {1, 1, dc, t}, {0, 0, step, 1}));
+  return task.finish();
+}
+
+/// One head of the block at work. The registers are moved on to the next head.
+void Attention::attendHead(TaskBuilder &task) {
+  constexpr ElementType f32 = ElementType::F32;
+  const int64_t t = tokens_, step = heads_ * t;
+  auto fmac = [&](uint8_t sum, uint8_t a, uint8_t b) { task.emit(vectorInsn(Opcode::Fmac, f32, sum, a, b, sum)); };
+
+  for (int64_t key = 0; key < t; key += chunks_.keys) {
+    fmac(sumKdQ, keysKDq, queriesKDQ);
+    task.emit(clearing(vectorInsn(Opcode::Mul, f32, someScoresKQ, scale, sumKQ))).advance(keysKDq, chunks_.keys * bytes(element_)).advance(someScoresKQ, chunks_.keys * t * 4);
+  }
+  task.advance(keysKDq, -t * bytes(element_)).advance(someScoresKQ, -t * t * 4);
+  if (op_.getCausal())
+    task.emit(vectorInsn(Opcode::Cmple, f32, weightsKQ, placesKq, ownPlacesKQ)).emit(vectorInsn(Opcode::Select, f32, scoresKQ, weightsKQ, scoresKQ, lowest));
+
+  // What was added before is scaled for the new maximum.
+  task.emit(vectorInsn(Opcode::Mov, f32, newMostQ, mostQ))
+      .emit(vectorInsn(Opcode::Max, f32, newMostkQ, newMostkQ, scoresKQ))
+      .emit(vectorInsn(Opcode::Sub, f32, factorQ, mostQ, newMostQ))
+      .emit(vectorInsn(Opcode::Exp, f32, factorQ, factorQ))
+      .emit(vectorInsn(Opcode::Mov, f32, mostQ, newMostQ))
+      .emit(vectorInsn(Opcode::Sub, f32, scoresKQ, scoresKQ, newMostkQ))
+      .emit(vectorInsn(Opcode::Exp, f32, weightsKQ, scoresKQ))
+      .emit(vectorInsn(Opcode::Mul, f32, totalQ, totalQ, factorQ))
+      .emit(vectorInsn(Opcode::Add, f32, totalkQ, totalkQ, weightsKQ));
+  for (int64_t d = 0; d < size_; d += chunks_.elements) {
+    task.emit(vectorInsn(Opcode::Mul, f32, sumDQ, outDQ, factorDQ));
+    fmac(sumDkQ, valuesDKq, weightsDKQ);
+    task.emit(clearing(vectorInsn(Opcode::Add, f32, outDQ, zero, sumDQ))).advance(outDQ, chunks_.elements * step * 4).advance(valuesDKq, chunks_.elements * step * bytes(element_));
+  }
+  task.advance(outDQ, -size_ * step * 4).advance(valuesDKq, -size_ * step * bytes(element_));
+}
+
+SymbolRefAttr Attention::step() {
+  TaskBuilder task(image_, loc_, "attend");
+  if (passes()) {
+    const ElementType type = elementTypeOf(element_);
+    task.emit(asAsync(vectorInsn(Opcode::Mov, type, nextR, ringIn))).emit(asAsync(vectorInsn(Opcode::Mov, type, ringOut, blockR)));
+    if (op_.getCausal())
+      task.emit(asAsync(vectorInsn(Opcode::Mov, ElementType::F32, nextPlacesR, placesIn))).emit(asAsync(vectorInsn(Opcode::Mov, ElementType::F32, placesOut, placesR)));
+  }
+  const std::pair<uint8_t, Type> ofHeads[] = {{keysKDq, element_}, {valuesDKq, element_}, {queriesKDQ, element_}, {mostQ, f32_}, {totalQ, f32_}, {totalkQ, f32_}, {outDQ, f32_}};
+  for (int64_t head = 0; head < heads_; ++head) {
+    attendHead(task);
+    const int64_t next = head + 1 < heads_ ? 1 : 1 - heads_;
+    for (auto [reg, type] : ofHeads)
+      task.advance(reg, next * tokens_ * bytes(type));
+  }
+  if (passes())
+    task.swap(blockR, nextR).swap(keysKDq, nextKeysKDq).swap(valuesDKq, nextValuesDKq);
+  if (passes() && op_.getCausal())
+    task.swap(placesR, nextPlacesR).swap(placesKq, nextPlacesKq);
+  return task.finish();
+}
+
+SymbolRefAttr Attention::end() {
+  const Extents all = {1, size_, heads_, tokens_}, strides = {0, heads_ * tokens_, tokens_, 1};
+  return TaskBuilder(image_, loc_, "end_attend")
+      .load(0, memory("result", result_.buffer, result_.element, all, strides))
+      .load(1, memory("out", out_, f32_, all, strides))
+      .load(2, memory("total", totals_, f32_, all, {0, 0, tokens_, 1}))
+      .emit(vectorInsn(Opcode::Div, ElementType::F32, 0, 1, 2))
+      .finish();
+}
+
+void Attention::emit() {
+  wfr::CommandOp::create(ctx_.steps, loc_, begin());
+  wfr::CommandOp::create(ctx_.steps, loc_, step(), rows_);
+  wfr::CommandOp::create(ctx_.steps, loc_, end());
+}
+
+} // namespace
+
+LogicalResult emitAttend(SegmentContext &ctx, stream::AttendOp op, const Block &qkv, const Block *gradient, const Block &result) {
+  if (gradient)
+    return op.emitOpError("has no code yet that computes a gradient");
+  const StringRef name = op->getParentOfType<stream::ProgramOp>().getMachine();
+  Machine machine;
+  try {
+    machine = Machine::load(name.str());
+  } catch (const MachineError &error) {
+    return emitError(op.getLoc()) << error.what();
+  }
+  Attention attention(ctx, op, qkv, result, machine);
+  if (!attention.fits())
+    return op.emitOpError() << "needs room for " << 3 * ctx.tokens << " sums of f32 in the accumulator cache, but a core of machine '" << name << "' has " << machine.accumulatorBytes / 4
+                            << "; give cores fewer tokens";
+  attention.emit();
+  return success();
+}
+
+} // namespace wafer

@@ -1,14 +1,6 @@
-//===- AttendKernel.cpp - attention whose keys and values pass from core to core ===//
-//
-// A head lies in one column. Blocks of keys and values, those of a core's tokens, go around a ring of the column's rows; each core meets its queries with each block.
-// docs/spec/kernels.md shows the code.
-//
-//===----------------------------------------------------------------------===//
+//===- AttendKernel.cpp - the forward pass of attention ---------------------===//
 
-#include "Kernels.h"
-
-#include "wafer/Machine/AttentionChunks.h"
-#include "wafer/Machine/Machine.h"
+#include "AttendGradient.h"
 
 #include <limits>
 
@@ -32,78 +24,58 @@ enum Register : uint8_t {
   first, second, third, // for a moment
 };
 
-/// What the kernel needs to know of shapes, per core: of `heads` heads of `size` elements, with `tokens` tokens.
-class Attention {
-public:
-  Attention(SegmentContext &ctx, stream::AttendOp op, const Block &qkv, const Block &result, const Machine &machine)
-      : ctx_(ctx), image_(ctx.image), op_(op), loc_(op.getLoc()), qkv_(qkv), result_(result), element_(qkv.element), f32_(Float32Type::get(op.getContext())), tokens_(ctx.tokens) {
-    const auto grid = *op->getParentOfType<stream::SegmentOp>().getGrid();
-    rows_ = grid.getRows();
-    heads_ = static_cast<int64_t>(op.getHeads()) / grid.getColumns();
-    size_ = qkv.features / 3 / static_cast<int64_t>(op.getHeads());
-    chunks_ = attentionChunks(tokens_, size_, machine.accumulatorBytes);
-  }
+} // namespace
 
-  bool fits() const { return chunks_.keys > 0; }
+Attention::Attention(SegmentContext &ctx, stream::AttendOp op, const Block &qkv, const Machine &machine)
+    : ctx_(ctx), image_(ctx.image), op_(op), loc_(op.getLoc()), qkv_(qkv), element_(qkv.element), f32_(Float32Type::get(op.getContext())), tokens_(ctx.tokens) {
+  const auto grid = *op->getParentOfType<stream::SegmentOp>().getGrid();
+  rows_ = grid.getRows();
+  heads_ = static_cast<int64_t>(op.getHeads()) / grid.getColumns();
+  size_ = qkv.features / 3 / static_cast<int64_t>(op.getHeads());
+  chunks_ = attentionChunks(tokens_, size_, machine.accumulatorBytes);
+}
 
-  void emit();
+FlatSymbolRefAttr Attention::buffer(StringRef hint, int64_t elements, Type type) { return image_.buffer(loc_, hint, elements * bytes(type), {ctx_.step, ctx_.step}); }
 
-private:
-  SymbolRefAttr begin();
-  SymbolRefAttr step();
-  SymbolRefAttr end();
-  void attendHead(TaskBuilder &task);
+FlatSymbolRefAttr Attention::sums(StringRef hint, Extents extents, Extents strides) { return image_.memory(hint, f32_, cache_, extents, strides, {}, /*inAccumulator=*/true); }
 
-  FlatSymbolRefAttr buffer(StringRef hint, int64_t elements, Type type) { return image_.buffer(loc_, hint, elements * type.getIntOrFloatBitWidth() / 8, {ctx_.step, ctx_.step}); }
-  FlatSymbolRefAttr memory(StringRef hint, FlatSymbolRefAttr of, Type type, Extents extents, Extents strides) { return image_.memory(hint, type, of, extents, strides); }
-  int64_t bytes(Type type) const { return type.getIntOrFloatBitWidth() / 8; }
-  bool passes() const { return rows_ > 1; }
-
-  SegmentContext &ctx_;
-  ImageBuilder &image_;
-  stream::AttendOp op_;
-  Location loc_;
-  const Block &qkv_, &result_;
-  Type element_, f32_;
-  int64_t tokens_, rows_ = 1, heads_ = 1, size_ = 1;
-  AttentionChunks chunks_;
-  FlatSymbolRefAttr out_, totals_;
-};
+void Attention::fill(TaskBuilder &task, uint8_t with, StringRef hint, FlatSymbolRefAttr of, Type type, int64_t elements, uint8_t from) {
+  task.load(with, memory(hint, of, type, {1, 1, 1, elements}, contiguous)).emit(vectorInsn(Opcode::Mov, ElementType::F32, with, from));
+}
 
 SymbolRefAttr Attention::begin() {
-  const int64_t t = tokens_, m = heads_, part = size_ * m * t;
-  const int64_t step = m * t; // from an element of a head to the next
+  const int64_t t = tokens_, part = this->part(), step = stride();
   const int64_t kc = chunks_.keys, dc = chunks_.elements;
   const bool isCausal = op_.getCausal();
-  const Extents all = {1, 1, 1, 2 * part}, contiguous = {0, 0, 0, 1}, row = {1, 1, 1, t};
+  const Extents all = {1, 1, 1, 2 * part}, row = {1, 1, 1, t};
   TaskBuilder task(image_, loc_, "begin_attend");
-  auto fill = [&](StringRef hint, FlatSymbolRefAttr of, Type type, int64_t elements, uint8_t with) {
-    task.load(first, memory(hint, of, type, {1, 1, 1, elements}, contiguous)).emit(vectorInsn(Opcode::Mov, ElementType::F32, first, with));
-  };
   task.load(scale, image_.constant("scale", op_.getScale().convertToFloat()))
       .load(zero, image_.constant("zero", 0.0f))
       .load(lowest, image_.constant("lowest", -std::numeric_limits<float>::infinity()));
 
-  FlatSymbolRefAttr blocks[2] = {buffer("passed", 2 * part, element_), buffer("passed", 2 * part, element_)};
+  for (FlatSymbolRefAttr &block : blocks_)
+    block = buffer("passed", 2 * part, element_);
   const uint8_t whole[2] = {blockR, nextR}, keys[2] = {keysKDq, nextKeysKDq}, values[2] = {valuesDKq, nextValuesDKq};
   for (int which : {0, 1})
-    task.load(whole[which], memory("passed", blocks[which], element_, all, contiguous))
-        .load(keys[which], memory("keys", blocks[which], element_, {1, kc, size_, t}, {0, 1, step, 0}))
-        .load(values[which], image_.memoryAt(part * bytes(element_), "values", element_, blocks[which], {1, dc, t, t}, {0, step, 1, 0}));
+    task.load(whole[which], memory("passed", blocks_[which], element_, all, contiguous))
+        .load(keys[which], memory("keys", blocks_[which], element_, {1, kc, size_, t}, {0, 1, step, 0}))
+        .load(values[which], image_.memoryAt(part * bytes(element_), "values", element_, blocks_[which], {1, dc, t, t}, {0, step, 1, 0}));
   if (passes())
     task.load(ringIn, image_.receive("ring_in", element_, channels::ring, all)).load(ringOut, image_.send("ring_out", element_, channels::ring, all));
   // Keys and values of the own tokens are the first block.
   task.load(first, image_.memoryAt(part * bytes(element_), "own_keys", element_, qkv_.buffer, all, contiguous)).emit(vectorInsn(Opcode::Mov, elementTypeOf(element_), blockR, first));
 
   if (isCausal) {
-    FlatSymbolRefAttr places[2] = {buffer("places", t, f32_), buffer("places", t, f32_)}, own = buffer("own_places", t, f32_);
+    for (FlatSymbolRefAttr &place : places_)
+      place = buffer("places", t, f32_);
+    FlatSymbolRefAttr own = ownPlaces_ = buffer("own_places", t, f32_);
     const uint8_t ofBlock[2] = {placesR, nextPlacesR}, asFactor[2] = {placesKq, nextPlacesKq};
     for (int which : {0, 1})
-      task.load(ofBlock[which], memory("places", places[which], f32_, row, contiguous)).load(asFactor[which], memory("places", places[which], f32_, {1, 1, t, t}, {0, 0, 1, 0}));
+      task.load(ofBlock[which], memory("places", places_[which], f32_, row, contiguous)).load(asFactor[which], memory("places", places_[which], f32_, {1, 1, t, t}, {0, 0, 1, 0}));
     if (passes())
       task.load(placesIn, image_.receive("places_in", f32_, channels::ring, row)).load(placesOut, image_.send("places_out", f32_, channels::ring, row));
     // Token i of row y is the one with number i * rows + y of its batch entry: rows are dealt tokens in turn.
-    fill("first_place", own, f32_, 1, zero);
+    fill(task, first, "first_place", own, f32_, 1, zero);
     task.load(second, image_.rowNumber());
     task.emit(vectorInsn(Opcode::Mov, ElementType::F32, first, second));
     for (int64_t known = 1; known < t; known *= 2) {
@@ -117,8 +89,7 @@ SymbolRefAttr Attention::begin() {
     task.load(ownPlacesKQ, memory("own_places", own, f32_, {1, 1, t, t}, {0, 0, 0, 1}));
   }
 
-  FlatSymbolRefAttr cache = image_.buffer(loc_, "sums", std::max(kc, dc) * t * 4, {ctx_.step, ctx_.step}, /*inAccumulator=*/true);
-  auto sums = [&](StringRef hint, Extents extents, Extents strides) { return image_.memory(hint, f32_, cache, extents, strides, {}, /*inAccumulator=*/true); };
+  cache_ = image_.buffer(loc_, "sums", std::max(kc, dc) * t * 4, {ctx_.step, ctx_.step}, /*inAccumulator=*/true);
   task.load(first, sums("sums", {1, 1, 1, std::max(kc, dc) * t}, contiguous)).emit(vectorInsn(Opcode::Mov, ElementType::F32, first, zero));
   task.load(queriesKDQ, memory("queries", qkv_.buffer, element_, {1, kc, size_, t}, {0, 0, step, 1}))
       .load(sumKdQ, sums("products", {1, kc, size_, t}, {0, t, 0, 1}))
@@ -126,20 +97,22 @@ SymbolRefAttr Attention::begin() {
       .load(sumDkQ, sums("weighted", {1, dc, t, t}, {0, t, 0, 1}))
       .load(sumDQ, sums("results_made", {1, 1, dc, t}, {0, 0, t, 1}));
 
-  FlatSymbolRefAttr scores = buffer("scores", t * t, f32_), weights = buffer("weights", t * t, element_);
-  task.load(someScoresKQ, memory("some_scores", scores, f32_, {1, 1, kc, t}, {0, 0, t, 1}))
-      .load(scoresKQ, memory("scores", scores, f32_, {1, 1, t, t}, {0, 0, t, 1}))
-      .load(weightsKQ, memory("weights", weights, element_, {1, 1, t, t}, {0, 0, t, 1}))
-      .load(weightsDKQ, memory("weights", weights, element_, {1, dc, t, t}, {0, 0, t, 1}));
+  scores_ = buffer("scores", t * t, f32_);
+  weights_ = buffer("weights", t * t, element_);
+  task.load(someScoresKQ, memory("some_scores", scores_, f32_, {1, 1, kc, t}, {0, 0, t, 1}))
+      .load(scoresKQ, memory("scores", scores_, f32_, {1, 1, t, t}, {0, 0, t, 1}))
+      .load(weightsKQ, memory("weights", weights_, element_, {1, 1, t, t}, {0, 0, t, 1}))
+      .load(weightsDKQ, memory("weights", weights_, element_, {1, dc, t, t}, {0, 0, t, 1}));
 
-  FlatSymbolRefAttr most = buffer("most", m * t, f32_), newMost = buffer("new_most", t, f32_), factor = buffer("factor", t, f32_);
-  totals_ = buffer("total", m * t, f32_);
+  FlatSymbolRefAttr newMost = buffer("new_most", t, f32_), factor = buffer("factor", t, f32_);
+  most_ = buffer("most", step, f32_);
+  totals_ = buffer("total", step, f32_);
   out_ = buffer("out", part, f32_);
-  fill("most", most, f32_, m * t, lowest);
-  fill("total", totals_, f32_, m * t, zero);
-  fill("out", out_, f32_, part, zero);
+  fill(task, first, "most", most_, f32_, step, lowest);
+  fill(task, first, "total", totals_, f32_, step, zero);
+  fill(task, first, "out", out_, f32_, part, zero);
   const Extents perKey = {1, 1, t, t}, repeated = {0, 0, 0, 1};
-  task.load(mostQ, memory("most", most, f32_, row, contiguous))
+  task.load(mostQ, memory("most", most_, f32_, row, contiguous))
       .load(newMostQ, memory("new_most", newMost, f32_, row, contiguous))
       .load(newMostkQ, memory("new_most", newMost, f32_, perKey, repeated))
       .load(factorQ, memory("factor", factor, f32_, row, contiguous))
@@ -153,7 +126,7 @@ SymbolRefAttr Attention::begin() {
 /// One head of the block at work. The registers are moved on to the next head.
 void Attention::attendHead(TaskBuilder &task) {
   constexpr ElementType f32 = ElementType::F32;
-  const int64_t t = tokens_, step = heads_ * t;
+  const int64_t t = tokens_, step = stride();
   auto fmac = [&](uint8_t sum, uint8_t a, uint8_t b) { task.emit(vectorInsn(Opcode::Fmac, f32, sum, a, b, sum)); };
 
   for (int64_t key = 0; key < t; key += chunks_.keys) {
@@ -204,27 +177,22 @@ SymbolRefAttr Attention::step() {
   return task.finish();
 }
 
-SymbolRefAttr Attention::end() {
-  const Extents all = {1, size_, heads_, tokens_}, strides = {0, heads_ * tokens_, tokens_, 1};
-  return TaskBuilder(image_, loc_, "end_attend")
-      .load(0, memory("result", result_.buffer, result_.element, all, strides))
-      .load(1, memory("out", out_, f32_, all, strides))
-      .load(2, memory("total", totals_, f32_, all, {0, 0, tokens_, 1}))
-      .emit(vectorInsn(Opcode::Div, ElementType::F32, 0, 1, 2))
-      .finish();
+void Attention::emitForward() {
+  command(begin());
+  command(step(), rows_);
 }
 
-void Attention::emit() {
-  wfr::CommandOp::create(ctx_.steps, loc_, begin());
-  wfr::CommandOp::create(ctx_.steps, loc_, step(), rows_);
-  wfr::CommandOp::create(ctx_.steps, loc_, end());
+void Attention::emitResult(const Block &result) {
+  const Extents all = {1, size_, heads_, tokens_}, strides = {0, stride(), tokens_, 1};
+  command(TaskBuilder(image_, loc_, "end_attend")
+              .load(0, memory("result", result.buffer, result.element, all, strides))
+              .load(1, memory("out", out_, f32_, all, strides))
+              .load(2, memory("total", totals_, f32_, all, {0, 0, tokens_, 1}))
+              .emit(vectorInsn(Opcode::Div, ElementType::F32, 0, 1, 2))
+              .finish());
 }
-
-} // namespace
 
 LogicalResult emitAttend(SegmentContext &ctx, stream::AttendOp op, const Block &qkv, const Block *gradient, const Block &result) {
-  if (gradient)
-    return op.emitOpError("has no code yet that computes a gradient");
   const StringRef name = op->getParentOfType<stream::ProgramOp>().getMachine();
   Machine machine;
   try {
@@ -232,11 +200,15 @@ LogicalResult emitAttend(SegmentContext &ctx, stream::AttendOp op, const Block &
   } catch (const MachineError &error) {
     return emitError(op.getLoc()) << error.what();
   }
-  Attention attention(ctx, op, qkv, result, machine);
+  AttentionGradient attention(ctx, op, qkv, machine);
   if (!attention.fits())
     return op.emitOpError() << "needs room for " << 3 * ctx.tokens << " sums of f32 in the accumulator cache, but a core of machine '" << name << "' has " << machine.accumulatorBytes / 4
                             << "; give cores fewer tokens";
-  attention.emit();
+  attention.emitForward();
+  if (gradient)
+    attention.emitGradient(*gradient, result);
+  else
+    attention.emitResult(result);
   return success();
 }
 

@@ -1,0 +1,189 @@
+//===- AttendGradient.cpp - the gradient of attention -----------------------===//
+
+#include "AttendGradient.h"
+
+using namespace mlir;
+
+namespace wafer {
+
+namespace {
+
+/// Registers of the second way around. Names are made as those of the forward pass; `given` is the gradient that came, `sums` are those that pass, `deltas` the gradients of scores.
+enum Register : uint8_t {
+  ringIn, ringOut, placesIn, placesOut, sumsIn, sumsOut,                             // the fabric
+  nextR, blockR, nextPlacesR, placesR, nextSumsR, sumsR,                             // of blocks
+  nextKeysKDq, keysKDq, nextValuesKDq, valuesKDq, nextKeysDKq, keysDKq,              // as factors
+  nextPlacesKq, placesKq, ownPlacesKQ,                                               // places of tokens
+  nextKeySumsDK, keySumsDK, nextValueSumsDK, valueSumsDK, querySumsDQ,               // what is made
+  queriesKDQ, givenKDQ, queriesDQk, givenDQk,                                        // of the own queries
+  sumKdQ, sumKQ, sumDkQ, sumDqK, sumDQ,                                              // sums in the cache
+  someScoresKQ, scoresKQ, weightsKQ, weightsDQK, someOthersKQ, othersKQ, deltasKQ,   // of a block
+  deltasDQK, deltasDKQ, logarithmkQ, meankQ, scale, zero,
+};
+static_assert(zero < 48, "a core has 48 descriptor registers");
+
+} // namespace
+
+/// The logarithm of each query's total, with its maximum, the mean of its gradient, and sums of 0.
+SymbolRefAttr AttentionGradient::prepare(const Block &gradient) {
+  constexpr ElementType f32 = ElementType::F32;
+  const int64_t queries = stride();
+  const Extents all = {1, size_, heads_, tokens_}, strides = {0, stride(), tokens_, 1}, perQuery = {0, 0, tokens_, 1}, each = {1, 1, 1, queries};
+  for (FlatSymbolRefAttr &sums : sums_)
+    sums = buffer("gradient_sums", 2 * part(), f32_);
+  means_ = buffer("mean", queries, f32_);
+  TaskBuilder task(image_, loc_, "prepare_gradient");
+  task.load(0, image_.constant("zero", 0.0f))
+      .load(1, memory("out_all", out_, f32_, all, strides))
+      .load(2, memory("total_all", totals_, f32_, all, perQuery))
+      .emit(vectorInsn(Opcode::Div, f32, 1, 1, 2));
+  fill(task, 3, "mean_all", means_, f32_, queries, 0);
+  task.load(4, memory("mean_sums", means_, f32_, all, perQuery))
+      .load(5, memory("given_all", gradient.buffer, gradient.element, all, strides))
+      .emit(vectorInsn(Opcode::Fma, f32, 4, 5, 1, 4))
+      .load(6, memory("totals", totals_, f32_, each, contiguous))
+      .load(7, memory("most_all", most_, f32_, each, contiguous))
+      .emit(vectorInsn(Opcode::Log, f32, 6, 6))
+      .emit(vectorInsn(Opcode::Add, f32, 7, 7, 6));
+  fill(task, 8, "query_sums", out_, f32_, part(), 0);
+  fill(task, 9, "passed_sums", sums_[atHome()], f32_, 2 * part(), 0);
+  return task.finish();
+}
+
+SymbolRefAttr AttentionGradient::begin(const Block &gradient) {
+  const int64_t t = tokens_, part = this->part(), step = stride(), kc = chunks_.keys, dc = chunks_.elements;
+  const Extents all = {1, 1, 1, 2 * part}, row = {1, 1, 1, t};
+  others_ = buffer("others", t * t, f32_);
+  deltas_ = buffer("deltas", t * t, element_);
+  TaskBuilder task(image_, loc_, "begin_gradient");
+  const uint8_t whole[2] = {blockR, nextR}, keys[2] = {keysKDq, nextKeysKDq}, values[2] = {valuesKDq, nextValuesKDq}, keysByElement[2] = {keysDKq, nextKeysDKq};
+  const uint8_t sums[2] = {sumsR, nextSumsR}, keySums[2] = {keySumsDK, nextKeySumsDK}, valueSums[2] = {valueSumsDK, nextValueSumsDK};
+  const uint8_t ofBlock[2] = {placesR, nextPlacesR}, asFactor[2] = {placesKq, nextPlacesKq};
+  for (int which : {0, 1}) {
+    const int buffer = which == 0 ? atHome() : 1 - atHome();
+    FlatSymbolRefAttr block = blocks_[buffer], sum = sums_[buffer];
+    task.load(whole[which], memory("passed", block, element_, all, contiguous))
+        .load(keys[which], memory("keys", block, element_, {1, kc, size_, t}, {0, 1, step, 0}))
+        .load(values[which], image_.memoryAt(part * bytes(element_), "values_by_key", element_, block, {1, kc, size_, t}, {0, 1, step, 0}))
+        .load(keysByElement[which], memory("keys_by_element", block, element_, {1, dc, t, t}, {0, step, 1, 0}))
+        .load(sums[which], memory("passed_sums", sum, f32_, all, contiguous))
+        .load(keySums[which], memory("key_sums", sum, f32_, {1, 1, dc, t}, {0, 0, step, 1}))
+        .load(valueSums[which], image_.memoryAt(part * 4, "value_sums", f32_, sum, {1, 1, dc, t}, {0, 0, step, 1}));
+    if (op_.getCausal())
+      task.load(ofBlock[which], memory("places", places_[buffer], f32_, row, contiguous)).load(asFactor[which], memory("places", places_[buffer], f32_, {1, 1, t, t}, {0, 0, 1, 0}));
+  }
+  if (passes()) {
+    task.load(ringIn, image_.receive("ring_in", element_, channels::ring, all)).load(ringOut, image_.send("ring_out", element_, channels::ring, all));
+    task.load(sumsIn, image_.receive("sums_in", f32_, channels::ring, all)).load(sumsOut, image_.send("sums_out", f32_, channels::ring, all));
+    if (op_.getCausal())
+      task.load(placesIn, image_.receive("places_in", f32_, channels::ring, row)).load(placesOut, image_.send("places_out", f32_, channels::ring, row));
+  }
+  if (op_.getCausal())
+    task.load(ownPlacesKQ, memory("own_places", ownPlaces_, f32_, {1, 1, t, t}, {0, 0, 0, 1}));
+
+  const Extents byKey = {1, kc, size_, t}, ofKey = {0, 0, step, 1}, byElement = {1, dc, t, t}, ofElement = {0, step, 1, 0}, pairs = {1, 1, t, t}, some = {1, 1, kc, t}, table = {0, 0, t, 1}, perQuery = {0, 0, 0, 1};
+  task.load(queriesKDQ, memory("queries", qkv_.buffer, element_, byKey, ofKey))
+      .load(givenKDQ, memory("given", gradient.buffer, element_, byKey, ofKey))
+      .load(queriesDQk, memory("queries_by_element", qkv_.buffer, element_, byElement, ofElement))
+      .load(givenDQk, memory("given_by_element", gradient.buffer, element_, byElement, ofElement))
+      .load(querySumsDQ, memory("query_sums", out_, f32_, {1, 1, dc, t}, {0, 0, step, 1}))
+      .load(sumKdQ, this->sums("products", byKey, {0, t, 0, 1}))
+      .load(sumKQ, this->sums("scores_made", some, table))
+      .load(sumDkQ, this->sums("weighted", byElement, {0, t, 0, 1}))
+      .load(sumDqK, this->sums("weighted", byElement, {0, t, 0, 1}))
+      .load(sumDQ, this->sums("results_made", {1, 1, dc, t}, table))
+      .load(someScoresKQ, memory("some_scores", scores_, f32_, some, table))
+      .load(scoresKQ, memory("scores", scores_, f32_, pairs, table))
+      .load(weightsKQ, memory("weights", weights_, element_, pairs, table))
+      .load(weightsDQK, memory("weights_by_query", weights_, element_, byElement, {0, 0, 1, t}))
+      .load(someOthersKQ, memory("some_others", others_, f32_, some, table))
+      .load(othersKQ, memory("others", others_, f32_, pairs, table))
+      .load(deltasKQ, memory("deltas", deltas_, element_, pairs, table))
+      .load(deltasDQK, memory("deltas_by_query", deltas_, element_, byElement, {0, 0, 1, t}))
+      .load(deltasDKQ, memory("deltas_by_key", deltas_, element_, byElement, {0, 0, t, 1}))
+      .load(logarithmkQ, memory("logarithm", most_, f32_, pairs, perQuery))
+      .load(meankQ, memory("mean", means_, f32_, some, perQuery))
+      .load(scale, image_.constant("scale", op_.getScale().convertToFloat()))
+      .load(zero, image_.constant("zero", 0.0f));
+  return task.finish();
+}
+
+/// One head of the block at work.
+void AttentionGradient::takeHead(TaskBuilder &task) {
+  constexpr ElementType f32 = ElementType::F32;
+  const int64_t t = tokens_, e = bytes(element_);
+  /// Products for each pair of tokens, of which `take` takes those of some keys from the cache.
+  auto perPair = [&](uint8_t factors, uint8_t own, uint8_t to, const Instruction &take) {
+    for (int64_t key = 0; key < t; key += chunks_.keys)
+      task.emit(vectorInsn(Opcode::Fmac, f32, sumKdQ, factors, own, sumKdQ)).emit(clearing(take)).advance(factors, chunks_.keys * e).advance(to, chunks_.keys * t * 4);
+    task.advance(factors, -t * e).advance(to, -t * t * 4);
+  };
+  /// Sums for each element of the head, added to `to`, or taken away.
+  auto perElement = [&](uint8_t sum, uint8_t factors, uint8_t pairs, uint8_t to, Opcode fold) {
+    for (int64_t d = 0; d < size_; d += chunks_.elements)
+      task.emit(vectorInsn(Opcode::Fmac, f32, sum, factors, pairs, sum)).emit(clearing(vectorInsn(fold, f32, to, to, sumDQ))).advance(factors, chunks_.elements * stride() * e).advance(to, chunks_.elements * stride() * 4);
+    task.advance(factors, -size_ * stride() * e).advance(to, -size_ * stride() * 4);
+  };
+
+  perPair(keysKDq, queriesKDQ, someScoresKQ, vectorInsn(Opcode::Mul, f32, someScoresKQ, scale, sumKQ));
+  task.emit(vectorInsn(Opcode::Sub, f32, scoresKQ, scoresKQ, logarithmkQ)).emit(vectorInsn(Opcode::Exp, f32, weightsKQ, scoresKQ));
+  if (op_.getCausal())
+    task.emit(vectorInsn(Opcode::Cmple, f32, scoresKQ, placesKq, ownPlacesKQ)).emit(vectorInsn(Opcode::Select, f32, weightsKQ, scoresKQ, weightsKQ, zero));
+  // From here on with the other sign, which comes back when sums are taken away.
+  perPair(valuesKDq, givenKDQ, someOthersKQ, vectorInsn(Opcode::Sub, f32, someOthersKQ, meankQ, sumKQ));
+  task.emit(vectorInsn(Opcode::Mul, f32, othersKQ, othersKQ, weightsKQ)).emit(vectorInsn(Opcode::Mul, f32, deltasKQ, othersKQ, scale));
+  perElement(sumDqK, givenDQk, weightsDQK, valueSumsDK, Opcode::Add);
+  perElement(sumDqK, queriesDQk, deltasDQK, keySumsDK, Opcode::Sub);
+  perElement(sumDkQ, keysDKq, deltasDKQ, querySumsDQ, Opcode::Sub);
+}
+
+SymbolRefAttr AttentionGradient::step() {
+  TaskBuilder task(image_, loc_, "attend_gradient");
+  const ElementType type = elementTypeOf(element_);
+  constexpr ElementType f32 = ElementType::F32;
+  if (passes()) {
+    task.emit(asAsync(vectorInsn(Opcode::Mov, type, nextR, ringIn))).emit(asAsync(vectorInsn(Opcode::Mov, type, ringOut, blockR)));
+    if (op_.getCausal())
+      task.emit(asAsync(vectorInsn(Opcode::Mov, f32, nextPlacesR, placesIn))).emit(asAsync(vectorInsn(Opcode::Mov, f32, placesOut, placesR)));
+    task.emit(asAsync(vectorInsn(Opcode::Mov, f32, nextSumsR, sumsIn)));
+  }
+  const std::pair<uint8_t, Type> ofHeads[] = {{keysKDq, element_}, {valuesKDq, element_}, {keysDKq, element_}, {queriesKDQ, element_}, {givenKDQ, element_}, {queriesDQk, element_},
+                                              {givenDQk, element_}, {logarithmkQ, f32_}, {meankQ, f32_}, {querySumsDQ, f32_}, {keySumsDK, f32_}, {valueSumsDK, f32_}};
+  for (int64_t head = 0; head < heads_; ++head) {
+    takeHead(task);
+    const int64_t next = head + 1 < heads_ ? 1 : 1 - heads_;
+    for (auto [reg, of] : ofHeads)
+      task.advance(reg, next * tokens_ * bytes(of));
+  }
+  if (passes()) {
+    task.emit(asAsync(vectorInsn(Opcode::Mov, f32, sumsOut, sumsR)));
+    task.swap(blockR, nextR).swap(keysKDq, nextKeysKDq).swap(valuesKDq, nextValuesKDq).swap(keysDKq, nextKeysDKq);
+    task.swap(sumsR, nextSumsR).swap(keySumsDK, nextKeySumsDK).swap(valueSumsDK, nextValueSumsDK);
+    if (op_.getCausal())
+      task.swap(placesR, nextPlacesR).swap(placesKq, nextPlacesKq);
+  }
+  return task.finish();
+}
+
+SymbolRefAttr AttentionGradient::end(const Block &result) {
+  const int64_t part = this->part();
+  // After as many steps again, the own block is in the first buffer.
+  FlatSymbolRefAttr sums = sums_[0];
+  return TaskBuilder(image_, loc_, "end_gradient")
+      .load(0, memory("query_gradients", result.buffer, result.element, {1, 1, 1, part}, contiguous))
+      .load(1, memory("query_sums", out_, f32_, {1, 1, 1, part}, contiguous))
+      .emit(vectorInsn(Opcode::Mov, ElementType::F32, 0, 1))
+      .load(2, image_.memoryAt(part * bytes(result.element), "other_gradients", result.element, result.buffer, {1, 1, 1, 2 * part}, contiguous))
+      .load(3, memory("passed_sums", sums, f32_, {1, 1, 1, 2 * part}, contiguous))
+      .emit(vectorInsn(Opcode::Mov, ElementType::F32, 2, 3))
+      .finish();
+}
+
+void AttentionGradient::emitGradient(const Block &gradient, const Block &result) {
+  command(prepare(gradient));
+  command(begin(gradient));
+  command(step(), rows_);
+  command(end(result));
+}
+
+} // namespace wafer

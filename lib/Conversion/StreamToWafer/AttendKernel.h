@@ -1,0 +1,65 @@
+//===- AttendKernel.h - attention whose keys and values pass from core to core ===//
+//
+// A head lies in one column. Blocks of keys and values, those of a core's tokens, go around a ring of the column's rows; each core meets its queries with each block.
+// docs/spec/kernels.md shows the code.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WAFER_LIB_CONVERSION_STREAMTOWAFER_ATTENDKERNEL_H
+#define WAFER_LIB_CONVERSION_STREAMTOWAFER_ATTENDKERNEL_H
+
+#include "Kernels.h"
+
+#include "wafer/Machine/AttentionChunks.h"
+#include "wafer/Machine/Machine.h"
+
+namespace wafer {
+
+/// The forward pass, up to sums that are not yet divided by the total of their weights. Per core, `heads_` heads of `size_` elements with `tokens_` tokens.
+class Attention {
+public:
+  Attention(SegmentContext &ctx, stream::AttendOp op, const Block &qkv, const Machine &machine);
+
+  /// Whether the cache has room for its sums.
+  bool fits() const { return chunks_.keys > 0; }
+  /// Writes the steps that add up what all queries see.
+  void emitForward();
+  /// Divides, and writes the result.
+  void emitResult(const Block &result);
+
+protected:
+  mlir::FlatSymbolRefAttr buffer(llvm::StringRef hint, int64_t elements, mlir::Type type);
+  mlir::FlatSymbolRefAttr memory(llvm::StringRef hint, mlir::FlatSymbolRefAttr of, mlir::Type type, Extents extents, Extents strides) { return image_.memory(hint, type, of, extents, strides); }
+  mlir::FlatSymbolRefAttr sums(llvm::StringRef hint, Extents extents, Extents strides);
+  /// A task's instructions that fill a buffer with what a register holds, by way of register `with`.
+  void fill(TaskBuilder &task, uint8_t with, llvm::StringRef hint, mlir::FlatSymbolRefAttr of, mlir::Type type, int64_t elements, uint8_t from);
+  void command(mlir::SymbolRefAttr task, int64_t times = 1) { wfr::CommandOp::create(ctx_.steps, loc_, task, times); }
+
+  bool passes() const { return rows_ > 1; }
+  int64_t bytes(mlir::Type type) const { return type.getIntOrFloatBitWidth() / 8; }
+  /// Elements of the keys of a block; from an element of a head to the next.
+  int64_t part() const { return size_ * heads_ * tokens_; }
+  int64_t stride() const { return heads_ * tokens_; }
+
+  static constexpr Extents contiguous = {0, 0, 0, 1};
+  SegmentContext &ctx_;
+  ImageBuilder &image_;
+  stream::AttendOp op_;
+  mlir::Location loc_;
+  const Block &qkv_;
+  mlir::Type element_, f32_;
+  int64_t tokens_, rows_ = 1, heads_ = 1, size_ = 1;
+  AttentionChunks chunks_;
+  // The block at work and the one that comes, before the first step and after the last if their number is even.
+  mlir::FlatSymbolRefAttr blocks_[2], places_[2];
+  mlir::FlatSymbolRefAttr ownPlaces_, cache_, scores_, weights_, most_, totals_, out_;
+
+private:
+  mlir::SymbolRefAttr begin();
+  mlir::SymbolRefAttr step();
+  void attendHead(TaskBuilder &task);
+};
+
+} // namespace wafer
+
+#endif // WAFER_LIB_CONVERSION_STREAMTOWAFER_ATTENDKERNEL_H

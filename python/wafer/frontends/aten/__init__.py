@@ -2,6 +2,7 @@
 
 from wafer.frontends.aten import (  # noqa: F401
     again,
+    attend,
     attention,
     backward,
     choices,

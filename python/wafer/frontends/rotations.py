@@ -13,8 +13,10 @@ from collections.abc import Mapping
 import torch
 from torch import fx
 
+from wafer.frontends.layouts import part_of
+from wafer.frontends.rewriting import VIEWS, Writer, shape
+
 _ATEN = torch.ops.aten
-_VIEWS = {_ATEN.view.default, _ATEN.reshape.default, _ATEN._unsafe_view.default}
 
 
 def pays(machine: Mapping, tokens: int, features: int) -> bool:
@@ -29,8 +31,9 @@ def pays(machine: Mapping, tokens: int, features: int) -> bool:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Rotation:
-    """x * cosines + rotate_half(x) * sines, where x is `source`, [batch, tokens, heads * size], taken apart."""
+class Rotation:
+    """x * cosines + rotate_half(x) * sines, where x is `source`, [batch, tokens, heads * size], taken apart. Tables are [tokens, size], with dimensions of size one, or
+    the batch, in front."""
 
     node: fx.Node
     source: fx.Node
@@ -39,29 +42,24 @@ class _Rotation:
     sines: fx.Node
 
 
-def rewrite(graph: fx.Graph, machine: Mapping) -> int:
-    """Changes the graph; nodes that are new have values without data as others have. Returns the number of rotations that it found."""
+def rewrite(graph: fx.Graph, machine: Mapping) -> dict[fx.Node, Rotation]:
+    """Changes the graph; nodes that are new have values without data as others have. Returns the rotations that it wrote, by their results on the features of all heads."""
     found = [rotation for node in graph.nodes if (rotation := _match(node)) is not None and _pays_here(rotation, machine)]
     matrices: dict[tuple[int, int], fx.Node] = {}
     tables: dict[tuple[fx.Node, int], fx.Node] = {}
-    for rotation in found:
-        _replace(graph, rotation, matrices, tables)
+    written = {_replace(graph, rotation, matrices, tables): rotation for rotation in found}
     if found:
         graph.eliminate_dead_code()
         graph.lint()
-    return len(found)
+    return written
 
 
-def _shape(node: fx.Node) -> tuple[int, ...]:
-    return tuple(node.meta["val"].shape)
-
-
-def _pays_here(rotation: _Rotation, machine: Mapping) -> bool:
-    batch, tokens, features = _shape(rotation.source)
+def _pays_here(rotation: Rotation, machine: Mapping) -> bool:
+    batch, tokens, features = shape(rotation.source)
     return pays(machine, batch * tokens, features)
 
 
-def _match(node: fx.Node) -> _Rotation | None:
+def _match(node: fx.Node) -> Rotation | None:
     if node.target is not _ATEN.add.Tensor or len(node.args) != 2 or node.kwargs or not all(isinstance(term, fx.Node) for term in node.args):
         return None
     for straight, turned in (node.args, node.args[::-1]):
@@ -73,96 +71,57 @@ def _match(node: fx.Node) -> _Rotation | None:
                 continue
             cosines = straight.args[1 - straight.args.index(apart)]
             source = _together(apart)
-            if source is not None and isinstance(cosines, fx.Node) and _shape(node) == _shape(apart) and _is_table(cosines, apart) and _is_table(sines, apart):
-                return _Rotation(node, source, apart, cosines, sines)
+            if source is not None and isinstance(cosines, fx.Node) and shape(node) == shape(apart) and _is_table(cosines, apart) and _is_table(sines, apart):
+                return Rotation(node, source, apart, cosines, sines)
     return None
 
 
 def _halves_of(node: fx.Node) -> fx.Node | None:
     """x of cat([-x[..., half:], x[..., :half]], -1)."""
-    if node.target is not _ATEN.cat.default or len(node.args[0]) != 2 or (node.args[1] if len(node.args) > 1 else 0) % len(_shape(node)) != len(_shape(node)) - 1:
+    if node.target is not _ATEN.cat.default or len(node.args[0]) != 2 or (node.args[1] if len(node.args) > 1 else 0) % len(shape(node)) != len(shape(node)) - 1:
         return None
     negative, first = node.args[0]
     if negative.target is not _ATEN.neg.default:
         return None
-    second, first = _part(negative.args[0]), _part(first)
-    size = _shape(node)[-1]
-    if second is None or first is None or second[0] is not first[0] or _shape(first[0]) != _shape(node):
+    second, first = part_of(negative.args[0]), part_of(first)
+    last, size = len(shape(node)) - 1, shape(node)[-1]
+    if second is None or first is None or second[0] is not first[0] or shape(first[0]) != shape(node):
         return None
-    return first[0] if size % 2 == 0 and first[1:] == (0, size // 2) and second[1:] == (size // 2, size) else None
-
-
-def _part(node: fx.Node) -> tuple[fx.Node, int, int] | None:
-    """Which part of the last dimension of what a slice is."""
-    if node.target is _ATEN.slice.Tensor and len(node.args) < 5:
-        source, dim, begin, end = (*node.args, *(0, 0, None)[len(node.args) - 1 :])[:4]
-        size = _shape(source)[dim]
-        begin, end = (begin or 0), size if end is None else min(end, size)
-        return (source, begin, end) if dim % len(_shape(source)) == len(_shape(source)) - 1 else None
-    parts = node.args[0] if node.op == "call_function" and getattr(node.target, "__name__", "") == "getitem" else None
-    if isinstance(parts, fx.Node) and parts.target in (_ATEN.split_with_sizes.default, _ATEN.split.Tensor):
-        source, sizes = parts.args[0], parts.args[1]
-        dim = parts.args[2] if len(parts.args) > 2 else 0
-        if isinstance(sizes, int):
-            sizes = [sizes] * (_shape(source)[dim] // sizes)
-        begin = sum(sizes[: node.args[1]])
-        return (source, begin, begin + sizes[node.args[1]]) if dim % len(_shape(source)) == len(_shape(source)) - 1 else None
-    return None
+    return first[0] if size % 2 == 0 and first[1:] == (last, 0, size // 2) and second[1:] == (last, size // 2, size // 2) else None
 
 
 def _together(apart: fx.Node) -> fx.Node | None:
     """[batch, tokens, heads * size] of heads that were taken apart, [batch, heads, tokens, size]."""
     is_transposed = (apart.target is _ATEN.permute.default and list(apart.args[1]) == [0, 2, 1, 3]) or (
-        apart.target is _ATEN.transpose.int and len(_shape(apart)) == 4 and {dim % 4 for dim in apart.args[1:3]} == {1, 2}
+        apart.target is _ATEN.transpose.int and len(shape(apart)) == 4 and {dim % 4 for dim in apart.args[1:3]} == {1, 2}
     )
     view = apart.args[0] if is_transposed else None
-    if view is None or view.target not in _VIEWS:
+    if view is None or view.target not in VIEWS:
         return None
-    batch, tokens, heads, size = _shape(view)
+    batch, tokens, heads, size = shape(view)
     source = view.args[0]
-    while source.target in _VIEWS and _shape(source) != (batch, tokens, heads * size):
+    while source.target in VIEWS and shape(source) != (batch, tokens, heads * size):
         source = source.args[0]
-    return source if isinstance(source, fx.Node) and source.op != "placeholder" and _shape(source) == (batch, tokens, heads * size) else None
+    return source if isinstance(source, fx.Node) and source.op != "placeholder" and shape(source) == (batch, tokens, heads * size) else None
 
 
 def _is_table(node: fx.Node, apart: fx.Node) -> bool:
     """Whether all heads share it."""
     if not isinstance(node.meta.get("val"), torch.Tensor):
         return False
-    shape, whole = _shape(node), _shape(apart)
-    return 2 <= len(shape) <= 4 and shape[-2:] == whole[-2:] and (len(shape) < 3 or shape[-3] == 1) and (len(shape) < 4 or shape[0] in (1, whole[0]))
+    sizes, whole = shape(node), shape(apart)
+    return 2 <= len(sizes) <= 4 and sizes[-2:] == whole[-2:] and (len(sizes) < 3 or sizes[-3] == 1) and (len(sizes) < 4 or sizes[0] in (1, whole[0]))
 
 
-class _Writer:
-    """New nodes in front of another one, with the values that they have there."""
-
-    def __init__(self, graph: fx.Graph, like: fx.Node):
-        self._graph, self._like = graph, like
-
-    def __call__(self, target, *args, **kwargs) -> fx.Node:
-        node = self._graph.call_function(target, args, kwargs)
-        node.meta = {key: value for key, value in self._like.meta.items() if key in ("stack_trace", "nn_module_stack", "source_fn_stack")}
-        read = lambda value: value.meta["val"] if isinstance(value, fx.Node) else value  # noqa: E731
-        values, named = fx.node.map_aggregate(args, read), fx.node.map_aggregate(kwargs, read)
-        mode = getattr(self._like.meta["val"], "fake_mode", None)
-        with torch.no_grad():
-            if mode is None:
-                node.meta["val"] = target(*values, **named)
-            else:
-                with mode:
-                    node.meta["val"] = target(*values, **named)
-        return node
-
-
-def _replace(graph: fx.Graph, rotation: _Rotation, matrices: dict[tuple[int, int], fx.Node], tables: dict[tuple[fx.Node, int], fx.Node]) -> None:
+def _replace(graph: fx.Graph, rotation: Rotation, matrices: dict[tuple[int, int], fx.Node], tables: dict[tuple[fx.Node, int], fx.Node]) -> fx.Node:
     node, source = rotation.node, rotation.source
-    batch, heads, tokens, size = _shape(rotation.apart)
+    batch, heads, tokens, size = shape(rotation.apart)
     dtype = source.meta["val"].dtype
-    write = _Writer(graph, node)
+    write = Writer(graph, node)
     first = next(other for other in graph.nodes if other.op != "placeholder")
     with graph.inserting_before(first):
         if (heads, size) not in matrices:
-            matrices[heads, size] = _matrix(write, heads * size, size, dtype)
+            matrices[heads, size] = matrix(write, heads * size, size, dtype)
     for table in (rotation.cosines, rotation.sines):
         if (table, heads) not in tables:
             with graph.inserting_before(table.next):
@@ -173,12 +132,12 @@ def _replace(graph: fx.Graph, rotation: _Rotation, matrices: dict[tuple[int, int
         result = write(
             _ATEN.add.Tensor, write(_ATEN.mul.Tensor, source, tables[rotation.cosines, heads]), write(_ATEN.mul.Tensor, turned, tables[rotation.sines, heads])
         )
-        result = write(_ATEN.permute.default, write(_ATEN.reshape.default, result, [batch, tokens, heads, size]), [0, 2, 1, 3])
-    node.replace_all_uses_with(result)
+        node.replace_all_uses_with(write(_ATEN.permute.default, write(_ATEN.reshape.default, result, [batch, tokens, heads, size]), [0, 2, 1, 3]))
+    return result
 
 
-def _matrix(write: _Writer, features: int, size: int, dtype: torch.dtype) -> fx.Node:
-    """[features, features]: column n has a 1 where rotate_half takes its element n from, or a -1."""
+def matrix(write: Writer, features: int, size: int, dtype: torch.dtype) -> fx.Node:
+    """[features, features]: column n has a 1 where rotate_half, on heads of `size`, takes its element n from, or a -1."""
     half = size // 2
     places = write(_ATEN.arange.default, features, dtype=torch.int64)
     column = write(_ATEN.unsqueeze.default, places, 0)
@@ -189,9 +148,9 @@ def _matrix(write: _Writer, features: int, size: int, dtype: torch.dtype) -> fx.
     return write(_ATEN.where.self, write(_ATEN.eq.Tensor, write(_ATEN.unsqueeze.default, places, 1), origin), sign, one(0.0))
 
 
-def _repeated(write: _Writer, table: fx.Node, heads: int) -> fx.Node:
+def _repeated(write: Writer, table: fx.Node, heads: int) -> fx.Node:
     """[tokens, size] as [tokens, heads * size], with a batch in front if it has one."""
-    *batch, tokens, size = _shape(table)
+    *batch, tokens, size = shape(table)
     batch = batch[:1] if len(batch) == 2 else []
     apart = write(_ATEN.reshape.default, table, [*batch, tokens, 1, size])
     return write(_ATEN.reshape.default, write(_ATEN.expand.default, apart, [*batch, tokens, heads, size]), [*batch, tokens, heads * size])

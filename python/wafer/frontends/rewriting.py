@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import fx
 
@@ -32,3 +34,25 @@ class Writer:
                 with mode:
                     node.meta["val"] = target(*values, **named)
         return node
+
+
+def value_of(node: fx.Node, constants: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
+    """What a node always is, where it depends on nothing but `constants`, which are values of placeholders by their names; else None."""
+    values: dict[fx.Node, object] = {}
+    work = [node]
+    while work:
+        last = work[-1]
+        missing = [source for source in last.all_input_nodes if source not in values]
+        if missing:
+            work += missing
+            continue
+        work.pop()
+        if last.op == "placeholder" and last.name in constants:
+            values[last] = constants[last.name]
+        elif last.op == "call_function" and torch.Tag.nondeterministic_seeded not in getattr(last.target, "tags", ()):
+            args, kwargs = fx.node.map_arg((last.args, last.kwargs), values.__getitem__)
+            with torch.no_grad():
+                values[last] = last.target(*args, **kwargs)
+        else:
+            return None
+    return values[node]

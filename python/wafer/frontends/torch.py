@@ -17,7 +17,7 @@ from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from wafer.errors import CompileError, Diagnostic, SourceLocation, UnsupportedOpError, WaferError
-from wafer.frontends import absent, aten, locations, registry, rotations, types  # noqa: F401 - aten registers the lowerings
+from wafer.frontends import absent, aten, heads, locations, registry, rotations, types  # noqa: F401 - aten registers the lowerings
 from wafer.frontends.context import Context
 from wafer.frontends.names import unique
 from wafer.frontends.quantizer import Quantizer
@@ -81,6 +81,11 @@ class Placeholder:
             return None if self.kept is None else Zeros(self.kept)
         return zeros_of(self.value)
 
+    @property
+    def is_sparse(self) -> bool:
+        """Whether its zeros are worth leaving out."""
+        return self.role == "parameter" and (zeros := self.zeros) is not None and 2 * zeros.kept <= self.value.numel()
+
 
 @dataclasses.dataclass(frozen=True)
 class ImportedModel:
@@ -118,7 +123,10 @@ def import_model(
     """
     exported, source = exported_model(model, args, kwargs)
     if machine is not None and isinstance(model, torch.nn.Module):
-        rotations.rewrite(exported.graph, machine)
+        rotated = rotations.rewrite(exported.graph, machine)
+        if is_int8 is None:  # weights that are stacked are not quantised
+            placeholders = placeholders_of(exported)
+            heads.rewrite(exported.graph, machine, rotated, constants=constants_of(placeholders), is_sparse=lambda name: placeholders[name].is_sparse)
     imported = import_exported(exported, name, source, quantizer=lambda: quantizer_of(exported, is_int8, calibration, args, kwargs))
     return dataclasses.replace(imported, other_names=other_names(model)) if isinstance(model, torch.nn.Module) else imported
 
@@ -230,6 +238,12 @@ def placeholders_of(exported: torch.export.ExportedProgram, states: Collection[s
             # Masks, positions and the like are part of the program, as they are part of no checkpoint or hold no weights.
             placeholders[spec.arg.name] = Placeholder("parameter", spec.target, data) if is_weight else Placeholder("constant", spec.target, data)
     return placeholders
+
+
+def constants_of(placeholders: Mapping[str, Placeholder]) -> dict[str, torch.Tensor]:
+    """Tensors that a graph always gets, by the names of their nodes."""
+    values = {name: placeholder.value for name, placeholder in placeholders.items() if placeholder.role == "constant"}
+    return {name: value for name, value in values.items() if isinstance(value, torch.Tensor) and not value.is_meta}
 
 
 def results_of_model(exported: torch.export.ExportedProgram) -> list[tuple[str, torch.fx.Node]]:

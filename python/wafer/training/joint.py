@@ -21,7 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _pytree as pytree
 
 from wafer.errors import CompileError, Diagnostic, SourceLocation
-from wafer.frontends import locations, rotations
+from wafer.frontends import heads, locations, rotations
 from wafer.frontends.torch import ImportedModel, Importer, Placeholder
 from wafer.frontends.writer import Pattern
 from wafer.training import attention, decompositions
@@ -108,7 +108,7 @@ def differentiate(
         try:
             exported = torch.export.export(flat, tuple(example)).run_decompositions({})
             if machine is not None:
-                rotations.rewrite(exported.graph, machine)
+                _rewrite(exported, names, machine, kept or {})
         except CompileError:
             raise
         except Exception as error:  # export raises nearly any type
@@ -116,6 +116,29 @@ def differentiate(
             message = f"torch.export cannot trace the model: {type(error).__name__}: {text[0] if text else 'no reason given'}"
             raise CompileError(Diagnostic("error", message, locations.of_exception(error) or source)) from error
         return _import(exported, names, buffers, pytree.tree_structure(tuple(example)), source, scaled, kept or {}, machine, given)
+
+
+def _rewrite(exported: torch.export.ExportedProgram, parameters: Sequence[str], machine: Mapping, sparse: Collection[str]) -> None:
+    """What is written in another way for a machine. `sparse`: parameters of which elements are left out."""
+    changed = {output.target for output in exported.graph_signature.output_specs}
+    weights, constants = {}, {}
+    for spec in exported.graph_signature.input_specs:
+        if spec.kind == InputKind.PARAMETER:
+            weights[spec.arg.name] = _parameter_of(spec.target, parameters)
+        elif spec.target is not None and spec.target not in changed and not (data := _data_of(exported, spec.target)).is_floating_point() and not data.is_meta:
+            constants[spec.arg.name] = data
+    rotated = rotations.rewrite(exported.graph, machine)
+    heads.rewrite(exported.graph, machine, rotated, constants=constants, is_sparse=lambda name: weights.get(name) in sparse)
+
+
+def _parameter_of(target: str, parameters: Sequence[str]) -> str:
+    """The model's name of a parameter of `_Flat`."""
+    return parameters[int(target.rpartition(".")[2])]
+
+
+def _data_of(exported: torch.export.ExportedProgram, target: str) -> torch.Tensor:
+    data = exported.state_dict.get(target)
+    return exported.constants.get(target) if data is None else data
 
 
 def _trained(model: torch.nn.Module, loss: Loss, example: Sequence[object], source: SourceLocation | None) -> list[str]:
@@ -208,11 +231,10 @@ def _import(
                     placeholders[node.name] = Placeholder("input", name)
             continue
         if kind == InputKind.PARAMETER:
-            name = parameters[int(target.rpartition(".")[2])]
+            name = _parameter_of(target, parameters)
             placeholders[node.name] = Placeholder("input", name) if name in given else Placeholder("parameter", name, exported.state_dict[target], trained=True, kept=kept.get(name))
             continue
-        data = exported.state_dict.get(target)
-        data = exported.constants.get(target) if data is None else data
+        data = _data_of(exported, target)
         if kind == InputKind.BUFFER and node.users and (data.is_floating_point() or target in changed):
             name = buffers[int(target.removeprefix("buffer"))]
             placeholders[node.name] = Placeholder("parameter" if data.is_floating_point() else "input", name, data)

@@ -1,0 +1,183 @@
+"""Attention whose heads lie in columns of cores.
+
+A projection deals its features to the columns of the wafer in turn, while attention wants all features of a head in one place: queries, keys and values leave the wafer to
+be put in order, and so does what attention gives. Rows of weights may come in any order for nothing that crosses. So self-attention is written as one projection that makes
+queries, keys and values "d-major" (see aten/attend.py), the attention of those, and the projection behind it, whose columns are in that order too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import fx
+
+from wafer.frontends import rotations
+from wafer.frontends.aten import attend  # noqa: F401 - it defines torch.ops.wafer.attend
+from wafer.frontends.layouts import Steps
+from wafer.frontends.projections import Projection, can_order, change, ordered
+from wafer.frontends.rewriting import Writer, shape
+from wafer.frontends.self_attention import Behind, Finder, SelfAttention, origin_of, projection_behind
+from wafer.training import attention
+
+_ATEN = torch.ops.aten
+# Columns hold up to so many heads each.
+_HEADS_OF_COLUMN = 4
+# Tokens that a core takes of one entry, at most; less if its accumulators have no room for two sums of 32 bits for each.
+_TOKENS_OF_CORE = 64
+# Of the groups of columns that fit side by side, the part that has to have an entry: with less of the wafer at work, streaming keys and values to all of it is faster.
+_LEAST_GROUPS = 1 / 3
+
+
+def pays(machine: Mapping, batch: int, tokens: int, heads: int, size: int) -> bool:
+    """Whether attention in columns is the better way: entries fit, a good part of the wafer has one, and crossings cost more than products. `machine`: its description."""
+    columns = next((heads // m for m in range(1, _HEADS_OF_COLUMN + 1) if heads % m == 0 and heads // m <= machine["width"]), None)
+    tokens_of_core = min(_TOKENS_OF_CORE, machine["accumulator_bytes"] // 8)
+    if columns is None or not any(tokens % t == 0 and tokens // t <= machine["height"] for t in range(1, tokens_of_core + 1)):
+        return False
+    return batch >= _LEAST_GROUPS * (machine["width"] // columns) and attention.pays(machine, size)
+
+
+def rewrite(
+    graph: fx.Graph,
+    machine: Mapping,
+    rotated: Mapping[fx.Node, rotations.Rotation],
+    *,
+    constants: Mapping[str, torch.Tensor] | None = None,
+    is_sparse: Callable[[str], bool] = lambda name: False,
+) -> int:
+    """Changes the graph; nodes that are new have values without data as others have. Returns the number of attentions that it wrote.
+
+    `rotated`: what `rotations.rewrite` gave for the graph. `constants`: values of placeholders that do not change, by the names of their nodes, so that masks are known.
+    `is_sparse`: whether zeros of the weight of this placeholder are not streamed. Its attention stays as it is, because zeros of stacked weights are not known.
+    """
+    finder = Finder(graph, rotated, constants or {}, is_sparse)
+    found = [each for node in graph.nodes if (each := finder.match(node)) is not None and _pays_here(each, machine)]
+    rewriter = _Rewriter(graph)
+    for each in found:
+        rewriter.replace(each)
+    if found:
+        graph.eliminate_dead_code()
+        graph.lint()
+    return len(found)
+
+
+def _pays_here(found: SelfAttention, machine: Mapping) -> bool:
+    batch, heads, tokens, size = shape(found.node)
+    return pays(machine, batch, tokens, heads, size)
+
+
+class _Rewriter:
+    def __init__(self, graph: fx.Graph):
+        self._graph = graph
+        self._place = {node: i for i, node in enumerate(graph.nodes)}
+        self._first = next(node for node in graph.nodes if node.op != "placeholder")
+        self._matrices: dict[tuple[int, torch.dtype], fx.Node] = {}
+        self._tables: dict[tuple[object, ...], fx.Node] = {}
+
+    def replace(self, found: SelfAttention) -> None:
+        node, projected = found.node, found.parts[0].projection
+        batch, heads, tokens, _ = shape(node)
+        inputs = shape(projected.input)[-1]
+        write = Writer(self._graph, projected.product)
+        with self._graph.inserting_before(self._first):
+            stacked = _stacked(write, found)
+        with self._graph.inserting_before(node):
+            x = write(_ATEN.reshape.default, origin_of(projected.input), [tokens, batch, inputs] if found.tokens_first else [batch, tokens, inputs])
+            x = write(_ATEN.permute.default, x, [1, 0, 2]) if found.tokens_first else x
+            qkv = write(_ATEN.linear.default, x, *stacked)
+        if found.parts[0].rotation is not None:
+            qkv = self._rotated(qkv, found)
+        with self._graph.inserting_before(node):
+            mixed = Writer(self._graph, node)(torch.ops.wafer.attend.default, qkv, heads, found.scale, found.is_causal)
+        behind = projection_behind(node)
+        if behind is None:
+            self._put_in_order(mixed, node)
+        else:
+            self._project(mixed, behind)
+
+    def _rotated(self, qkv: fx.Node, found: SelfAttention) -> fx.Node:
+        """Halves of heads that are d-major are halves of queries and of keys."""
+        of_queries, of_keys = found.parts[0].rotation, found.parts[1].rotation
+        batch, tokens, features = shape(qkv)
+        key = (found.features, qkv.meta["val"].dtype)
+        write = Writer(self._graph, of_queries.source)
+        if key not in self._matrices:
+            with self._graph.inserting_before(self._first):
+                self._matrices[key] = rotations.matrix(write, features, *key, rotated=2 * found.features)
+        cosines, sines = self._table(found, of_queries.cosines, of_keys.cosines, 1.0), self._table(found, of_queries.sines, of_keys.sines, 0.0)
+        with self._graph.inserting_before(found.node):
+            turned = write(_ATEN.mm.default, write(_ATEN.reshape.default, qkv, [batch * tokens, features]), self._matrices[key])
+            turned = write(_ATEN.reshape.default, turned, [batch, tokens, features])
+            return write(_ATEN.add.Tensor, write(_ATEN.mul.Tensor, qkv, cosines), write(_ATEN.mul.Tensor, turned, sines))
+
+    def _table(self, found: SelfAttention, of_queries: fx.Node, of_keys: fx.Node, of_values: float) -> fx.Node:
+        """[batch or 1, tokens, 3 * features] of tables that all heads share, and a number for the values' part; made once for all layers."""
+        heads = shape(found.node)[1]
+        key = (of_queries, of_keys, of_values, heads)
+        if key not in self._tables:
+            last = max(of_queries, of_keys, key=self._place.__getitem__)
+            with self._graph.inserting_before(self._first if last.op == "placeholder" else last.next):
+                self._tables[key] = _table(Writer(self._graph, last), of_queries, of_keys, of_values, heads)
+        return self._tables[key]
+
+    def _project(self, mixed: fx.Node, behind: Behind) -> None:
+        """The projection's weight gets the order that the features are in."""
+        product, weight = behind.projection.product, behind.projection.weight
+        write = Writer(self._graph, product)
+        is_linear = product.target is _ATEN.linear.default
+        with self._graph.inserting_before(self._first):
+            weight = ordered(write, weight, 0 if behind.projection.is_transposed else 1, 0, behind.steps, is_last=is_linear)
+        with self._graph.inserting_before(product):
+            mixed = write(_ATEN.permute.default, mixed, [1, 0, 2]) if behind.tokens_first else mixed
+            change(behind.projection, write(_ATEN.reshape.default, mixed, list(shape(behind.projection.input))), weight)
+
+    def _put_in_order(self, mixed: fx.Node, node: fx.Node) -> None:
+        """What is no projection gets heads as it did, in memory as PyTorch's own attention gives them."""
+        batch, heads, tokens, size = shape(node)
+        write = Writer(self._graph, node)
+        with self._graph.inserting_before(node):
+            apart = write(_ATEN.permute.default, write(_ATEN.reshape.default, mixed, [batch, tokens, size, heads]), [0, 1, 3, 2])
+            apart = write(_ATEN.clone.default, apart, memory_format=torch.contiguous_format)
+            node.replace_all_uses_with(write(_ATEN.permute.default, apart, [0, 2, 1, 3]))
+
+
+def _stacked(write: Writer, found: SelfAttention) -> list[fx.Node]:
+    """The weight of queries, keys and values, [3 * features, inputs] and d-major, and their bias if any has one."""
+    pieces = _pieces(found)
+    weights = [ordered(write, projection.weight, int(projection.is_transposed), offset, steps) for projection, offset, steps in pieces]
+    biases = [None if projection.bias is None else ordered(write, projection.bias, 0, offset, steps) for projection, offset, steps in pieces]
+    if all(bias is None for bias in biases):
+        return [_joined(write, weights)]
+    none = lambda: write(_ATEN.full.default, [found.features], 0.0, dtype=found.node.meta["val"].dtype)  # noqa: E731
+    return [_joined(write, weights), _joined(write, [none() if bias is None else bias for bias in biases])]
+
+
+def _pieces(found: SelfAttention) -> list[tuple[Projection, int, Steps]]:
+    """Steps through the features of projections: of one that makes all three, where they are as far from each other, or of each."""
+    first, second, third = found.parts
+    distance = second.layout.offset - first.layout.offset
+    steps = ((3, distance), *first.steps)
+    is_one = first.projection == second.projection == third.projection and first.steps == second.steps == third.steps and third.layout.offset - second.layout.offset == distance
+    if is_one and distance > 0 and can_order(first.projection.features, first.layout.offset, steps):
+        return [(first.projection, first.layout.offset, steps)]
+    return [(part.projection, part.layout.offset, part.steps) for part in found.parts]
+
+
+def _joined(write: Writer, parts: list[fx.Node]) -> fx.Node:
+    return parts[0] if len(parts) == 1 else write(_ATEN.cat.default, parts)
+
+
+def _table(write: Writer, of_queries: fx.Node, of_keys: fx.Node, of_values: float, heads: int) -> fx.Node:
+    *_, tokens, size = shape(of_queries)
+    batch = max(shape(table)[0] if len(shape(table)) > 2 else 1 for table in (of_queries, of_keys))
+
+    def repeated(table: fx.Node, parts: int) -> fx.Node:
+        entries = math.prod(shape(table)[:-2])
+        apart = write(_ATEN.reshape.default, table, [entries, tokens, 1, size, 1])
+        return write(_ATEN.reshape.default, write(_ATEN.expand.default, apart, [batch, tokens, parts, size, heads]), [batch, tokens, parts * size * heads])
+
+    rotated = [repeated(of_queries, 2)] if of_queries is of_keys else [repeated(of_queries, 1), repeated(of_keys, 1)]
+    values = write(_ATEN.full.default, [batch, tokens, size * heads], of_values, dtype=of_queries.meta["val"].dtype)
+    return write(_ATEN.cat.default, [*rotated, values], 2)

@@ -1,0 +1,277 @@
+"""Self-attention as one projection, attention in columns of cores and the projection behind it, as on machines whose link is narrow beside their cores."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import fx, nn
+from wafer.compiler import nothing_for
+from wafer.frontends import heads, rotations
+from wafer.frontends.torch import exported_model, import_model
+from wafer.models import gpt2, llama, vit
+from wafer.training.joint import differentiate
+
+WIDTH, HEADS, SIZE = 16, 4, 4
+SMALL = nothing_for("small").machine_description
+
+
+class Attention(nn.Module):
+    """Three projections; `how` are arguments of PyTorch's attention."""
+
+    def __init__(self, key_heads=HEADS, bias=True, **how):
+        super().__init__()
+        self.q, self.o = nn.Linear(WIDTH, WIDTH, bias=bias), nn.Linear(WIDTH, WIDTH, bias=bias)
+        self.k, self.v = nn.Linear(WIDTH, key_heads * SIZE, bias=False), nn.Linear(WIDTH, key_heads * SIZE, bias=bias)
+        self.how = how
+
+    def apart(self, x):
+        return x.view(*x.shape[:2], -1, SIZE).transpose(1, 2)
+
+    def attend(self, q, k, v):
+        return F.scaled_dot_product_attention(q, k, v, **self.how)
+
+    def together(self, x):
+        return self.o(x.transpose(1, 2).reshape(x.shape[0], -1, WIDTH))
+
+    def forward(self, x):
+        return self.together(self.attend(*(self.apart(f(x)) for f in (self.q, self.k, self.v))))
+
+
+class Repeated(Attention):
+    """Keys and values of two heads for four, in two ways."""
+
+    def attend(self, q, k, v):
+        batch, key_heads, tokens, size = k.shape
+        k = k[:, :, None].expand(batch, key_heads, HEADS // key_heads, tokens, size).reshape(q.shape)
+        return super().attend(q, k, v.repeat_interleave(HEADS // key_heads, 1))
+
+
+class Rotated(Attention):
+    def __init__(self, **how):
+        super().__init__(key_heads=2, is_causal=True, enable_gqa=True, **how)
+        self.rotary = llama.Rotary(SIZE)
+
+    def attend(self, q, k, v):
+        angles = self.rotary(q.shape[2])
+        return super().attend(llama.rotated(q, *angles), llama.rotated(k, *angles), v)
+
+
+class Joint(Attention):
+    """One projection, [inputs, features] as in GPT-2, called as transformers does."""
+
+    def __init__(self, take, **how):
+        super().__init__(**how)
+        self.weight, self.bias, self.take = nn.Parameter(torch.randn(WIDTH, 3 * WIDTH) / 4), nn.Parameter(torch.randn(3 * WIDTH)), take
+        del self.q, self.k, self.v
+
+    def forward(self, x):
+        qkv = torch.addmm(self.bias, x.view(-1, WIDTH), self.weight).view(*x.shape[:2], 3 * WIDTH)
+        return self.together(self.attend(*self.take(qkv)))
+
+
+def _with_heads(parts):
+    return [part.reshape(*part.shape[:2], HEADS, SIZE).transpose(1, 2) for part in parts]
+
+
+def _interleaved(qkv):
+    """Each head's queries, keys and values beside each other, as in GPT-NeoX."""
+    return [part.transpose(1, 2) for part in qkv.view(*qkv.shape[:2], HEADS, 3 * SIZE).split(SIZE, -1)]
+
+
+class Masked(Attention):
+    """By a mask that is a buffer, or computed from positions."""
+
+    def __init__(self, mask, **how):
+        super().__init__(**how)
+        if isinstance(mask, torch.Tensor):
+            self.register_buffer("mask", mask, persistent=False)
+        else:
+            self.mask = mask
+
+    def attend(self, q, k, v):
+        mask = self.mask if isinstance(self.mask, torch.Tensor) else self.mask(torch.arange(q.shape[2]))
+        return F.scaled_dot_product_attention(q, k, v, mask, **self.how)
+
+
+class NoProjection(Attention):
+    def together(self, x):
+        return x.transpose(1, 2).flatten(2).relu()
+
+
+class PyTorchs(nn.Module):
+    """In which tokens come first."""
+
+    def __init__(self, **how):
+        super().__init__()
+        self.inner = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True, **how)
+
+    def forward(self, x):
+        return self.inner(x, x, x, need_weights=False)[0]
+
+
+def _triangle(positions):
+    return (positions[None, :] <= positions[:, None])[None, None].expand(2, 1, -1, -1)
+
+
+TAKEN = {
+    "plain": Attention,
+    "no bias": lambda: Attention(bias=False),
+    "causal": lambda: Attention(is_causal=True),
+    "scale": lambda: Attention(scale=0.7),
+    "enable_gqa": lambda: Attention(key_heads=2, enable_gqa=True),
+    "repeated": lambda: Repeated(key_heads=2),
+    "one key head": lambda: Repeated(key_heads=1, is_causal=True),
+    "rotated": Rotated,
+    "chunk": lambda: Joint(lambda qkv: _with_heads(qkv.chunk(3, -1)), is_causal=True),
+    "split": lambda: Joint(lambda qkv: _with_heads(qkv.split(WIDTH, -1))),
+    "narrow": lambda: Joint(lambda qkv: _with_heads([qkv.narrow(-1, i * WIDTH, WIDTH) for i in range(3)])),
+    "slices, values first": lambda: Joint(lambda qkv: _with_heads([qkv[..., WIDTH : 2 * WIDTH], qkv[..., 2 * WIDTH :], qkv[..., :WIDTH]])),
+    "unbind": lambda: Joint(lambda qkv: qkv.view(*qkv.shape[:2], 3, HEADS, SIZE).permute(2, 0, 3, 1, 4).unbind(0)),
+    "interleaved": lambda: Joint(_interleaved),
+    "mask": lambda: Masked(torch.ones(6, 6).tril().bool()),
+    "mask of positions": lambda: Masked(_triangle),
+    "no projection": NoProjection,
+    "llama": lambda: llama.Attention(WIDTH, HEADS, 2),
+    "gpt2": lambda: gpt2.Attention(WIDTH, HEADS),
+    "vit": lambda: vit.Layer(WIDTH, HEADS),
+    "torch.nn": PyTorchs,
+}
+
+
+class Cross(Attention):
+    def forward(self, x):
+        other = x.flip(1)
+        return self.together(self.attend(self.apart(self.q(x)), self.apart(self.k(other)), self.apart(self.v(other))))
+
+
+class Normed(Attention):
+    """Between projection and attention is more than movement."""
+
+    def attend(self, q, k, v):
+        return super().attend(F.rms_norm(q, (SIZE,)), F.rms_norm(k, (SIZE,)), v)
+
+
+class Kept(Attention):
+    """Keys are a result too."""
+
+    def forward(self, x):
+        return super().forward(x) + self.k(x)
+
+
+LEFT = {
+    "cross": Cross,
+    "normed": Normed,
+    "window": lambda: Masked(lambda positions: (positions[None] - positions[:, None]).abs() < 3),
+    "bias": lambda: Masked(lambda positions: positions[None] * -0.5 + positions[:, None]),
+    "upper triangle": lambda: Masked(lambda positions: positions[None] >= positions[:, None]),
+}
+
+
+@pytest.fixture(autouse=True)
+def everywhere(monkeypatch):
+    for rewriting in (heads, rotations):
+        monkeypatch.setattr(rewriting, "pays", lambda *shape: True)
+
+
+def rewritten(exported):
+    """The graph, and how many attentions it has in columns."""
+    constants = {spec.arg.name: exported.constants[spec.target] for spec in exported.graph_signature.input_specs if spec.target in exported.constants}
+    count = heads.rewrite(exported.graph, SMALL, rotations.rewrite(exported.graph, SMALL), constants=constants)
+    return fx.Interpreter(exported.graph_module), count
+
+
+def arguments(exported, model, x):
+    tensors = dict(model.named_parameters()) | dict(model.named_buffers())
+    return [tensors[spec.target] if spec.target else x for spec in exported.graph_signature.input_specs]
+
+
+def close(found, expected):
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_results_are_those_of_pytorch(name):
+    torch.manual_seed(0)
+    model, x = TAKEN[name]().eval(), torch.randn(2, 6, WIDTH)
+    exported, _ = exported_model(model, (x,))
+    program, count = rewritten(exported)
+    assert count == 1
+    with torch.no_grad():
+        close(program.run(*arguments(exported, model, x))[0], model(x))
+    assert "scaled_dot_product_attention" not in str(exported.graph)
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_gradients_of_all_parameters_are_those_of_pytorch(name):
+    torch.manual_seed(0)
+    model, x, target = TAKEN[name](), torch.randn(2, 6, WIDTH, requires_grad=True), torch.randn(2, 6, WIDTH)
+    exported = torch.export.export(model, (x.detach(),)).run_decompositions({})  # as for training
+    program, count = rewritten(exported)
+    assert count == 1
+    wanted = [x, *model.parameters()]
+    found, expected = (F.mse_loss(result, target) for result in (program.run(*arguments(exported, model, x))[0], model(x)))
+    close(found, expected)
+    for of_parameter, by_pytorch in zip(*(torch.autograd.grad(loss, wanted, allow_unused=True) for loss in (found, expected))):
+        close(of_parameter, by_pytorch)
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_the_importer_and_training_write_it(name):
+    torch.manual_seed(0)
+    model, x = TAKEN[name](), torch.randn(2, 6, WIDTH)
+    assert import_model(model.eval(), (x,), machine=SMALL).text.count("graph.attend ") == 1
+    text = differentiate(model.train(), F.mse_loss, (x, x), machine=SMALL).imported.text
+    assert text.count("graph.attend ") == 1 and text.count("graph.attend_gradient ") == 1
+    assert "graph.attend" not in import_model(model.eval(), (x,)).text
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_other_attention_stays_as_it_is(name):
+    x = torch.randn(2, 6, WIDTH)
+    exported, _ = exported_model(LEFT[name]().eval(), (x,))
+    before = str(exported.graph)
+    assert rewritten(exported)[1] == 0 and str(exported.graph) == before
+
+
+def test_attention_with_dropout_stays_as_it_is():
+    x = torch.randn(2, 6, WIDTH)
+    for model in (Attention(dropout_p=0.1), PyTorchs(dropout=0.1).train()):
+        assert rewritten(torch.export.export(model, (x,)).run_decompositions({}))[1] == 0
+
+
+def test_sparse_weights_are_not_stacked():
+    model, x = Attention().eval(), torch.randn(2, 6, WIDTH)
+    with torch.no_grad():
+        model.k.weight[: WIDTH // 2] = 0
+    assert "graph.attend" not in import_model(model, (x,), machine=SMALL).text
+    kept = {"k.weight": WIDTH * WIDTH // 2}
+    assert "graph.attend" not in differentiate(model, F.mse_loss, (x, x), kept=kept, machine=SMALL).imported.text
+
+
+def test_integers_are_not_stacked():
+    model, x = Attention().eval(), torch.randn(2, 6, WIDTH)
+    assert "graph.attend" not in import_model(model, (x,), machine=SMALL, is_int8=lambda name: True).text
+
+
+def test_layers_share_tables_and_the_matrix():
+    x = torch.randn(2, 6, WIDTH)
+    exported, _ = exported_model(nn.Sequential(Rotated(), Rotated()).eval(), (x,))
+    assert rewritten(exported)[1] == 2
+    products = [node for node in exported.graph.nodes if node.target is torch.ops.aten.mm.default]
+    assert len(products) == 2 and len({node.args[1] for node in products}) == 1
+
+
+def test_a_joint_projection_is_one_transposition():
+    """Its rows are put in order at once, so that its gradient is put in order at once."""
+    for name in ("unbind", "interleaved", "chunk", "gpt2"):
+        exported, _ = exported_model(TAKEN[name]().eval(), (torch.randn(2, 6, WIDTH),))
+        rewritten(exported)
+        assert not [node for node in exported.graph.nodes if node.target in (torch.ops.aten.cat.default, torch.ops.aten.slice.Tensor)]
+
+
+def test_it_pays_on_a_wafer_with_entries_for_a_third_of_its_columns(monkeypatch):
+    monkeypatch.undo()
+    wafer_, small = nothing_for("wse3").machine_description, SMALL
+    assert heads.pays(wafer_, 16, 4096, 32, 128) and heads.pays(wafer_, 8, 4096, 32, 128)
+    assert not heads.pays(wafer_, 7, 4096, 32, 128)  # 23 groups of 32 columns
+    assert not heads.pays(wafer_, 16, 4099, 32, 128)  # a prime number of tokens, more than rows
+    assert not heads.pays(small, 16, 16, 16, 4)

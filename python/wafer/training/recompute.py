@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import fx
 
-from wafer.frontends.aten import again  # noqa: F401 - it defines torch.ops.wafer.again
+from wafer.frontends.aten import again, attend  # noqa: F401 - they define torch.ops.wafer.again and attend
 
 _ATEN = torch.ops.aten
 # Of its peak, what products reach, and then some: where arithmetic is not cheap beside crossings, less of it is better.
@@ -20,7 +20,7 @@ _EFFICIENCY = 0.075
 # They give one element for each that they read, in the same order, but are not said to be pointwise.
 _VIEWS = {_ATEN.view.default, _ATEN.reshape.default, _ATEN._unsafe_view.default, _ATEN.unsqueeze.default, _ATEN.squeeze.dim, _ATEN.squeeze.dims, _ATEN.alias.default, _ATEN.detach.default}
 _PRODUCTS = {_ATEN.mm.default: (0, 1), _ATEN.addmm.default: (1, 2)}  # where the activation and the weight are
-_OF_WEIGHTS = _VIEWS | {_ATEN.permute.default, _ATEN.t.default, _ATEN.transpose.int, _ATEN._to_copy.default, _ATEN.clone.default}
+_OF_WEIGHTS = _VIEWS | {_ATEN.permute.default, _ATEN.t.default, _ATEN.transpose.int, _ATEN._to_copy.default, _ATEN.clone.default, _ATEN.cat.default, _ATEN.slice.Tensor}
 
 
 def pays(machine: Mapping, tokens: int, features: int) -> bool:
@@ -66,7 +66,8 @@ class _Choice:
 
     def __init__(self, forward: Iterable[fx.Node], backward: set[fx.Node], machine: Mapping):
         self.again: set[fx.Node] = set()
-        self.free: set[fx.Node] = set()  # weights, inputs, and views of those: MemoryX has them
+        self.free: set[fx.Node] = set()  # weights, inputs, and views of those, which MemoryX has, and what it computes from nothing
+        self._constant: set[fx.Node] = set()
         self._saved: set[fx.Node] = set()
         self._needs: dict[fx.Node, frozenset[fx.Node]] = {}  # of a value that may be computed again, the others that have to be there
         self._machine = machine
@@ -74,7 +75,9 @@ class _Choice:
             self._look_at(node, any(user in backward for user in node.users))
 
     def _look_at(self, node: fx.Node, is_read: bool) -> None:
-        if node.op in ("placeholder", "get_attr") or (node.target in _OF_WEIGHTS and all(argument in self.free for argument in node.all_input_nodes)):
+        if node.op == "call_function" and all(argument in self._constant for argument in node.all_input_nodes):
+            self._constant.add(node)
+        if node.op in ("placeholder", "get_attr") or node in self._constant or (node.target in _OF_WEIGHTS and all(argument in self.free for argument in node.all_input_nodes)):
             self.free.add(node)
             return
         needs = self._needs_of(node)
@@ -106,8 +109,11 @@ class _Choice:
         if node.target in _PRODUCTS:
             input_, weight = (node.args[i] for i in _PRODUCTS[node.target])
             tokens, features = input_.meta["val"].shape
-            widens = weight in self.free and weight.meta["val"].shape[1] > features
-            return node.all_input_nodes if widens and pays(self._machine, tokens, features) else None
+            narrows = weight not in self.free or weight.meta["val"].shape[1] < features
+            return node.all_input_nodes if not narrows and pays(self._machine, tokens, features) else None
+        if node.target is torch.ops.wafer.attend.default:
+            batch, tokens, _ = node.args[0].meta["val"].shape
+            return node.all_input_nodes if pays(self._machine, batch * tokens, 2 * tokens) else None
         # Means of tokens and the like are as cheap to keep, random numbers would be others, and what is moved in MemoryX would be moved once more.
         is_pointwise = isinstance(node.target, torch._ops.OpOverload) and torch.Tag.pointwise in node.target.tags
         return node.all_input_nodes if (is_pointwise or node.target in _VIEWS) and node.meta["val"].is_floating_point() else None

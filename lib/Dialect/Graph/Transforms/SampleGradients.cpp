@@ -99,6 +99,14 @@ Value flattened(OpBuilder &builder, Location loc, Value value, size_t leading) {
   return tensor::CollapseShapeOp::create(builder, loc, value, groups);
 }
 
+/// Operations that give elements of their first operand in another order or shape: MemoryX's work.
+bool onlyMoves(Operation *op) { return isa<tensor::CollapseShapeOp, tensor::ExpandShapeOp, tensor::ExtractSliceOp, linalg::TransposeOp>(op); }
+
+/// Whether all that is made of a value is moved and returned.
+bool isOnlyReturned(Value value) {
+  return llvm::all_of(value.getUsers(), [](Operation *user) { return user->hasTrait<OpTrait::ReturnLike>() || (onlyMoves(user) && isOnlyReturned(user->getResult(0))); });
+}
+
 int64_t tokensOf(const Match &match) {
   return ShapedType::getNumElements(cast<RankedTensorType>(match.rows.getType()).getShape().take_front(match.summed));
 }
@@ -141,13 +149,16 @@ private:
       replace(op, *found, pattern);
   }
 
-  /// All of it, if that pays. What is returned may be another shape of what is added.
+  /// All of it, if that pays. What is returned may be what is added in another order or shape, or a part of it.
   void sampleAll(OpOperand &operand) {
     Value value = operand.get();
-    while (value.hasOneUse() && isa_and_present<tensor::CollapseShapeOp, tensor::ExpandShapeOp>(value.getDefiningOp()))
-      value = value.getDefiningOp()->getOperand(0);
+    while (Operation *moved = value.getDefiningOp()) {
+      if (!onlyMoves(moved))
+        break;
+      value = moved->getOperand(0);
+    }
     auto op = value.getDefiningOp<linalg::LinalgOp>();
-    if (!op || !value.hasOneUse())
+    if (!op || !isOnlyReturned(value))
       return;
     std::optional<Match> found = match(op);
     if (!found)

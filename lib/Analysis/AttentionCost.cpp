@@ -85,7 +85,8 @@ double attentionCycles(const Machine &machine, const GridShape &grid, const Atte
     const double moves = grid.rows > 1 ? 2 * wavelets / machine.vectorLanes.bits32 : 0; // through the datapath, in and out
     return begin + double(grid.rows) * std::max(heads * work.cycles(machine, shape) + task + moves, grid.rows > 1 ? wavelets : 0.0);
   };
-  double cycles = ring(forwardWork(grid, shape, chunks), passed) + elements * 3 / machine.vectorLanes.bits32;
+  const double turned = shape.isRotated * elements * 4 / machine.vectorLanes.bits32; // queries and keys, once and back
+  double cycles = (1 + shape.isGradient) * turned + ring(forwardWork(grid, shape, chunks), passed) + elements * 3 / machine.vectorLanes.bits32;
   if (shape.isGradient)
     cycles += ring(gradientWork(grid, shape, chunks), passed + 2 * elements) + elements * 6 / machine.vectorLanes.bits32;
   return cycles;
@@ -94,7 +95,7 @@ double attentionCycles(const Machine &machine, const GridShape &grid, const Atte
 int64_t attentionBytes(const GridShape &grid, const AttentionShape &shape) {
   const int64_t t = grid.tokenBlock, elements = blockElements(grid, shape);
   const int64_t forward = elements * (4 * shape.elementBytes + 4) + t * t * (4 + shape.elementBytes) + (2 * headsOfColumn(grid, shape) + 5) * t * 4;
-  return forward + (shape.isGradient ? elements * 16 + t * t * (4 + shape.elementBytes) + 2 * headsOfColumn(grid, shape) * t * 4 : 0);
+  return forward + shape.isRotated * elements * shape.elementBytes + (shape.isGradient ? elements * 16 + t * t * (4 + shape.elementBytes) + 2 * headsOfColumn(grid, shape) * t * 4 : 0);
 }
 
 double attentionMacs(int64_t entryTokens, const AttentionShape &shape) { return (shape.isGradient ? 7.0 : 2.0) * double(entryTokens * shape.heads * shape.size); }

@@ -13,7 +13,7 @@ namespace wafer {
 
 struct AttentionShape {
   int64_t heads = 1, size = 1; ///< heads of so many elements
-  bool isCausal = false, isGradient = false;
+  bool isCausal = false, isGradient = false, isRotated = false;
   int64_t elementBytes = 4;
 };
 

@@ -148,6 +148,7 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
           kernel.heads = static_cast<int64_t>(attend.getHeads());
           kernel.isCausal = attend.getCausal();
           kernel.isGradient = attend.getGradient() != nullptr;
+          kernel.isRotated = attend.getRotation() != nullptr;
         })
         .Case([&](stream::ReduceOp reduce) {
           kernel.kind = Kernel::Reduce;
@@ -190,7 +191,7 @@ WireCost SegmentModel::wireOn(const Kernel &kernel, const GridShape &grid) const
   return wire;
 }
 
-AttentionShape SegmentModel::Kernel::attention() const { return {heads, in / 3 / heads, isCausal, isGradient, elementBytes}; }
+AttentionShape SegmentModel::Kernel::attention() const { return {heads, in / 3 / heads, isCausal, isGradient, isRotated, elementBytes}; }
 
 double SegmentModel::cyclesOf(const Kernel &kernel, const Machine &machine, const GridShape &grid, int64_t chunkBytes) const {
   auto blockOf = [&](int64_t features) { return ceilDiv(features, grid.columns); };

@@ -507,6 +507,8 @@ std::optional<WaferKernel> WaferKernels::findAttend(Operation *op, std::string &
   auto gradient = dyn_cast<graph::AttendGradientOp>(op);
   if (gradient)
     kernel.operands.push_back({OperandUse::Full, gradient.getGradient(), {}, {}});
+  if (Value rotation = gradient ? gradient.getRotation() : cast<graph::AttendOp>(op).getRotation())
+    kernel.operands.push_back({OperandUse::Full, rotation, {}, {}});
   kernel.entries = static_cast<int64_t>(gradient ? gradient.getBatches() : cast<graph::AttendOp>(op).getBatches());
   return kernel;
 }

@@ -62,7 +62,7 @@ private:
     WireCost wire;                          ///< of a contraction
     llvm::ArrayRef<int64_t> batchSizes, batchStrides; ///< of a contraction whose batch entries have weights of their own
     int64_t heads = 0;                      ///< of attention
-    bool isCausal = false, isGradient = false; ///< of attention
+    bool isCausal = false, isGradient = false, isRotated = false; ///< of attention
     int64_t operations = 0, functions = 0;  ///< of a map
     int64_t temporaries = 0;                ///< of a map, alive at once
     bool isSameForEveryBatch = false;       ///< of what is sent

@@ -81,7 +81,7 @@ struct WaferKernel {
   mlir::Value weight;                          ///< Contract: what is streamed, seen through layers: a parameter, or another activation; Sample: the pattern, if there is one
   int64_t rowStride = 0, columnStride = 0, offset = 0; ///< Contract
   llvm::SmallVector<int64_t> batchSizes, batchStrides; ///< Contract, Sample: leading token dimensions that have a weight, or sums, of their own per index
-  llvm::SmallVector<KernelOperand> operands;   ///< Pointwise, Reduce: one per argument of the body; outputs are not read. Sample: the rows. Attend: the gradient, if it is one's
+  llvm::SmallVector<KernelOperand> operands;   ///< Pointwise, Reduce: one per argument of the body; outputs are not read. Sample: the rows. Attend: the gradient, if it is one's, and the table of rotations, if there is one
   BlockShape input;                            ///< Contract, Reduce, Sample, Attend: of what is contracted or reduced
   int64_t batches() const;                     ///< product of batchSizes
   stream::Combiner combiner = stream::Combiner::Add; ///< Reduce

@@ -163,11 +163,15 @@ void KernelBuilder::emit(Operation *op, const WaferKernel &kernel) {
                                                  /*mask=*/Value(), IntegerAttr());
     return;
   case KernelKind::Attend: {
-    Value gradient = kernel.operands.empty() ? Value() : valueOf(kernel.operands.front().value, {kernel.input.tokens, kernel.input.features / 3});
-    auto write = [&](auto attention) {
-      return stream::AttendOp::create(builder_, loc, type, valueOf(kernel.source, kernel.input), gradient, attention.getHeadsAttr(), attention.getScaleAttr(), attention.getCausalAttr());
+    const BlockShape input = kernel.input;
+    auto write = [&](auto attention, Value gradient) {
+      Value rotation = attention.getRotation() ? valueOf(attention.getRotation(), {input.tokens, input.features / 3 * 2}) : Value();
+      return stream::AttendOp::create(builder_, loc, type, valueOf(kernel.source, input), gradient, rotation, attention.getHeadsAttr(), attention.getScaleAttr(), attention.getCausalAttr());
     };
-    values_[result] = gradient ? write(cast<graph::AttendGradientOp>(op)) : write(cast<graph::AttendOp>(op));
+    if (auto gradient = dyn_cast<graph::AttendGradientOp>(op))
+      values_[result] = write(gradient, valueOf(gradient.getGradient(), {input.tokens, input.features / 3}));
+    else
+      values_[result] = write(cast<graph::AttendOp>(op), Value());
     return;
   }
   case KernelKind::Reshape:

@@ -82,9 +82,9 @@ SymbolRefAttr AttentionGradient::begin(const Block &gradient) {
     task.load(ownPlacesKQ, memory("own_places", ownPlaces_, f32_, {1, 1, t, t}, {0, 0, 0, 1}));
 
   const Extents byKey = {1, kc, size_, t}, ofKey = {0, 0, step, 1}, byElement = {1, dc, t, t}, ofElement = {0, step, 1, 0}, pairs = {1, 1, t, t}, some = {1, 1, kc, t}, table = {0, 0, t, 1}, perQuery = {0, 0, 0, 1};
-  task.load(queriesKDQ, memory("queries", qkv_.buffer, element_, byKey, ofKey))
+  task.load(queriesKDQ, memory("queries", queries_, element_, byKey, ofKey))
       .load(givenKDQ, memory("given", gradient.buffer, element_, byKey, ofKey))
-      .load(queriesDQk, memory("queries_by_element", qkv_.buffer, element_, byElement, ofElement))
+      .load(queriesDQk, memory("queries_by_element", queries_, element_, byElement, ofElement))
       .load(givenDQk, memory("given_by_element", gradient.buffer, element_, byElement, ofElement))
       .load(querySumsDQ, memory("query_sums", out_, f32_, {1, 1, dc, t}, {0, 0, step, 1}))
       .load(sumKdQ, this->sums("products", byKey, {0, t, 0, 1}))
@@ -169,6 +169,17 @@ SymbolRefAttr AttentionGradient::end(const Block &result) {
   const int64_t part = this->part();
   // After as many steps again, the own block is in the first buffer.
   FlatSymbolRefAttr sums = sums_[0];
+  if (rotation_) {
+    const int64_t partBytes = part * bytes(result.element);
+    const Halves between = halves("sums_between", sums_[1], f32_, 0);
+    TaskBuilder task(image_, loc_, "end_gradient");
+    turn(task, halves("query_sums", out_, f32_, 0), between, halves("query_gradients", result.buffer, result.element, 0), /*isBack=*/true);
+    turn(task, halves("key_sums", sums, f32_, 0), between, halves("key_gradients", result.buffer, result.element, partBytes), /*isBack=*/true);
+    return task.load(0, image_.memoryAt(2 * partBytes, "value_gradients", result.element, result.buffer, {1, 1, 1, part}, contiguous))
+        .load(1, image_.memoryAt(part * 4, "value_sums", f32_, sums, {1, 1, 1, part}, contiguous))
+        .emit(vectorInsn(Opcode::Mov, ElementType::F32, 0, 1))
+        .finish();
+  }
   return TaskBuilder(image_, loc_, "end_gradient")
       .load(0, memory("query_gradients", result.buffer, result.element, {1, 1, 1, part}, contiguous))
       .load(1, memory("query_sums", out_, f32_, {1, 1, 1, part}, contiguous))

@@ -26,8 +26,8 @@ enum Register : uint8_t {
 
 } // namespace
 
-Attention::Attention(SegmentContext &ctx, stream::AttendOp op, const Block &qkv, const Machine &machine)
-    : ctx_(ctx), image_(ctx.image), op_(op), loc_(op.getLoc()), qkv_(qkv), element_(qkv.element), f32_(Float32Type::get(op.getContext())), tokens_(ctx.tokens) {
+Attention::Attention(SegmentContext &ctx, stream::AttendOp op, const Block &qkv, const Block *rotation, const Machine &machine)
+    : ctx_(ctx), image_(ctx.image), op_(op), loc_(op.getLoc()), qkv_(qkv), rotation_(rotation), element_(qkv.element), f32_(Float32Type::get(op.getContext())), tokens_(ctx.tokens) {
   const auto grid = *op->getParentOfType<stream::SegmentOp>().getGrid();
   rows_ = grid.getRows();
   heads_ = static_cast<int64_t>(op.getHeads()) / grid.getColumns();
@@ -41,6 +41,25 @@ FlatSymbolRefAttr Attention::sums(StringRef hint, Extents extents, Extents strid
 
 void Attention::fill(TaskBuilder &task, uint8_t with, StringRef hint, FlatSymbolRefAttr of, Type type, int64_t elements, uint8_t from) {
   task.load(with, memory(hint, of, type, {1, 1, 1, elements}, contiguous)).emit(vectorInsn(Opcode::Mov, ElementType::F32, with, from));
+}
+
+Attention::Halves Attention::halves(StringRef hint, FlatSymbolRefAttr of, Type type, int64_t offset) {
+  const int64_t half = part() / 2;
+  auto some = [&](StringRef name, int64_t at, int64_t elements) { return image_.memoryAt(offset + at * bytes(type), (hint + name).str(), type, of, {1, 1, 1, elements}, contiguous); };
+  return {some("", 0, 2 * half), some("_first", 0, half), some("_second", half, half)};
+}
+
+// Features lie by element of a head, so that halves of all heads are halves of the block.
+void Attention::turn(TaskBuilder &task, const Halves &from, const Halves &between, const Halves &to, bool isBack) {
+  enum : uint8_t { source = 40, table, temporary, target, other };
+  const Halves cosines = halves("cosines", rotation_->buffer, rotation_->element, 0), sines = halves("sines", rotation_->buffer, rotation_->element, part() * bytes(rotation_->element));
+  // x[d] * c[d] + x[d'] * s[d]; back x[d] * c[d] + x[d'] * s[d'].
+  task.load(source, from.all).load(table, isBack ? sines.all : cosines.all).load(temporary, between.all).emit(vectorInsn(Opcode::Mul, ElementType::F32, temporary, source, table));
+  auto add = [&](FlatSymbolRefAttr x, FlatSymbolRefAttr factor, FlatSymbolRefAttr rest, FlatSymbolRefAttr sum) {
+    task.load(source, x).load(table, factor).load(temporary, rest).load(target, sum).emit(vectorInsn(Opcode::Fma, ElementType::F32, target, source, table, temporary));
+  };
+  add(isBack ? from.first : from.second, isBack ? cosines.first : sines.first, isBack ? between.second : between.first, to.first);
+  add(isBack ? from.second : from.first, isBack ? cosines.second : sines.second, isBack ? between.first : between.second, to.second);
 }
 
 SymbolRefAttr Attention::begin() {
@@ -63,7 +82,20 @@ SymbolRefAttr Attention::begin() {
   if (passes())
     task.load(ringIn, image_.receive("ring_in", element_, channels::ring, all)).load(ringOut, image_.send("ring_out", element_, channels::ring, all));
   // Keys and values of the own tokens are the first block.
-  task.load(first, image_.memoryAt(part * bytes(element_), "own_keys", element_, qkv_.buffer, all, contiguous)).emit(vectorInsn(Opcode::Mov, elementTypeOf(element_), blockR, first));
+  out_ = buffer("out", part, f32_);
+  const int64_t partBytes = part * bytes(element_);
+  queries_ = qkv_.buffer;
+  if (rotation_) {
+    queries_ = buffer("turned", part, element_);
+    const Halves between = halves("between", out_, f32_, 0);
+    turn(task, halves("own_queries", qkv_.buffer, element_, 0), between, halves("turned_queries", queries_, element_, 0), /*isBack=*/false);
+    turn(task, halves("own_keys", qkv_.buffer, element_, partBytes), between, halves("turned_keys", blocks_[0], element_, 0), /*isBack=*/false);
+    task.load(first, image_.memoryAt(2 * partBytes, "own_values", element_, qkv_.buffer, {1, 1, 1, part}, contiguous))
+        .load(second, image_.memoryAt(partBytes, "first_values", element_, blocks_[0], {1, 1, 1, part}, contiguous))
+        .emit(vectorInsn(Opcode::Mov, elementTypeOf(element_), second, first));
+  } else {
+    task.load(first, image_.memoryAt(partBytes, "own_keys", element_, qkv_.buffer, all, contiguous)).emit(vectorInsn(Opcode::Mov, elementTypeOf(element_), blockR, first));
+  }
 
   if (isCausal) {
     for (FlatSymbolRefAttr &place : places_)
@@ -91,7 +123,7 @@ SymbolRefAttr Attention::begin() {
 
   cache_ = image_.buffer(loc_, "sums", std::max(kc, dc) * t * 4, {ctx_.step, ctx_.step}, /*inAccumulator=*/true);
   task.load(first, sums("sums", {1, 1, 1, std::max(kc, dc) * t}, contiguous)).emit(vectorInsn(Opcode::Mov, ElementType::F32, first, zero));
-  task.load(queriesKDQ, memory("queries", qkv_.buffer, element_, {1, kc, size_, t}, {0, 0, step, 1}))
+  task.load(queriesKDQ, memory("queries", queries_, element_, {1, kc, size_, t}, {0, 0, step, 1}))
       .load(sumKdQ, sums("products", {1, kc, size_, t}, {0, t, 0, 1}))
       .load(sumKQ, sums("scores_made", {1, 1, kc, t}, {0, 0, t, 1}))
       .load(sumDkQ, sums("weighted", {1, dc, t, t}, {0, t, 0, 1}))
@@ -107,7 +139,6 @@ SymbolRefAttr Attention::begin() {
   FlatSymbolRefAttr newMost = buffer("new_most", t, f32_), factor = buffer("factor", t, f32_);
   most_ = buffer("most", step, f32_);
   totals_ = buffer("total", step, f32_);
-  out_ = buffer("out", part, f32_);
   fill(task, first, "most", most_, f32_, step, lowest);
   fill(task, first, "total", totals_, f32_, step, zero);
   fill(task, first, "out", out_, f32_, part, zero);
@@ -192,7 +223,7 @@ void Attention::emitResult(const Block &result) {
               .finish());
 }
 
-LogicalResult emitAttend(SegmentContext &ctx, stream::AttendOp op, const Block &qkv, const Block *gradient, const Block &result) {
+LogicalResult emitAttend(SegmentContext &ctx, stream::AttendOp op, const Block &qkv, const Block *gradient, const Block *rotation, const Block &result) {
   const StringRef name = op->getParentOfType<stream::ProgramOp>().getMachine();
   Machine machine;
   try {
@@ -200,7 +231,7 @@ LogicalResult emitAttend(SegmentContext &ctx, stream::AttendOp op, const Block &
   } catch (const MachineError &error) {
     return emitError(op.getLoc()) << error.what();
   }
-  AttentionGradient attention(ctx, op, qkv, machine);
+  AttentionGradient attention(ctx, op, qkv, rotation, machine);
   if (!attention.fits())
     return op.emitOpError() << "needs room for " << 3 * ctx.tokens << " sums of f32 in the accumulator cache, but a core of machine '" << name << "' has " << machine.accumulatorBytes / 4
                             << "; give cores fewer tokens";

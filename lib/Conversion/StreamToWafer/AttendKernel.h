@@ -18,7 +18,7 @@ namespace wafer {
 /// The forward pass, up to sums that are not yet divided by the total of their weights. Per core, `heads_` heads of `size_` elements with `tokens_` tokens.
 class Attention {
 public:
-  Attention(SegmentContext &ctx, stream::AttendOp op, const Block &qkv, const Machine &machine);
+  Attention(SegmentContext &ctx, stream::AttendOp op, const Block &qkv, const Block *rotation, const Machine &machine);
 
   /// Whether the cache has room for its sums.
   bool fits() const { return chunks_.keys > 0; }
@@ -33,6 +33,13 @@ protected:
   mlir::FlatSymbolRefAttr sums(llvm::StringRef hint, Extents extents, Extents strides);
   /// A task's instructions that fill a buffer with what a register holds, by way of register `with`.
   void fill(TaskBuilder &task, uint8_t with, llvm::StringRef hint, mlir::FlatSymbolRefAttr of, mlir::Type type, int64_t elements, uint8_t from);
+  /// The parts of a block of heads from `offset` bytes on: all its elements, the first and the second half of each head.
+  struct Halves {
+    mlir::FlatSymbolRefAttr all, first, second;
+  };
+  Halves halves(llvm::StringRef hint, mlir::FlatSymbolRefAttr of, mlir::Type type, int64_t offset);
+  /// A task's instructions that turn what `from` holds by the table, or back, by way of `between`, which holds f32. Takes registers 40 to 45.
+  void turn(TaskBuilder &task, const Halves &from, const Halves &between, const Halves &to, bool isBack);
   void command(mlir::SymbolRefAttr task, int64_t times = 1) { wfr::CommandOp::create(ctx_.steps, loc_, task, times); }
 
   bool passes() const { return rows_ > 1; }
@@ -46,13 +53,13 @@ protected:
   ImageBuilder &image_;
   stream::AttendOp op_;
   mlir::Location loc_;
-  const Block &qkv_;
+  const Block &qkv_, *rotation_;
   mlir::Type element_, f32_;
   int64_t tokens_, rows_ = 1, heads_ = 1, size_ = 1;
   AttentionChunks chunks_;
   // The block at work and the one that comes, before the first step and after the last if their number is even.
   mlir::FlatSymbolRefAttr blocks_[2], places_[2];
-  mlir::FlatSymbolRefAttr ownPlaces_, cache_, scores_, weights_, most_, totals_, out_;
+  mlir::FlatSymbolRefAttr ownPlaces_, cache_, scores_, weights_, most_, totals_, out_, queries_; ///< queries as they are multiplied
 
 private:
   mlir::SymbolRefAttr begin();

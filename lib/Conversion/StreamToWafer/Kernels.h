@@ -70,8 +70,8 @@ void emitReceive(SegmentContext &ctx, stream::ReceiveOp op, const Block &block);
 void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input, const Block *mask, const Block &result);
 void emitScale(SegmentContext &ctx, stream::ScaleOp op, const Block &input, const Block &result);
 void emitSample(SegmentContext &ctx, stream::SampleOp op, const Block &rows, const Block *input);
-/// `gradient`, if there is one, is that of the result of the attention whose gradient is wanted. Fails where a core has too little room for sums.
-mlir::LogicalResult emitAttend(SegmentContext &ctx, stream::AttendOp op, const Block &qkv, const Block *gradient, const Block &result);
+/// `gradient`, if there is one, is that of the result of the attention whose gradient is wanted; `rotation`, the table by which queries and keys are turned. Fails where a core has too little room for sums.
+mlir::LogicalResult emitAttend(SegmentContext &ctx, stream::AttendOp op, const Block &qkv, const Block *gradient, const Block *rotation, const Block &result);
 void emitReduce(SegmentContext &ctx, stream::ReduceOp op, const Block &input, const Block &result);
 /// Fails with a diagnostic that names the operation which has no instruction (map_c3), or too many of them.
 mlir::LogicalResult emitMap(SegmentContext &ctx, stream::MapOp op, llvm::ArrayRef<Block> inputs, const Block &result);

@@ -109,7 +109,10 @@ LogicalResult ProgramLowering::lowerKernel(SegmentContext &ctx, Operation *op) {
         emitSample(ctx, sample, blocks_[sample.getRows()], sample.getInput() ? &blocks_[sample.getInput()] : nullptr);
         return success();
       })
-      .Case([&](stream::AttendOp attend) { return emitAttend(ctx, attend, blocks_[attend.getQkv()], attend.getGradient() ? &blocks_[attend.getGradient()] : nullptr, blocks_[attend.getResult()]); })
+      .Case([&](stream::AttendOp attend) { 
+        auto ofOptional = [&](Value value) { return value ? &blocks_[value] : nullptr; };
+        return emitAttend(ctx, attend, blocks_[attend.getQkv()], ofOptional(attend.getGradient()), ofOptional(attend.getRotation()), blocks_[attend.getResult()]);
+      })
       .Case([&](stream::ReduceOp reduce) {
         emitReduce(ctx, reduce, blocks_[reduce.getInput()], blocks_[reduce.getResult()]);
         return success();

@@ -102,10 +102,13 @@ def Graph_AttendOp : Graph_Attention<"attend"> {
     ```
     A token of %qkv holds its query, its key and its value, one behind the other. In each of them, and in the result, element d of head h is feature d * heads + h.
     `causal`: a token sees those before it in its batch entry, and itself. The tokens are `batches` entries of equally many.
+    Queries and keys x are turned by their places where `rotated %table` is there: element d becomes c[d] * x[d] + s[d] * x[d'], where d' is as far from the begin of the other half of the head as d from that of
+    its own. %table has c for all heads and, behind it, s, numbered as the features of a query.
     (attend_c1) %qkv is tokens x features of static shape; its features are three times those of the result, which are a multiple of the heads. (attend_c2) The entries divide the tokens.
+    (attend_c6) %table has the tokens of %qkv and twice the features of the result, and a head an even number of elements.
   }];
-  let arguments = (ins AnyRankedTensor:$qkv, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal, DefaultValuedAttr<I64Attr, "1">:$batches);
-  let assemblyFormat = "`heads` $heads `scale` $scale (`causal` $causal^)? (`batches` $batches^)? $qkv attr-dict `:` type($qkv) `->` type($result)";
+  let arguments = (ins AnyRankedTensor:$qkv, Optional<AnyRankedTensor>:$rotation, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal, DefaultValuedAttr<I64Attr, "1">:$batches);
+  let assemblyFormat = "`heads` $heads `scale` $scale (`causal` $causal^)? (`batches` $batches^)? $qkv (`rotated` $rotation^)? attr-dict `:` type($qkv) (`,` type($rotation)^)? `->` type($result)";
 }
 
 def Graph_AttendGradientOp : Graph_Attention<"attend_gradient"> {
@@ -114,8 +117,8 @@ def Graph_AttendGradientOp : Graph_Attention<"attend_gradient"> {
     `%g = graph.attend_gradient heads 32 scale 1.250000e-01 causal batches 16 %qkv, %d : tensor<65536x12288xf32>, tensor<65536x4096xf32> -> tensor<65536x12288xf32>`, where %d is the
     gradient with respect to the result of graph.attend. (attend_c3) %qkv and %d are as the operand and the result of a graph.attend, and the result is as %qkv.
   }];
-  let arguments = (ins AnyRankedTensor:$qkv, AnyRankedTensor:$gradient, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal, DefaultValuedAttr<I64Attr, "1">:$batches);
-  let assemblyFormat = "`heads` $heads `scale` $scale (`causal` $causal^)? (`batches` $batches^)? $qkv `,` $gradient attr-dict `:` type($qkv) `,` type($gradient) `->` type($result)";
+  let arguments = (ins AnyRankedTensor:$qkv, AnyRankedTensor:$gradient, Optional<AnyRankedTensor>:$rotation, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal, DefaultValuedAttr<I64Attr, "1">:$batches);
+  let assemblyFormat = "`heads` $heads `scale` $scale (`causal` $causal^)? (`batches` $batches^)? $qkv `,` $gradient (`rotated` $rotation^)? attr-dict `:` type($qkv) `,` type($gradient) (`,` type($rotation)^)? `->` type($result)";
 }
 
 def Graph_AgainOp : Graph_Op<"again", [Pure, AllTypesMatch<["value", "result"]>]> {

@@ -162,20 +162,22 @@ def Stream_SampleOp : Stream_Kernel<"sample"> {
   let hasVerifier = 1;
 }
 
-def Stream_AttendOp : Stream_Kernel<"attend", [Pure]> {
+def Stream_AttendOp : Stream_Kernel<"attend", [Pure, AttrSizedOperandSegments]> {
   let summary = "attention of tokens to those of their batch entry, or its gradient; keys and values pass from core to core";
   let description = [{
     ```mlir
     %o = stream.attend %qkv heads 32 scale 1.250000e-01 causal : tensor<65536x12288xf16> -> tensor<65536x4096xf16>
-    %g = stream.attend %qkv gradient %d heads 32 scale 1.250000e-01 causal : tensor<65536x12288xf16>, tensor<65536x4096xf16> -> tensor<65536x12288xf16>
+    %g = stream.attend %qkv gradient %d : tensor<65536x4096xf16> heads 32 scale 1.250000e-01 causal : tensor<65536x12288xf16> -> tensor<65536x12288xf16>
     ```
-    As graph.attend and graph.attend_gradient, for the segment's batch entries. Nothing is streamed from MemoryX.
+    As graph.attend and graph.attend_gradient, `rotated %table` too, for the segment's batch entries. Nothing is streamed from MemoryX.
     (attend_c4) Operands and result have the same tokens and element type; %qkv has three times the features of the other one, which are a multiple of the heads; the gradient's result is as %qkv.
     (attend_c5) On a grid, the columns divide the heads, so that a head lies in one column, and each batch entry has one group of columns to itself, all of whose cores have as many tokens.
   }];
-  let arguments = (ins Stream_Block:$qkv, Optional<Stream_Block>:$gradient, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal);
+  let arguments = (ins Stream_Block:$qkv, Optional<Stream_Block>:$gradient, Optional<Stream_Block>:$rotation, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal);
   let results = (outs Stream_Block:$result);
-  let assemblyFormat = "$qkv (`gradient` $gradient^)? `heads` $heads `scale` $scale (`causal` $causal^)? attr-dict `:` type($qkv) (`,` type($gradient)^)? `->` type($result)";
+  let assemblyFormat = [{
+    $qkv (`gradient` $gradient^ `:` type($gradient))? (`rotated` $rotation^ `:` type($rotation))? `heads` $heads `scale` $scale (`causal` $causal^)? attr-dict `:` type($qkv) `->` type($result)
+  }];
   let hasVerifier = 1;
 }
 

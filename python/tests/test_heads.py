@@ -129,6 +129,7 @@ TAKEN = {
     "interleaved": lambda: Joint(_interleaved),
     "mask": lambda: Masked(torch.ones(6, 6).tril().bool()),
     "mask of positions": lambda: Masked(_triangle),
+    "mask that is added": lambda: Masked(lambda positions: torch.full((6, 6), torch.finfo(torch.float32).min).triu(1)),
     "no projection": NoProjection,
     "llama": lambda: llama.Attention(WIDTH, HEADS, 2),
     "gpt2": lambda: gpt2.Attention(WIDTH, HEADS),

@@ -95,11 +95,15 @@ class Finder:
         return all(user is attention or (self._place[user] < self._place[attention] and self._is_only_for(user, attention)) for user in node.users) and bool(node.users)
 
     def _is_triangle(self, mask: fx.Node, tokens: int) -> bool:
-        """Whether a mask is a constant by which tokens see themselves and those before."""
-        seen = value_of(mask, self._constants) if mask.meta["val"].dtype == torch.bool and shape(mask)[-2:] == (tokens, tokens) else None
-        if seen is None:
+        """Whether a mask is a constant by which tokens see themselves and those before. A sum with the least number of a type hides as minus infinity does."""
+        value = value_of(mask, self._constants) if shape(mask)[-2:] == (tokens, tokens) else None
+        if value is None:
             return False
-        return bool((distinct(seen) == torch.ones(tokens, tokens, dtype=torch.bool).tril()).all())
+        value = distinct(value)
+        triangle = torch.ones(tokens, tokens, dtype=torch.bool).tril()
+        if value.dtype == torch.bool:
+            return bool((value == triangle).all())
+        return bool(torch.where(triangle, value == 0, value <= torch.finfo(value.dtype).min).all())
 
 
 def _behind_moves(node: fx.Node) -> tuple[fx.Node, list[fx.Node]]:

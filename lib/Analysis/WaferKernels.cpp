@@ -508,7 +508,7 @@ std::optional<WaferKernel> WaferKernels::findAttend(Operation *op, std::string &
   if (gradient)
     kernel.operands.push_back({OperandUse::Full, gradient.getGradient(), {}, {}});
   if (Value rotation = gradient ? gradient.getRotation() : cast<graph::AttendOp>(op).getRotation())
-    kernel.operands.push_back({OperandUse::Full, rotation, {}, {}});
+    kernel.operands.push_back({flatten(cast<RankedTensorType>(rotation.getType())).tokens == kernel.block.tokens ? OperandUse::Full : OperandUse::Repeated, rotation, {}, {}});
   kernel.entries = static_cast<int64_t>(gradient ? gradient.getBatches() : cast<graph::AttendOp>(op).getBatches());
   return kernel;
 }

@@ -253,7 +253,7 @@ def test_integers_are_not_stacked():
     assert "graph.attend" not in import_model(model, (x,), machine=SMALL, is_int8=lambda name: True).text
 
 
-def test_layers_share_tables_and_the_matrix():
+def test_layers_share_tables():
     x = torch.randn(2, 6, WIDTH)
     exported, _ = exported_model(nn.Sequential(Rotated(), Rotated()).eval(), (x,))
     assert rewritten(exported)[1] == 2

@@ -80,7 +80,6 @@ class _Rewriter:
         self._graph = graph
         self._place = {node: i for i, node in enumerate(graph.nodes)}
         self._first = next(node for node in graph.nodes if node.op != "placeholder")
-        self._matrices: dict[tuple[int, torch.dtype], fx.Node] = {}
         self._tables: dict[tuple[object, ...], fx.Node] = {}
 
     def replace(self, found: SelfAttention) -> None:
@@ -94,39 +93,25 @@ class _Rewriter:
             x = write(_ATEN.reshape.default, origin_of(projected.input), [tokens, batch, inputs] if found.tokens_first else [batch, tokens, inputs])
             x = write(_ATEN.permute.default, x, [1, 0, 2]) if found.tokens_first else x
             qkv = write(_ATEN.linear.default, x, *stacked)
-        if found.parts[0].rotation is not None:
-            qkv = self._rotated(qkv, found)
         with self._graph.inserting_before(node):
-            mixed = Writer(self._graph, node)(torch.ops.wafer.attend.default, qkv, heads, found.scale, found.is_causal)
+            mixed = Writer(self._graph, node)(torch.ops.wafer.attend.default, qkv, self._table(found), heads, found.scale, found.is_causal)
         behind = projection_behind(node)
         if behind is None:
             self._put_in_order(mixed, node)
         else:
             self._project(mixed, behind)
 
-    def _rotated(self, qkv: fx.Node, found: SelfAttention) -> fx.Node:
-        """Halves of heads that are d-major are halves of queries and of keys."""
-        of_queries, of_keys = found.parts[0].rotation, found.parts[1].rotation
-        batch, tokens, features = shape(qkv)
-        key = (found.features, qkv.meta["val"].dtype)
-        write = Writer(self._graph, of_queries.source)
-        if key not in self._matrices:
-            with self._graph.inserting_before(self._first):
-                self._matrices[key] = rotations.matrix(write, features, *key, rotated=2 * found.features)
-        cosines, sines = self._table(found, of_queries.cosines, of_keys.cosines, 1.0), self._table(found, of_queries.sines, of_keys.sines, 0.0)
-        with self._graph.inserting_before(found.node):
-            turned = write(_ATEN.mm.default, write(_ATEN.reshape.default, qkv, [batch * tokens, features]), self._matrices[key])
-            turned = write(_ATEN.reshape.default, turned, [batch, tokens, features])
-            return write(_ATEN.add.Tensor, write(_ATEN.mul.Tensor, qkv, cosines), write(_ATEN.mul.Tensor, turned, sines))
-
-    def _table(self, found: SelfAttention, of_queries: fx.Node, of_keys: fx.Node, of_values: float) -> fx.Node:
-        """[batch or 1, tokens, 3 * features] of tables that all heads share, and a number for the values' part; made once for all layers."""
+    def _table(self, found: SelfAttention) -> fx.Node | None:
+        """By which queries and keys are turned; made once for all layers."""
+        rotation = found.parts[0].rotation
+        if rotation is None:
+            return None
         heads = shape(found.node)[1]
-        key = (of_queries, of_keys, of_values, heads)
+        key = (rotation.cosines, rotation.sines, heads)
         if key not in self._tables:
-            last = max(of_queries, of_keys, key=self._place.__getitem__)
+            last = max(rotation.cosines, rotation.sines, key=self._place.__getitem__)
             with self._graph.inserting_before(self._first if last.op == "placeholder" else last.next):
-                self._tables[key] = _table(Writer(self._graph, last), of_queries, of_keys, of_values, heads)
+                self._tables[key] = _table(Writer(self._graph, last), rotation.cosines, rotation.sines, heads)
         return self._tables[key]
 
     def _project(self, mixed: fx.Node, behind: Behind) -> None:
@@ -176,15 +161,17 @@ def _joined(write: Writer, parts: list[fx.Node]) -> fx.Node:
     return parts[0] if len(parts) == 1 else write(_ATEN.cat.default, parts)
 
 
-def _table(write: Writer, of_queries: fx.Node, of_keys: fx.Node, of_values: float, heads: int) -> fx.Node:
-    *_, tokens, size = shape(of_queries)
-    batch = max(shape(table)[0] if len(shape(table)) > 2 else 1 for table in (of_queries, of_keys))
+def _table(write: Writer, cosines: fx.Node, sines: fx.Node, heads: int) -> fx.Node:
+    """[batch or 1, tokens, 2 * features], d-major: cosines, and sines as rotate_half has them, of which the first half of a head has the other sign."""
+    *_, tokens, size = shape(cosines)
+    batch = max(shape(table)[0] if len(shape(table)) > 2 else 1 for table in (cosines, sines))
 
-    def repeated(table: fx.Node, parts: int) -> fx.Node:
+    def repeated(table: fx.Node) -> fx.Node:
         entries = math.prod(shape(table)[:-2])
-        apart = write(_ATEN.reshape.default, table, [entries, tokens, 1, size, 1])
-        return write(_ATEN.reshape.default, write(_ATEN.expand.default, apart, [batch, tokens, parts, size, heads]), [batch, tokens, parts * size * heads])
+        apart = write(_ATEN.reshape.default, table, [entries, tokens, size, 1])
+        return write(_ATEN.reshape.default, write(_ATEN.expand.default, apart, [batch, tokens, size, heads]), [batch, tokens, size * heads])
 
-    rotated = [repeated(of_queries, 2)] if of_queries is of_keys else [repeated(of_queries, 1), repeated(of_keys, 1)]
-    values = write(_ATEN.full.default, [batch, tokens, size * heads], of_values, dtype=of_queries.meta["val"].dtype)
-    return write(_ATEN.cat.default, [*rotated, values], 2)
+    last = len(shape(sines)) - 1
+    first, second = (write(_ATEN.slice.Tensor, sines, last, begin, begin + size // 2) for begin in (0, size // 2))
+    signed = write(_ATEN.cat.default, [write(_ATEN.neg.default, first), second], last)
+    return write(_ATEN.cat.default, [repeated(cosines), repeated(signed)], 2)

@@ -121,7 +121,7 @@ def _replace(graph: fx.Graph, rotation: Rotation, matrices: dict[tuple[int, int]
     first = next(other for other in graph.nodes if other.op != "placeholder")
     with graph.inserting_before(first):
         if (heads, size) not in matrices:
-            matrices[heads, size] = matrix(write, heads * size, size, dtype)
+            matrices[heads, size] = _matrix(write, heads * size, size, dtype)
     for table in (rotation.cosines, rotation.sines):
         if (table, heads) not in tables:
             with graph.inserting_before(table.next):
@@ -136,15 +136,13 @@ def _replace(graph: fx.Graph, rotation: Rotation, matrices: dict[tuple[int, int]
     return result
 
 
-def matrix(write: Writer, features: int, size: int, dtype: torch.dtype, rotated: int | None = None) -> fx.Node:
-    """[features, features]: column n has a 1 where rotate_half, on heads of `size`, takes its element n from, or a -1. From column `rotated` on it has nothing."""
+def _matrix(write: Writer, features: int, size: int, dtype: torch.dtype) -> fx.Node:
+    """[features, features]: column n has a 1 where rotate_half takes its element n from, or a -1."""
     half = size // 2
     places = write(_ATEN.arange.default, features, dtype=torch.int64)
     column = write(_ATEN.unsqueeze.default, places, 0)
     is_first = write(_ATEN.lt.Scalar, write(_ATEN.remainder.Scalar, column, size), half)
     origin = write(_ATEN.where.self, is_first, write(_ATEN.add.Scalar, column, half), write(_ATEN.sub.Scalar, column, half))
-    if rotated is not None:
-        origin = write(_ATEN.where.self, write(_ATEN.lt.Scalar, column, rotated), origin, write(_ATEN.full.default, [1, 1], -1, dtype=torch.int64))
     one = lambda value: write(_ATEN.full.default, [1, 1], value, dtype=dtype)  # noqa: E731
     sign = write(_ATEN.where.self, is_first, one(-1.0), one(1.0))
     return write(_ATEN.where.self, write(_ATEN.eq.Tensor, write(_ATEN.unsqueeze.default, places, 1), origin), sign, one(0.0))

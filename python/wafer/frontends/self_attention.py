@@ -63,7 +63,7 @@ class Finder:
             is_causal = True
         parts = tuple(self._part(operand, node) for operand in (query, key, value))
         tokens_first = None if None in parts else _order_of_tokens(parts, batch, tokens)
-        if tokens_first is None or parts[2].rotation or (parts[0].rotation is None) != (parts[1].rotation is None):
+        if tokens_first is None or parts[2].rotation or _tables(parts[0].rotation) != _tables(parts[1].rotation):
             return None
         scale = node.kwargs.get("scale")
         return SelfAttention(node, parts, 1 / math.sqrt(size) if scale is None else scale, bool(is_causal), tokens_first)
@@ -120,6 +120,10 @@ def _through(sizes: tuple[int, ...], moves: list[fx.Node]) -> Layout | None:
     for node in moves:
         layout = None if layout is None else moved(layout, node)
     return layout
+
+
+def _tables(rotation: Rotation | None) -> tuple[fx.Node, fx.Node] | None:
+    return None if rotation is None else (rotation.cosines, rotation.sines)
 
 
 def _has_whole_heads(layout: Layout, rotation: Rotation, size: int) -> bool:

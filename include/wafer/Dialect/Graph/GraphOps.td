@@ -105,7 +105,7 @@ def Graph_AttendOp : Graph_Attention<"attend"> {
     Queries and keys x are turned by their places where `rotated %table` is there: element d becomes c[d] * x[d] + s[d] * x[d'], where d' is as far from the begin of the other half of the head as d from that of
     its own. %table has c for all heads and, behind it, s, numbered as the features of a query.
     (attend_c1) %qkv is tokens x features of static shape; its features are three times those of the result, which are a multiple of the heads. (attend_c2) The entries divide the tokens.
-    (attend_c6) %table has the tokens of %qkv and twice the features of the result, and a head an even number of elements.
+    (attend_c6) %table has the tokens of %qkv, or those of one batch entry, for all of them, and twice the features of the result, and a head an even number of elements.
   }];
   let arguments = (ins AnyRankedTensor:$qkv, Optional<AnyRankedTensor>:$rotation, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal, DefaultValuedAttr<I64Attr, "1">:$batches);
   let assemblyFormat = "`heads` $heads `scale` $scale (`causal` $causal^)? (`batches` $batches^)? $qkv (`rotated` $rotation^)? attr-dict `:` type($qkv) (`,` type($rotation)^)? `->` type($result)";

@@ -2,6 +2,9 @@
 
 Features are "d-major": each of the three parts (queries, keys, values, one after another) has heads * size of them, and number d * heads + head is element d of that
 head. So a head's features are the same distance apart everywhere, and a column of cores that takes features in turn holds a head of all three parts.
+
+Where there is a rotation, [batch or 1, tokens, 2 * heads * size], queries and keys are turned by their places first: element d becomes c[d] * x[d] + s[d] * x[d'], where d' is as far from the
+begin of the other half of the head as d from that of its own; c is the first half of the rotation's features, s the second, both d-major.
 """
 
 from __future__ import annotations
@@ -15,25 +18,36 @@ from wafer.frontends.tensor import Tensor
 
 
 @torch.library.custom_op("wafer::attend", mutates_args=())
-def attend(qkv: torch.Tensor, heads: int, scale: float, is_causal: bool) -> torch.Tensor:
+def attend(qkv: torch.Tensor, rotation: torch.Tensor | None, heads: int, scale: float, is_causal: bool) -> torch.Tensor:
     """softmax(scale * queries @ keys^T) @ values of each head, [batch, tokens, 3 * heads * size] to [batch, tokens, heads * size], d-major both.
 
     Args:   is_causal: whether a token sees none behind it.
     Raises: RuntimeError when the features are not three parts of as many heads.
     """
-    queries, keys, values = _apart(qkv, 3, heads)
+    queries, keys, values = _turned(_apart(qkv, 3, heads), rotation)
     return _together((_probabilities(queries, keys, scale, is_causal) @ values).unsqueeze(0))
 
 
 @torch.library.custom_op("wafer::attend_gradient", mutates_args=())
-def attend_gradient(qkv: torch.Tensor, gradient: torch.Tensor, heads: int, scale: float, is_causal: bool) -> torch.Tensor:
+def attend_gradient(qkv: torch.Tensor, gradient: torch.Tensor, rotation: torch.Tensor | None, heads: int, scale: float, is_causal: bool) -> torch.Tensor:
     """The gradient of `attend` by `qkv`, of the same shape, where `gradient` is that by its result. Raises as `attend` does."""
-    queries, keys, values = _apart(qkv, 3, heads)
+    queries, keys, values = _turned(_apart(qkv, 3, heads), rotation)
     (gradient,) = _apart(gradient, 1, heads)
     probabilities = _probabilities(queries, keys, scale, is_causal)
     deltas = gradient @ values.transpose(-2, -1)
     of_scores = scale * probabilities * (deltas - (probabilities * deltas).sum(-1, keepdim=True))
-    return _together(torch.stack([of_scores @ keys, of_scores.transpose(-2, -1) @ queries, probabilities.transpose(-2, -1) @ gradient]))
+    made = torch.stack([of_scores @ keys, of_scores.transpose(-2, -1) @ queries, probabilities.transpose(-2, -1) @ gradient])
+    return _together(_turned(made, rotation, back=True))
+
+
+def _turned(parts: torch.Tensor, rotation: torch.Tensor | None, back: bool = False) -> torch.Tensor:
+    """Queries, keys and values, [3, batch, heads, tokens, size], the first two turned, or turned back as gradients are."""
+    if rotation is None:
+        return parts
+    cosines, sines = _apart(rotation, 2, parts.shape[2])
+    other = lambda x: x.roll(x.shape[-1] // 2, -1)  # noqa: E731
+    both = parts[:2]
+    return torch.cat([cosines * both + (other(sines * both) if back else sines * other(both)), parts[2:]])
 
 
 def _probabilities(queries: torch.Tensor, keys: torch.Tensor, scale: float, is_causal: bool) -> torch.Tensor:
@@ -56,47 +70,50 @@ def _together(heads: torch.Tensor) -> torch.Tensor:
 
 
 @attend.register_fake
-def _(qkv: torch.Tensor, heads: int, scale: float, is_causal: bool) -> torch.Tensor:
+def _(qkv: torch.Tensor, rotation: torch.Tensor | None, heads: int, scale: float, is_causal: bool) -> torch.Tensor:
     torch._check(qkv.dim() == 3 and qkv.shape[2] % (3 * heads) == 0, lambda: f"found {list(qkv.shape)}, expected [batch, tokens, 3 * {heads} * size]")
     return qkv.new_empty((*qkv.shape[:2], qkv.shape[2] // 3))
 
 
 @attend_gradient.register_fake
-def _(qkv: torch.Tensor, gradient: torch.Tensor, heads: int, scale: float, is_causal: bool) -> torch.Tensor:
+def _(qkv: torch.Tensor, gradient: torch.Tensor, rotation: torch.Tensor | None, heads: int, scale: float, is_causal: bool) -> torch.Tensor:
     return torch.empty_like(qkv, memory_format=torch.contiguous_format)
 
 
 def _keep(ctx: torch.autograd.function.FunctionCtx, inputs: tuple, output: torch.Tensor) -> None:
-    qkv, *ctx.how = inputs
-    ctx.save_for_backward(qkv)
+    qkv, rotation, *ctx.how = inputs
+    ctx.save_for_backward(qkv, rotation)
 
 
 def _backward(ctx: torch.autograd.function.FunctionCtx, gradient: torch.Tensor) -> tuple:
-    return torch.ops.wafer.attend_gradient(*ctx.saved_tensors, gradient, *ctx.how), None, None, None
+    qkv, rotation = ctx.saved_tensors
+    return torch.ops.wafer.attend_gradient(qkv, gradient, rotation, *ctx.how), None, None, None, None
 
 
 attend.register_autograd(_backward, setup_context=_keep)
 
 
 @lowering("wafer.attend.default")
-def _attend(ctx: Context, qkv: Tensor, heads: int, scale: float, is_causal: bool) -> Tensor:
+def _attend(ctx: Context, qkv: Tensor, rotation: Tensor | None, heads: int, scale: float, is_causal: bool) -> Tensor:
     batch, tokens, features = ctx.shape
     ctx.writer.count_macs(2 * batch * tokens * tokens * features)  # scores, and values by probabilities
-    return _written(ctx, "graph.attend", [qkv], features, heads, scale, is_causal)
+    return _written(ctx, "graph.attend", [qkv], rotation, features, heads, scale, is_causal)
 
 
 @lowering("wafer.attend_gradient.default")
-def _attend_gradient(ctx: Context, qkv: Tensor, gradient: Tensor, heads: int, scale: float, is_causal: bool) -> Tensor:
+def _attend_gradient(ctx: Context, qkv: Tensor, gradient: Tensor, rotation: Tensor | None, heads: int, scale: float, is_causal: bool) -> Tensor:
     batch, tokens, features = gradient.shape
     ctx.writer.count_macs(7 * batch * tokens * tokens * features)  # the forward pass once more, scores by its maximum and sum, deltas, and one for each part
-    return _written(ctx, "graph.attend_gradient", [qkv, gradient], 3 * features, heads, scale, is_causal)
+    return _written(ctx, "graph.attend_gradient", [qkv, gradient], rotation, 3 * features, heads, scale, is_causal)
 
 
-def _written(ctx: Context, name: str, operands: list[Tensor], features: int, heads: int, scale: float, is_causal: bool) -> Tensor:
+def _written(ctx: Context, name: str, operands: list[Tensor], rotation: Tensor | None, features: int, heads: int, scale: float, is_causal: bool) -> Tensor:
     """Batch entries are one after another in two-dimensional tensors."""
     batch, tokens, _ = ctx.shape
-    flat = [ctx.writer.plain(ctx.writer.reshape(operand, (batch * tokens, operand.shape[-1]))) for operand in operands]
+    flat = [ctx.writer.plain(ctx.writer.reshape(operand, (operand.shape[0] * tokens, operand.shape[-1]))) for operand in [*operands, *([] if rotation is None else [rotation])]]
     how = f"heads {heads} scale {types.literal(scale, 'f32')}{' causal' if is_causal else ''}{f' batches {batch}' if batch > 1 else ''}"
+    names = [operand.name for operand in flat]
+    given = ", ".join(names) if rotation is None else f"{', '.join(names[:-1])} rotated {names[-1]}"
     shape = (batch * tokens, features)
-    text = f"{name} {how} {', '.join(operand.name for operand in flat)} : {', '.join(operand.type for operand in flat)} -> {types.tensor_type(shape, flat[0].element)}"
+    text = f"{name} {how} {given} : {', '.join(operand.type for operand in flat)} -> {types.tensor_type(shape, flat[0].element)}"
     return ctx.writer.reshape(ctx.writer.emit(text, shape, operands[0].dtype), ctx.shape)

@@ -120,7 +120,8 @@ void Assembler::step(wexe::PhaseT &phase) {
               {"mask_east", taskInto(step.mask_east)},
               {"mask_west", taskInto(step.mask_west)},
               {"mask_own", taskInto(step.mask_own)},
-              {"mask_last", taskInto(step.mask_last)}});
+              {"mask_last", taskInto(step.mask_last)}},
+             {{"groups_added", [&] { step.groups_added = true; }}});
   in_.endLine();
 }
 

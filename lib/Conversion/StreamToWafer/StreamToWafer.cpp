@@ -187,7 +187,8 @@ void ProgramLowering::writeChannels() {
   for (auto [name, kind] : {std::pair(channels::input, wfr::ChannelKind::RelayIn), std::pair(channels::output, wfr::ChannelKind::RelayOut),
                             std::pair(channels::chainEast, wfr::ChannelKind::ChainEast), std::pair(channels::chainWest, wfr::ChannelKind::ChainWest),
                             std::pair(channels::maskEast, wfr::ChannelKind::ChainEast), std::pair(channels::maskWest, wfr::ChannelKind::ChainWest),
-                            std::pair(channels::castWest, wfr::ChannelKind::MulticastWest), std::pair(channels::chainSouth, wfr::ChannelKind::ChainSouth)})
+                            std::pair(channels::castWest, wfr::ChannelKind::MulticastWest), std::pair(channels::chainSouth, wfr::ChannelKind::ChainSouth),
+                            std::pair(channels::groupSums, wfr::ChannelKind::GroupSums)})
     if (channels_.contains(name))
       channel(name, kind, /*weight=*/false);
 }

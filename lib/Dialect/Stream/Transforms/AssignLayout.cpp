@@ -171,32 +171,37 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
       entriesAtOnce = {groups};
     }
     for (auto [columns, atOnce] : product(columnCounts, entriesAtOnce)) {
+      // All rows, or those that leave room for the sums of groups.
+      std::set<int64_t> mostRows = {machine.height};
+      if (model.addsTokens() && groups > 1 && columns < machine.height)
+        mostRows.insert(machine.height - columns);
       for (int64_t tokenBlock = 1; tokenBlock <= maxTokenBlock; ++tokenBlock) {
         // Rows that are needed at most, rebalanced over the micro-batches that they take.
         const int64_t tokensOfRow = groups / atOnce * tokenBlock, rowsNeeded = ceilDiv(model.entryTokens(), tokensOfRow);
-        GridShape grid;
-        grid.columns = columns;
-        grid.groups = groups;
-        grid.rows = ceilDiv(rowsNeeded, ceilDiv(rowsNeeded, machine.height));
-        if (model.heads() > 0 && (3 * 4 * tokenBlock > machine.accumulatorBytes || rowsNeeded > machine.height))
+        const bool isExact = model.addsTokens() || model.heads() > 0;
+        if ((isExact && model.entryTokens() % tokensOfRow != 0) || (model.heads() > 0 && 3 * 4 * tokenBlock > machine.accumulatorBytes))
           continue;
-        if (model.addsTokens() || model.heads() > 0) {
-          if (model.entryTokens() % tokensOfRow != 0)
+        for (int64_t rowsAtMost : mostRows) {
+          GridShape grid;
+          grid.columns = columns;
+          grid.groups = groups;
+          grid.rows = ceilDiv(rowsNeeded, ceilDiv(rowsNeeded, rowsAtMost));
+          if (model.heads() > 0 && rowsNeeded > rowsAtMost)
             continue;
-          while (rowsNeeded % grid.rows != 0)
+          while (isExact && rowsNeeded % grid.rows != 0)
             --grid.rows;
+          grid.tokenBlock = tokenBlock;
+          grid.microBatches = model.batches() / atOnce * ceilDiv(model.entryTokens(), grid.rows * tokensOfRow);
+          grid.batchesAtOnce = atOnce;
+          Candidate candidate = evaluate(model, grid, codeBytes);
+          ++candidates;
+          if (traceFile && !choicesOnly)
+            trace(*traceFile, candidate, /*chosen=*/false);
+          if (candidate.fits && (!best || candidate.rank() < best->rank()))
+            best = candidate;
+          if (!smallest || candidate.bytes < smallest->bytes)
+            smallest = candidate;
         }
-        grid.tokenBlock = tokenBlock;
-        grid.microBatches = model.batches() / atOnce * ceilDiv(model.entryTokens(), grid.rows * tokensOfRow);
-        grid.batchesAtOnce = atOnce;
-        Candidate candidate = evaluate(model, grid, codeBytes);
-        ++candidates;
-        if (traceFile && !choicesOnly)
-          trace(*traceFile, candidate, /*chosen=*/false);
-        if (candidate.fits && (!best || candidate.rank() < best->rank()))
-          best = candidate;
-        if (!smallest || candidate.bytes < smallest->bytes)
-          smallest = candidate;
       }
     }
   }
@@ -258,9 +263,11 @@ LogicalResult AssignLayout::writeTrace(StringRef lines) {
   return success();
 }
 
-void applyLayout(SegmentOp segment, const GridShape &grid, const Copies &copies) {
+void applyLayout(SegmentOp segment, const Machine &machine, const GridShape &grid, const Copies &copies) {
   MLIRContext *context = segment.getContext();
   segment.setGridAttr(GridAttr::get(context, grid.columns, grid.rows, grid.groups, grid.tokenBlock, grid.microBatches, grid.batchesAtOnce));
+  for (auto sample : segment.getOps<SampleOp>())
+    sample.setGroupsAdded(hasRoomForGroupSums(machine, grid) && sample.mayAddGroups(grid.batchesAtOnce));
   for (Operation &op : segment.getBody().front()) {
     for (Value result : op.getResults()) {
       auto type = cast<RankedTensorType>(result.getType());
@@ -340,7 +347,7 @@ void AssignLayout::runOnOperation() {
       ++segmentsSplit;
       continue;
     }
-    applyLayout(segment, best.grid, copies);
+    applyLayout(segment, machine, best.grid, copies);
     segment.setChunkBytes(best.room.chunkBytes);
     segment.setCompact(best.room.isCompact);
     chooseWires(segment, best.grid);

@@ -72,11 +72,10 @@ CoreModel::CoreModel(const LoadedProgram &program, const ImageModel &image, uint
   if (!withData)
     return;
   const Machine &machine = program.machine();
-  const size_t sramBytes = (size_t(machine.sramBytes) + 63) / 64 * 64;
-  sram_.reset(static_cast<uint8_t *>(std::calloc(sramBytes + machine.accumulatorBytes, 1)));
+  sram_.reset(static_cast<uint8_t *>(std::calloc(memoryBytes(machine), 1)));
   if (!sram_)
     throw std::bad_alloc();
-  accumulator_ = sram_.get() + sramBytes;
+  accumulator_ = sram_.get() + cacheOffset(machine);
 }
 
 std::string CoreModel::name() const { return "core (" + std::to_string(x) + ", " + std::to_string(y) + ")"; }

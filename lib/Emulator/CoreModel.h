@@ -137,6 +137,9 @@ public:
   bool receives(unsigned colour) const;
   bool sends(unsigned colour) const;
 
+  /// Of SRAM and the cache behind it.
+  static size_t memoryBytes(const Machine &machine) { return cacheOffset(machine) + machine.accumulatorBytes; }
+  static size_t cacheOffset(const Machine &machine) { return (size_t(machine.sramBytes) + 63) / 64 * 64; }
   uint8_t *memory(wexe::DescKind kind) const { return kind == wexe::DescKind::Acc ? accumulator_ : sram_.get(); }
   void noteUse(const Footprint &footprint) {
     if (!footprint.acc && footprint.high > static_cast<int64_t>(sramHighWater))

@@ -26,6 +26,10 @@ public:
   CycleEngine(const LoadedProgram &program, const EngineOptions &options);
   std::string_view name() const override { return "cycle"; }
   EngineStats run(Ingress &in, Egress &out) override;
+  void forEachCore(const std::function<void(uint16_t, uint16_t, uint8_t *)> &function) override {
+    for (CycleCore &core : cores_)
+      function(core.model.x, core.model.y, core.model.memory(wexe::DescKind::Mem));
+  }
 
 private:
   /// A core that is not stepped: since when, and what it waits for meanwhile.

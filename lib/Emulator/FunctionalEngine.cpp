@@ -105,6 +105,10 @@ public:
   FunctionalEngine(const LoadedProgram &program, const EngineOptions &options);
   std::string_view name() const override { return "functional"; }
   EngineStats run(Ingress &in, Egress &out) override;
+  void forEachCore(const std::function<void(uint16_t, uint16_t, uint8_t *)> &function) override {
+    for (const auto &core : cores_)
+      function(core->model.x, core->model.y, core->model.memory(wexe::DescKind::Mem));
+  }
 
 private:
   bool feed();

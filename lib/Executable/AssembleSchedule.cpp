@@ -30,7 +30,8 @@ void Assembler::phase(wexe::EntryT &entry) {
               {"prologue", integerInto("a number of steps", phase.prologue)},
               {"function", function},
               {"inputs", [&] { tensorList(phase.inputs); }},
-              {"outputs", [&] { tensorList(phase.outputs); }}});
+              {"outputs", [&] { tensorList(phase.outputs); }}},
+             {{"continues", [&] { phase.continues = true; }}});
   in_.block([&] {
     if (in_.at(TokenKind::Identifier, "grid"))
       grid(phase);

@@ -328,6 +328,8 @@ void Disassembler::phase(const wexe::PhaseT &phase) {
   if (!phase.outputs.empty())
     text += " outputs=" + tensorList(phase.outputs);
   text += load(phase.load);
+  if (phase.continues)
+    text += " continues";
   if (phase.prologue != 0)
     text += " prologue=" + std::to_string(phase.prologue);
   if (!phase.grid && phase.steps.empty()) {

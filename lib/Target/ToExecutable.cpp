@@ -476,6 +476,7 @@ LogicalResult ProgramWriter::writePhase(wfr::PhaseOp phase, wexe::EntryT &entry)
   target->command_colour = *command;
   target->load = phase.getLoad();
   target->prologue = phase.getPrologue();
+  target->continues = phase.getContinues();
   for (Operation &op : phase.getBody().front())
     if (failed(writeStep(&op, phase, *target)))
       return failure();

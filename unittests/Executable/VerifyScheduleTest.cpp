@@ -70,6 +70,12 @@ TEST(Verify, layout_c4_BatchEntriesAtOnceDivideTheGroups) {
   expectRefused(program, "layout_c4", "has 0 of 1 batch entries at a time");
 }
 
+TEST(Verify, exe_c20_WhatContinuesComesBehindAnotherLoadOnItsGrid) {
+  wexe::ProgramT program = linearProgram();
+  phase(program).continues = true;
+  expectRefused(program, "exe_c20", "continues the phase before it, expected that to be of another load on the same grid");
+}
+
 TEST(Verify, exe_c18_APrologueIsSendsWithStepsBehindThem) {
   wexe::ProgramT program = linearProgram();
   phase(program).prologue = 1;

@@ -11,6 +11,7 @@
 #include "wafer/Executable/Executable.h"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -130,7 +131,12 @@ public:
   virtual std::string_view name() const = 0;
   /// Runs until `in` is exhausted and the wafer is quiet. SRAM persists from run to run of one engine. Throws Trap.
   virtual EngineStats run(Ingress &in, Egress &out) = 0;
+  /// Calls function(x, y, memory) for each core: its SRAM, and behind it the accumulator cache.
+  virtual void forEachCore(const std::function<void(uint16_t, uint16_t, uint8_t *)> &function) = 0;
 };
+
+/// Cores go on with what those of an engine before, in the same places and of the same machine, have in memory.
+void takeMemory(Engine &engine, Engine &before, const Machine &machine);
 
 /// The readable reference: every wavelet, router, queue, task and microthread, cycle by cycle. `program` must outlive the engine.
 std::unique_ptr<Engine> createCycleEngine(const LoadedProgram &program, const EngineOptions &options);

@@ -1,5 +1,5 @@
 // RUN: wafer-opt %s -split-input-file -verify-diagnostics
-// What the verifiers check, in this order: grid and layout attributes, program_c1, tensor_c1 to tensor_c3, segment_c1 to segment_c5, call_c1, send_c1, send_c2, receive_c1,
+// What the verifiers check, in this order: grid and layout attributes, program_c1, tensor_c1 to tensor_c3, segment_c1 to segment_c6, call_c1, send_c1, send_c2, receive_c1,
 // receive_c2, contract_c1 to contract_c9, sample_c1 to sample_c3, scale_c1 to scale_c3, map_c1 to map_c3, reduce_c1, attend_c4, attend_c5.
 
 // expected-error @+1 {{found rows = 0, expected at least 1}}
@@ -609,5 +609,15 @@ stream.program @attend_c5 machine "odd" {
     %x = stream.send @qkv : tensor<6x24xf16, #stream.layout<feature_block = 8>>
     // expected-error @+1 {{attend_c5: found 2 heads and batch entries of 6 tokens}}
     %o = stream.attend %x heads 2 scale 1.0 : tensor<6x24xf16, #stream.layout<feature_block = 8>> -> tensor<6x8xf16, #stream.layout<feature_block = 3>>
+  }
+}
+
+// -----
+
+stream.program @segment_c6 machine "odd" {
+  stream.tensor @x <input> : tensor<6x4xf32>
+  // expected-error @+1 {{segment_c6: found 2 loads, expected one, or a grid with one micro-batch}}
+  stream.segment grid <columns = 2, rows = 3, groups = 1, token_block = 1, micro_batches = 2> loads 2 {
+    %x = stream.send @x : tensor<6x4xf16, #stream.layout<feature_block = 2>>
   }
 }

@@ -29,6 +29,13 @@ namespace {
 
 /// The size of a feature block is an extent of a descriptor.
 constexpr int64_t maxFeatureBlock = 65535;
+/// That the code of a segment is spread over.
+constexpr int64_t mostLoads = 8;
+
+/// Of a segment's longest load, when it has so many.
+struct Code {
+  int64_t loads, bytes, tasks;
+};
 
 /// A shape of cores for a segment, with its tokens per core and micro-batches.
 struct Candidate {
@@ -37,6 +44,7 @@ struct Candidate {
   int64_t paddedTokens = 0;
   int64_t bytes = 0; ///< SRAM of a core, code included
   SegmentModel::Room room{};
+  int64_t loads = 1;
   bool fits = false;
 
   auto rank() const { return std::make_tuple(cost.cycles, paddedTokens, grid.cores(), grid.columns); }
@@ -48,7 +56,7 @@ struct AssignLayout : impl::AssignLayoutBase<AssignLayout> {
   void runOnOperation() override;
   LogicalResult writeTrace(StringRef lines);
   Candidate choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile);
-  Candidate evaluate(const SegmentModel &model, const GridShape &grid, int64_t codeBytes) const;
+  Candidate evaluate(const SegmentModel &model, const GridShape &grid, ArrayRef<Code> codes) const;
   void chooseWires(SegmentOp segment, const GridShape &grid) const;
   void failToFit(SegmentOp segment, const SegmentModel &model, const Candidate &smallest);
   void trace(llvm::raw_ostream &out, const Candidate &candidate, bool chosen);
@@ -127,26 +135,39 @@ std::vector<int64_t> divisorsUpTo(int64_t number, int64_t limit) {
   return divisors;
 }
 
-Candidate AssignLayout::evaluate(const SegmentModel &model, const GridShape &grid, int64_t codeBytes) const {
+Candidate AssignLayout::evaluate(const SegmentModel &model, const GridShape &grid, ArrayRef<Code> codes) const {
   /// What takes more commands or waits comes only where the values leave no room.
   constexpr SegmentModel::Room rooms[] = {{4096, false}, {1024, false}, {4096, true}, {1024, true}};
   Candidate candidate;
   candidate.grid = grid;
-  for (const SegmentModel::Room &room : rooms) {
-    candidate.room = room;
-    candidate.cost = model.estimate(machine, grid, room);
-    candidate.bytes = codeBytes + candidate.cost.valueBytes;
-    if (candidate.bytes <= machine.sramBytes)
-      break;
-  }
   candidate.paddedTokens = grid.tokens() - model.tokens();
-  candidate.fits = candidate.bytes <= machine.sramBytes && ceilDiv(model.features().back(), grid.columns) <= maxFeatureBlock;
+  const bool hasBlocks = ceilDiv(model.features().back(), grid.columns) <= maxFeatureBlock;
+  // Values stay from load to load if all of them are there at once (segment_c6).
+  for (const Code &code : grid.microBatches == 1 ? codes : codes.take_front()) {
+    candidate.loads = code.loads;
+    for (const SegmentModel::Room &room : rooms) {
+      candidate.room = room;
+      candidate.cost = model.estimate(machine, grid, room);
+      candidate.bytes = code.bytes + candidate.cost.valueBytes;
+      candidate.fits = candidate.bytes <= machine.sramBytes && code.tasks <= machine.controlTasks && hasBlocks;
+      if (candidate.fits)
+        return candidate;
+    }
+  }
   return candidate;
 }
 
 /// The cheapest candidate that fits; if none does, the smallest.
 Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile) {
-  int64_t codeBytes = estimateCodeBytes(segment);
+  SmallVector<Code> codes;
+  for (int64_t loads = 1; loads <= mostLoads; ++loads) {
+    Code code = {loads, 0, 0};
+    for (ArrayRef<Operation *> kernels : loadsOf(segment, loads)) {
+      code.bytes = std::max(code.bytes, estimateCodeBytes(kernels));
+      code.tasks = std::max(code.tasks, estimateControlTasks(kernels));
+    }
+    codes.push_back(code);
+  }
   std::optional<Candidate> best, smallest;
   std::vector<int64_t> groupCounts = steppedUpTo(machine.width);
   if (model.heads() > 0)
@@ -193,7 +214,7 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
           grid.tokenBlock = tokenBlock;
           grid.microBatches = model.batches() / atOnce * ceilDiv(model.entryTokens(), grid.rows * tokensOfRow);
           grid.batchesAtOnce = atOnce;
-          Candidate candidate = evaluate(model, grid, codeBytes);
+          Candidate candidate = evaluate(model, grid, codes);
           ++candidates;
           if (traceFile && !choicesOnly)
             trace(*traceFile, candidate, /*chosen=*/false);
@@ -241,6 +262,7 @@ void AssignLayout::trace(llvm::raw_ostream &out, const Candidate &candidate, boo
                                               {"padded_tokens", candidate.paddedTokens},
                                               {"value_bytes", candidate.cost.valueBytes},
                                               {"sram_bytes", candidate.bytes},
+                                              {"loads", candidate.loads},
                                               {"fits", candidate.fits},
                                               {"chosen", chosen}})
       << "\n";
@@ -328,16 +350,10 @@ void AssignLayout::runOnOperation() {
   for (std::deque<SegmentOp> queue(segments.begin(), segments.end()); !queue.empty();) {
     SegmentOp segment = queue.front();
     Copies copies(segment);
-    if (estimateControlTasks(segment) > machine.controlTasks)
-      if (SegmentOp second = splitSegment(segment)) {
-        queue.insert(queue.begin() + 1, second);
-        ++segmentsSplit;
-        continue;
-      }
     SegmentModel model(segment);
     Candidate best = choose(segment, model, decisionTrace.empty() ? nullptr : &trace);
     if (!best.fits) {
-      // Too many values at a time: half of the kernels first, what crosses waits in MemoryX.
+      // Too many values at a time, or too much code: half of the kernels first, what crosses waits in MemoryX.
       SegmentOp second = splitSegment(segment);
       if (!second) {
         failToFit(segment, model, best);
@@ -350,6 +366,7 @@ void AssignLayout::runOnOperation() {
     applyLayout(segment, machine, best.grid, copies);
     segment.setChunkBytes(best.room.chunkBytes);
     segment.setCompact(best.room.isCompact);
+    segment.setLoads(best.loads);
     chooseWires(segment, best.grid);
     ++segmentNumber;
     queue.pop_front();

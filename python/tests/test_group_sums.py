@@ -160,3 +160,12 @@ def test_as_many_sums_leave_as_the_weight_has_positions(made, case):
     _, apart = run(made(without), arrays, "functional")
     assert apart["macs"] == total["macs"]
     assert apart["wavelets_out"] == case.micro_batches * case.groups * sum(kept)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_the_timing_engine_counts_the_same_bytes_and_cycles(made, case):
+    program, arrays = made(case), values_of(case)
+    _, cycle = run(program, arrays, "cycle")
+    timed = program.time().as_dict()["total"]
+    print(cycle["cycles"], timed["cycles"])
+    assert abs(timed["cycles"] - cycle["cycles"]) <= 0.01 * cycle["cycles"]

@@ -111,6 +111,15 @@ TEST(AdditionTest, TakesATriggerAndAnAddition) {
   EXPECT_EQ(cycles(200) - cycles(100), 200u);
 }
 
+TEST(AdditionTest, TheFirstTaskRunsThoughNothingArrives) {
+  for (const char *engine : {"functional", "cycle"}) {
+    const LoadedProgram loaded = program(3).verify();
+    ListIngress ingress;
+    ListEgress egress;
+    EXPECT_EQ(createEngine(engine, loaded, {})->run(ingress, egress).instructions, 12u) << engine;
+  }
+}
+
 TEST(AdditionTest, GoesToTheFabric) {
   ProgramBuilder builder = program(1, {"ldd d0, %from_west", "ldd d1, %word", "bind @add"});
   // The verifier sees what is in the register if it can be one thing only.

@@ -190,7 +190,7 @@ int64_t SegmentModel::groupsSent(const Kernel &send, const GridShape &grid) cons
 
 WireCost SegmentModel::wireOn(const Kernel &kernel, const Machine &machine, const GridShape &grid) const {
   WireCost wire = kernel.wire;
-  wire.groupsAdded = hasRoomForGroupSums(machine, grid) && (kernel.batchSizes.empty() || grid.batchesAtOnce == 1);
+  wire.groupsAdded = groupSumsPay(machine, grid) && (kernel.batchSizes.empty() || grid.batchesAtOnce == 1);
   wire.streams = streamsAtOnce(kernel.batchSizes, kernel.batchStrides, grid.batchesAtOnce);
   return wire;
 }

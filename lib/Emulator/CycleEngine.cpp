@@ -73,7 +73,7 @@ private:
 };
 
 CycleEngine::CycleEngine(const LoadedProgram &program, const EngineOptions &options)
-    : program_(program), machine_(program.machine()), images_(imageModels(program)), fabric_(program, options.copiesOfPort, options.missing),
+    : program_(program), machine_(program.machine()), images_(imageModels(program)), fabric_(program, options),
       edge_(program, options.lookAhead),
       coreAt_(size_t(machine_.width) * machine_.height, -1), trace_(program, options.traceFile), missing_(options.missing) {
   if (missing_) {

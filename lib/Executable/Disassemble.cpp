@@ -169,7 +169,7 @@ static std::string load(unsigned number) { return number == 0 ? "" : " load=" + 
 
 void Disassembler::image(const wexe::ImageT &image, size_t index) {
   line(0, "image " + nameOf(image.name) + " command=" + colours_.refer(image.command_colour) + load(image.load) +
-              (image.start == -1 ? "" : " start=" + (image.start < 0 ? std::to_string(image.start) : tasks_.refer(unsigned(image.start)))) + " {  # image " + std::to_string(index));
+              (image.start == -1 ? "" : " start=" + std::to_string(image.start)) + " {  # image " + std::to_string(index));
   for (size_t i = 0; i < image.descriptors.size(); ++i)
     descriptor(*image.descriptors[i], i);
   for (const auto &buffer : image.buffers)

@@ -121,7 +121,8 @@ struct EngineOptions {
   /// Without data: share of elements that a trigger with skip0 or a mask does not pass over, by number of the control task that bound it (cycle engine).
   std::map<uint16_t, double> nonzeros;
   unsigned lookAhead = 0;    ///< bursts that the edge sees at a time; 0: as many as the machine has columns (cycle engine)
-  unsigned copiesOfPort = 1; ///< output ports that each output port stands for, which share the way out (cycle engine)
+  /// Wavelets that one of this colour at an output port stands for, which share the way out; null: one (cycle engine).
+  std::function<uint32_t(uint16_t port, uint8_t colour)> copiesOfWavelet = nullptr;
   MissingRows *missing = nullptr; ///< rows that the program leaves out of a grid; without data only (cycle engine)
 };
 

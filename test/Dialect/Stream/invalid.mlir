@@ -621,3 +621,27 @@ stream.program @segment_c6 machine "odd" {
     %x = stream.send @x : tensor<6x4xf16, #stream.layout<feature_block = 2>>
   }
 }
+
+// -----
+
+stream.program @sample_c7_groups machine "odd" {
+  stream.tensor @d <input> : tensor<6x4xf32>
+  stream.tensor @g <output> : tensor<4x4xf32>
+  stream.segment grid <columns = 2, rows = 3, groups = 1, token_block = 2, micro_batches = 1> {
+    %d = stream.send @d : tensor<6x4xf32, #stream.layout<feature_block = 2>>
+    // expected-error @+1 {{sample_c7: adds groups on the wafer, expected a grid of several that hold no batch entries with sums of their own at a time}}
+    stream.sample %d, %d into @g groups_added {row_stride = 4 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<6x4xf32, #stream.layout<feature_block = 2>>, tensor<6x4xf32, #stream.layout<feature_block = 2>>
+  }
+}
+
+// -----
+
+stream.program @sample_c7_entries machine "odd" {
+  stream.tensor @d <input> : tensor<6x4xf32>
+  stream.tensor @g <output> : tensor<2x4x4xf32>
+  stream.segment batches 2 grid <columns = 2, rows = 3, groups = 2, token_block = 1, micro_batches = 1, batches_at_once = 2> {
+    %d = stream.send @d : tensor<6x4xf32, #stream.layout<feature_block = 2>>
+    // expected-error @+1 {{sample_c7: adds groups on the wafer, expected a grid of several that hold no batch entries with sums of their own at a time}}
+    stream.sample %d, %d into @g groups_added {batch_sizes = array<i64: 2>, batch_strides = array<i64: 16>, row_stride = 4 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<6x4xf32, #stream.layout<feature_block = 2>>, tensor<6x4xf32, #stream.layout<feature_block = 2>>
+  }
+}

@@ -289,7 +289,7 @@ void applyLayout(SegmentOp segment, const Machine &machine, const GridShape &gri
   MLIRContext *context = segment.getContext();
   segment.setGridAttr(GridAttr::get(context, grid.columns, grid.rows, grid.groups, grid.tokenBlock, grid.microBatches, grid.batchesAtOnce));
   for (auto sample : segment.getOps<SampleOp>())
-    sample.setGroupsAdded(hasRoomForGroupSums(machine, grid) && sample.mayAddGroups(grid.batchesAtOnce));
+    sample.setGroupsAdded(groupSumsPay(machine, grid) && sample.mayAddGroups(grid.batchesAtOnce));
   for (Operation &op : segment.getBody().front()) {
     for (Value result : op.getResults()) {
       auto type = cast<RankedTensorType>(result.getType());

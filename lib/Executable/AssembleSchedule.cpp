@@ -63,7 +63,8 @@ void Assembler::grid(wexe::PhaseT &phase) {
               {"tokens", integerInto("a number of tokens", grid.tokens)},
               {"micro_batches", integerInto("a number of micro-batches", grid.micro_batches)},
               {"batches", integerInto("a number of batch entries", grid.batches)},
-              {"batches_at_once", integerInto("a number of batch entries", grid.batches_at_once)}});
+              {"batches_at_once", integerInto("a number of batch entries", grid.batches_at_once)},
+              {"bands", integerInto("a number of bands", grid.bands)}});
   in_.endLine();
 }
 

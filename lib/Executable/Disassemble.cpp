@@ -338,7 +338,7 @@ void Disassembler::phase(const wexe::PhaseT &phase) {
                 " groups=" + std::to_string(grid->groups) + " token_block=" + std::to_string(grid->token_block) +
                 " tokens=" + std::to_string(grid->tokens) + " micro_batches=" + std::to_string(grid->micro_batches) +
                 (grid->batches == 1 ? "" : " batches=" + std::to_string(grid->batches)) +
-                (grid->batches_at_once == 1 ? "" : " batches_at_once=" + std::to_string(grid->batches_at_once)));
+                (grid->batches_at_once == 1 ? "" : " batches_at_once=" + std::to_string(grid->batches_at_once)) + (grid->bands == 1 ? "" : " bands=" + std::to_string(grid->bands)));
   for (const auto &s : phase.steps)
     line(2, step(*s));
   line(1, "}");

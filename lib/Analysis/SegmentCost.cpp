@@ -131,6 +131,8 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
         })
         .Case([&](stream::SampleOp sample) {
           kernel.kind = Kernel::Sample;
+          kernel.batchSizes = sample.getBatchSizes();
+          kernel.batchStrides = sample.getBatchStrides();
           kernel.in = sample.getColumns();
           kernel.out = featuresOf(sample.getRows());
           kernel.elementBytes = elementBytesOf(sample.getRows().getType());
@@ -174,6 +176,10 @@ int64_t SegmentModel::heads() const {
   return heads;
 }
 
+bool SegmentModel::entriesHaveWeights() const {
+  return llvm::any_of(kernels_, [](const Kernel &kernel) { return !kernel.batchSizes.empty(); });
+}
+
 bool SegmentModel::addsTokens() const {
   return llvm::any_of(kernels_, [](const Kernel &kernel) { return kernel.kind == Kernel::Sample; });
 }
@@ -181,8 +187,8 @@ bool SegmentModel::addsTokens() const {
 /// Groups that differ in what is sent.
 int64_t SegmentModel::groupsSent(const Kernel &send, const GridShape &grid) const {
   auto u64 = [](int64_t n) { return static_cast<uint64_t>(n); };
-  return static_cast<int64_t>(groupsThatDiffer({u64(grid.groups), u64(grid.batchesAtOnce), u64(grid.rows * grid.tokenBlock), u64(tokens_ / batches_),
-                                                u64(grid.microBatches * grid.batchesAtOnce / batches_)}, u64(send.tokens)));
+  return static_cast<int64_t>(groupsThatDiffer({u64(grid.groups), u64(grid.batchesAtOnce), u64(grid.rowsOfBand() * grid.tokenBlock), u64(tokens_ / batches_),
+                                                u64(grid.microBatches * grid.batchesAtOnce / batches_), u64(grid.bands)}, u64(send.tokens)));
 }
 
 WireCost SegmentModel::wireOn(const Kernel &kernel, const GridShape &grid) const {

@@ -467,6 +467,7 @@ LogicalResult ProgramWriter::writePhase(wfr::PhaseOp phase, wexe::EntryT &entry)
   target->grid->micro_batches = grid.getMicroBatches();
   target->grid->batches = grid.getBatches();
   target->grid->batches_at_once = grid.getBatchesAtOnce();
+  target->grid->bands = grid.getBands();
   FailureOr<uint8_t> command = color(phase, phase.getCommand());
   if (failed(command))
     return failure();

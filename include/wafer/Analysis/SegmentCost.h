@@ -47,6 +47,8 @@ public:
   int64_t entryTokens() const { return tokens_ / batches_; }
   /// Whether it adds over tokens: those that a grid has beside the tensor's must not be there, since they need not be 0.
   bool addsTokens() const;
+  /// Whether batch entries have weights of their own, or sums.
+  bool entriesHaveWeights() const;
   /// Greatest common divisor of the heads of its attention, which the columns have to divide; 0: there is none.
   int64_t heads() const;
   /// Distinct numbers of features, ascending.
@@ -60,7 +62,7 @@ private:
     int64_t in = 0, out = 0;                ///< features
     int64_t elementBytes = 4;               ///< of what is sent or received
     WireCost wire;                          ///< of a contraction
-    llvm::ArrayRef<int64_t> batchSizes, batchStrides; ///< of a contraction whose batch entries have weights of their own
+    llvm::ArrayRef<int64_t> batchSizes, batchStrides; ///< of a contraction or sample whose batch entries have weights or sums of their own
     int64_t heads = 0;                      ///< of attention
     bool isCausal = false, isGradient = false, isRotated = false; ///< of attention
     int64_t operations = 0, functions = 0;  ///< of a map

@@ -141,7 +141,7 @@ LogicalResult ProgramLowering::lowerSegment(stream::SegmentOp segment) {
 
   OpBuilder builder = OpBuilder::atBlockEnd(&entry_.getBody().front());
   auto placed = wfr::GridAttr::get(builder.getContext(), 0, 0, grid->getColumns(), grid->getRows(), grid->getGroups(), grid->getTokenBlock(), tokens,
-                                   grid->getMicroBatches(), segment.getBatches(), grid->getBatchesAtOnce());
+                                   grid->getMicroBatches(), segment.getBatches(), grid->getBatchesAtOnce(), grid->getBands());
   auto phase = wfr::PhaseOp::create(builder, segment.getLoc(), placed, FlatSymbolRefAttr::get(builder.getContext(), channels::command), builder.getI64IntegerAttr(loads_));
   OpBuilder steps = OpBuilder::atBlockEnd(&phase.getBody().emplaceBlock());
 

@@ -47,6 +47,7 @@ struct AssignLayout : impl::AssignLayoutBase<AssignLayout> {
 
   void runOnOperation() override;
   LogicalResult writeTrace(StringRef lines);
+  std::optional<GridShape> withRows(const SegmentModel &model, GridShape grid) const;
   Candidate choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile);
   Candidate evaluate(const SegmentModel &model, const GridShape &grid, int64_t codeBytes) const;
   void chooseWires(SegmentOp segment, const GridShape &grid) const;
@@ -144,6 +145,25 @@ Candidate AssignLayout::evaluate(const SegmentModel &model, const GridShape &gri
   return candidate;
 }
 
+/// The grid with the rows and micro-batches that its tokens need; none where they would not lie as the kernels need them.
+std::optional<GridShape> AssignLayout::withRows(const SegmentModel &model, GridShape grid) const {
+  // Rows of a band that are needed at most, rebalanced over the micro-batches that they take.
+  const int64_t tokensOfRow = grid.groups * grid.bands / grid.batchesAtOnce * grid.tokenBlock, rowsNeeded = ceilDiv(model.entryTokens(), tokensOfRow);
+  const int64_t most = machine.height / grid.bands;
+  int64_t rows = ceilDiv(rowsNeeded, ceilDiv(rowsNeeded, most));
+  if (model.heads() > 0 && (3 * 4 * grid.tokenBlock > machine.accumulatorBytes || rowsNeeded > most))
+    return std::nullopt;
+  if (model.addsTokens() || model.heads() > 0) {
+    if (model.entryTokens() % tokensOfRow != 0)
+      return std::nullopt;
+    while (rowsNeeded % rows != 0)
+      --rows;
+  }
+  grid.rows = rows * grid.bands;
+  grid.microBatches = model.batches() / grid.batchesAtOnce * ceilDiv(model.entryTokens(), rows * tokensOfRow);
+  return grid;
+}
+
 /// The cheapest candidate that fits; if none does, the smallest.
 Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile) {
   int64_t codeBytes = estimateCodeBytes(segment);
@@ -162,6 +182,7 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
         columnCounts.insert(ceilDiv(f, ceilDiv(f, most)));
     // One batch entry on all groups, or as many as they can be divided among.
     std::set<int64_t> entriesAtOnce = {1};
+    std::vector<int64_t> bandCounts = {1};
     if (model.batches() > 1)
       entriesAtOnce.insert(std::gcd(groups, model.batches()));
     if (model.heads() > 0) {
@@ -169,36 +190,31 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
       const std::vector<int64_t> divisors = divisorsUpTo(model.heads(), machine.width / groups);
       columnCounts = std::set<int64_t>(divisors.begin(), divisors.end());
       entriesAtOnce = {groups};
+      // (segment_c6)
+      if (!model.entriesHaveWeights())
+        bandCounts = divisorsUpTo(model.batches() / groups, machine.height);
     }
-    for (auto [columns, atOnce] : product(columnCounts, entriesAtOnce)) {
-      for (int64_t tokenBlock = 1; tokenBlock <= maxTokenBlock; ++tokenBlock) {
-        // Rows that are needed at most, rebalanced over the micro-batches that they take.
-        const int64_t tokensOfRow = groups / atOnce * tokenBlock, rowsNeeded = ceilDiv(model.entryTokens(), tokensOfRow);
-        GridShape grid;
-        grid.columns = columns;
-        grid.groups = groups;
-        grid.rows = ceilDiv(rowsNeeded, ceilDiv(rowsNeeded, machine.height));
-        if (model.heads() > 0 && (3 * 4 * tokenBlock > machine.accumulatorBytes || rowsNeeded > machine.height))
-          continue;
-        if (model.addsTokens() || model.heads() > 0) {
-          if (model.entryTokens() % tokensOfRow != 0)
+    for (auto [columns, ofGroups] : product(columnCounts, entriesAtOnce))
+      for (int64_t bands : bandCounts)
+        for (int64_t tokenBlock = 1; tokenBlock <= maxTokenBlock; ++tokenBlock) {
+          GridShape shape;
+          shape.columns = columns;
+          shape.groups = groups;
+          shape.tokenBlock = tokenBlock;
+          shape.batchesAtOnce = ofGroups * bands;
+          shape.bands = bands;
+          const std::optional<GridShape> grid = withRows(model, shape);
+          if (!grid)
             continue;
-          while (rowsNeeded % grid.rows != 0)
-            --grid.rows;
+          Candidate candidate = evaluate(model, *grid, codeBytes);
+          ++candidates;
+          if (traceFile && !choicesOnly)
+            trace(*traceFile, candidate, /*chosen=*/false);
+          if (candidate.fits && (!best || candidate.rank() < best->rank()))
+            best = candidate;
+          if (!smallest || candidate.bytes < smallest->bytes)
+            smallest = candidate;
         }
-        grid.tokenBlock = tokenBlock;
-        grid.microBatches = model.batches() / atOnce * ceilDiv(model.entryTokens(), grid.rows * tokensOfRow);
-        grid.batchesAtOnce = atOnce;
-        Candidate candidate = evaluate(model, grid, codeBytes);
-        ++candidates;
-        if (traceFile && !choicesOnly)
-          trace(*traceFile, candidate, /*chosen=*/false);
-        if (candidate.fits && (!best || candidate.rank() < best->rank()))
-          best = candidate;
-        if (!smallest || candidate.bytes < smallest->bytes)
-          smallest = candidate;
-      }
-    }
   }
   if (best && traceFile)
     trace(*traceFile, *best, /*chosen=*/true);
@@ -228,6 +244,7 @@ void AssignLayout::trace(llvm::raw_ostream &out, const Candidate &candidate, boo
                                               {"token_block", grid.tokenBlock},
                                               {"micro_batches", grid.microBatches},
                                               {"batches_at_once", grid.batchesAtOnce},
+                                              {"bands", grid.bands},
                                               {"cycles", candidate.cost.cycles},
                                               {"contraction_cycles", candidate.cost.contractions},
                                               {"transfer_cycles", candidate.cost.transfers},
@@ -260,7 +277,7 @@ LogicalResult AssignLayout::writeTrace(StringRef lines) {
 
 void applyLayout(SegmentOp segment, const GridShape &grid, const Copies &copies) {
   MLIRContext *context = segment.getContext();
-  segment.setGridAttr(GridAttr::get(context, grid.columns, grid.rows, grid.groups, grid.tokenBlock, grid.microBatches, grid.batchesAtOnce));
+  segment.setGridAttr(GridAttr::get(context, grid.columns, grid.rows, grid.groups, grid.tokenBlock, grid.microBatches, grid.batchesAtOnce, grid.bands));
   for (Operation &op : segment.getBody().front()) {
     for (Value result : op.getResults()) {
       auto type = cast<RankedTensorType>(result.getType());

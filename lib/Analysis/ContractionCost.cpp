@@ -123,7 +123,7 @@ double scaleCycles(const Machine &machine, const GridShape &grid, int64_t featur
 }
 
 double sampleLeavingCycles(const Machine &machine, const GridShape &grid, int64_t in, int64_t out, const WireCost &wire) {
-  return out * std::ceil(in * wire.density) * grid.groups / machine.egressWaveletsPerCycle;
+  return out * std::ceil(in * wire.density) * (wire.groupsAdded ? 1 : grid.groups) / machine.egressWaveletsPerCycle;
 }
 
 double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, int64_t out, const WireCost &wire) {

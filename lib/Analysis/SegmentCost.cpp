@@ -131,10 +131,10 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
         })
         .Case([&](stream::SampleOp sample) {
           kernel.kind = Kernel::Sample;
-          kernel.batchSizes = sample.getBatchSizes();
-          kernel.batchStrides = sample.getBatchStrides();
           kernel.in = sample.getColumns();
           kernel.out = featuresOf(sample.getRows());
+          kernel.batchSizes = sample.getBatchSizes();
+          kernel.batchStrides = sample.getBatchStrides();
           kernel.elementBytes = elementBytesOf(sample.getRows().getType());
           kernel.wire.wide = kernel.elementBytes == 4;
           FlatSymbolRefAttr name = sample.getPatternAttr();
@@ -191,8 +191,9 @@ int64_t SegmentModel::groupsSent(const Kernel &send, const GridShape &grid) cons
                                                 u64(grid.microBatches * grid.batchesAtOnce / batches_), u64(grid.bands)}, u64(send.tokens)));
 }
 
-WireCost SegmentModel::wireOn(const Kernel &kernel, const GridShape &grid) const {
+WireCost SegmentModel::wireOn(const Kernel &kernel, const Machine &machine, const GridShape &grid) const {
   WireCost wire = kernel.wire;
+  wire.groupsAdded = hasRoomForGroupSums(machine, grid) && (kernel.batchSizes.empty() || grid.batchesAtOnce == 1);
   wire.streams = streamsAtOnce(kernel.batchSizes, kernel.batchStrides, grid.batchesAtOnce);
   return wire;
 }
@@ -207,13 +208,13 @@ double SegmentModel::cyclesOf(const Kernel &kernel, const Machine &machine, cons
   case Kernel::Receive:
     return transferCycles(machine, grid, grid.groups, blockOf(kernel.in), kernel.elementBytes, /*in=*/false);
   case Kernel::Contract:
-    return contractionCycles(machine, grid, kernel.in, kernel.out, wireOn(kernel, grid));
+    return contractionCycles(machine, grid, kernel.in, kernel.out, wireOn(kernel, machine, grid));
   case Kernel::Scale:
     return scaleCycles(machine, grid, kernel.out);
   case Kernel::Map:
     return mapCycles(machine, grid, blockOf(kernel.out), kernel.operations, kernel.functions, chunkBytes);
   case Kernel::Sample:
-    return sampleCycles(machine, grid, kernel.in, kernel.out, kernel.wire);
+    return sampleCycles(machine, grid, kernel.in, kernel.out, wireOn(kernel, machine, grid));
   case Kernel::Reduce:
     return reduceCycles(machine, grid, blockOf(kernel.in));
   case Kernel::Attend:
@@ -235,7 +236,7 @@ double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &gri
       if (kernel.kind == Kernel::Receive)
         clock.receive(kernel.buffer, cycles);
       else if (kernel.kind == Kernel::Sample)
-        clock.sample(cycles, sampleLeavingCycles(machine, grid, kernel.in, kernel.out, kernel.wire));
+        clock.sample(cycles, sampleLeavingCycles(machine, grid, kernel.in, kernel.out, wireOn(kernel, machine, grid)));
       else if (microBatch == 0 || !sendsOnce || !kernel.isSameForEveryBatch)
         clock.compute(kernel.buffer, cycles);
     }
@@ -289,7 +290,7 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
     }
     if (kernel.kind == Kernel::Contract && cycles > longest) {
       longest = cycles;
-      cost.binds = contractionRow(machine, grid, kernel.in, wireOn(kernel, grid)).binds();
+      cost.binds = contractionRow(machine, grid, kernel.in, wireOn(kernel, machine, grid)).binds();
     }
   }
   cost.cycles = cyclesTogether(machine, grid, room.isCompact, each);

@@ -44,6 +44,8 @@ std::vector<ImageModel> imageModels(const LoadedProgram &program) {
     for (const auto &task : image->tasks)
       if (task->kind == wexe::TaskKind::Control)
         model.controlTasks[task->number] = task->pc;
+    if (image->start >= 0)
+      model.start = static_cast<uint32_t>(image->start);
     model.dataStart = static_cast<uint32_t>(image->code.size() * instructionBytes + image->descriptors.size() * templateBytes);
     models.push_back(std::move(model));
   }
@@ -271,13 +273,17 @@ Trigger CoreModel::boundTrigger() {
   trigger.insn = at(pc);
   trigger.pc = pc;
   trigger.dst = use(trigger.insn.dst, pc);
-  trigger.rows = use(trigger.insn.src0, pc);
-  if (trigger.isDot()) {
-    bindDot(trigger);
+  if (trigger.addsOnTheWay()) {
+    const bool isDot = trigger.insn.opcode == Opcode::Dotw;
+    trigger.addend = use(isDot ? trigger.insn.src2 : trigger.insn.src0, pc);
+    bindWay(trigger);
+    if (isDot)
+      bindDot(trigger);
     noteUse(trigger.reads);
     noteUse(trigger.readsRow);
     return trigger;
   }
+  trigger.rows = use(trigger.insn.src0, pc);
   if (!isMemory(trigger.dst) || !isMemory(trigger.rows))
     trap("desc_c3", pc,
          "d" + std::to_string(isMemory(trigger.dst) ? trigger.insn.src0 : trigger.insn.dst) + " is not memory, which a trigger works on");
@@ -318,29 +324,37 @@ void CoreModel::bindMask(Trigger &trigger) const {
     trap("skip_c1", pc, "the mask in d" + std::to_string(trigger.insn.src1) + " reaches " + text(trigger.readsRow) + ", which products change");
 }
 
-void CoreModel::bindDot(Trigger &trigger) const {
+/// What comes from the fabric, or is a constant, and what goes to it.
+void CoreModel::bindWay(Trigger &trigger) const {
   const uint16_t pc = trigger.pc;
-  trigger.row = use(trigger.insn.src1, pc);
-  trigger.addend = use(trigger.insn.src2, pc);
-  if (!isMemory(trigger.rows) || !isMemory(trigger.row))
-    trap("desc_c3", pc, "d" + std::to_string(isMemory(trigger.rows) ? trigger.insn.src1 : trigger.insn.src0) + " is not memory, which holds the rows of a dot product");
+  const std::string what = trigger.insn.opcode == Opcode::Dotw ? "a dot product" : "a sum of what arrives";
   if (trigger.dst.kind != wexe::DescKind::FabOut || isMemory(trigger.addend) || trigger.addend.kind == wexe::DescKind::FabOut)
-    trap("desc_c3", pc, "a dot product goes to the fabric, and what is added to it is a constant or comes from the fabric");
-  for (int d = 1; d < 4; ++d)
-    if (trigger.row.extent[d] != trigger.rows.extent[d])
-      trap("vec_c1", pc,
-           "the rows' extent[" + std::to_string(d) + "] is " + std::to_string(trigger.rows.extent[d]) + ", but the other row's is " + std::to_string(trigger.row.extent[d]));
+    trap("desc_c3", pc, what + " goes to the fabric, and what is added to it is a constant or comes from the fabric");
   const bool receives = trigger.addend.kind == wexe::DescKind::FabIn;
-  if (trigger.row.extent[0] != 1 || trigger.dst.elements() != 1 || (receives && trigger.addend.elements() != 1))
-    trap("vec_c1", pc, "a dot product takes one row and gives one element to the fabric, and at most one comes from there");
-  trigger.reads = footprintOf(trigger.rows);
-  trigger.readsRow = footprintOf(trigger.row);
-  checkMemory(trigger.rows, trigger.reads, trigger.insn.src0, pc);
-  checkMemory(trigger.row, trigger.readsRow, trigger.insn.src1, pc);
+  if (trigger.dst.elements() != 1 || (receives && trigger.addend.elements() != 1))
+    trap("vec_c1", pc, what + " is one element, and at most one comes from the fabric for it");
   trigger.outputColour = trigger.dst.colour;
   if (receives)
     trigger.inputColour = trigger.addend.colour;
   checkRoutes(trigger.inputColour, trigger.outputColour, pc);
+}
+
+void CoreModel::bindDot(Trigger &trigger) const {
+  const uint16_t pc = trigger.pc;
+  trigger.rows = use(trigger.insn.src0, pc);
+  trigger.row = use(trigger.insn.src1, pc);
+  if (!isMemory(trigger.rows) || !isMemory(trigger.row))
+    trap("desc_c3", pc, "d" + std::to_string(isMemory(trigger.rows) ? trigger.insn.src1 : trigger.insn.src0) + " is not memory, which holds the rows of a dot product");
+  for (int d = 1; d < 4; ++d)
+    if (trigger.row.extent[d] != trigger.rows.extent[d])
+      trap("vec_c1", pc,
+           "the rows' extent[" + std::to_string(d) + "] is " + std::to_string(trigger.rows.extent[d]) + ", but the other row's is " + std::to_string(trigger.row.extent[d]));
+  if (trigger.row.extent[0] != 1)
+    trap("vec_c1", pc, "a dot product takes one row, but there are " + std::to_string(trigger.row.extent[0]));
+  trigger.reads = footprintOf(trigger.rows);
+  trigger.readsRow = footprintOf(trigger.row);
+  checkMemory(trigger.rows, trigger.reads, trigger.insn.src0, pc);
+  checkMemory(trigger.row, trigger.readsRow, trigger.insn.src1, pc);
 }
 
 Trigger CoreModel::arrive(uint32_t payload) {
@@ -367,6 +381,9 @@ void CoreModel::take(Trigger &trigger, uint32_t payload) {
     break;
   case Opcode::Dotw:
     add(payload >> 16, 0);
+    break;
+  case Opcode::Addw:
+    add(0, floatOf(payload));
     break;
   case Opcode::Fmacp:
   case Opcode::Fmacpm:
@@ -413,10 +430,9 @@ Number CoreModel::elementAt(const Descriptor &descriptor, const Walk &at) const 
   return numberFromBits(type, loadBits(memory(descriptor.kind) + at.address(), byteSize(type)));
 }
 
-uint32_t CoreModel::dot(const Trigger &trigger, uint32_t index, uint32_t fabricBits) {
-  if (!sram_)
-    return 0;
-  Walk a(rowOf(trigger, index)), b(trigger.row);
+/// The dot product of the row that the trigger's index picks and its other row.
+float CoreModel::dot(const Trigger &trigger) const {
+  Walk a(rowOf(trigger, trigger.index[0])), b(trigger.row);
   // As many sums as the lanes of a 16-bit FMAC, whatever the machine has.
   float sums[8] = {};
   for (uint64_t j = 0, n = trigger.elementsPerRow(); j < n; ++j, a.next(), b.next()) {
@@ -424,9 +440,14 @@ uint32_t CoreModel::dot(const Trigger &trigger, uint32_t index, uint32_t fabricB
     const Number y = elementAt(trigger.row, b);
     sums[j % 8] = std::fma(x.f, y.f, sums[j % 8]);
   }
-  const float total = ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+  return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+}
+
+uint32_t CoreModel::sumOnTheWay(const Trigger &trigger, uint32_t fabricBits) {
+  if (!sram_)
+    return 0;
   const uint32_t addend = trigger.addend.kind == wexe::DescKind::FabIn ? fabricBits : trigger.addend.imm;
-  return bitsOf(canonicalNaN(floatOf(addend) + total));
+  return bitsOf(canonicalNaN(floatOf(addend) + (trigger.insn.opcode == Opcode::Dotw ? dot(trigger) : trigger.value[0])));
 }
 
 std::vector<char> CoreModel::wanted(const Trigger &trigger) const {

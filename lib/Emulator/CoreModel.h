@@ -15,6 +15,7 @@
 #include <array>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -28,6 +29,7 @@ struct ImageModel {
   unsigned commandColour = 0;
   std::unordered_map<unsigned, uint16_t> controlTasks; ///< number -> pc
   uint32_t dataStart = 0;                              ///< first SRAM byte behind code and templates
+  std::optional<uint32_t> start;                       ///< control task that cores run when they are loaded
 };
 
 std::vector<ImageModel> imageModels(const LoadedProgram &program);
@@ -56,20 +58,21 @@ struct Operation {
 
 bool conflict(const Operation &earlier, const Operation &later);
 
-/// An arriving weight at work: dst[j] = fma(value, src0[index][j], dst[j]), or the same in i32, for all j or where src1[j] is not 0. Or an arriving index:
-/// dst = src2 + src0[index] . src1, one element from the fabric or a constant and one to the fabric.
+/// An arriving weight at work: dst[j] = fma(value, src0[index][j], dst[j]), or the same in i32, for all j or where src1[j] is not 0. Or one that
+/// adds on the way: an index, dst = src2 + src0[index] . src1, or a number, dst = src0 + that; one element from the fabric or a constant and one to the fabric.
 struct Trigger {
   Instruction insn;
   uint16_t pc = 0;
   Descriptor dst, rows;
-  Descriptor row, addend; ///< src1, of a dot product or a mask, and src2
+  Descriptor row;         ///< src1, of a dot product or a mask
+  Descriptor addend;      ///< of one that adds on the way, what comes from the fabric or is a constant
   Footprint writes, reads, readsRow; ///< `reads` spans all rows
-  int inputColour = -1, outputColour = -1; ///< of a dot product
+  int inputColour = -1, outputColour = -1; ///< of one that adds on the way
   float value[4] = {0, 0, 0, 0}; ///< holds 8-bit integers exactly
   uint32_t index[4] = {0, 0, 0, 0};
   unsigned values = 0;
 
-  bool isDot() const { return insn.opcode == Opcode::Dotw; }
+  bool addsOnTheWay() const { return wafer::addsOnTheWay(insn.opcode); }
   bool isMasked() const { return isMaskedFmac(insn.opcode); }
   uint64_t elementsPerRow() const { return uint64_t(rows.extent[1]) * rows.extent[2] * rows.extent[3]; }
 };
@@ -112,14 +115,17 @@ public:
   std::vector<char> wanted(const Trigger &trigger) const;
   /// Products [from, to) of value `which` of a trigger.
   void fmac(const Trigger &trigger, unsigned which, uint64_t from, uint64_t to);
-  /// Adds products of the bound trigger to what was counted.
+  /// Adds products of the bound trigger, which a mere addition has none of, to what was counted.
   void count(uint64_t products, EngineStats &stats) const {
+    const Instruction &insn = at(static_cast<uint16_t>(dataTask));
+    if (insn.opcode == Opcode::Addw)
+      return;
     stats.macs += products;
-    if (const Instruction &insn = at(static_cast<uint16_t>(dataTask)); insn.skip0 || isMaskedFmac(insn.opcode))
+    if (insn.skip0 || isMaskedFmac(insn.opcode))
       stats.skippingMacs[image.index << 16 | bindingTask] += products;
   }
-  /// The bits of addend + row `index` . src1. `fabricBits` holds the addend if it comes from the fabric.
-  uint32_t dot(const Trigger &trigger, uint32_t index, uint32_t fabricBits);
+  /// The bits of addend + row . src1, or + the number that arrived. `fabricBits` holds the addend if it comes from the fabric.
+  uint32_t sumOnTheWay(const Trigger &trigger, uint32_t fabricBits);
 
   /// What register `reg` holds; null before a ldd into it.
   const Descriptor *descriptorIn(unsigned reg) const { return loaded_[reg] ? &registers_[reg] : nullptr; }
@@ -149,6 +155,7 @@ public:
 
 private:
   Number elementAt(const Descriptor &descriptor, const Walk &at) const;
+  float dot(const Trigger &trigger) const;
   /// Calls function(row's element, place in dst) for each product that the trigger's value takes, in order.
   template <typename Function> void forEachProduct(const Trigger &trigger, unsigned which, Function function) const;
   const Descriptor &use(unsigned reg, uint16_t pc) const;
@@ -156,6 +163,7 @@ private:
   void checkSource(const Operation &operation, unsigned which, unsigned reg) const;
   void checkRoutes(int inputColour, int outputColour, uint16_t pc) const;
   void bindDot(Trigger &trigger) const;
+  void bindWay(Trigger &trigger) const;
   void bindMask(Trigger &trigger) const;
   [[noreturn]] void trapAt(const char *label, const std::string &place, const std::string &message) const;
 

@@ -26,6 +26,8 @@ CycleCore::CycleCore(const LoadedProgram &program, const ImageModel &image, uint
   for (auto [number, share] : options.nonzeros)
     if (auto task = image.controlTasks.find(number); task != image.controlTasks.end())
       nonzeros_[task->second] = share;
+  if (image.start)
+    startTask(*image.start);
 }
 
 std::optional<CycleCore::TaskAtWork> CycleCore::taskAtWork() const {
@@ -153,8 +155,8 @@ bool CycleCore::stepMicrothreads(CycleFabric &fabric, EngineStats &stats) {
   return took;
 }
 
-/// Whether a dot product can take its addend and give off its result.
-Activity CycleCore::dotWaits(const RampQueues &queues) const {
+/// Whether a sum on its way can take its addend and give off its result.
+Activity CycleCore::sumWaits(const RampQueues &queues) const {
   if (trigger_->inputColour >= 0 && !queues.in[trigger_->inputColour].readyAt(now_))
     return Activity::WaitFabricIn;
   return queues.out[trigger_->outputColour].size() >= machine_.coreQueueDepth ? Activity::WaitFabricOut : Activity::Busy;
@@ -171,7 +173,7 @@ Activity CycleCore::stepTrigger(CycleFabric &fabric, EngineStats &stats, bool da
     return Activity::WaitConflict;
   if (!datapathFree)
     return Activity::Microthread;
-  const bool inRegisters = trigger_->isDot() || trigger_->dst.kind == wexe::DescKind::Acc;
+  const bool inRegisters = trigger_->addsOnTheWay() || trigger_->dst.kind == wexe::DescKind::Acc;
   const Lanes &lanes = inRegisters ? machine_.fmacAccLanes : machine_.fmacMemLanes;
   if (trigger_->values == 0) {
     trigger_.reset(); // an index
@@ -184,15 +186,15 @@ Activity CycleCore::stepTrigger(CycleFabric &fabric, EngineStats &stats, bool da
     elements = products();
   }
   const uint64_t end = std::min<uint64_t>(elements, triggerElement_ + lanesFor(lanes, trigger_->insn.type));
-  if (trigger_->isDot() && end == elements) {
-    if (Activity waits = dotWaits(fabric.ramp(router)); waits != Activity::Busy)
+  if (trigger_->addsOnTheWay() && end == elements) {
+    if (Activity waits = sumWaits(fabric.ramp(router)); waits != Activity::Busy)
       return waits;
     uint32_t addend = 0;
     if (trigger_->inputColour >= 0) {
       addend = fabric.take(router, static_cast<unsigned>(trigger_->inputColour)).payload;
     }
-    fabric.give(router, static_cast<unsigned>(trigger_->outputColour), model.dot(*trigger_, trigger_->index[0], addend), now_ + 1);
-  } else if (!trigger_->isDot()) {
+    fabric.give(router, static_cast<unsigned>(trigger_->outputColour), model.sumOnTheWay(*trigger_, addend), now_ + 1);
+  } else if (!trigger_->addsOnTheWay()) {
     model.fmac(*trigger_, triggerValue_, triggerElement_, end);
   }
   model.count(end - triggerElement_, stats);
@@ -265,12 +267,16 @@ std::optional<Activity> CycleCore::fetch(EngineStats &stats) {
   return std::nullopt;
 }
 
+void CycleCore::startTask(uint32_t number) {
+  task_ = taskEntry_ = model.startControlTask(number);
+  ++taskSerial_;
+  busy_ = machine_.taskCycles;
+}
+
 void CycleCore::startCommand(CycleFabric &fabric, EngineStats &stats) {
   Wavelet wavelet = fabric.take(router, model.image.commandColour);
   if (wavelet.control) {
-    task_ = taskEntry_ = model.startControlTask(wavelet.payload);
-    ++taskSerial_;
-    busy_ = machine_.taskCycles;
+    startTask(wavelet.payload);
     return;
   }
   trigger_ = model.arrive(wavelet.payload);

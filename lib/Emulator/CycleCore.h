@@ -72,11 +72,12 @@ private:
   template <typename Later> size_t conflictOf(const Later &later, size_t older) const;
   bool stepMicrothreads(CycleFabric &fabric, EngineStats &stats);
   Activity stepTask(CycleFabric &fabric, EngineStats &stats, bool datapathFree);
-  Activity dotWaits(const RampQueues &queues) const;
+  Activity sumWaits(const RampQueues &queues) const;
   uint64_t products() const;
   Activity stepTrigger(CycleFabric &fabric, EngineStats &stats, bool datapathFree);
   Activity stepOperation(CycleFabric &fabric, EngineStats &stats, bool datapathFree);
   std::optional<Activity> fetch(EngineStats &stats);
+  void startTask(uint32_t number);
   void startCommand(CycleFabric &fabric, EngineStats &stats);
   Blocked describe(const Running &running, size_t older, const RampQueues &queues) const;
 

@@ -87,6 +87,9 @@ CycleEngine::CycleEngine(const LoadedProgram &program, const EngineOptions &opti
                             now_, options);
       }
   rests_.resize(cores_.size());
+  for (uint32_t core = 0; core < cores_.size(); ++core)
+    if (!cores_[core].quiet())
+      wake(core);
 }
 
 void CycleEngine::noteTask(const CycleCore &core, std::optional<CycleCore::TaskAtWork> task, uint64_t first) {

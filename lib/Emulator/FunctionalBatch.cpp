@@ -50,6 +50,12 @@ void FunctionalBatch::receive(size_t place, unsigned colour, Words words) {
     waiting_.receive(place, colour, std::move(words));
 }
 
+void FunctionalBatch::start(uint32_t task) {
+  mayRun_ = all();
+  for (FunctionalCore *core : cores_)
+    core->resume(core->model.startControlTask(task));
+}
+
 void FunctionalBatch::receiveAll(unsigned colour, ValueRef value, size_t elementsPerCore) {
   mayRun_ = all();
   waiting_.receiveAll(colour, std::move(value), elementsPerCore);
@@ -70,8 +76,8 @@ bool FunctionalBatch::isInTheWay(uint32_t place, const Operation &op) const {
 }
 
 bool FunctionalBatch::isInTheWay(uint32_t place, const Trigger &trigger) const {
-  // What a dot product receives and sends must not overtake what waits.
-  return (trigger.isDot() && !waiting_.empty()) || blocks_.holds(place, trigger.writes) || blocks_.holds(place, trigger.reads) ||
+  // What is added on its way and sent must not overtake what waits.
+  return (trigger.addsOnTheWay() && !waiting_.empty()) || blocks_.holds(place, trigger.writes) || blocks_.holds(place, trigger.reads) ||
          blocks_.holds(place, trigger.readsRow);
 }
 

@@ -24,6 +24,8 @@ public:
   FunctionalBatch(const LoadedProgram &program, std::vector<FunctionalCore *> cores, ValuePool &pool, uint32_t number);
 
   const std::vector<FunctionalCore *> &cores() const { return cores_; }
+  /// Before anything else: the control task that the cores run when they are loaded.
+  void start(uint32_t task);
   void command(Command command) { commands_.push_back({std::move(command), {}}); }
   void receive(size_t place, unsigned colour, Words words);
   void receiveAll(unsigned colour, ValueRef value, size_t elementsPerCore);

@@ -37,7 +37,7 @@ FunctionalBatch::BoundTrigger *FunctionalBatch::boundTrigger() {
   if (model.dataTask < 0)
     return nullptr;
   const Instruction &insn = model.at(static_cast<uint16_t>(model.dataTask));
-  if (insn.opcode == Opcode::Dotw || isMaskedFmac(insn.opcode))
+  if (addsOnTheWay(insn.opcode) || isMaskedFmac(insn.opcode))
     return nullptr;
   const Descriptor *dst = model.descriptorIn(insn.dst), *rows = model.descriptorIn(insn.src0);
   if (!dst || !rows || !registers_.isUniform(insn.dst) || !registers_.isUniform(insn.src0))

@@ -81,7 +81,7 @@ bool FunctionalContraction::prepare(Column &column) {
   for (const FunctionalCore *core : column.cores)
     if (&core->model.image != &column.first().image || core->model.dataTask != column.first().dataTask)
       return false;
-  if (insn.opcode == Opcode::Dotw || isMaskedFmac(insn.opcode) || !isFloat(insn.type) || !column.isUniform(insn.dst) || !column.isUniform(insn.src0))
+  if (addsOnTheWay(insn.opcode) || isMaskedFmac(insn.opcode) || !isFloat(insn.type) || !column.isUniform(insn.dst) || !column.isUniform(insn.src0))
     return false;
   try {
     column.trigger = column.first().boundTrigger();

@@ -291,17 +291,18 @@ static void addIntegerProducts(int32_t *sums, size_t n, const std::vector<RowWei
   }
 }
 
-/// Dot products, as far as what is added to them has come. False when some are left.
-bool FunctionalCore::runDots(const Trigger &bound, WordSink &sink, EngineStats &stats) {
+/// Sums on their way, as far as what is added to them has come. False when some are left.
+bool FunctionalCore::runSums(Trigger &bound, WordSink &sink, EngineStats &stats) {
   const uint64_t elements = bound.elementsPerRow();
   WordQueue *queue = bound.inputColour >= 0 ? &in[bound.inputColour] : nullptr;
   outgoing_.clear();
   const uint32_t *words = command_->data.data.get();
   Descriptor first = bound.rows;
   first.extent[0] = 1;
-  const bool fast = isHalfOrFloat(bound.rows) && isHalfOrFloat(bound.row) && isContiguous(first) && isContiguous(bound.row);
+  const bool isDot = bound.insn.opcode == Opcode::Dotw;
+  const bool fast = isDot && isHalfOrFloat(bound.rows) && isHalfOrFloat(bound.row) && isContiguous(first) && isContiguous(bound.row);
   const int64_t rowBytes = int64_t(bound.rows.stride[0]) * byteSize(elementType(bound.rows.type));
-  if (fast && dotsDone_ < command_->data.count && (!queue || queue->size() != 0)) {
+  if (fast && sumsDone_ < command_->data.count && (!queue || queue->size() != 0)) {
     row_.resize(elements);
     const uint8_t *at = model.memory(bound.row.kind) + bound.row.base;
     if (bound.row.type == wexe::ElemType::F16)
@@ -309,8 +310,8 @@ bool FunctionalCore::runDots(const Trigger &bound, WordSink &sink, EngineStats &
     else
       std::memcpy(row_.data(), at, elements * sizeof(float));
   }
-  for (; dotsDone_ < command_->data.count && (!queue || queue->size() != 0); ++dotsDone_) {
-    const uint32_t index = words[dotsDone_] >> 16;
+  for (; sumsDone_ < command_->data.count && (!queue || queue->size() != 0); ++sumsDone_) {
+    const uint32_t index = words[sumsDone_] >> 16;
     uint32_t addend = bound.addend.imm;
     if (fast && index < bound.rows.extent[0]) {
       if (queue)
@@ -318,19 +319,19 @@ bool FunctionalCore::runDots(const Trigger &bound, WordSink &sink, EngineStats &
       const uint8_t *row = model.memory(bound.rows.kind) + bound.rows.base + int64_t(index) * rowBytes;
       outgoing_.push_back(bitsOf(canonicalNaN(floatOf(addend) + dotProduct(row, elementType(bound.rows.type), row_.data(), elements))));
     } else {
-      const Trigger trigger = model.arrive(words[dotsDone_]);
+      model.take(bound, words[sumsDone_]);
       if (queue)
         queue->take(&addend, 1);
-      outgoing_.push_back(model.dot(trigger, trigger.index[0], addend));
+      outgoing_.push_back(model.sumOnTheWay(bound, addend));
     }
     stats.instructions += 2;
-    stats.macs += elements;
+    stats.macs += isDot ? elements : 0;
   }
   if (!outgoing_.empty())
     sink.send(number, static_cast<unsigned>(bound.outputColour), Words::of(std::move(outgoing_)));
-  if (dotsDone_ < command_->data.count)
+  if (sumsDone_ < command_->data.count)
     return false;
-  dotsDone_ = 0;
+  sumsDone_ = 0;
   return true;
 }
 
@@ -342,8 +343,8 @@ bool FunctionalCore::runWeights(WordSink &sink, EngineStats &stats) {
   for (const Operation &op : pending_)
     if (conflict(op, bound))
       return false;
-  if (bound.isDot())
-    return runDots(bound, sink, stats);
+  if (bound.addsOnTheWay())
+    return runSums(bound, sink, stats);
   const uint64_t elements = bound.elementsPerRow();
   Descriptor row = bound.rows;
   row.extent[0] = 1;

@@ -61,7 +61,7 @@ private:
   bool runMain(WordSink &sink, EngineStats &stats);
   bool runTask(EngineStats &stats);
   bool runWeights(WordSink &sink, EngineStats &stats);
-  bool runDots(const Trigger &bound, WordSink &sink, EngineStats &stats);
+  bool runSums(Trigger &bound, WordSink &sink, EngineStats &stats);
   bool progress(Operation &op, WordSink &sink, EngineStats &stats);
   void work(Operation &op, size_t n, const uint32_t *words);
   void arithmeticRun(Operation &op, size_t n, const uint32_t *words);
@@ -71,7 +71,7 @@ private:
   std::vector<Operation> pending_; ///< asynchronous operations, oldest first
   std::unique_ptr<Operation> operation_;
   std::optional<Command> command_;
-  size_t dotsDone_ = 0; ///< of the command's data wavelets
+  size_t sumsDone_ = 0; ///< of the command's data wavelets
   int task_ = -1; ///< pc of the next instruction, -1: none
   std::vector<RowWeight> weights_;
   std::vector<uint32_t> outgoing_;

@@ -140,6 +140,11 @@ FunctionalEngine::FunctionalEngine(const LoadedProgram &program, const EngineOpt
       cores.push_back(cores_[core].get());
     batches_.push_back(std::make_unique<FunctionalBatch>(program, std::move(cores), domains_[routing_.domainOf(batch)]->pool, batch));
   }
+  for (uint32_t batch = 0; batch < batches_.size(); ++batch)
+    if (const auto &start = batches_[batch]->cores()[0]->model.image.start) {
+      batches_[batch]->start(*start);
+      domains_[routing_.domainOf(batch)]->wake(batch);
+    }
   contraction_ = std::make_unique<FunctionalContraction>(program, routing_, batches_, threads_);
 }
 

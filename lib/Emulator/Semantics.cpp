@@ -147,6 +147,7 @@ inline float computeFloat(Opcode opcode, float a, float b, float c) {
   case Opcode::Fmacqm:
   case Opcode::Fmacxm:
   case Opcode::Dotw:
+  case Opcode::Addw:
     break; // the decoder does not give these a float compute type
   }
   return a;

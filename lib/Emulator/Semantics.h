@@ -87,6 +87,9 @@ inline bool isMaskedFmac(Opcode opcode) {
   }
 }
 
+/// Whether an arriving wavelet adds to a sum that is on its way through the fabric.
+inline bool addsOnTheWay(Opcode opcode) { return opcode == Opcode::Dotw || opcode == Opcode::Addw; }
+
 /// Elements that one wavelet carries.
 inline unsigned elementsPerWavelet(wexe::ElemType type) { return byteSize(elementType(type)) == 2 ? 2 : 1; }
 

@@ -116,7 +116,7 @@ void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step, bool isOnce)
         once.weights += keptInColumn(options_, step, grid.columns, row, column);
     once.weightWavelets = once.weights;
     once.commands = (uint64_t(step.rows) + 1) * grid.columns;
-    once.activationsOut = once.weights * grid.groups;
+    once.activationsOut = once.weights * (step.groups_added ? 1 : grid.groups);
     macs = once.weights * tokens;
     if (step.pattern < 0)
       once.weights = 0; // the edge counts by itself

@@ -122,7 +122,8 @@ void Assembler::step(wexe::PhaseT &phase) {
               {"mask_west", taskInto(step.mask_west)},
               {"mask_own", taskInto(step.mask_own)},
               {"mask_last", taskInto(step.mask_last)},
-              {"times", integerInto("a count", step.times)}});
+              {"times", integerInto("a count", step.times)}},
+             {{"groups_added", [&] { step.groups_added = true; }}});
   in_.endLine();
 }
 

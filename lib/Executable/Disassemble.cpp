@@ -168,7 +168,8 @@ void Disassembler::code(const wexe::ImageT &image) {
 static std::string load(unsigned number) { return number == 0 ? "" : " load=" + std::to_string(number); }
 
 void Disassembler::image(const wexe::ImageT &image, size_t index) {
-  line(0, "image " + nameOf(image.name) + " command=" + colours_.refer(image.command_colour) + load(image.load) + " {  # image " + std::to_string(index));
+  line(0, "image " + nameOf(image.name) + " command=" + colours_.refer(image.command_colour) + load(image.load) +
+              (image.start == -1 ? "" : " start=" + (image.start < 0 ? std::to_string(image.start) : tasks_.refer(unsigned(image.start)))) + " {  # image " + std::to_string(index));
   for (size_t i = 0; i < image.descriptors.size(); ++i)
     descriptor(*image.descriptors[i], i);
   for (const auto &buffer : image.buffers)
@@ -295,6 +296,7 @@ std::string Disassembler::step(const wexe::StepT &step) const {
     text += " batch_strides=" + listOf(step.batch_strides);
   number("feature_block", step.feature_block);
   number("out_block", step.out_block);
+  text += step.groups_added ? " groups_added" : "";
   number("input_zeros", step.input_zeros);
   reference("guard", step.guard);
   number("output_zeros", step.output_zeros);

@@ -161,7 +161,8 @@ void ImageCode::examine(const wexe::TaskT &task, unsigned pc, const Registers &r
   expectLoaded(task.name, pc, insn.dst, registers);
   registers[insn.dst].forEach([&](unsigned index) { flow_.written[index] = true; });
   result.dst = registers[insn.dst].only();
-  bool trigger = kind == InsnClass::Trigger && insn.opcode != Opcode::Dotw;
+  // What adds on the way takes from the fabric and gives to it, as vector instructions may.
+  bool trigger = kind == InsnClass::Trigger && insn.opcode != Opcode::Dotw && insn.opcode != Opcode::Addw;
   if (!(trigger ? mayFit(registers[insn.dst], isMemory) : mayFit(registers[insn.dst], fitsDestination)))
     refuse(what,
            std::string("has a destination that is not ") + (trigger ? "memory or accumulator" : "memory, accumulator or fabric output"),

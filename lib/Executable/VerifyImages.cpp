@@ -75,11 +75,13 @@ void verifyTasks(const VerifyContext &context, const wexe::ImageT &image, const 
     if (task->number != 0)
       refuse(place, "is a data task with number " + std::to_string(task->number) + ", expected 0", "exe_c6");
     if (insnClass(code[task->pc].opcode) != InsnClass::Trigger || code[task->pc + 1].opcode != Opcode::End)
-      refuse(place, "is a data task that begins with '" + print(code[task->pc]) + "', expected one fmacw, fmacp, fmacd, fmacq, fmacx or dotw, then 'end'",
+      refuse(place, "is a data task that begins with '" + print(code[task->pc]) + "', expected one fmacw, fmacp, fmacd, fmacq, fmacx, dotw or addw, then 'end'",
              "task_c4");
     isDataBody[task->pc] = true;
     dataEntries.insert(task->pc);
   }
+  if (image.start < -1 || (image.start >= 0 && !numbers.count(static_cast<uint16_t>(image.start))) || image.start > 0xffff)
+    refuse(where, "starts with control task " + std::to_string(image.start) + ", but has no such task", "task_c6");
   if (numbers.size() > context.machine.controlTasks)
     refuse(where,
            "has " + std::to_string(numbers.size()) + " control tasks, but the machine has room for " +

@@ -22,6 +22,7 @@ public:
       : context_(context), program_(context.program), machine_(context.machine), code_(context), commanded_(context.machine.colours) {}
 
   void checkTensors();
+  void checkStarts();
   void checkEntries();
 
 private:
@@ -37,6 +38,7 @@ private:
   void checkPrologue(const wexe::PhaseT &phase, const std::string &where) const;
   void checkContract(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) const;
   void checkSample(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where);
+  void checkGroupsAdded(const wexe::PhaseT &phase, const wexe::StepT &step, const std::string &where);
   std::pair<Wide, Wide> reach(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where, const char *rule) const;
   void checkScale(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) const;
   void checkLink(const wexe::StepT &step, const std::string &where) const;
@@ -244,6 +246,17 @@ void Schedule::checkTasks(const wexe::PhaseT &phase, const wexe::StepT &step, co
   }
 }
 
+/// Tasks that cores run when they are loaded, at all cores that do.
+void Schedule::checkStarts() {
+  for (size_t r = 0; r < program_.regions.size(); ++r) {
+    const wexe::RegionT &region = *program_.regions[r];
+    const wexe::ImageT &image = *program_.images[region.image];
+    for (size_t task = 0; image.start >= 0 && task < image.tasks.size(); ++task)
+      if (image.tasks[task]->kind == wexe::TaskKind::Control && image.tasks[task]->number == image.start)
+        code_.check(unsigned(r), unsigned(task), boundsOf(*region.rect), "start of " + entryName("images", region.image, image.name));
+  }
+}
+
 void Schedule::checkCovers(const wexe::GridT &grid, uint64_t features, uint32_t block, const char *what, const std::string &where) const {
   if (uint64_t(grid.columns) * block < features)
     refuse(where,
@@ -378,7 +391,22 @@ void Schedule::checkSample(const wexe::GridT &grid, const wexe::StepT &step, con
   const auto [first, last] = reach(grid, step, where, "exe_c17");
   if (first < 0 || last >= Wide(elements_[step.tensor]))
     refuse(where, "writes outside tensor " + quoted(made.name) + " of " + std::to_string(elements_[step.tensor]) + " elements", "exe_c17");
-  checkPorts(grid, step.colour, true, where);
+}
+
+/// (exe_c19) Which groups' sums leave, and where.
+void Schedule::checkGroupsAdded(const wexe::PhaseT &phase, const wexe::StepT &step, const std::string &where) {
+  const wexe::GridT &grid = *phase.grid;
+  if (step.groups_added && (grid.groups < 2 || (!step.batch_sizes.empty() && grid.batches_at_once > 1)))
+    refuse(where, "adds sums of " + std::to_string(grid.groups) + " groups on the wafer, expected several, and none that hold batch entries with sums of their own at a time", "exe_c19");
+  for (const auto &other : phase.steps)
+    if (other->kind == wexe::StepKind::Sample && other->colour == step.colour && other->groups_added != step.groups_added)
+      refuse(where, "and step " + quoted(other->name) + " make sums on " + describeColour(context_.expanded, step.colour) + ", but groups are added for one of them only", "exe_c19");
+  wexe::GridT ports = grid;
+  if (step.groups_added) {
+    ports.x0 += (grid.groups - 1) * grid.columns;
+    ports.groups = 1;
+  }
+  checkPorts(ports, step.colour, true, where);
 }
 
 void Schedule::checkScale(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) const {
@@ -411,6 +439,7 @@ void Schedule::checkStep(const wexe::PhaseT &phase, const wexe::StepT &step, con
     break;
   case wexe::StepKind::Sample:
     checkSample(*phase.grid, step, where);
+    checkGroupsAdded(phase, step, where);
     break;
   case wexe::StepKind::Command:
     break;
@@ -464,6 +493,7 @@ void Schedule::checkEntries() {
 void verifySchedule(VerifyContext &context) {
   Schedule schedule(context);
   schedule.checkTensors();
+  schedule.checkStarts();
   schedule.checkEntries();
 }
 

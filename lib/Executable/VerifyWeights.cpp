@@ -2,7 +2,7 @@
 //
 // The proof of weight_c1. A weight reaches the wafer on a weight colour only; there, routers hand it to command inputs only, and no
 // instruction can read a command input but a trigger, which uses it as multiplier. What remains is to see that no descriptor receives a
-// weight colour.
+// weight colour, and that no addw, which sends on what arrives, runs where one commands.
 //
 //===----------------------------------------------------------------------===//
 
@@ -18,6 +18,7 @@ public:
 
   void collect();
   void checkDescriptors() const;
+  void checkAdditions() const;
   void checkRoutes() const;
   unsigned count() const;
 
@@ -80,6 +81,15 @@ void Weights::checkDescriptors() const {
                       context_.expanded.descriptor(program_, r, o.descriptor()));
 }
 
+void Weights::checkAdditions() const {
+  for (size_t i = 0; i < program_.images.size(); ++i) {
+    const unsigned colour = program_.images[i]->command_colour;
+    for (const Instruction &insn : context_.code[i])
+      if (insn.opcode == Opcode::Addw && isWeight(colour))
+        refuse(entryName("images", i, program_.images[i]->name), "has '" + print(insn) + "', which sends on what " + channel(colour) + ", brings", "weight_c1");
+  }
+}
+
 void Weights::checkRoutes() const {
   for (unsigned colour = 0; colour < context_.machine.colours; ++colour) {
     if (!isWeight(colour))
@@ -115,6 +125,7 @@ unsigned verifyWeights(VerifyContext &context) {
   Weights weights(context);
   weights.collect();
   weights.checkDescriptors();
+  weights.checkAdditions();
   weights.checkRoutes();
   return weights.count();
 }

@@ -62,7 +62,7 @@ void SampledSums::skipEmpty(Column &column, uint32_t number) const {
 size_t SampledSums::deliver(uint32_t portInGrid, const uint32_t *payload, size_t count) {
   const uint32_t number = portInGrid % grid_.columns;
   Column &column = columns_[number];
-  std::deque<float> &own = column.groups[portInGrid / grid_.columns];
+  std::deque<float> &own = column.groups[portInGrid / grid_.columns - firstGroup_];
   for (size_t i = 0; i < count; ++i)
     own.push_back(floatOf(payload[i]));
   for (skipEmpty(column, number); !isComplete(column); skipEmpty(column, number)) {
@@ -79,7 +79,7 @@ void SampledSums::addNext(Column &column, uint32_t number) {
   const Step &step = steps_[column.step];
   const uint64_t element = sampled_.of(*step.step).columns[number].elements[column.at++];
   const bool perEntry = !step.step->batch_sizes.empty();
-  const uint32_t entries = perEntry ? grid_.batches_at_once : 1, groupsEach = grid_.groups / entries;
+  const uint32_t entries = perEntry ? grid_.batches_at_once : 1, groupsEach = static_cast<uint32_t>(column.groups.size()) / entries;
   // Micro-batches that add to the same sums.
   const uint64_t each = perEntry ? microBatchesEach(grid_) : grid_.micro_batches;
   for (uint32_t e = 0; e < entries; ++e) {

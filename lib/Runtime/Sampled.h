@@ -34,13 +34,17 @@ private:
   std::map<const wexe::StepT *, KeptPositions> positions_;
 };
 
-/// Adds what leaves: the column groups one after another, then the micro-batches; of each batch entry by itself where the step has sums for each.
+/// Adds what leaves on one colour: the column groups one after another, unless the wafer did, then the micro-batches; of each batch entry by itself where the step has
+/// sums for each.
 class SampledSums {
 public:
-  SampledSums(const wexe::GridT &grid, const SampledPhase &sampled) : grid_(grid), sampled_(sampled), columns_(grid.columns) {
+  /// `groupsAdded`: of all steps, sums leave below the last group only.
+  SampledSums(const wexe::GridT &grid, const SampledPhase &sampled, bool groupsAdded) : grid_(grid), sampled_(sampled), firstGroup_(groupsAdded ? grid.groups - 1 : 0), columns_(grid.columns) {
     for (Column &column : columns_)
-      column.groups.resize(grid.groups);
+      column.groups.resize(grid.groups - firstGroup_);
   }
+  /// Whether sums come from there.
+  bool expects(uint32_t portInGrid) const { return portInGrid / grid_.columns >= firstGroup_ && portInGrid / grid_.columns < grid_.groups; }
   /// The next step of each micro-batch; `sums` lives as long as this.
   void add(const wexe::StepT &step, float *sums) { steps_.push_back({&step, sums}); }
   /// Returns how many of the wavelets were not expected.
@@ -64,6 +68,7 @@ private:
 
   const wexe::GridT &grid_;
   const SampledPhase &sampled_;
+  const uint32_t firstGroup_; ///< that sums come from
   std::vector<Step> steps_;
   std::vector<Column> columns_;
 };

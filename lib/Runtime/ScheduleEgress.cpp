@@ -10,11 +10,11 @@ namespace wafer {
 PhaseEgress::PhaseEgress(const wexe::ProgramT &program, const wexe::PhaseT &phase, const SampledPhase *sampled) : program_(program), grid_(*phase.grid) {
   for (const auto &step : phase.steps) {
     if (step->kind == wexe::StepKind::Sample) {
-      if (!sums_)
-        sums_ = std::make_unique<SampledSums>(grid_, *sampled);
-      sumsColour_ = step->colour;
+      std::unique_ptr<SampledSums> &sums = sums_[step->colour];
+      if (!sums)
+        sums = std::make_unique<SampledSums>(grid_, *sampled, step->groups_added);
       Tensor &made = tensors_[static_cast<unsigned>(step->tensor)] = Tensor::zeros(DType::F32, program.tensors[step->tensor]->shape);
-      sums_->add(*step, reinterpret_cast<float *>(made.mutableData()));
+      sums->add(*step, reinterpret_cast<float *>(made.mutableData()));
     }
     if (step->kind != wexe::StepKind::Receive)
       continue;
@@ -55,8 +55,8 @@ void PhaseEgress::place(const wexe::StepT &step, const Channel &channel, uint32_
 
 void PhaseEgress::deliver(uint16_t port, uint8_t colour, const uint32_t *payload, size_t count) {
   wavelets_ += count;
-  if (sums_ && colour == sumsColour_ && port >= grid_.x0 && port - grid_.x0 < uint32_t(grid_.columns) * grid_.groups) {
-    if (size_t more = sums_->deliver(port - grid_.x0, payload, count))
+  if (auto sums = sums_.find(colour); sums != sums_.end() && port >= grid_.x0 && sums->second->expects(port - grid_.x0)) {
+    if (size_t more = sums->second->deliver(port - grid_.x0, payload, count))
       throw RuntimeError("received " + std::to_string(more) + " more sums than expected from column " + std::to_string(port));
     return;
   }
@@ -92,8 +92,9 @@ void PhaseEgress::deliver(uint16_t port, uint8_t colour, const uint32_t *payload
 }
 
 TensorValues PhaseEgress::finish() {
-  if (const wexe::StepT *step = sums_ ? sums_->missing() : nullptr)
-    throw RuntimeError("sums of step '" + step->name + "' are missing");
+  for (const auto &[colour, sums] : sums_)
+    if (const wexe::StepT *step = sums->missing())
+      throw RuntimeError("sums of step '" + step->name + "' are missing");
   for (const auto &[colour, channels] : channels_)
     for (uint32_t port = 0; port < channels.size(); ++port) {
       const Channel &channel = channels[port];

@@ -66,6 +66,7 @@ private:
   OpBuilder builder_;
   Location unknown_;
   uint16_t load_ = 0;   ///< of the phase that is being read
+  uint8_t command_ = 0; ///< its command colour
   size_t reported_ = 0; ///< entries of the report that have been given to operations
 };
 
@@ -83,11 +84,11 @@ ArrayAttr ProgramReader::tensors(const std::vector<uint32_t> &numbers) {
   return builder_.getArrayAttr(names);
 }
 
-/// Steps name tasks by number; the images of a load agree on them.
+/// Steps name tasks by number; the images of a load that they command agree on them.
 SymbolRefAttr ProgramReader::task(unsigned number) {
   for (const auto &image : source_.images)
     for (const auto &task : image->tasks)
-      if (image->load == load_ && task->kind == wexe::TaskKind::Control && task->number == number)
+      if (image->load == load_ && image->command_colour == command_ && task->kind == wexe::TaskKind::Control && task->number == number)
         return SymbolRefAttr::get(context(), image->name, {symbol(task->name)});
   return SymbolRefAttr::get(context(), "unknown");
 }
@@ -192,6 +193,9 @@ LogicalResult ProgramReader::readCode(const wexe::ImageT &image, OpBuilder &insi
 
 LogicalResult ProgramReader::readImage(const wexe::ImageT &image) {
   auto op = wfr::ImageOp::create(builder_, unknown_, image.name, colour(image.command_colour).getValue(), image.load);
+  for (const auto &task : image.tasks)
+    if (task->kind == wexe::TaskKind::Control && task->number == image.start)
+      op.setStartAttr(symbol(task->name));
   OpBuilder inside = OpBuilder::atBlockBegin(&op.getBody().emplaceBlock());
   for (const auto &buffer : image.buffers)
     wfr::BufferOp::create(inside, unknown_, buffer->name, buffer->bytes, 0, 0, buffer->acc, i64(buffer->base));
@@ -290,7 +294,7 @@ void ProgramReader::readStep(const wexe::StepT &step, OpBuilder &inside) {
   case wexe::StepKind::Sample:
     wfr::SampleOp::create(inside, loc, tensor(step.tensor), tensor(step.pattern), element, i64(step.rows), i64(step.columns), i64(step.row_stride),
                           i64(step.column_stride), i64(step.offset), list(step.batch_sizes), list(step.batch_strides), i64(step.feature_block), i64(step.out_block), task(step.task_east),
-                          task(step.task_west), task(step.task_own), task(step.task), colour(step.colour));
+                          task(step.task_west), task(step.task_own), task(step.task), colour(step.colour), step.groups_added ? builder_.getUnitAttr() : UnitAttr());
     break;
   case wexe::StepKind::Scale:
     wfr::ScaleOp::create(inside, loc, tensor(step.tensor), tensor(step.bias), element, wire, i64(step.rows), i64(step.out_block), task(step.task_own),
@@ -307,6 +311,7 @@ void ProgramReader::readPhase(const wexe::PhaseT &phase, OpBuilder &inside) {
     return;
   }
   load_ = phase.load;
+  command_ = phase.command_colour;
   const wexe::GridT &grid = *phase.grid;
   auto attr = wfr::GridAttr::get(context(), grid.x0, grid.y0, grid.columns, grid.rows, grid.groups, grid.token_block, static_cast<int64_t>(grid.tokens),
                                  grid.micro_batches, grid.batches, grid.batches_at_once, grid.bands);

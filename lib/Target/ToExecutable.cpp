@@ -241,6 +241,8 @@ LogicalResult ProgramWriter::writeImage(wfr::ImageOp image) {
     entry->pc = pc;
     target->tasks.push_back(std::move(entry));
     pc += task.getBody().front().getOperations().size();
+    if (image.getStart() == task.getSymName())
+      target->start = static_cast<int32_t>(task.getNumber());
   }
   if (pc > UINT16_MAX)
     return image.emitOpError() << "has " << pc << " instructions, expected at most " << UINT16_MAX;
@@ -419,6 +421,7 @@ LogicalResult ProgramWriter::writeStep(Operation *op, wfr::PhaseOp phase, wexe::
       step->task_own = *task;
     task = this->task(op, sample.getTaskLast());
     colour = color(op, sample.getChannel());
+    step->groups_added = sample.getGroupsAdded();
     report(op, "wafer", "", step->rows * uint64_t(step->columns) * tokens);
   } else if (auto scale = dyn_cast<wfr::ScaleOp>(op)) {
     step->kind = wexe::StepKind::Scale;

@@ -254,11 +254,21 @@ def test_integers_are_not_stacked():
 
 
 def test_layers_share_tables():
-    x = torch.randn(2, 6, WIDTH)
-    exported, _ = exported_model(nn.Sequential(Rotated(), Rotated()).eval(), (x,))
+    class Angles(nn.Module):
+        def __init__(self):
+            super().__init__()
+            for name, angles in zip(("cosines", "sines"), llama.Rotary(SIZE)(6)):
+                self.register_buffer(name, angles)
+
+        def forward(self, tokens):
+            return self.cosines, self.sines
+
+    first, second = Rotated(), Rotated()
+    first.rotary = second.rotary = Angles()
+    exported, _ = exported_model(nn.Sequential(first, second).eval(), (torch.randn(2, 6, WIDTH),))
     assert rewritten(exported)[1] == 2
-    products = [node for node in exported.graph.nodes if node.target is torch.ops.aten.mm.default]
-    assert len(products) == 2 and len({node.args[1] for node in products}) == 1
+    attended = [node for node in exported.graph.nodes if node.target is torch.ops.wafer.attend.default]
+    assert len(attended) == 2 and len({node.args[1] for node in attended}) == 1
 
 
 def test_a_joint_projection_is_one_transposition():

@@ -176,3 +176,26 @@ stream.program @sent_once machine "tiny" {
     stream.receive %s, @y : tensor<6x4xf32, #stream.layout<feature_block = 1>>
   }
 }
+
+// -----
+
+// Two heads in one column of each group. As many steps as a group has rows; blocks pass while others are at work.
+// CHECK-LABEL: wafer.program @attention
+// CHECK: wafer.channel @wafer.ring <column_ring>
+// CHECK: wafer.task @attend  control
+// CHECK-NEXT: pe.mov f16 d4, d0 async
+// CHECK-NEXT: pe.mov f16 d1, d5 async
+// CHECK: pe.fmac f32
+// CHECK: wafer.command @wafer.core::@begin_attend{{$}}
+// CHECK-NEXT: wafer.command @wafer.core::@attend times 3
+// CHECK-NEXT: wafer.command @wafer.core::@end_attend{{$}}
+// CHECK-NEXT: wafer.receive
+stream.program @attention machine "odd" {
+  stream.tensor @qkv <input> : tensor<12x24xf32>
+  stream.tensor @o <output> : tensor<12x8xf32>
+  stream.segment batches 2 grid <columns = 1, rows = 3, groups = 2, token_block = 2, micro_batches = 1, batches_at_once = 2> {
+    %x = stream.send @qkv : tensor<12x24xf16, #stream.layout<feature_block = 24>>
+    %o = stream.attend %x heads 2 scale 1.0 : tensor<12x24xf16, #stream.layout<feature_block = 24>> -> tensor<12x8xf16, #stream.layout<feature_block = 8>>
+    stream.receive %o, @o : tensor<12x8xf16, #stream.layout<feature_block = 8>>
+  }
+}

@@ -145,6 +145,7 @@ TEST(ComputeTest, ArithmeticRoundsInTheTypeOfTheInstruction) {
   // (1 + 2^-12)^2 - 1 needs the product's last bit.
   float x = 1 + 0x1p-12f;
   EXPECT_EQ(value(Opcode::Fma, F32, x, x, -1), 0x1p-11f + 0x1p-24f);
+  EXPECT_EQ(value(Opcode::Fmac, F32, x, x, -1), 0x1p-11f + 0x1p-24f);
 }
 
 TEST(ComputeTest, RoundingToWholeNumbers) {

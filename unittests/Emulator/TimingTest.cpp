@@ -276,6 +276,35 @@ TEST(CoreTimeTest, TriggerLanesDependOnTheAccumulator) {
   EXPECT_EQ(weights(false, 120) - weights(false, 20), 100u * (2 + 40 / 4));
 }
 
+// The same lanes for products of what is in memory, by how both factors are stored; they count as MACs.
+TEST(CoreTimeTest, FmacsOfMemoryHaveTheLanesOfArrivingOnes) {
+  auto products = [](const char *first, const char *sum) {
+    Machine machine = testMachine(1, 1);
+    machine.vectorSetupCycles = 3;
+    machine.fmacAccLanes = {2, 8, 16};
+    machine.fmacMemLanes = {1, 4, 8};
+    ProgramBuilder builder(machine);
+    builder.colour(commands, "command").route(commands, 0, 0, Dir::N, {Dir::Ramp});
+    ImageBuilder image = builder.image("image", commands);
+    image.mem("narrow", F16, 4096, {64}).mem("wide", F32, 6144, {64}).mem("memory", F32, 8192, {64}).acc("cache", F32, 0, {64});
+    image.controlTask("begin", 1, {std::string("ldd d0, %") + first, "ldd d1, %narrow", std::string("ldd d2, %") + sum});
+    image.controlTask("nothing", 2, {});
+    image.controlTask("products", 3, {"fmac.f32 d2, d0, d1, d2"});
+    builder.core(0, 0);
+    auto cycles = [&](unsigned task) {
+      ListIngress in;
+      in.command(commands, 0, 1).command(commands, 0, task);
+      const EngineStats stats = run(builder, in);
+      EXPECT_EQ(stats.macs, task == 3 ? 64u : 0u);
+      return stats.cycles;
+    };
+    return cycles(3) - cycles(2);
+  };
+  EXPECT_EQ(products("narrow", "cache"), 3u + 64 / 8);
+  EXPECT_EQ(products("narrow", "memory"), 3u + 64 / 4);
+  EXPECT_EQ(products("wide", "cache"), 3u + 64 / 2);
+}
+
 // Every core-cycle has one name.
 TEST(CoreTimeTest, ActivitiesAddUp) {
   Contraction shape;

@@ -35,6 +35,7 @@ struct WireCost {
   bool hasBias = false; ///< one more weight for each row's owner
   bool isMasked = false; ///< rows of a mask pass the columns
   bool isImplicit = false; ///< of a sample: all positions, which the edge counts by itself
+  bool groupsAdded = false; ///< of a sample: sums of groups are added on the wafer
   int64_t linkWords = 0; ///< of a row on MemoryX's link, where it does not travel as wavelets
   int64_t streams = 1;  ///< side by side, for batch entries that have weights of their own
 };
@@ -60,6 +61,9 @@ double scaleCycles(const Machine &machine, const GridShape &grid, int64_t featur
 
 /// `operations` vector and `functions` nonlinear instructions over a core's block, in chunks.
 double mapCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t operations, int64_t functions, int64_t chunkBytes);
+
+/// Whether there are cores below the grid that can add the sums of its groups: as many rows as a group has columns.
+inline bool hasRoomForGroupSums(const Machine &machine, const GridShape &grid) { return grid.groups > 1 && grid.rows + grid.columns <= int64_t(machine.height); }
 
 /// Sums over tokens at kept positions, for `out` rows of `in` features.
 double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, int64_t out, const WireCost &wire);

@@ -62,7 +62,7 @@ private:
     int64_t in = 0, out = 0;                ///< features
     int64_t elementBytes = 4;               ///< of what is sent or received
     WireCost wire;                          ///< of a contraction
-    llvm::ArrayRef<int64_t> batchSizes, batchStrides; ///< of a contraction or sample whose batch entries have weights or sums of their own
+    llvm::ArrayRef<int64_t> batchSizes, batchStrides; ///< of a contraction whose batch entries have weights of their own, of a sample sums
     int64_t heads = 0;                      ///< of attention
     bool isCausal = false, isGradient = false, isRotated = false; ///< of attention
     int64_t operations = 0, functions = 0;  ///< of a map
@@ -80,7 +80,7 @@ private:
   int64_t groupsSent(const Kernel &send, const GridShape &grid) const;
   void readMap(stream::MapOp map, Kernel &kernel) const;
   void readBuffers(stream::SegmentOp segment);
-  WireCost wireOn(const Kernel &kernel, const GridShape &grid) const;
+  WireCost wireOn(const Kernel &kernel, const Machine &machine, const GridShape &grid) const;
   double cyclesOf(const Kernel &kernel, const Machine &machine, const GridShape &grid, int64_t chunkBytes) const;
   /// Of all micro-batches; `each`: of a kernel, in one of them.
   double cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each) const;

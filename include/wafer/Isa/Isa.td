@@ -100,6 +100,9 @@ def FMACXM : Insn<"fmacxm", 29, Trigger, [Type, Dst, Src0, Src1, Skip0], [F32], 
 // Arrival-triggered dot product of two rows, on its way through the fabric.
 def DOTW : Insn<"dotw", 24, Trigger, [Type, Dst, Src0, Src1, Src2], [F32, F16, BF16], "dst = src2 + src0[index] . src1, by an index wavelet">;
 
+// Arrival-triggered addition, on its way through the fabric.
+def ADDW : Insn<"addw", 30, Trigger, [Type, Dst, Src0], [F32], "dst = src0 + the f32 that arrives">;
+
 // Element-wise, one source.
 def MOV : Unary<"mov", 32, Vector, numbers, "dst = src0, converted">;
 def NEG : Unary<"neg", 33, Vector, numbers, "dst = -src0">;

@@ -97,8 +97,7 @@ private:
   std::map<uint8_t, std::vector<const wexe::StepT *>> stepsOf_; ///< Receive steps by colour, in order
   std::map<uint8_t, std::vector<Channel>> channels_;            ///< by colour, then port in the grid
   TensorValues tensors_;
-  std::unique_ptr<SampledSums> sums_;
-  uint8_t sumsColour_ = 0;
+  std::map<uint8_t, std::unique_ptr<SampledSums>> sums_; ///< by colour
   uint64_t wavelets_ = 0;
 };
 

@@ -191,7 +191,7 @@ void KernelBuilder::emit(Operation *op, const WaferKernel &kernel) {
 void KernelBuilder::sample(Operation *op, const WaferKernel &kernel, stream::TensorOp tensor) {
   stream::SampleOp::create(builder_, op->getLoc(), valueOf(kernel.operands.front().value, kernel.block), kernel.source ? valueOf(kernel.source, kernel.input) : Value(),
                            kernel.weight ? nameOf(kernel.weight) : FlatSymbolRefAttr(), FlatSymbolRefAttr::get(tensor.getSymNameAttr()), builder_.getI64IntegerAttr(kernel.input.features), builder_.getI64IntegerAttr(1),
-                           builder_.getI64IntegerAttr(0), builder_.getDenseI64ArrayAttr(kernel.batchSizes), builder_.getDenseI64ArrayAttr(kernel.batchStrides));
+                           builder_.getI64IntegerAttr(0), builder_.getDenseI64ArrayAttr(kernel.batchSizes), builder_.getDenseI64ArrayAttr(kernel.batchStrides), /*groups_added=*/UnitAttr());
 }
 
 void KernelBuilder::receive(Value value, stream::TensorOp tensor) {

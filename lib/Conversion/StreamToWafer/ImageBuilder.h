@@ -37,6 +37,7 @@ inline constexpr llvm::StringLiteral maskEast = "wafer.mask_east";
 inline constexpr llvm::StringLiteral maskWest = "wafer.mask_west";
 inline constexpr llvm::StringLiteral castWest = "wafer.cast_west";
 inline constexpr llvm::StringLiteral chainSouth = "wafer.chain_south";
+inline constexpr llvm::StringLiteral groupSums = "wafer.group_sums";
 inline constexpr llvm::StringLiteral ring = "wafer.ring";
 } // namespace channels
 

@@ -330,7 +330,8 @@ void emitSample(SegmentContext &ctx, stream::SampleOp op, const Block &rowsBlock
     begin.load(inputRows, image.memory(input->buffer.getValue().str() + "_rows", element, input->buffer, {input->rows, 1, 1, t}, {t, 0, 0, 1}, valid));
   else
     begin.load(inputRows, ctx.onesByIndex(element, valid)).load(ownOnes, ctx.ones(element)).load(theOne, image.constant("one", 1.0f)).emit(vectorInsn(Opcode::Mov, ElementType::F32, ownOnes, theOne));
-  begin.load(sumIn, image.receive("sum_in", f32, channels::chainSouth, {1, 1, 1, 1}, {}, 0)).load(sumOut, image.send("sum_out", f32, channels::chainSouth, {1, 1, 1, 1}));
+  const StringRef way = op.getGroupsAdded() ? channels::groupSums : channels::chainSouth;
+  begin.load(sumIn, image.receive("sum_in", f32, way, {1, 1, 1, 1}, {}, 0)).load(sumOut, image.send("sum_out", f32, way, {1, 1, 1, 1}));
   row.load(ctx, loc, rowsBlock, begin);
   SymbolRefAttr beginTask = begin.bind(dots).finish();
   const PassedRow::Tasks tasks = row.tasks(ctx, loc, rowsBlock);
@@ -340,8 +341,7 @@ void emitSample(SegmentContext &ctx, stream::SampleOp op, const Block &rowsBlock
   auto i64 = [&](int64_t n) { return b.getI64IntegerAttr(n); };
   wfr::SampleOp::create(b, loc, op.getTensorAttr(), op.getPatternAttr(), TypeAttr::get(element), i64(rowsBlock.features), i64(op.getColumns()), op.getRowStrideAttr(),
                         op.getColumnStrideAttr(), op.getOffsetAttr(), op.getBatchSizesAttr(), op.getBatchStridesAttr(), i64(input ? input->rows : 1), i64(rowsBlock.rows), tasks.east, tasks.west,
-                        tasks.own, tasks.last,
-                        FlatSymbolRefAttr::get(op.getContext(), channels::chainSouth));
+                        tasks.own, tasks.last, FlatSymbolRefAttr::get(op.getContext(), way), op.getGroupsAddedAttr());
 }
 
 // Each core combines its rows; a chain combines the columns from the west; the last column sends the result back to all.

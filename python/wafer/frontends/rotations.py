@@ -124,7 +124,7 @@ def _replace(graph: fx.Graph, rotation: Rotation, matrices: dict[tuple[int, int]
             matrices[heads, size] = _matrix(write, heads * size, size, dtype)
     for table in (rotation.cosines, rotation.sines):
         if (table, heads) not in tables:
-            with graph.inserting_before(table.next):
+            with graph.inserting_before(first if table.op == "placeholder" else table.next):
                 tables[table, heads] = _repeated(write, table, heads)
     with graph.inserting_before(node):
         turned = write(_ATEN.mm.default, write(_ATEN.reshape.default, source, [batch * tokens, heads * size]), matrices[heads, size])

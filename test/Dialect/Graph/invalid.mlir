@@ -1,5 +1,5 @@
 // RUN: wafer-opt %s -split-input-file -verify-diagnostics
-// What the verifiers check, in this order: argument_c1 to argument_c3, argument_c6, argument_c7, argument_c8, sample_c4, layer_c1 to layer_c3. argument_c4: test/Conversion/graph-to-stream-invalid.mlir.
+// What the verifiers check, in this order: argument_c1 to argument_c3, argument_c6, argument_c7, argument_c8, sample_c4, layer_c1 to layer_c3, attend_c1 to attend_c3, attend_c6. argument_c4: test/Conversion/graph-to-stream-invalid.mlir.
 
 // expected-error @+1 {{argument_c1: found "graph.name" = "", expected a string that is not empty}}
 func.func @argument_c1(%x: tensor<3xf32> {graph.name = ""}) { return }
@@ -134,5 +134,37 @@ graph.body @layer {
 func.func @layer_c1_shared(%x: tensor<4xf32>) {
   // expected-error @+1 {{layer_c1: found block argument 0 of type 'tensor<3xf32>', expected 'tensor<4xf32>'}}
   graph.layer "a" shares @layer at [loc("x")] (%x) : (tensor<4xf32>) -> () {}
+  return
+}
+
+// -----
+
+func.func @attend_c1(%qkv: tensor<6x24xf32>) {
+  // expected-error @+1 {{attend_c1: found 'tensor<6x24xf32>' for 'tensor<6x8xf32>' with 3 heads, expected tokens x features twice}}
+  %0 = graph.attend heads 3 scale 1.0 %qkv : tensor<6x24xf32> -> tensor<6x8xf32>
+  return
+}
+
+// -----
+
+func.func @attend_c2(%qkv: tensor<6x24xf32>) {
+  // expected-error @+1 {{attend_c2: found 6 tokens in 4 batch entries, expected a multiple}}
+  %0 = graph.attend heads 2 scale 1.0 batches 4 %qkv : tensor<6x24xf32> -> tensor<6x8xf32>
+  return
+}
+
+// -----
+
+func.func @attend_c3(%qkv: tensor<6x24xf32>, %d: tensor<6x8xf32>) {
+  // expected-error @+1 {{attend_c3: found a result of 'tensor<6x8xf32>' for 'tensor<6x24xf32>', expected the same type}}
+  %0 = graph.attend_gradient heads 2 scale 1.0 %qkv, %d : tensor<6x24xf32>, tensor<6x8xf32> -> tensor<6x8xf32>
+  return
+}
+
+// -----
+
+func.func @attend_c6(%qkv: tensor<6x24xf32>, %table: tensor<6x8xf32>) {
+  // expected-error @+1 {{attend_c6: found a table 'tensor<6x8xf32>' for 'tensor<6x8xf32>' with 2 heads}}
+  %0 = graph.attend heads 2 scale 1.0 %qkv rotated %table : tensor<6x24xf32>, tensor<6x8xf32> -> tensor<6x8xf32>
   return
 }

@@ -24,3 +24,14 @@ func.func @forward(%x: tensor<3x5xf32> {graph.name = "x", graph.role = "input"},
   }
   return %c : tensor<3x5xf32>
 }
+
+// CHECK-LABEL: func.func @attention
+// CHECK: graph.attend heads 2 scale 5.000000e-01 causal batches 2 %{{.*}} rotated %{{.*}} : tensor<12x24xf32>, tensor<6x16xf32> -> tensor<12x8xf32>
+// CHECK: graph.attend heads 4 scale 5.000000e-01 %{{.*}} : tensor<12x24xf32> -> tensor<12x8xf32>
+// CHECK: graph.attend_gradient heads 2 scale 5.000000e-01 causal batches 2 %{{.*}}, %{{.*}} rotated %{{.*}} : tensor<12x24xf32>, tensor<12x8xf32>, tensor<6x16xf32> -> tensor<12x24xf32>
+func.func @attention(%qkv: tensor<12x24xf32>, %table: tensor<6x16xf32>) -> tensor<12x24xf32> {
+  %0 = graph.attend heads 2 scale 5.000000e-01 causal batches 2 %qkv rotated %table : tensor<12x24xf32>, tensor<6x16xf32> -> tensor<12x8xf32>
+  %1 = graph.attend heads 4 scale 5.000000e-01 %qkv : tensor<12x24xf32> -> tensor<12x8xf32>
+  %2 = graph.attend_gradient heads 2 scale 5.000000e-01 causal batches 2 %qkv, %1 rotated %table : tensor<12x24xf32>, tensor<12x8xf32>, tensor<6x16xf32> -> tensor<12x24xf32>
+  return %2 : tensor<12x24xf32>
+}

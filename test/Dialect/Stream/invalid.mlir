@@ -1,6 +1,6 @@
 // RUN: wafer-opt %s -split-input-file -verify-diagnostics
-// What the verifiers check, in this order: grid and layout attributes, program_c1, tensor_c1 to tensor_c3, segment_c1 to segment_c6, attend_c5, call_c1, send_c1, send_c2, receive_c1,
-// receive_c2, contract_c1 to contract_c9, sample_c1 to sample_c3, scale_c1 to scale_c3, map_c1 to map_c3, reduce_c1.
+// What the verifiers check, in this order: grid and layout attributes, program_c1, tensor_c1 to tensor_c3, segment_c1 to segment_c6, call_c1, send_c1, send_c2, receive_c1,
+// receive_c2, contract_c1 to contract_c9, sample_c1 to sample_c3, scale_c1 to scale_c3, map_c1 to map_c3, reduce_c1, attend_c4, attend_c5.
 
 // expected-error @+1 {{found rows = 0, expected at least 1}}
 #grid = #stream.grid<columns = 1, rows = 0, groups = 1, token_block = 1, micro_batches = 1>
@@ -629,5 +629,38 @@ stream.program @sample_c6_pattern machine "odd" {
     %d = stream.send @d : tensor<6x4xf32>
     // expected-error @+1 {{sample_c6: found a pattern and sums for each batch entry, expected one of the two}}
     stream.sample %d, %d pattern @kept into @g {batch_sizes = array<i64: 2>, batch_strides = array<i64: 16>, row_stride = 4 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<6x4xf32>, tensor<6x4xf32>
+  }
+}
+
+// -----
+
+stream.program @attend_c4 machine "odd" {
+  stream.tensor @qkv <input> : tensor<6x24xf32>
+  stream.segment {
+    %x = stream.send @qkv : tensor<6x24xf16>
+    // expected-error @+1 {{attend_c4: found 24 features of queries, keys and values for 8 with 3 heads, expected three times as many, and a multiple of the heads}}
+    %o = stream.attend %x heads 3 scale 1.0 : tensor<6x24xf16> -> tensor<6x8xf16>
+  }
+}
+
+// -----
+
+stream.program @attend_c4_type machine "odd" {
+  stream.tensor @qkv <input> : tensor<6x24xf32>
+  stream.segment {
+    %x = stream.send @qkv : tensor<6x24xf16>
+    // expected-error @+1 {{attend_c4: found elements of 'f16', 'f32' and 'f32', expected one of f32, f16 and bf16}}
+    %o = stream.attend %x heads 2 scale 1.0 : tensor<6x24xf16> -> tensor<6x8xf32>
+  }
+}
+
+// -----
+
+stream.program @attend_c5 machine "odd" {
+  stream.tensor @qkv <input> : tensor<6x24xf32>
+  stream.segment grid <columns = 3, rows = 3, groups = 1, token_block = 2, micro_batches = 1> {
+    %x = stream.send @qkv : tensor<6x24xf16, #stream.layout<feature_block = 8>>
+    // expected-error @+1 {{attend_c5: found 2 heads and batch entries of 6 tokens}}
+    %o = stream.attend %x heads 2 scale 1.0 : tensor<6x24xf16, #stream.layout<feature_block = 8>> -> tensor<6x8xf16, #stream.layout<feature_block = 3>>
   }
 }

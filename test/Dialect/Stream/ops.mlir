@@ -53,3 +53,19 @@ stream.program @forward machine "odd" {
     return %t : tensor<6x7xf32>
   }
 }
+
+// CHECK-LABEL: stream.program @attention machine "odd"
+stream.program @attention machine "odd" {
+  stream.tensor @qkv <input> : tensor<6x24xf32>
+  stream.tensor @table <input> : tensor<3x16xf32>
+  stream.tensor @g <output> : tensor<6x24xf32>
+  stream.segment batches 2 {
+    %x = stream.send @qkv : tensor<6x24xf16>
+    %t = stream.send @table : tensor<6x16xf16>
+    // CHECK: stream.attend %{{.*}} rotated %{{.*}} : tensor<6x16xf16> heads 2 scale 5.000000e-01 causal : tensor<6x24xf16> -> tensor<6x8xf16>
+    %o = stream.attend %x rotated %t : tensor<6x16xf16> heads 2 scale 5.000000e-01 causal : tensor<6x24xf16> -> tensor<6x8xf16>
+    // CHECK: stream.attend %{{.*}} gradient %{{.*}} : tensor<6x8xf16> heads 2 scale 5.000000e-01 : tensor<6x24xf16> -> tensor<6x24xf16>
+    %g = stream.attend %x gradient %o : tensor<6x8xf16> heads 2 scale 5.000000e-01 : tensor<6x24xf16> -> tensor<6x24xf16>
+    stream.receive %g, @g : tensor<6x24xf16>
+  }
+}

@@ -257,3 +257,42 @@ wafer.program @no_phase machine "odd" {
   wafer.entry @forward [] -> [] {
   }
 }
+
+// -----
+
+// A ring of five rows: 0, 2 and 4 southwards, 3 and 1 back. Routers between pass on, the last two rows and the first two are neighbours. Each row has its number.
+// CHECK-LABEL: wafer.program @ring
+// CHECK-DAG: wafer.route @ring_0 at <0, 0 size 2, 1 step 1, 4> from <ramp> to [#wafer.dir<S>]
+// CHECK-DAG: wafer.route @ring_0 at <0, 1 size 2, 1 step 1, 4> from <N> to [#wafer.dir<S>]
+// CHECK-DAG: wafer.route @ring_0 at <0, 2 size 2, 1 step 1, 4> from <N> to [#wafer.dir<ramp>]
+// CHECK-DAG: wafer.route @ring_1 at <0, 2 size 2, 1 step 1, 4> from <ramp> to [#wafer.dir<S>]
+// CHECK-DAG: wafer.route @ring_1 at <0, 3 size 2, 1 step 1, 4> from <N> to [#wafer.dir<S>]
+// CHECK-DAG: wafer.route @ring_1 at <0, 4 size 2, 1 step 1, 4> from <N> to [#wafer.dir<ramp>]
+// CHECK-DAG: wafer.route @ring_2 at <0, 4 size 2, 1 step 1, 1> from <ramp> to [#wafer.dir<N>]
+// CHECK-DAG: wafer.route @ring_2 at <0, 3 size 2, 1 step 1, 4> from <S> to [#wafer.dir<ramp>]
+// CHECK-DAG: wafer.route @ring_3 at <0, 3 size 2, 1 step 1, 4> from <ramp> to [#wafer.dir<N>]
+// CHECK-DAG: wafer.route @ring_3 at <0, 2 size 2, 1 step 1, 4> from <S> to [#wafer.dir<N>]
+// CHECK-DAG: wafer.route @ring_3 at <0, 1 size 2, 1 step 1, 4> from <S> to [#wafer.dir<ramp>]
+// CHECK-DAG: wafer.route @ring_2 at <0, 1 size 2, 1 step 1, 4> from <ramp> to [#wafer.dir<N>]
+// CHECK-DAG: wafer.route @ring_2 at <0, 0 size 2, 1 step 1, 1> from <S> to [#wafer.dir<ramp>]
+// CHECK: wafer.region @{{.*}}_last_row at <0, 4
+// CHECK-NEXT: wafer.override @from_ring "color" color @ring_1
+// CHECK-NEXT: wafer.override @to_ring "color" color @ring_2
+// CHECK-NEXT: wafer.override @row "const" base 4
+wafer.program @ring machine "odd" {
+  wafer.channel @command <column_multicast> weight
+  wafer.channel @ring <column_ring>
+  wafer.image @core command @command {
+    wafer.descriptor @from_ring <receive> f32 on @ring extents [1, 1, 1, 2]
+    wafer.descriptor @to_ring <send> f32 on @ring extents [1, 1, 1, 2]
+    wafer.descriptor @row <const> i32 value 0 per_core <row_number, dimension = 0>
+    wafer.task @take control 0 {
+      pe.end
+    }
+  }
+  wafer.entry @ring [] -> [] {
+    wafer.phase <x0 = 0, y0 = 0, columns = 2, rows = 5, groups = 1, token_block = 1, tokens = 5, micro_batches = 1> command @command {
+      wafer.command @core::@take times 5
+    }
+  }
+}

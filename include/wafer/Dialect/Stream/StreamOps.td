@@ -151,14 +151,18 @@ def Stream_SampleOp : Stream_Kernel<"sample"> {
     offset + n*row_stride + k*column_stride of the named tensors.
     Without X it is 1 for each token, and G is the sum of D. `batch_sizes` and `batch_strides` give each batch entry of the segment a G of its own, as they give a contraction a W.
     (sample_c1) D and X have the same tokens and element type. (sample_c2) The pattern is of i8 and as large as G, which is of f32. (sample_c3) The strides stay inside.
+    With `groups_added` the sums of the grid's groups are added on the wafer, below the grid, and leave once; else each group's leave, and MemoryX adds them.
     (sample_c6) There are as many batch sizes as strides, their product is the segment's `batches`, and there is no pattern beside them.
+    (sample_c7) `groups_added` goes with a grid of several groups, which do not hold batch entries with a G of their own at a time.
   }];
   let arguments = (ins Stream_Block:$rows, Optional<Stream_Block>:$input, OptionalAttr<FlatSymbolRefAttr>:$pattern, FlatSymbolRefAttr:$tensor, I64Attr:$row_stride, I64Attr:$column_stride,
-    I64Attr:$offset, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_sizes, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_strides);
-  let assemblyFormat = "$rows (`,` $input^)? (`pattern` $pattern^)? `into` $tensor attr-dict `:` type($rows) (`,` type($input)^)?";
+    I64Attr:$offset, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_sizes, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_strides, UnitAttr:$groups_added);
+  let assemblyFormat = "$rows (`,` $input^)? (`pattern` $pattern^)? `into` $tensor (`groups_added` $groups_added^)? attr-dict `:` type($rows) (`,` type($input)^)?";
   let extraClassDeclaration = [{
     /// Features of X.
     int64_t getColumns() { return getInput() ? getInput().getType().getDimSize(1) : 1; }
+    /// Whether groups that hold `batches_at_once` batch entries at a time have sums for the same G.
+    bool mayAddGroups(int64_t batchesAtOnce) { return getBatchSizes().empty() || batchesAtOnce == 1; }
   }];
   let hasVerifier = 1;
 }

@@ -62,9 +62,13 @@ def Wafer_RouteOp : Wafer_Op<"route", [HasParent<"ProgramOp">]> {
 def Wafer_ImageOp : Wafer_Body<"image", [Symbol, SymbolTable, HasParent<"ProgramOp">]> {
   let summary = "code, descriptor templates and buffers shared by cores";
   let description = [{ `wafer.image @main command @command { ... }`; `command` names a channel, after wafer-route a color. Code is laid out in the order of its tasks.
-    Images and routes with the same `load` are on the wafer at the same time; a phase runs on the load that it names, and MemoryX loads it first. }];
-  let arguments = (ins SymbolNameAttr:$sym_name, FlatSymbolRefAttr:$command, DefaultValuedAttr<I64Attr, "0">:$load);
-  let assemblyFormat = "$sym_name `command` $command (`load` $load^)? attr-dict-with-keyword $body";
+    Images and routes with the same `load` are on the wafer at the same time; a phase runs on the load that it names, and MemoryX loads it first.
+    `start @task` names a control task that cores run when they are loaded, before anything arrives. (task_c6) It is a control task of the image. }];
+  let arguments = (ins SymbolNameAttr:$sym_name, FlatSymbolRefAttr:$command, DefaultValuedAttr<I64Attr, "0">:$load, OptionalAttr<FlatSymbolRefAttr>:$start);
+  let builders = [OpBuilder<(ins "::llvm::StringRef":$name, "::llvm::StringRef":$command, "int64_t":$load), [{
+    build($_builder, $_state, name, command, static_cast<uint64_t>(load), ::mlir::FlatSymbolRefAttr());
+  }]>];
+  let assemblyFormat = "$sym_name `command` $command (`load` $load^)? (`start` $start^)? attr-dict-with-keyword $body";
   let hasVerifier = 1;
 }
 
@@ -183,13 +187,13 @@ def Wafer_ContractOp : Wafer_Step<"contract"> {
   }];
 }
 def Wafer_SampleOp : Wafer_Step<"sample"> {
-  let summary = "sums over tokens, at kept positions if there is a pattern, which leave on a chain_south channel";
+  let summary = "sums over tokens, at kept positions if there is a pattern, which leave on a chain_south channel, or on a group_sums channel where groups are added";
   let arguments = (ins FlatSymbolRefAttr:$tensor, OptionalAttr<FlatSymbolRefAttr>:$pattern, TypeAttr:$type, I64Attr:$rows, I64Attr:$columns, I64Attr:$row_stride, I64Attr:$column_stride,
     I64Attr:$offset, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_sizes, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_strides, I64Attr:$feature_block, I64Attr:$out_block, SymbolRefAttr:$task_east, SymbolRefAttr:$task_west, SymbolRefAttr:$task_own, SymbolRefAttr:$task_last,
-    FlatSymbolRefAttr:$channel);
+    FlatSymbolRefAttr:$channel, UnitAttr:$groups_added);
   let assemblyFormat = [{
     $tensor (`pattern` $pattern^)? `as` $type `rows` $rows `columns` $columns `strides` $row_stride `,` $column_stride `offset` $offset (`batches` $batch_sizes^ `by` $batch_strides)? `blocks` $feature_block `,` $out_block
-    `east` $task_east `west` $task_west `own` $task_own `last` $task_last `on` $channel attr-dict
+    `east` $task_east `west` $task_west `own` $task_own `last` $task_last `on` $channel (`groups_added` $groups_added^)? attr-dict
   }];
 }
 def Wafer_ScaleOp : Wafer_Step<"scale"> {

@@ -193,6 +193,10 @@ LogicalResult SampleOp::verify() {
     return failure();
   if (pattern && !sizes.empty())
     return emitOpError() << "sample_c6: found a pattern and sums for each batch entry, expected one of the two";
+  // sample_c7
+  std::optional<GridAttr> grid = (*this)->getParentOfType<SegmentOp>().getGrid();
+  if (getGroupsAdded() && (!grid || grid->getGroups() < 2 || !mayAddGroups(grid->getBatchesAtOnce())))
+    return emitOpError() << "sample_c7: adds groups on the wafer, expected a grid of several that hold no batch entries with sums of their own at a time";
   // sample_c3
   auto [first, last] = reach(getOffset(), sizes, strides);
   auto [low, high] = reach(first, {numFeatures(rows), getColumns()}, {int64_t(getRowStride()), int64_t(getColumnStride())});

@@ -47,7 +47,7 @@ struct AssignLayout : impl::AssignLayoutBase<AssignLayout> {
 
   void runOnOperation() override;
   LogicalResult writeTrace(StringRef lines);
-  std::optional<GridShape> withRows(const SegmentModel &model, GridShape grid) const;
+  std::optional<GridShape> withRows(const SegmentModel &model, GridShape grid, int64_t rowsAtMost) const;
   Candidate choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile);
   Candidate evaluate(const SegmentModel &model, const GridShape &grid, int64_t codeBytes) const;
   void chooseWires(SegmentOp segment, const GridShape &grid) const;
@@ -146,10 +146,12 @@ Candidate AssignLayout::evaluate(const SegmentModel &model, const GridShape &gri
 }
 
 /// The grid with the rows and micro-batches that its tokens need; none where they would not lie as the kernels need them.
-std::optional<GridShape> AssignLayout::withRows(const SegmentModel &model, GridShape grid) const {
+std::optional<GridShape> AssignLayout::withRows(const SegmentModel &model, GridShape grid, int64_t rowsAtMost) const {
   // Rows of a band that are needed at most, rebalanced over the micro-batches that they take.
   const int64_t tokensOfRow = grid.groups * grid.bands / grid.batchesAtOnce * grid.tokenBlock, rowsNeeded = ceilDiv(model.entryTokens(), tokensOfRow);
-  const int64_t most = machine.height / grid.bands;
+  const int64_t most = rowsAtMost / grid.bands;
+  if (most == 0)
+    return std::nullopt;
   int64_t rows = ceilDiv(rowsNeeded, ceilDiv(rowsNeeded, most));
   if (model.heads() > 0 && (3 * 4 * grid.tokenBlock > machine.accumulatorBytes || rowsNeeded > most))
     return std::nullopt;
@@ -182,7 +184,7 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
         columnCounts.insert(ceilDiv(f, ceilDiv(f, most)));
     // One batch entry on all groups, or as many as they can be divided among.
     std::set<int64_t> entriesAtOnce = {1};
-    std::vector<int64_t> bandCounts = {1};
+    std::set<int64_t> bandCounts = {1};
     if (model.batches() > 1)
       entriesAtOnce.insert(std::gcd(groups, model.batches()));
     if (model.heads() > 0) {
@@ -192,10 +194,15 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
       entriesAtOnce = {groups};
       // (segment_c6)
       if (!model.entriesHaveWeights())
-        bandCounts = divisorsUpTo(model.batches() / groups, machine.height);
+        for (int64_t bands : divisorsUpTo(model.batches() / groups, machine.height))
+          bandCounts.insert(bands);
     }
-    for (auto [columns, ofGroups] : product(columnCounts, entriesAtOnce))
-      for (int64_t bands : bandCounts)
+    for (auto [columns, ofGroups] : product(columnCounts, entriesAtOnce)) {
+      // All rows, or those that leave room for the sums of groups.
+      std::set<int64_t> mostRows = {machine.height};
+      if (model.addsTokens() && groups > 1 && columns < machine.height)
+        mostRows.insert(machine.height - columns);
+      for (auto [bands, rowsAtMost] : product(bandCounts, mostRows))
         for (int64_t tokenBlock = 1; tokenBlock <= maxTokenBlock; ++tokenBlock) {
           GridShape shape;
           shape.columns = columns;
@@ -203,7 +210,7 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
           shape.tokenBlock = tokenBlock;
           shape.batchesAtOnce = ofGroups * bands;
           shape.bands = bands;
-          const std::optional<GridShape> grid = withRows(model, shape);
+          const std::optional<GridShape> grid = withRows(model, shape, rowsAtMost);
           if (!grid)
             continue;
           Candidate candidate = evaluate(model, *grid, codeBytes);
@@ -215,6 +222,7 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
           if (!smallest || candidate.bytes < smallest->bytes)
             smallest = candidate;
         }
+    }
   }
   if (best && traceFile)
     trace(*traceFile, *best, /*chosen=*/true);
@@ -275,9 +283,11 @@ LogicalResult AssignLayout::writeTrace(StringRef lines) {
   return success();
 }
 
-void applyLayout(SegmentOp segment, const GridShape &grid, const Copies &copies) {
+void applyLayout(SegmentOp segment, const Machine &machine, const GridShape &grid, const Copies &copies) {
   MLIRContext *context = segment.getContext();
   segment.setGridAttr(GridAttr::get(context, grid.columns, grid.rows, grid.groups, grid.tokenBlock, grid.microBatches, grid.batchesAtOnce, grid.bands));
+  for (auto sample : segment.getOps<SampleOp>())
+    sample.setGroupsAdded(hasRoomForGroupSums(machine, grid) && sample.mayAddGroups(grid.batchesAtOnce));
   for (Operation &op : segment.getBody().front()) {
     for (Value result : op.getResults()) {
       auto type = cast<RankedTensorType>(result.getType());
@@ -357,7 +367,7 @@ void AssignLayout::runOnOperation() {
       ++segmentsSplit;
       continue;
     }
-    applyLayout(segment, best.grid, copies);
+    applyLayout(segment, machine, best.grid, copies);
     segment.setChunkBytes(best.room.chunkBytes);
     segment.setCompact(best.room.isCompact);
     chooseWires(segment, best.grid);

@@ -13,6 +13,8 @@
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/TypeSwitch.h"
 
+#include <map>
+
 using namespace mlir;
 using namespace wafer::wfr;
 
@@ -33,17 +35,19 @@ LogicalResult ProgramOp::verify() {
     }
   }
   // route_c1
-  SmallVector<RouteOp> routes(getOps<RouteOp>());
-  for (size_t i = 0; i < routes.size(); ++i)
-    for (size_t j = 0; j < i; ++j)
-      if (routes[i].getColor() == routes[j].getColor() && routes[i].getLoad() == routes[j].getLoad() && intersect(routes[i].getRect(), routes[j].getRect())) {
-        InFlightDiagnostic diag = routes[i].emitOpError() << "gives a router a second entry for color '@" << routes[i].getColor() << "' (route_c1)";
-        diag.attachNote(routes[j].getLoc()) << "first entry here";
+  std::map<std::pair<StringRef, int64_t>, SmallVector<RouteOp>> routes; // by color and load
+  for (auto route : getOps<RouteOp>()) {
+    SmallVector<RouteOp> &others = routes[{route.getColor(), static_cast<int64_t>(route.getLoad())}];
+    for (RouteOp other : others)
+      if (intersect(route.getRect(), other.getRect())) {
+        InFlightDiagnostic diag = route.emitOpError() << "gives a router a second entry for color '@" << route.getColor() << "' (route_c1)";
+        diag.attachNote(other.getLoc()) << "first entry here";
         return diag;
       }
-  for (RouteOp route : routes)
-    if (!lookupSymbol<ColorOp>(route.getColor()))
+    if (others.empty() && !lookupSymbol<ColorOp>(route.getColor()))
       return route.emitOpError() << "names '@" << route.getColor() << "', expected a wafer.color of the program";
+    others.push_back(route);
+  }
   return success();
 }
 
@@ -142,6 +146,12 @@ LogicalResult DescriptorOp::verify() {
 }
 
 LogicalResult ImageOp::verify() {
+  // task_c6
+  if (auto start = getStartAttr()) {
+    auto task = lookupSymbol<TaskOp>(start.getAttr());
+    if (!task || task.getKind() != TaskKind::Control)
+      return emitOpError() << "starts with '" << start << "', expected a control task of the image (task_c6)";
+  }
   // task_c1
   llvm::DenseMap<int64_t, TaskOp> byNumber;
   for (auto task : getOps<TaskOp>()) {

@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "GroupSums.h"
 #include "MachineOf.h"
 
 #include "wafer/Dialect/Wafer/Transforms/Passes.h"
@@ -28,45 +29,36 @@ namespace wafer::wfr {
 
 namespace {
 
-/// first, first + step, ... (count of them)
-struct Progression {
-  int64_t first = 0, count = 0, step = 1;
-};
-
-/// The numbers of [low, high) with a parity.
-Progression parityClass(int64_t low, int64_t high, int64_t parity) {
-  int64_t first = low + ((low & 1) != parity);
-  return {first, first < high ? (high - first + 1) / 2 : 0, 2};
-}
-
 /// Where a channel is at one core.
 struct Ends {
   int64_t sendColor = -1, receiveColor = -1; ///< which of the channel's colors; -1: no such end here
 };
 
-int64_t colorsOf(ChannelKind kind) {
+int64_t numColors(ChannelKind kind) {
   switch (kind) {
   case ChannelKind::ColumnMulticast:
   case ChannelKind::MulticastWest:
     return 1;
   case ChannelKind::ColumnRing:
     return 4;
+  case ChannelKind::GroupSums:
+    return GroupSums::numColors;
   default:
     return 2;
   }
 }
 
 std::string colorName(ChannelOp channel, int64_t which) {
-  return colorsOf(channel.getKind()) > 1 ? (channel.getSymName() + "_" + Twine(which)).str() : channel.getSymName().str();
+  return numColors(channel.getKind()) > 1 ? (channel.getSymName() + "_" + Twine(which)).str() : channel.getSymName().str();
 }
 
 /// Routes and regions of one load. Channels are those of the program, which may be in other places in another load.
 class Router {
 public:
   Router(ProgramOp program, int64_t load, GridAttr grid, const Machine &machine)
-      : program_(program), load_(load), grid_(grid), machine_(machine), builder_(program.getContext()) {}
+      : program_(program), load_(load), grid_(grid), machine_(machine), groupSums_(grid, machine.height), builder_(program.getContext()) {}
 
-  void run(const std::map<int64_t, llvm::StringSet<>> &usedBy);
+  LogicalResult run(PhaseOp phase, const std::map<int64_t, llvm::StringSet<>> &usedBy);
   unsigned regions = 0, routes = 0;
 
 private:
@@ -88,6 +80,7 @@ private:
   void makeRegion(ImageOp image, StringRef name, Progression columns, Progression rows, int64_t firstX);
   void override(OpBuilder &builder, DescriptorOp descriptor, int64_t column, Progression rows);
   void renameUses();
+  void makeGroupSums(ChannelOp channel);
 
   int64_t rowsOfBand() const { return grid_.getRows() / grid_.getBands(); }
   SmallVector<ImageOp> images() {
@@ -98,6 +91,7 @@ private:
   int64_t load_;
   GridAttr grid_;
   const Machine &machine_;
+  const GroupSums groupSums_;
   OpBuilder builder_;
   llvm::StringMap<ChannelOp> channels_;
 };
@@ -138,6 +132,7 @@ Ends Router::endsAt(ChannelKind kind, int64_t column, int64_t row) const {
       ends.sendColor = (column + 1) % 2;
     break;
   case ChannelKind::ChainSouth:
+  case ChannelKind::GroupSums:
     ends.sendColor = row % 2;
     if (row > 0)
       ends.receiveColor = (row + 1) % 2;
@@ -237,10 +232,15 @@ void Router::layRoutes(ChannelOp channel) {
     }
     break;
   case ChannelKind::RelayOut:
-  case ChannelKind::ChainSouth: {
+  case ChannelKind::ChainSouth:
+  case ChannelKind::GroupSums: {
     for (int64_t parity : {0, 1}) {
       routeRows(channel, parity, parityClass(0, rows, parity), ramp, {S});
       routeRows(channel, parity, parityClass(1, rows, 1 - parity), N, {ramp});
+    }
+    if (channel.getKind() == ChannelKind::GroupSums) {
+      groupSums_.layRoutes([&](int64_t which, Progression columns, Progression rows, Direction from, Direction to) { route(channel, which, columns, rows, from, {to}); });
+      break;
     }
     // Below the grid the last row's color goes straight on to the output ports.
     int64_t below = machine_.height - (grid_.getY0() + rows);
@@ -391,7 +391,7 @@ SmallVector<std::pair<Progression, std::string>> Router::rowClasses(ImageOp imag
       return descriptor.getOn() && channels_.contains(*descriptor.getOn()) && channels_.lookup(*descriptor.getOn()).getKind() == kind;
     });
   };
-  const bool chains = uses(ChannelKind::ChainSouth);
+  const bool chains = uses(ChannelKind::ChainSouth) || uses(ChannelKind::GroupSums);
   const bool counts = grid_.getBands() > 1 && llvm::any_of(image.getOps<DescriptorOp>(), [](DescriptorOp descriptor) {
     return descriptor.getPerCore() && descriptor.getPerCore()->getKind() == PerCoreKind::RowNumber;
   });
@@ -451,23 +451,43 @@ void Router::renameUses() {
     for (auto receive : phase.getOps<ReceiveOp>())
       receive.setChannelAttr(color(receive.getChannel(), (grid_.getRows() - 1) % 2));
     for (auto sample : phase.getOps<SampleOp>())
-      sample.setChannelAttr(color(sample.getChannel(), (grid_.getRows() - 1) % 2));
+      sample.setChannelAttr(color(sample.getChannel(), channels_.lookup(sample.getChannel()).getKind() == ChannelKind::GroupSums ? groupSums_.leavingColor() : (grid_.getRows() - 1) % 2));
   });
 }
 
-void Router::run(const std::map<int64_t, llvm::StringSet<>> &usedBy) {
+/// The cores below the grid that add sums of groups. Colors have their names by then.
+void Router::makeGroupSums(ChannelOp channel) {
+  SmallVector<std::string> colors;
+  for (int64_t which = 0; which < GroupSums::numColors; ++which)
+    colors.push_back(colorName(channel, which));
+  regions += groupSums_.makeCores(builder_, channel.getLoc(), load_, colors);
+}
+
+/// `phase` is the first one of the load.
+LogicalResult Router::run(PhaseOp phase, const std::map<int64_t, llvm::StringSet<>> &usedBy) {
   auto uses = [](const llvm::StringSet<> &names, ChannelOp channel) { return names.contains(channel.getSymName()); };
   builder_.setInsertionPointToEnd(&program_.getBody().front());
+  ChannelOp ofGroupSums;
   for (auto channel : program_.getOps<ChannelOp>()) {
     channels_[channel.getSymName()] = channel;
     bool used = llvm::any_of(usedBy, [&](const auto &load) { return uses(load.second, channel); });
     auto here = usedBy.find(load_);
-    if (!used || (here != usedBy.end() && uses(here->second, channel)))
-      layRoutes(channel);
+    if (used && (here == usedBy.end() || !uses(here->second, channel)))
+      continue;
+    if (channel.getKind() == ChannelKind::GroupSums) {
+      ofGroupSums = channel;
+      if (!groupSums_.hasRoom())
+        return phase.emitOpError() << "adds sums of groups below its grid, expected several groups and as many rows as a group has columns, but there are " << grid_.getGroups()
+                                   << " groups of " << grid_.getColumns() << " columns, and " << groupSums_.rowsBelow() << " rows below";
+    }
+    layRoutes(channel);
   }
   for (ImageOp image : images())
     makeRegions(image);
   renameUses();
+  if (ofGroupSums)
+    makeGroupSums(ofGroupSums);
+  return success();
 }
 
 /// The channels that the images of each load use. To be asked before descriptors name colors instead.
@@ -526,11 +546,12 @@ public:
     std::map<int64_t, llvm::StringSet<>> usedBy = channelsByLoad(program);
     OpBuilder builder(channels.front());
     for (ChannelOp channel : channels)
-      for (int64_t which = 0; which < colorsOf(channel.getKind()); ++which)
+      for (int64_t which = 0; which < numColors(channel.getKind()); ++which)
         ColorOp::create(builder, channel.getLoc(), colorName(channel, which), IntegerAttr(), channel.getWeight());
     for (auto &[load, phase] : phaseOf) {
       Router router(program, load, phase.getGrid(), *machine);
-      router.run(usedBy);
+      if (failed(router.run(phase, usedBy)))
+        return signalPassFailure();
       regionsMade += router.regions;
       routesMade += router.routes;
     }

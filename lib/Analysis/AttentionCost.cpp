@@ -82,8 +82,9 @@ double attentionCycles(const Machine &machine, const GridShape &grid, const Atte
   // Blocks pass while others are at work.
   const double passed = 2 * elements * double(shape.elementBytes) / 4 + double(shape.isCausal * grid.tokenBlock);
   auto ring = [&](const HeadWork &work, double wavelets) {
-    const double moves = grid.rows > 1 ? 2 * wavelets / machine.vectorLanes.bits32 : 0; // through the datapath, in and out
-    return begin + double(grid.rows) * std::max(heads * work.cycles(machine, shape) + task + moves, grid.rows > 1 ? wavelets : 0.0);
+    const int64_t length = grid.rowsOfBand();
+    const double moves = length > 1 ? 2 * wavelets / machine.vectorLanes.bits32 : 0; // through the datapath, in and out
+    return begin + double(length) * std::max(heads * work.cycles(machine, shape) + task + moves, length > 1 ? wavelets : 0.0);
   };
   const double turned = shape.isRotated * elements * 4 / machine.vectorLanes.bits32; // queries and keys, once and back
   double cycles = (1 + shape.isGradient) * turned + ring(forwardWork(grid, shape, chunks), passed) + elements * 3 / machine.vectorLanes.bits32;

@@ -177,6 +177,10 @@ int64_t SegmentModel::heads() const {
   return heads;
 }
 
+bool SegmentModel::entriesHaveWeights() const {
+  return llvm::any_of(kernels_, [](const Kernel &kernel) { return !kernel.batchSizes.empty(); });
+}
+
 bool SegmentModel::addsTokens() const {
   return llvm::any_of(kernels_, [](const Kernel &kernel) { return kernel.kind == Kernel::Sample; });
 }
@@ -184,8 +188,8 @@ bool SegmentModel::addsTokens() const {
 /// Groups that differ in what is sent.
 int64_t SegmentModel::groupsSent(const Kernel &send, const GridShape &grid) const {
   auto u64 = [](int64_t n) { return static_cast<uint64_t>(n); };
-  return static_cast<int64_t>(groupsThatDiffer({u64(grid.groups), u64(grid.batchesAtOnce), u64(grid.rows * grid.tokenBlock), u64(tokens_ / batches_),
-                                                u64(grid.microBatches * grid.batchesAtOnce / batches_)}, u64(send.tokens)));
+  return static_cast<int64_t>(groupsThatDiffer({u64(grid.groups), u64(grid.batchesAtOnce), u64(grid.rowsOfBand() * grid.tokenBlock), u64(tokens_ / batches_),
+                                                u64(grid.microBatches * grid.batchesAtOnce / batches_), u64(grid.bands)}, u64(send.tokens)));
 }
 
 WireCost SegmentModel::wireOn(const Kernel &kernel, const Machine &machine, const GridShape &grid) const {

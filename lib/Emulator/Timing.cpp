@@ -110,6 +110,7 @@ void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step, bool isOnce)
     break;
   case wexe::StepKind::Command:
     once.commands = step.times;
+    macs = step.macs;
     break;
   case wexe::StepKind::Scale:
     once.commands = uint64_t(step.rows) * (1 + hasBias);

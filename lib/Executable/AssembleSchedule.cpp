@@ -64,7 +64,8 @@ void Assembler::grid(wexe::PhaseT &phase) {
               {"tokens", integerInto("a number of tokens", grid.tokens)},
               {"micro_batches", integerInto("a number of micro-batches", grid.micro_batches)},
               {"batches", integerInto("a number of batch entries", grid.batches)},
-              {"batches_at_once", integerInto("a number of batch entries", grid.batches_at_once)}});
+              {"batches_at_once", integerInto("a number of batch entries", grid.batches_at_once)},
+              {"bands", integerInto("a number of bands", grid.bands)}});
   in_.endLine();
 }
 
@@ -122,7 +123,8 @@ void Assembler::step(wexe::PhaseT &phase) {
               {"mask_west", taskInto(step.mask_west)},
               {"mask_own", taskInto(step.mask_own)},
               {"mask_last", taskInto(step.mask_last)},
-              {"times", integerInto("a count", step.times)}},
+              {"times", integerInto("a count", step.times)},
+              {"macs", integerInto("a count", step.macs)}},
              {{"groups_added", [&] { step.groups_added = true; }}});
   in_.endLine();
 }

@@ -314,6 +314,7 @@ std::string Disassembler::step(const wexe::StepT &step) const {
   task("mask_last", step.mask_last, isMasked);
   if (step.times != 1)
     text += " times=" + std::to_string(step.times);
+  number("macs", static_cast<int64_t>(step.macs));
   return text + (step.location.empty() ? "" : " location=" + quote(step.location));
 }
 
@@ -342,7 +343,7 @@ void Disassembler::phase(const wexe::PhaseT &phase) {
                 " groups=" + std::to_string(grid->groups) + " token_block=" + std::to_string(grid->token_block) +
                 " tokens=" + std::to_string(grid->tokens) + " micro_batches=" + std::to_string(grid->micro_batches) +
                 (grid->batches == 1 ? "" : " batches=" + std::to_string(grid->batches)) +
-                (grid->batches_at_once == 1 ? "" : " batches_at_once=" + std::to_string(grid->batches_at_once)));
+                (grid->batches_at_once == 1 ? "" : " batches_at_once=" + std::to_string(grid->batches_at_once)) + (grid->bands == 1 ? "" : " bands=" + std::to_string(grid->bands)));
   for (const auto &s : phase.steps)
     line(2, step(*s));
   line(1, "}");

@@ -3,6 +3,7 @@
 #include "Verify.h"
 
 #include "ScheduledTasks.h"
+#include "wafer/Executable/Grids.h"
 
 #include <algorithm>
 #include <array>
@@ -177,10 +178,12 @@ void Schedule::checkGrid(const wexe::PhaseT &phase, const std::string &where) {
   if (grid.batches == 0 || grid.tokens % grid.batches != 0)
     refuse(where, "divides " + std::to_string(grid.tokens) + " tokens into " + std::to_string(grid.batches) + " batch entries, expected a number that divides them",
            "layout_c3");
-  if (grid.batches_at_once == 0 || grid.batches % grid.batches_at_once != 0 || grid.groups % grid.batches_at_once != 0)
+  if (grid.bands == 0 || grid.rows % grid.bands != 0)
+    refuse(where, "divides " + std::to_string(grid.rows) + " rows into " + std::to_string(grid.bands) + " bands, expected a number that divides them", "layout_c5");
+  if (grid.batches_at_once == 0 || grid.batches % grid.batches_at_once != 0 || placesOf(grid) % grid.batches_at_once != 0)
     refuse(where,
            "has " + std::to_string(grid.batches_at_once) + " of " + std::to_string(grid.batches) + " batch entries at a time on " + std::to_string(grid.groups) +
-               " groups, expected a number that divides both",
+               " groups" + (grid.bands == 1 ? "" : " of " + std::to_string(grid.bands) + " bands") + ", expected a number that divides both",
            "layout_c4");
   if (grid.micro_batches % (grid.batches / grid.batches_at_once) != 0)
     refuse(where,
@@ -327,6 +330,8 @@ std::pair<Wide, Wide> Schedule::reach(const wexe::GridT &grid, const wexe::StepT
     batchLow += std::min<Wide>(reach, 0);
     batchHigh += std::max<Wide>(reach, 0);
   }
+  if (!step.batch_sizes.empty() && grid.bands > 1)
+    refuse(where, "has batch sizes on a grid of " + std::to_string(grid.bands) + " bands, expected none: all rows of a column are streamed the same", "layout_c5");
   if (!step.batch_sizes.empty() && entries != Wide(grid.batches))
     refuse(where, "has batch sizes that do not make the grid's " + std::to_string(grid.batches) + " batch entries", rule);
   Wide rowReach = Wide(step.rows - 1) * step.row_stride, columnReach = Wide(step.columns - 1) * step.column_stride;

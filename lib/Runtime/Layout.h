@@ -26,11 +26,11 @@ public:
       : tokenBlock_(grid.token_block), featureBlock_(step.feature_block), features_(featuresOf(step, shape)),
         tokens_(grid.tokens / grid.batches), tensorTokens_(tokensOf(step, shape)),
         columns_(grid.columns), column_(column), valid_(featuresInColumn(features_, columns_, column_)) {
-    // Entries that are on the wafer at once divide the groups among them.
-    const uint64_t each = microBatchesEach(grid), groups = grid.groups / grid.batches_at_once;
-    const uint64_t entry = microBatch / each * grid.batches_at_once + group / groups;
-    firstToken_ = (microBatch % each * groups + group % groups) * grid.rows * grid.token_block + row;
-    tokenStep_ = grid.rows;
+    // Entries that are on the wafer at once divide the places among them.
+    const uint64_t each = microBatchesEach(grid), rows = rowsOfBand(grid), place = uint64_t(group) * grid.bands + row / rows, places = placesOf(grid) / grid.batches_at_once;
+    const uint64_t entry = microBatch / each * grid.batches_at_once + place / places;
+    firstToken_ = (microBatch % each * places + place % places) * rows * grid.token_block + row % rows;
+    tokenStep_ = rows;
     tokensBefore_ = entry * tokens_;
   }
 

@@ -165,8 +165,8 @@ protected:
 
   /// To a column of the groups that the row is for.
   void aim(Burst &burst, uint64_t column) const {
-    const uint64_t groups = grid_.groups / grid_.batches_at_once;
-    aimAtColumn(burst, grid_, commandColour_, column, row_.firstEntry * groups, row_.entries * groups);
+    // Of entries in bands of one group it is for all (layout_c5).
+    aimAtColumn(burst, grid_, commandColour_, column, row_.firstEntry * grid_.groups / grid_.batches_at_once, row_.entries * grid_.groups / grid_.batches_at_once);
   }
 
   const wexe::GridT &grid_;

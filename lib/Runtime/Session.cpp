@@ -483,7 +483,7 @@ std::vector<std::string> Session::outputsOf(const wexe::EntryT &entry, const wex
 static std::vector<int64_t> timingKey(const wexe::ProgramT &program, const wexe::PhaseT &phase) {
   const wexe::GridT &grid = *phase.grid;
   std::vector<int64_t> key = {phase.load, phase.command_colour, grid.x0, grid.y0, grid.columns, grid.rows, grid.groups, grid.token_block,
-                              static_cast<int64_t>(grid.tokens), grid.micro_batches, grid.batches, grid.batches_at_once};
+                              static_cast<int64_t>(grid.tokens), grid.micro_batches, grid.batches, grid.batches_at_once, grid.bands};
   for (const auto &step : phase.steps) {
     if (step->kind == wexe::StepKind::Sample || step->wire == wexe::WireFormat::Indexed16 || step->wire == wexe::WireFormat::Indexed32 || step->link != wexe::LinkFormat::Wavelets)
       return {};

@@ -36,7 +36,7 @@ public:
   Ranges &grid(wfr::GridAttr grid) {
     for (auto [name, value] : {std::pair<StringRef, int64_t>{"x0", grid.getX0()}, {"y0", grid.getY0()}, {"columns", grid.getColumns()},
                                {"rows", grid.getRows()}, {"groups", grid.getGroups()}, {"token_block", grid.getTokenBlock()},
-                               {"batches_at_once", grid.getBatchesAtOnce()}})
+                               {"batches_at_once", grid.getBatchesAtOnce()}, {"bands", grid.getBands()}})
       field<uint16_t>(name, value);
     return field<uint32_t>("micro_batches", grid.getMicroBatches()).field<uint32_t>("batches", grid.getBatches());
   }

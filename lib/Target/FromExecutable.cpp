@@ -280,7 +280,7 @@ void ProgramReader::readStep(const wexe::StepT &step, OpBuilder &inside) {
     wfr::ReceiveOp::create(inside, loc, tensor(step.tensor), i64(step.columns), element, i64(step.feature_block), task(step.task), colour(step.colour));
     break;
   case wexe::StepKind::Command:
-    wfr::CommandOp::create(inside, loc, task(step.task), i64(step.times));
+    wfr::CommandOp::create(inside, loc, task(step.task), i64(step.times), i64(step.macs));
     break;
   case wexe::StepKind::Contract: {
     auto maskTask = [&](uint16_t number) { return step.output_zeros == 0 ? SymbolRefAttr() : task(number); };
@@ -314,7 +314,7 @@ void ProgramReader::readPhase(const wexe::PhaseT &phase, OpBuilder &inside) {
   command_ = phase.command_colour;
   const wexe::GridT &grid = *phase.grid;
   auto attr = wfr::GridAttr::get(context(), grid.x0, grid.y0, grid.columns, grid.rows, grid.groups, grid.token_block, static_cast<int64_t>(grid.tokens),
-                                 grid.micro_batches, grid.batches, grid.batches_at_once);
+                                 grid.micro_batches, grid.batches, grid.batches_at_once, grid.bands);
   auto op = wfr::PhaseOp::create(inside, unknown_, attr, colour(phase.command_colour), i64(phase.load), i64(phase.prologue), phase.continues);
   OpBuilder steps = OpBuilder::atBlockBegin(&op.getBody().emplaceBlock());
   for (const auto &step : phase.steps)

@@ -353,6 +353,7 @@ LogicalResult ProgramWriter::writeStep(Operation *op, wfr::PhaseOp phase, wexe::
     step->kind = wexe::StepKind::Command;
     step->name = command.getTask().getLeafReference().str();
     step->times = static_cast<uint32_t>(command.getTimes());
+    step->macs = command.getMacs();
     task = this->task(op, command.getTask());
   } else if (auto contract = dyn_cast<wfr::ContractOp>(op)) {
     step->kind = wexe::StepKind::Contract;
@@ -470,6 +471,7 @@ LogicalResult ProgramWriter::writePhase(wfr::PhaseOp phase, wexe::EntryT &entry)
   target->grid->micro_batches = grid.getMicroBatches();
   target->grid->batches = grid.getBatches();
   target->grid->batches_at_once = grid.getBatchesAtOnce();
+  target->grid->bands = grid.getBands();
   FailureOr<uint8_t> command = color(phase, phase.getCommand());
   if (failed(command))
     return failure();

@@ -187,7 +187,7 @@ stream.program @sent_once machine "tiny" {
 // CHECK-NEXT: pe.mov f16 d1, d5 async
 // CHECK: pe.fmac f32
 // CHECK: wafer.command @wafer.core::@begin_attend{{$}}
-// CHECK-NEXT: wafer.command @wafer.core::@attend times 3
+// CHECK-NEXT: wafer.command @wafer.core::@attend times 3 macs 1152
 // CHECK-NEXT: wafer.command @wafer.core::@end_attend{{$}}
 // CHECK-NEXT: wafer.receive
 stream.program @attention machine "odd" {

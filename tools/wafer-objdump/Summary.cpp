@@ -70,7 +70,7 @@ void writeEntry(std::ostream &out, const wexe::ProgramT &program, const wexe::En
     out << "  phase   wafer, " << phase->steps.size() << " steps";
     if (const wexe::GridT *grid = phase->grid.get())
       out << " x " << grid->micro_batches << " micro-batches on " << grid->groups << " groups of " << grid->columns << "x" << grid->rows
-          << " cores, " << grid->token_block << " tokens per core, " << grid->tokens << " tokens"
+          << " cores" << (grid->bands == 1 ? "" : " in " + std::to_string(grid->bands) + " bands") << ", " << grid->token_block << " tokens per core, " << grid->tokens << " tokens"
           << (grid->batches_at_once == 1 ? "" : ", " + std::to_string(grid->batches_at_once) + " batch entries at a time");
     out << "\n";
   }

@@ -76,6 +76,23 @@ TEST(Verify, exe_c20_WhatContinuesComesBehindAnotherLoadOnItsGrid) {
   expectRefused(program, "exe_c20", "continues the phase before it, expected that to be of another load on the same grid");
 }
 
+TEST(Verify, layout_c5_BandsDivideTheRowsAndAllOfThemAreStreamedTheSame) {
+  wexe::ProgramT program = linearProgram();
+  const uint16_t rows = phase(program).grid->rows;
+  phase(program).grid->bands = 2 * rows;
+  expectRefused(program, "layout_c5", "divides " + std::to_string(rows) + " rows into " + std::to_string(2 * rows) + " bands, expected a number that divides them");
+  phase(program).grid->bands = 0;
+  expectRefused(program, "layout_c5", "into 0 bands");
+  phase(program).grid->bands = rows;
+  EXPECT_EQ(refusal(program), "");
+  phase(program).grid->batches = 2;
+  phase(program).grid->batches_at_once = 2;
+  EXPECT_EQ(refusal(program), "");
+  step(program, "fc").batch_sizes = {2};
+  step(program, "fc").batch_strides = {0};
+  expectRefused(program, "layout_c5", "has batch sizes on a grid of " + std::to_string(rows) + " bands, expected none");
+}
+
 TEST(Verify, exe_c18_APrologueIsSendsWithStepsBehindThem) {
   wexe::ProgramT program = linearProgram();
   phase(program).prologue = 1;

@@ -307,6 +307,94 @@ TEST(RepeatedTokens, GroupsDifferUntilTokensComeAgain) {
   EXPECT_EQ(differ(8, 4, 8, 16, 1, 64), 8u); // and here their own
 }
 
+// A band holds what a group holds that is not divided: groups differ until the bands come again.
+TEST(RepeatedTokens, BandsComeAgainWithinGroups) {
+  auto differ = [](uint64_t groups, uint64_t bands, uint64_t atOnce, uint64_t ofEntry, uint64_t tokens) { return groupsThatDiffer({groups, atOnce, 8, ofEntry, 1, bands}, tokens); };
+  EXPECT_EQ(differ(4, 2, 8, 8, 8), 1u);    // an entry in each band
+  EXPECT_EQ(differ(4, 2, 8, 8, 64), 4u);   // of which each has its own
+  EXPECT_EQ(differ(4, 2, 4, 16, 16), 1u);  // an entry in the bands of a group
+  EXPECT_EQ(differ(4, 2, 2, 32, 32), 2u);  // in the bands of two groups
+  EXPECT_EQ(differ(2, 3, 3, 16, 16), 2u);  // in two of three bands
+  EXPECT_EQ(differ(2, 3, 3, 15, 15), 2u);  // padded
+  EXPECT_EQ(differ(6, 2, 1, 96, 24), 3u);  // a tensor of three bands
+}
+
+/// The tokens of an i32 tensor of one feature, 0, 1, 2, ..., as they are sent to the cores of one column of each group.
+class BandsTest : public ScheduleTest {
+protected:
+  void bands(unsigned bands, unsigned batches, unsigned atOnce) {
+    phase.grid->bands = static_cast<uint16_t>(bands);
+    phase.grid->batches = batches;
+    phase.grid->batches_at_once = static_cast<uint16_t>(atOnce);
+    const uint64_t tokens = phase.grid->tokens;
+    std::vector<int32_t> numbers(tokens);
+    for (uint64_t i = 0; i < tokens; ++i)
+      numbers[i] = static_cast<int32_t>(i + 1);
+    for (wexe::StepKind kind : {wexe::StepKind::Send, wexe::StepKind::Receive}) {
+      const int number = tensor(kind == wexe::StepKind::Send ? "x" : "y", kind == wexe::StepKind::Send ? wexe::Role::Input : wexe::Role::Output, wexe::ElemType::I32, {tokens, 1});
+      if (kind == wexe::StepKind::Send)
+        values[static_cast<unsigned>(number)] = x = tensorOf<int32_t>(DType::I32, {tokens, 1}, numbers);
+      else
+        y = static_cast<unsigned>(number);
+      wexe::StepT &each = step(kind, number);
+      each.type = wexe::ElemType::I32;
+      each.feature_block = 1;
+      each.colour = 4;
+    }
+  }
+  /// Blocks that are sent to the column of a group, from the north on; of all micro-batches.
+  std::vector<std::vector<uint32_t>> blocks(unsigned group) {
+    std::vector<std::vector<uint32_t>> found;
+    PhaseIngress ingress(program, phase, store, values);
+    for (Burst burst; ingress.next(burst);)
+      if (burst.colour == 4 && burst.firstPort == 1 + group)
+        found.push_back(burst.data);
+    return found;
+  }
+  /// What comes back when the cores send what they were sent: the southernmost first.
+  std::vector<int32_t> returned() {
+    PhaseEgress egress(program, phase);
+    for (unsigned group = 0; group < phase.grid->groups; ++group) {
+      const std::vector<std::vector<uint32_t>> sent = blocks(group);
+      for (size_t first = 0; first < sent.size(); first += phase.grid->rows)
+        for (size_t row = phase.grid->rows; row-- > 0;)
+          egress.deliver(static_cast<uint16_t>(1 + group), 4, sent[first + row].data(), sent[first + row].size());
+    }
+    return valuesOf<int32_t>(egress.finish().at(y));
+  }
+
+  Tensor x;
+  unsigned y = 0;
+};
+
+using Blocks = std::vector<std::vector<uint32_t>>;
+
+// Each of two bands of three rows deals its rows the tokens of another entry, of which the last place is padding.
+TEST_F(BandsTest, EntriesLieInBands) {
+  grid(1, 1, 6, 2, 10);
+  bands(2, 2, 2);
+  EXPECT_EQ(blocks(0), (Blocks{{1, 4}, {2, 5}, {3, 0}, {6, 9}, {7, 10}, {8, 0}}));
+  EXPECT_EQ(returned(), valuesOf<int32_t>(x));
+}
+
+// Bands of a group come before those of the next, and entries of another micro-batch behind them.
+TEST_F(BandsTest, BandsOfAGroupFollowEachOther) {
+  grid(2, 1, 2, 1, 8, 2);
+  bands(2, 8, 4);
+  EXPECT_EQ(blocks(0), (Blocks{{1}, {2}, {5}, {6}}));
+  EXPECT_EQ(blocks(1), (Blocks{{3}, {4}, {7}, {8}}));
+  EXPECT_EQ(returned(), valuesOf<int32_t>(x));
+}
+
+// Two entries share three bands of each of two groups: the first has those of group 0.
+TEST_F(BandsTest, AnEntryMayHaveSeveralBands) {
+  grid(2, 1, 6, 1, 24, 2);
+  bands(3, 2, 2);
+  EXPECT_EQ(blocks(0), (Blocks{{1}, {2}, {3}, {4}, {5}, {6}, {7}, {8}, {9}, {10}, {11}, {12}}));
+  EXPECT_EQ(blocks(1).front(), std::vector<uint32_t>{13});
+  EXPECT_EQ(returned(), valuesOf<int32_t>(x));
+}
+
 TEST_F(ScheduleTest, CommandGoesToEveryColumnOfEveryGroup) {
   grid(2, 3, 1, 1, 2);
   step(wexe::StepKind::Command).task = 5;

@@ -16,11 +16,12 @@ namespace wafer {
 
 inline int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/// The grid of cores that a cost is for; tokenBlock tokens per core.
+/// The grid of cores that a cost is for; tokenBlock tokens per core, rows of all bands.
 struct GridShape {
-  int64_t columns = 1, rows = 1, groups = 1, tokenBlock = 1, microBatches = 1, batchesAtOnce = 1;
+  int64_t columns = 1, rows = 1, groups = 1, tokenBlock = 1, microBatches = 1, batchesAtOnce = 1, bands = 1;
 
   int64_t tokens() const { return rows * groups * tokenBlock * microBatches; }
+  int64_t rowsOfBand() const { return rows / bands; }
   int64_t cores() const { return columns * rows * groups; }
 };
 

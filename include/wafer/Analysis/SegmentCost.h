@@ -45,6 +45,8 @@ public:
   int64_t entryTokens() const { return tokens_ / batches_; }
   /// Whether it adds over tokens: those that a grid has beside the tensor's must not be there, since they need not be 0.
   bool addsTokens() const;
+  /// Whether batch entries have weights of their own, or sums.
+  bool entriesHaveWeights() const;
   /// Greatest common divisor of the heads of its attention, which the columns have to divide; 0: there is none.
   int64_t heads() const;
   /// Distinct numbers of features, ascending.

@@ -17,6 +17,10 @@ namespace wafer {
 /// Micro-batches that hold the tokens of a batch entry.
 inline uint64_t microBatchesEach(const wexe::GridT &grid) { return uint64_t(grid.micro_batches) * grid.batches_at_once / grid.batches; }
 
+/// A band of a group of columns holds tokens that follow one another: a place for them. Those of a group are numbered from the north, then come those of the next group.
+inline uint32_t rowsOfBand(const wexe::GridT &grid) { return grid.rows / grid.bands; }
+inline uint64_t placesOf(const wexe::GridT &grid) { return uint64_t(grid.groups) * grid.bands; }
+
 /// Features and tokens of a tensor of this shape in a Send or Receive.
 inline uint64_t featuresOf(const wexe::StepT &step, const std::vector<uint64_t> &shape) { return step.columns != 0 ? step.columns : shape.empty() ? 1 : shape.back(); }
 inline uint64_t tokensOf(const wexe::StepT &step, const std::vector<uint64_t> &shape) {
@@ -28,7 +32,7 @@ inline uint64_t tokensOf(const wexe::StepT &step, const std::vector<uint64_t> &s
 
 /// Groups that differ in what a Send of a tensor of this shape brings them.
 inline uint64_t groupsThatDiffer(const wexe::GridT &grid, const wexe::StepT &step, const std::vector<uint64_t> &shape) {
-  return groupsThatDiffer({grid.groups, grid.batches_at_once, uint64_t(grid.rows) * grid.token_block, grid.tokens / grid.batches, microBatchesEach(grid)}, tokensOf(step, shape));
+  return groupsThatDiffer({grid.groups, grid.batches_at_once, uint64_t(rowsOfBand(grid)) * grid.token_block, grid.tokens / grid.batches, microBatchesEach(grid), grid.bands}, tokensOf(step, shape));
 }
 
 } // namespace wafer

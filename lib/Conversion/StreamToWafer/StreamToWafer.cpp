@@ -147,7 +147,7 @@ LogicalResult ProgramLowering::lowerSegment(stream::SegmentOp segment) {
     }
 
   auto placed = wfr::GridAttr::get(segment.getContext(), 0, 0, grid->getColumns(), grid->getRows(), grid->getGroups(), grid->getTokenBlock(), tokens,
-                                   grid->getMicroBatches(), segment.getBatches(), grid->getBatchesAtOnce());
+                                   grid->getMicroBatches(), segment.getBatches(), grid->getBatchesAtOnce(), grid->getBands());
   step_ = 0;
   for (ArrayRef<Operation *> kernels : loadsOf(segment, segment.getLoads()))
     if (failed(lowerLoad(segment, *grid, placed, kernels)))

@@ -211,7 +211,9 @@ def plan(
         segments = tuple(
             Segment(
                 row["cycles"], row["contraction_cycles"], row["transfer_cycles"], row["macs"], row["bound_by"] or "elementwise",
-                f"{row['groups']} x {row['columns']} columns x {row['rows']} rows, {row['token_block']} tokens a core, {row['micro_batches']} micro-batches"
+                f"{row['groups']} x {row['columns']} columns x {row['rows']} rows"
+                + (f" in {row['bands']} bands" if row["bands"] > 1 else "")
+                + f", {row['token_block']} tokens a core, {row['micro_batches']} micro-batches"
                 + (f", {row['batches_at_once']} batch entries at a time" if row["batches_at_once"] > 1 else ""),
             )
             for row in decisions

@@ -8,7 +8,7 @@
 // CHOICES: "chosen":true
 
 // Every candidate is in the trace, and one for each segment is chosen; check_trace.py checks that it is the cheapest that fits.
-// TRACE: {"batches_at_once":1,"bound_by":"","chosen":false,"columns":1,{{.*}}"fits":true,"groups":1,"machine":"odd",{{.*}}"segment":0
+// TRACE: {"bands":1,"batches_at_once":1,"bound_by":"","chosen":false,"columns":1,{{.*}}"fits":true,"groups":1,"machine":"odd",{{.*}}"segment":0
 // TRACE: "chosen":true
 
 // 7 features on 7 columns or fewer, 3 tokens on 5 rows: the grid covers both (segment_c2, segment_c3), which the verifier checks.
@@ -156,6 +156,37 @@ stream.program @heads machine "small" {
     %q = stream.send @q : tensor<128x8xf16>
     %s = stream.contract %q, @k wire <packed16> {row_stride = 8 : i64, column_stride = 1 : i64, offset = 0 : i64, batch_sizes = array<i64: 8>, batch_strides = array<i64: 128>} : tensor<128x8xf16> -> tensor<128x16xf16>
     stream.receive %s, @s : tensor<128x16xf16>
+  }
+}
+
+// Entries that attend have a band each of the rows of a group of columns: 8 groups of 2 columns, of which each holds entries one above the other.
+// CHECK-LABEL: stream.program @bands
+// CHECK: stream.segment batches 32 grid <columns = 2, rows = 8, groups = 8, token_block = 8, micro_batches = 1, batches_at_once = 32, bands = 4>
+// TRACE: "bands":4,{{.*}}"chosen":true{{.*}}"program":"bands"
+stream.program @bands machine "small" {
+  stream.tensor @x <input> : tensor<32x16x24xf16>
+  stream.tensor @y <output> : tensor<32x16x8xf16>
+  stream.segment batches 32 {
+    %x = stream.send @x : tensor<512x24xf16>
+    %y = stream.attend %x heads 2 scale 1.000000e+00 causal : tensor<512x24xf16> -> tensor<512x8xf16>
+    stream.receive %y, @y : tensor<512x8xf16>
+  }
+}
+
+// Not where entries have weights of their own (segment_c6).
+// CHECK-LABEL: stream.program @no_bands
+// CHECK: stream.segment batches 32 grid
+// CHECK-NOT: bands
+// CHECK: stream.send
+stream.program @no_bands machine "small" {
+  stream.tensor @x <input> : tensor<32x16x24xf16>
+  stream.tensor @k <input> : tensor<32x8x8xf16>
+  stream.tensor @y <output> : tensor<32x16x8xf16>
+  stream.segment batches 32 {
+    %x = stream.send @x : tensor<512x24xf16>
+    %a = stream.attend %x heads 2 scale 1.000000e+00 causal : tensor<512x24xf16> -> tensor<512x8xf16>
+    %y = stream.contract %a, @k wire <packed16> {row_stride = 8 : i64, column_stride = 1 : i64, offset = 0 : i64, batch_sizes = array<i64: 32>, batch_strides = array<i64: 64>} : tensor<512x8xf16> -> tensor<512x8xf16>
+    stream.receive %y, @y : tensor<512x8xf16>
   }
 }
 

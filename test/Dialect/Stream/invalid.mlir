@@ -1,5 +1,5 @@
 // RUN: wafer-opt %s -split-input-file -verify-diagnostics
-// What the verifiers check, in this order: grid and layout attributes, program_c1, tensor_c1 to tensor_c3, segment_c1 to segment_c6, call_c1, send_c1, send_c2, receive_c1,
+// What the verifiers check, in this order: grid and layout attributes, program_c1, tensor_c1 to tensor_c3, segment_c1 to segment_c7, call_c1, send_c1, send_c2, receive_c1,
 // receive_c2, contract_c1 to contract_c9, sample_c1 to sample_c3, scale_c1 to scale_c3, map_c1 to map_c3, reduce_c1, attend_c4, attend_c5.
 
 // expected-error @+1 {{found rows = 0, expected at least 1}}
@@ -88,6 +88,59 @@ stream.program @segment_c5_micro_batches machine "odd" {
 stream.program @segment_c5_at_once machine "odd" {
   // expected-error @+1 {{segment_c5: found 4 batches, 2 at once, expected a number that divides batches and groups}}
   stream.segment batches 4 grid #stream.grid<columns = 1, rows = 1, groups = 3, token_block = 1, micro_batches = 2, batches_at_once = 2> {
+  }
+}
+
+// -----
+
+// expected-error @+1 {{found bands = 2, expected a number that divides the 5 rows}}
+#grid = #stream.grid<columns = 1, rows = 5, groups = 1, token_block = 1, micro_batches = 1, bands = 2>
+
+// -----
+
+stream.program @segment_c5_bands machine "odd" {
+  // expected-error @+1 {{segment_c5: found 4 batches, 4 at once, expected a number that divides batches and groups * bands}}
+  stream.segment batches 4 grid #stream.grid<columns = 1, rows = 4, groups = 3, token_block = 1, micro_batches = 1, batches_at_once = 4, bands = 2> {
+  }
+}
+
+// -----
+
+#layout = #stream.layout<feature_block = 3>
+stream.program @segment_c6 machine "odd" {
+  stream.tensor @x <input> : tensor<4x3xf32>
+  stream.tensor @w <weight> : tensor<2x3x3xf32>
+  stream.segment batches 2 grid #stream.grid<columns = 1, rows = 4, groups = 1, token_block = 1, micro_batches = 1, batches_at_once = 2, bands = 2> {
+    %x = stream.send @x : tensor<4x3xf32, #layout>
+    // expected-error @+1 {{segment_c6: found batch_sizes on a grid of 2 bands, expected none: all rows of a column are streamed the same}}
+    %y = stream.contract %x, @w wire <dense32> {row_stride = 3 : i64, column_stride = 1 : i64, offset = 0 : i64, batch_sizes = array<i64: 2>, batch_strides = array<i64: 9>} : tensor<4x3xf32, #layout> -> tensor<4x3xf32, #layout>
+  }
+}
+
+// -----
+
+#qkv = #stream.layout<feature_block = 6>
+#out = #stream.layout<feature_block = 2>
+stream.program @attend_c5 machine "odd" {
+  stream.tensor @x <input> : tensor<4x6xf32>
+  stream.segment batches 2 grid #stream.grid<columns = 1, rows = 4, groups = 1, token_block = 1, micro_batches = 2, bands = 2> {
+    %x = stream.send @x : tensor<4x6xf32, #qkv>
+    // expected-error @+1 {{attend_c5: found 1 heads and batch entries of 2 tokens on #stream.grid<columns = 1, rows = 4, groups = 1, token_block = 1, micro_batches = 2, bands = 2>, expected columns that divide the heads and a band of a group of columns for each entry, whose cores have equally many of its tokens}}
+    %y = stream.attend %x heads 1 scale 1.000000e+00 : tensor<4x6xf32, #qkv> -> tensor<4x2xf32, #out>
+  }
+}
+
+// -----
+
+// A band of two rows has no more than two of its tokens at a time.
+#qkv = #stream.layout<feature_block = 6>
+#out = #stream.layout<feature_block = 2>
+stream.program @attend_c5_rows machine "odd" {
+  stream.tensor @x <input> : tensor<8x6xf32>
+  stream.segment batches 2 grid #stream.grid<columns = 1, rows = 4, groups = 1, token_block = 1, micro_batches = 2, batches_at_once = 2, bands = 2> {
+    %x = stream.send @x : tensor<8x6xf32, #qkv>
+    // expected-error @+1 {{attend_c5: found 1 heads and batch entries of 4 tokens on}}
+    %y = stream.attend %x heads 1 scale 1.000000e+00 : tensor<8x6xf32, #qkv> -> tensor<8x2xf32, #out>
   }
 }
 
@@ -614,9 +667,9 @@ stream.program @attend_c5 machine "odd" {
 
 // -----
 
-stream.program @segment_c6 machine "odd" {
+stream.program @segment_c7 machine "odd" {
   stream.tensor @x <input> : tensor<6x4xf32>
-  // expected-error @+1 {{segment_c6: found 2 loads, expected one, or a grid with one micro-batch}}
+  // expected-error @+1 {{segment_c7: found 2 loads, expected one, or a grid with one micro-batch}}
   stream.segment grid <columns = 2, rows = 3, groups = 1, token_block = 1, micro_batches = 2> loads 2 {
     %x = stream.send @x : tensor<6x4xf16, #stream.layout<feature_block = 2>>
   }

@@ -87,6 +87,20 @@ wafer.program @two_shapes machine "odd" {
 
 // -----
 
+// Rings close within bands.
+wafer.program @bands_that_differ machine "odd" {
+  wafer.entry @forward [] -> [] {
+    // expected-note @+1 {{first phase here}}
+    wafer.phase <x0 = 0, y0 = 0, columns = 7, rows = 4, groups = 1, token_block = 1, tokens = 1, micro_batches = 1> command @command {
+    }
+    // expected-error @+1 {{has 1 groups of 7 x 4 / 2 cores, expected the 1 groups of 7 x 4 of the first phase of its load}}
+    wafer.phase <x0 = 0, y0 = 0, columns = 7, rows = 4, groups = 1, token_block = 1, tokens = 1, micro_batches = 1, bands = 2> command @command {
+    }
+  }
+}
+
+// -----
+
 // expected-error-re @+1 {{cannot load its machine: {{.*}}'huge'}}
 wafer.program @unknown_machine machine "huge" {
   wafer.entry @forward [] -> [] {

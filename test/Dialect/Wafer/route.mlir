@@ -189,6 +189,67 @@ wafer.program @chain_in_first_load_only machine "odd" {
 
 // -----
 
+// A ring closes within its band: here two bands of five rows, whose rows are numbered anew, while blocks pass all ten.
+// CHECK-LABEL: wafer.program @ring_in_bands
+// CHECK: wafer.route @ring_2 at <0, 4 size 2, 1 step 1, 1> from <ramp> to [#wafer.dir<N>]
+// CHECK-NEXT: wafer.route @ring_2 at <0, 0 size 2, 1 step 1, 1> from <S> to [#wafer.dir<ramp>]
+// CHECK-NEXT: wafer.route @ring_0 at <0, 5 size 2, 1 step 1, 4> from <ramp> to [#wafer.dir<S>]
+// CHECK: wafer.route @ring_2 at <0, 9 size 2, 1 step 1, 1> from <ramp> to [#wafer.dir<N>]
+// CHECK-NEXT: wafer.route @ring_2 at <0, 5 size 2, 1 step 1, 1> from <S> to [#wafer.dir<ramp>]
+// CHECK-NOT: wafer.route @ring
+// CHECK: wafer.region @wafer.columns_0_last_row at <0, 4 size 1, 1 step 2, 1> image @core {
+// CHECK-NEXT: wafer.override @from_north "extent2" base 5 dy -1
+// CHECK-NEXT: wafer.override @row "const" base 4 dy 1
+// CHECK-NEXT: wafer.override @ring_in "color" color @ring_1
+// CHECK-NEXT: wafer.override @ring_out "color" color @ring_2
+// CHECK: wafer.region @wafer.columns_0_first_row_of_band_1 at <0, 5 size 1, 1 step 2, 1> image @core {
+// CHECK-NEXT: wafer.override @from_north "color" color @in_1
+// CHECK-NEXT: wafer.override @from_north "extent2" base 4 dy -1
+// CHECK-NEXT: wafer.override @row "const" base 0 dy 1
+// CHECK-NEXT: wafer.override @ring_in "color" color @ring_2
+// CHECK-NEXT: }
+// CHECK: wafer.region @wafer.columns_0_rows_3_of_band_1 at <0, 8 size 1, 1 step 2, 4> image @core {
+// CHECK-NEXT: wafer.override @from_north "extent2" base 1 dy -4
+// CHECK-NEXT: wafer.override @row "const" base 3 dy 4
+wafer.program @ring_in_bands machine "small" {
+  wafer.channel @command <column_multicast> weight
+  wafer.channel @in <relay_in>
+  wafer.channel @ring <column_ring>
+  wafer.image @core command @command {
+    wafer.descriptor @from_north <receive> i32 on @in extents [1, 1, 0, 4] per_core <rows_after, dimension = 2>
+    wafer.descriptor @row <const> i32 value 0 per_core <row_number, dimension = 0>
+    wafer.descriptor @ring_in <receive> f32 on @ring extents [1, 1, 1, 2]
+    wafer.descriptor @ring_out <send> f32 on @ring extents [1, 1, 1, 2]
+  }
+  wafer.entry @forward [] -> [] {
+    wafer.phase <x0 = 0, y0 = 0, columns = 2, rows = 10, groups = 1, token_block = 2, tokens = 20, micro_batches = 1, batches = 2, batches_at_once = 2, bands = 2> command @command {
+    }
+  }
+}
+
+// -----
+
+// Bands of one row pass nothing on: each row is the first of its band.
+// CHECK-LABEL: wafer.program @bands_of_one_row
+// CHECK-NOT: wafer.route @ring
+// CHECK: wafer.region @wafer.columns_0_even_rows at <0, 0 size 1, 2 step 1, 2> image @core {
+// CHECK-NEXT: wafer.override @row "const" base 0{{$}}
+// CHECK: wafer.region @wafer.columns_0_odd_rows at <0, 1 size 1, 2 step 1, 2> image @core {
+// CHECK-NEXT: wafer.override @row "const" base 0{{$}}
+wafer.program @bands_of_one_row machine "odd" {
+  wafer.channel @command <column_multicast> weight
+  wafer.channel @ring <column_ring>
+  wafer.image @core command @command {
+    wafer.descriptor @row <const> i32 value 0 per_core <row_number, dimension = 0>
+  }
+  wafer.entry @forward [] -> [] {
+    wafer.phase <x0 = 0, y0 = 0, columns = 1, rows = 4, groups = 1, token_block = 2, tokens = 8, micro_batches = 1, batches = 4, batches_at_once = 4, bands = 4> command @command {
+    }
+  }
+}
+
+// -----
+
 // A program that runs in MemoryX alone has nothing to route.
 // CHECK-LABEL: wafer.program @no_phase
 // CHECK-NEXT: wafer.entry

@@ -28,11 +28,12 @@ def Stream_GridAttr : Stream_Attr<"Grid", "grid"> {
   let summary = "shape of cores of a segment";
   let description = [{
     `columns` x `rows` cores in each of `groups` column groups; `token_block` tokens per core; the segment runs `micro_batches` times.
-    A micro-batch holds tokens of `batches_at_once` batch entries, each on as many of the groups.
+    A micro-batch holds tokens of `batches_at_once` batch entries, each on as many of the groups. Of a group's rows, `bands` of equally many lie one above the other, and each holds
+    tokens that follow one another, as a group does that is not divided.
     Example: `#stream.grid<columns = 16, rows = 16, groups = 1, token_block = 2, micro_batches = 1>`
   }];
   let parameters = (ins "int64_t":$columns, "int64_t":$rows, "int64_t":$groups, "int64_t":$token_block, "int64_t":$micro_batches,
-    DefaultValuedParameter<"int64_t", "1">:$batches_at_once);
+    DefaultValuedParameter<"int64_t", "1">:$batches_at_once, DefaultValuedParameter<"int64_t", "1">:$bands);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }

@@ -62,8 +62,9 @@ def Stream_SegmentOp : Stream_Op<"segment", [HasParent<"ProgramOp">, NoTerminato
     (segment_c2) With a grid, every value has a layout and columns * feature_block covers its features.
     (segment_c3) With a grid, groups * rows * token_block * micro_batches covers the tokens, each entry with its own micro-batches.
     (segment_c4) The body holds kernels, nothing else.
-    (segment_c6) A grid of several loads has one micro-batch.
-    (segment_c5) `batches` divides the tokens; the grid's `batches_at_once` divides `batches` and the groups, and `batches` / `batches_at_once` the micro-batches.
+    (segment_c5) `batches` divides the tokens; the grid's `batches_at_once` divides `batches` and groups * bands, and `batches` / `batches_at_once` the micro-batches.
+    (segment_c6) With more than one band, no contraction and no sample has batch sizes: all rows of a column are streamed the same.
+    (segment_c7) A grid of several loads has one micro-batch.
   }];
   let arguments = (ins OptionalAttr<Stream_GridAttr>:$grid, DefaultValuedAttr<I64Attr, "1">:$batches, DefaultValuedAttr<I64Attr, "4096">:$chunk_bytes,
     UnitAttr:$compact, DefaultValuedAttr<I64Attr, "1">:$loads);
@@ -178,7 +179,7 @@ def Stream_AttendOp : Stream_Kernel<"attend", [Pure, AttrSizedOperandSegments]> 
     ```
     As graph.attend and graph.attend_gradient, `rotated %table` too, for the segment's batch entries. Nothing is streamed from MemoryX.
     (attend_c4) Operands and result have the same tokens and element type; %qkv has three times the features of the other one, which are a multiple of the heads; the gradient's result is as %qkv.
-    (attend_c5) On a grid, the columns divide the heads, so that a head lies in one column, and each batch entry has one group of columns to itself, all of whose cores have as many tokens.
+    (attend_c5) On a grid, the columns divide the heads, so that a head lies in one column, and each batch entry has one band of a group of columns to itself, all of whose cores have as many tokens.
   }];
   let arguments = (ins Stream_Block:$qkv, Optional<Stream_Block>:$gradient, Optional<Stream_Block>:$rotation, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal);
   let results = (outs Stream_Block:$result);

@@ -26,7 +26,7 @@ def Wafer_GridAttr : Wafer_Attr<"Grid", "grid"> {
   let summary = "placed shape of cores of a phase";
   let description = [{ As `#stream.grid`, with the origin, the number of tokens and the batch entries that divide them. Group g begins at x0 + g*columns. }];
   let parameters = (ins "int64_t":$x0, "int64_t":$y0, "int64_t":$columns, "int64_t":$rows, "int64_t":$groups, "int64_t":$token_block, "int64_t":$tokens, "int64_t":$micro_batches,
-    DefaultValuedParameter<"int64_t", "1">:$batches, DefaultValuedParameter<"int64_t", "1">:$batches_at_once);
+    DefaultValuedParameter<"int64_t", "1">:$batches, DefaultValuedParameter<"int64_t", "1">:$batches_at_once, DefaultValuedParameter<"int64_t", "1">:$bands);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }

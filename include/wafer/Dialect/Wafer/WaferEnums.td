@@ -19,7 +19,7 @@ def Wafer_ChannelKind : Wafer_Enum<"ChannelKind", "the shape of a channel on a g
     I32EnumAttrCase<"MulticastWest", 5, "multicast_west">,       // last column of the group -> all others of its row; one colour
     I32EnumAttrCase<"ChainSouth", 6, "chain_south">,             // row y -> y + 1, last row -> south port; two colours by row parity
     I32EnumAttrCase<"GroupSums", 7, "group_sums">,               // row y -> y + 1, then below the grid group g -> g + 1, last group -> south port; three colours
-    I32EnumAttrCase<"ColumnRing", 8, "column_ring">]>;           // even rows southwards, odd ones back, and around again; four colours
+    I32EnumAttrCase<"ColumnRing", 8, "column_ring">]>;           // of a band: even rows southwards, odd ones back, and around again; four colours
 
 def Wafer_DescriptorKind : Wafer_Enum<"DescriptorKind", "as wexe.DescKind", [
     I32EnumAttrCase<"Mem", 0, "mem">, I32EnumAttrCase<"Acc", 1, "acc">, I32EnumAttrCase<"Receive", 2, "receive">, I32EnumAttrCase<"Send", 3, "send">,
@@ -33,7 +33,7 @@ def Wafer_PerCoreKind : Wafer_Enum<"PerCoreKind", "an extent or constant that di
     I32EnumAttrCase<"NotLastColumn", 4, "not_last_column">,      // 0 in the group's last column, as written elsewhere
     I32EnumAttrCase<"LastOfSeveral", 5, "last_of_several">,      // as last_column, but 0 when the group has one column: it has nobody to send to
     I32EnumAttrCase<"NotFirstColumn", 6, "not_first_column">,    // 0 in the group's first column, as written elsewhere
-    I32EnumAttrCase<"RowNumber", 7, "row_number">]>;             // y - y0, what a constant is
+    I32EnumAttrCase<"RowNumber", 7, "row_number">]>;             // of the row in its band, what a constant is
 
 def Wafer_TaskKind : Wafer_Enum<"TaskKind", "what starts a task", [I32EnumAttrCase<"Control", 0, "control">, I32EnumAttrCase<"Data", 1, "data">]>;
 

@@ -169,9 +169,9 @@ def Wafer_ReceiveOp : Wafer_Step<"receive"> {
 }
 def Wafer_CommandOp : Wafer_Step<"command"> {
   let summary = "control wavelets to every column";
-  let arguments = (ins SymbolRefAttr:$task, DefaultValuedAttr<I64Attr, "1">:$times);
-  let assemblyFormat = "$task (`times` $times^)? attr-dict";
-  let builders = [OpBuilder<(ins "::mlir::SymbolRefAttr":$task), [{ build($_builder, $_state, task, 1); }]>];
+  let arguments = (ins SymbolRefAttr:$task, DefaultValuedAttr<I64Attr, "1">:$times, DefaultValuedAttr<I64Attr, "0">:$macs);
+  let assemblyFormat = "$task (`times` $times^)? (`macs` $macs^)? attr-dict";
+  let builders = [OpBuilder<(ins "::mlir::SymbolRefAttr":$task), [{ build($_builder, $_state, task, 1, 0); }]>];
 }
 def Wafer_ContractOp : Wafer_Step<"contract"> {
   let summary = "stream a weight, row by row";

@@ -61,14 +61,14 @@ LogicalResult SegmentOp::verifyRegions() {
   std::optional<int64_t> tokens;
   int64_t batches = getBatches();
   // segment_c5
-  const int64_t atOnce = getGrid() ? getGrid()->getBatchesAtOnce() : 1;
-  if (batches < 1 || batches % atOnce != 0 || (getGrid() && getGrid()->getGroups() % atOnce != 0))
-    return emitOpError() << "segment_c5: found " << batches << " batches, " << atOnce << " at once, expected a number that divides batches and groups";
+  const int64_t atOnce = getGrid() ? getGrid()->getBatchesAtOnce() : 1, bands = getGrid() ? getGrid()->getBands() : 1;
+  if (batches < 1 || batches % atOnce != 0 || (getGrid() && getGrid()->getGroups() * bands % atOnce != 0))
+    return emitOpError() << "segment_c5: found " << batches << " batches, " << atOnce << " at once, expected a number that divides batches and groups" << (bands == 1 ? "" : " * bands");
   if (getGrid() && getGrid()->getMicroBatches() % (batches / atOnce) != 0)
     return emitOpError() << "segment_c5: found " << batches << " batches, expected a number that divides the micro-batches";
-  // segment_c6
+  // segment_c7
   if (getLoads() < 1 || (getLoads() > 1 && (!getGrid() || getGrid()->getMicroBatches() != 1)))
-    return emitOpError() << "segment_c6: found " << getLoads() << " loads, expected one, or a grid with one micro-batch";
+    return emitOpError() << "segment_c7: found " << getLoads() << " loads, expected one, or a grid with one micro-batch";
   for (Operation &op : *getBody().begin()) {
     // segment_c4
     if (!isa<SendOp, ReceiveOp, ContractOp, SampleOp, AttendOp, ScaleOp, MapOp, ReduceOp>(op))
@@ -76,10 +76,16 @@ LogicalResult SegmentOp::verifyRegions() {
     // attend_c5
     if (auto attend = dyn_cast<AttendOp>(op); attend && getGrid()) {
       const int64_t entryTokens = numTokens(attend.getType()) / batches;
-      if (static_cast<int64_t>(attend.getHeads()) % getGrid()->getColumns() != 0 || getGrid()->getGroups() != atOnce || getGrid()->getRows() * getGrid()->getTokenBlock() != entryTokens)
+      if (static_cast<int64_t>(attend.getHeads()) % getGrid()->getColumns() != 0 || getGrid()->getGroups() * bands != atOnce ||
+          getGrid()->getRows() / bands * getGrid()->getTokenBlock() != entryTokens)
         return op.emitOpError() << "attend_c5: found " << attend.getHeads() << " heads and batch entries of " << entryTokens << " tokens on " << *getGrid()
-                                << ", expected columns that divide the heads and a group of columns for each entry, whose cores have equally many of its tokens";
+                                << ", expected columns that divide the heads and a band of a group of columns for each entry, whose cores have equally many of its tokens";
     }
+    // segment_c6
+    auto contract = dyn_cast<ContractOp>(op);
+    auto sample = dyn_cast<SampleOp>(op);
+    if (bands > 1 && ((contract && !contract.getBatchSizes().empty()) || (sample && !sample.getBatchSizes().empty())))
+      return op.emitOpError() << "segment_c6: found batch_sizes on a grid of " << bands << " bands, expected none: all rows of a column are streamed the same";
     for (Value result : op.getResults()) {
       auto type = cast<RankedTensorType>(result.getType());
       // segment_c1

@@ -35,7 +35,9 @@ static LogicalResult verifyPositive(function_ref<InFlightDiagnostic()> emitError
 }
 
 LogicalResult GridAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t columns, int64_t rows, int64_t groups, int64_t tokenBlock,
-                               int64_t microBatches, int64_t batchesAtOnce) {
+                               int64_t microBatches, int64_t batchesAtOnce, int64_t bands) {
+  if (bands < 1 || rows % bands != 0)
+    return emitError() << "found bands = " << bands << ", expected a number that divides the " << rows << " rows";
   return success(succeeded(verifyPositive(emitError, "columns", columns)) && succeeded(verifyPositive(emitError, "rows", rows)) &&
                  succeeded(verifyPositive(emitError, "groups", groups)) && succeeded(verifyPositive(emitError, "token_block", tokenBlock)) &&
                  succeeded(verifyPositive(emitError, "micro_batches", microBatches)) &&

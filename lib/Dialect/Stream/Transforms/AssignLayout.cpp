@@ -55,6 +55,7 @@ struct AssignLayout : impl::AssignLayoutBase<AssignLayout> {
 
   void runOnOperation() override;
   LogicalResult writeTrace(StringRef lines);
+  std::optional<GridShape> withRows(const SegmentModel &model, GridShape grid, int64_t rowsAtMost) const;
   Candidate choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile);
   Candidate evaluate(const SegmentModel &model, const GridShape &grid, ArrayRef<Code> codes) const;
   void chooseWires(SegmentOp segment, const GridShape &grid) const;
@@ -142,7 +143,7 @@ Candidate AssignLayout::evaluate(const SegmentModel &model, const GridShape &gri
   candidate.grid = grid;
   candidate.paddedTokens = grid.tokens() - model.tokens();
   const bool hasBlocks = ceilDiv(model.features().back(), grid.columns) <= maxFeatureBlock;
-  // Values stay from load to load if all of them are there at once (segment_c6).
+  // Values stay from load to load if all of them are there at once (segment_c7).
   for (const Code &code : grid.microBatches == 1 ? codes : codes.take_front()) {
     candidate.loads = code.loads;
     for (const SegmentModel::Room &room : rooms) {
@@ -155,6 +156,27 @@ Candidate AssignLayout::evaluate(const SegmentModel &model, const GridShape &gri
     }
   }
   return candidate;
+}
+
+/// The grid with the rows and micro-batches that its tokens need; none where they would not lie as the kernels need them.
+std::optional<GridShape> AssignLayout::withRows(const SegmentModel &model, GridShape grid, int64_t rowsAtMost) const {
+  // Rows of a band that are needed at most, rebalanced over the micro-batches that they take.
+  const int64_t tokensOfRow = grid.groups * grid.bands / grid.batchesAtOnce * grid.tokenBlock, rowsNeeded = ceilDiv(model.entryTokens(), tokensOfRow);
+  const int64_t most = rowsAtMost / grid.bands;
+  if (most == 0)
+    return std::nullopt;
+  int64_t rows = ceilDiv(rowsNeeded, ceilDiv(rowsNeeded, most));
+  if (model.heads() > 0 && (3 * 4 * grid.tokenBlock > machine.accumulatorBytes || rowsNeeded > most))
+    return std::nullopt;
+  if (model.addsTokens() || model.heads() > 0) {
+    if (model.entryTokens() % tokensOfRow != 0)
+      return std::nullopt;
+    while (rowsNeeded % rows != 0)
+      --rows;
+  }
+  grid.rows = rows * grid.bands;
+  grid.microBatches = model.batches() / grid.batchesAtOnce * ceilDiv(model.entryTokens(), rows * tokensOfRow);
+  return grid;
 }
 
 /// The cheapest candidate that fits; if none does, the smallest.
@@ -183,6 +205,7 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
         columnCounts.insert(ceilDiv(f, ceilDiv(f, most)));
     // One batch entry on all groups, or as many as they can be divided among.
     std::set<int64_t> entriesAtOnce = {1};
+    std::set<int64_t> bandCounts = {1};
     if (model.batches() > 1)
       entriesAtOnce.insert(std::gcd(groups, model.batches()));
     if (model.heads() > 0) {
@@ -190,31 +213,28 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
       const std::vector<int64_t> divisors = divisorsUpTo(model.heads(), machine.width / groups);
       columnCounts = std::set<int64_t>(divisors.begin(), divisors.end());
       entriesAtOnce = {groups};
+      // (segment_c6)
+      if (!model.entriesHaveWeights())
+        for (int64_t bands : divisorsUpTo(model.batches() / groups, machine.height))
+          bandCounts.insert(bands);
     }
-    for (auto [columns, atOnce] : product(columnCounts, entriesAtOnce)) {
+    for (auto [columns, ofGroups] : product(columnCounts, entriesAtOnce)) {
       // All rows, or those that leave room for the sums of groups.
       std::set<int64_t> mostRows = {machine.height};
       if (model.addsTokens() && groups > 1 && columns < machine.height)
         mostRows.insert(machine.height - columns);
-      for (int64_t tokenBlock = 1; tokenBlock <= maxTokenBlock; ++tokenBlock) {
-        // Rows that are needed at most, rebalanced over the micro-batches that they take.
-        const int64_t tokensOfRow = groups / atOnce * tokenBlock, rowsNeeded = ceilDiv(model.entryTokens(), tokensOfRow);
-        const bool isExact = model.addsTokens() || model.heads() > 0;
-        if ((isExact && model.entryTokens() % tokensOfRow != 0) || (model.heads() > 0 && 3 * 4 * tokenBlock > machine.accumulatorBytes))
-          continue;
-        for (int64_t rowsAtMost : mostRows) {
-          GridShape grid;
-          grid.columns = columns;
-          grid.groups = groups;
-          grid.rows = ceilDiv(rowsNeeded, ceilDiv(rowsNeeded, rowsAtMost));
-          if (model.heads() > 0 && rowsNeeded > rowsAtMost)
+      for (auto [bands, rowsAtMost] : product(bandCounts, mostRows))
+        for (int64_t tokenBlock = 1; tokenBlock <= maxTokenBlock; ++tokenBlock) {
+          GridShape shape;
+          shape.columns = columns;
+          shape.groups = groups;
+          shape.tokenBlock = tokenBlock;
+          shape.batchesAtOnce = ofGroups * bands;
+          shape.bands = bands;
+          const std::optional<GridShape> grid = withRows(model, shape, rowsAtMost);
+          if (!grid)
             continue;
-          while (isExact && rowsNeeded % grid.rows != 0)
-            --grid.rows;
-          grid.tokenBlock = tokenBlock;
-          grid.microBatches = model.batches() / atOnce * ceilDiv(model.entryTokens(), grid.rows * tokensOfRow);
-          grid.batchesAtOnce = atOnce;
-          Candidate candidate = evaluate(model, grid, codes);
+          Candidate candidate = evaluate(model, *grid, codes);
           ++candidates;
           if (traceFile && !choicesOnly)
             trace(*traceFile, candidate, /*chosen=*/false);
@@ -223,7 +243,6 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
           if (!smallest || candidate.bytes < smallest->bytes)
             smallest = candidate;
         }
-      }
     }
   }
   if (best && traceFile)
@@ -254,6 +273,7 @@ void AssignLayout::trace(llvm::raw_ostream &out, const Candidate &candidate, boo
                                               {"token_block", grid.tokenBlock},
                                               {"micro_batches", grid.microBatches},
                                               {"batches_at_once", grid.batchesAtOnce},
+                                              {"bands", grid.bands},
                                               {"cycles", candidate.cost.cycles},
                                               {"contraction_cycles", candidate.cost.contractions},
                                               {"transfer_cycles", candidate.cost.transfers},
@@ -287,7 +307,7 @@ LogicalResult AssignLayout::writeTrace(StringRef lines) {
 
 void applyLayout(SegmentOp segment, const Machine &machine, const GridShape &grid, const Copies &copies) {
   MLIRContext *context = segment.getContext();
-  segment.setGridAttr(GridAttr::get(context, grid.columns, grid.rows, grid.groups, grid.tokenBlock, grid.microBatches, grid.batchesAtOnce));
+  segment.setGridAttr(GridAttr::get(context, grid.columns, grid.rows, grid.groups, grid.tokenBlock, grid.microBatches, grid.batchesAtOnce, grid.bands));
   for (auto sample : segment.getOps<SampleOp>())
     sample.setGroupsAdded(groupSumsPay(machine, grid) && sample.mayAddGroups(grid.batchesAtOnce));
   for (Operation &op : segment.getBody().front()) {

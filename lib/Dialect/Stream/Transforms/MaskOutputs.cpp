@@ -219,6 +219,7 @@ GridShape shapeOf(GridAttr grid) {
   shape.tokenBlock = grid.getTokenBlock();
   shape.microBatches = grid.getMicroBatches();
   shape.batchesAtOnce = grid.getBatchesAtOnce();
+  shape.bands = grid.getBands();
   return shape;
 }
 

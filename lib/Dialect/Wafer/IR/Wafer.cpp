@@ -33,12 +33,14 @@ static LogicalResult verifyAtLeast(function_ref<InFlightDiagnostic()> emitError,
 }
 
 LogicalResult GridAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t x0, int64_t y0, int64_t columns, int64_t rows, int64_t groups,
-                               int64_t tokenBlock, int64_t tokens, int64_t microBatches, int64_t batches, int64_t batchesAtOnce) {
+                               int64_t tokenBlock, int64_t tokens, int64_t microBatches, int64_t batches, int64_t batchesAtOnce, int64_t bands) {
   for (auto [name, value, least] : {std::tuple<StringRef, int64_t, int64_t>{"x0", x0, 0}, {"y0", y0, 0}, {"columns", columns, 1}, {"rows", rows, 1},
                                     {"groups", groups, 1}, {"token_block", tokenBlock, 1}, {"tokens", tokens, 1}, {"micro_batches", microBatches, 1},
                                     {"batches", batches, 1}, {"batches_at_once", batchesAtOnce, 1}})
     if (failed(verifyAtLeast(emitError, name, value, least)))
       return failure();
+  if (bands < 1 || rows % bands != 0)
+    return emitError() << "found bands = " << bands << ", expected a number that divides the " << rows << " rows";
   return success();
 }
 

@@ -51,7 +51,7 @@ struct Load {
 using Chain = SmallVector<Load>;
 
 bool haveOneShape(GridAttr a, GridAttr b) {
-  return a.getX0() == b.getX0() && a.getY0() == b.getY0() && a.getColumns() == b.getColumns() && a.getRows() == b.getRows() && a.getGroups() == b.getGroups();
+  return a.getX0() == b.getX0() && a.getY0() == b.getY0() && a.getColumns() == b.getColumns() && a.getRows() == b.getRows() && a.getGroups() == b.getGroups() && a.getBands() == b.getBands();
 }
 
 class MergeLoads : public impl::MergeLoadsBase<MergeLoads> {

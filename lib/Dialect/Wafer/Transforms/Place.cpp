@@ -44,10 +44,11 @@ private:
     if (failed(machine))
       return false;
     GridAttr grid = phase.getGrid(), shape = first.getGrid();
-    if (grid.getColumns() != shape.getColumns() || grid.getRows() != shape.getRows() || grid.getGroups() != shape.getGroups()) {
-      InFlightDiagnostic diag = phase.emitOpError() << "has " << grid.getGroups() << " groups of " << grid.getColumns() << " x " << grid.getRows()
-                                                    << " cores, expected the " << shape.getGroups() << " groups of " << shape.getColumns() << " x "
-                                                    << shape.getRows() << " of the first phase of its load";
+    auto describe = [](GridAttr of) {
+      return (Twine(of.getGroups()) + " groups of " + Twine(of.getColumns()) + " x " + Twine(of.getRows()) + (of.getBands() == 1 ? "" : " / " + Twine(of.getBands()).str())).str();
+    };
+    if (grid.getColumns() != shape.getColumns() || grid.getRows() != shape.getRows() || grid.getGroups() != shape.getGroups() || grid.getBands() != shape.getBands()) {
+      InFlightDiagnostic diag = phase.emitOpError() << "has " << describe(grid) << " cores, expected the " << describe(shape) << " of the first phase of its load";
       diag.attachNote(first.getLoc()) << "first phase here";
       return false;
     }
@@ -59,7 +60,7 @@ private:
     }
     coresUsed = std::max<uint64_t>(coresUsed, width * grid.getRows());
     phase.setGridAttr(GridAttr::get(grid.getContext(), 0, 0, grid.getColumns(), grid.getRows(), grid.getGroups(), grid.getTokenBlock(), grid.getTokens(),
-                                    grid.getMicroBatches(), grid.getBatches(), grid.getBatchesAtOnce()));
+                                    grid.getMicroBatches(), grid.getBatches(), grid.getBatchesAtOnce(), grid.getBands()));
     return true;
   }
 };

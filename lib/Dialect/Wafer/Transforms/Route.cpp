@@ -1,7 +1,7 @@
 //===- Route.cpp - wafer-route ------------------------------------------------===//
 //
 // Channels are shapes; this writes them down as routing entries, and as what differs from core to core. Columns are classed by what they do, rows by parity, so
-// that a wafer of any size has the same few classes.
+// that a wafer of any size has the same few classes; where there are rings, which close within a band, each band has its own.
 //
 //===----------------------------------------------------------------------===//
 
@@ -67,7 +67,7 @@ private:
   Ends endsAt(ChannelKind kind, int64_t column, int64_t row) const;
 
   void layRoutes(ChannelOp channel);
-  void layRing(ChannelOp channel);
+  void layRing(ChannelOp channel, int64_t firstRow);
   void route(ChannelOp channel, int64_t which, Progression columns, Progression rows, Direction from, Directions to);
   void routeColumns(ChannelOp channel, int64_t which, Progression columns, Direction from, Directions to);
   void routeRows(ChannelOp channel, int64_t which, Progression rows, Direction from, Directions to);
@@ -75,13 +75,14 @@ private:
   int64_t validFeatures(PerCoreAttr perCore, int64_t column) const;
   std::vector<int64_t> columnSignature(ImageOp image, int64_t column) const;
   SmallVector<std::pair<int64_t, Progression>> columnClasses(ImageOp image) const;
-  SmallVector<std::pair<Progression, StringRef>> rowClasses(ImageOp image);
+  SmallVector<std::pair<Progression, std::string>> rowClasses(ImageOp image);
   void makeRegions(ImageOp image);
   void makeRegion(ImageOp image, StringRef name, Progression columns, Progression rows, int64_t firstX);
   void override(OpBuilder &builder, DescriptorOp descriptor, int64_t column, Progression rows);
   void renameUses();
   void makeGroupSums(ChannelOp channel);
 
+  int64_t rowsOfBand() const { return grid_.getRows() / grid_.getBands(); }
   SmallVector<ImageOp> images() {
     return llvm::to_vector(llvm::make_filter_range(program_.getOps<ImageOp>(), [&](ImageOp image) { return static_cast<int64_t>(image.getLoad()) == load_; }));
   }
@@ -143,13 +144,14 @@ Ends Router::endsAt(ChannelKind kind, int64_t column, int64_t row) const {
       ends.sendColor = 0;
     break;
   case ChannelKind::ColumnRing: {
-    if (rows == 1)
+    const int64_t inBand = row % rowsOfBand();
+    if (rowsOfBand() == 1)
       break;
-    const bool turns = row == rows - 1; // the way south ends
-    const int64_t here = row / 2 % 2, other = 1 - here;
-    if (row % 2 == 0) {
+    const bool turns = inBand == rowsOfBand() - 1; // the way south ends
+    const int64_t here = inBand / 2 % 2, other = 1 - here;
+    if (inBand % 2 == 0) {
       ends.sendColor = turns ? north(here) : south(here);
-      ends.receiveColor = row == 0 ? north(0) : south(other);
+      ends.receiveColor = inBand == 0 ? north(0) : south(other);
     } else {
       ends.sendColor = north(here);
       ends.receiveColor = turns ? south(here) : north(other);
@@ -160,28 +162,29 @@ Ends Router::endsAt(ChannelKind kind, int64_t column, int64_t row) const {
   return ends;
 }
 
-/// An even row sends to the next even one, over the router between, and an odd one to the odd one before; the last two rows, and the first two, are neighbours.
-void Router::layRing(ChannelOp channel) {
+/// The ring of a band that begins with this row. An even row of it sends to the next even one, over the router between, and an odd one to the odd one before; the last two rows, and the first two, are neighbours.
+void Router::layRing(ChannelOp channel, int64_t firstRow) {
   constexpr Direction N = Direction::N, S = Direction::S, ramp = Direction::Ramp;
-  const int64_t rows = grid_.getRows(), last = rows - 1;
+  const int64_t rows = rowsOfBand(), last = rows - 1;
   if (rows == 1)
     return;
+  auto lay = [&](int64_t which, Progression some, Direction from, Direction to) { routeRows(channel, which, {firstRow + some.first, some.count, some.step}, from, {to}); };
   // Rows of [low, high) whose half is even or odd, of the even or the odd rows.
   auto some = [](int64_t low, int64_t high, int64_t parity, int64_t half) {
     const int64_t first = low + ((2 * half + parity - low) % 4 + 4) % 4;
     return Progression{first, first < high ? (high - first + 3) / 4 : 0, 4};
   };
   for (int64_t half : {0, 1}) {
-    routeRows(channel, south(half), some(0, last, 0, half), ramp, {S});
-    routeRows(channel, south(half), some(1, rows, 0, 1 - half), N, {ramp});
-    routeRows(channel, south(half), some(0, last, 1, half), N, {S});
-    routeRows(channel, north(half), some(0, rows, 1, half), ramp, {N});
-    routeRows(channel, north(half), some(0, last, 1, 1 - half), S, {ramp});
-    routeRows(channel, north(half), some(1, last, 0, half), S, {N});
+    lay(south(half), some(0, last, 0, half), ramp, S);
+    lay(south(half), some(1, rows, 0, 1 - half), N, ramp);
+    lay(south(half), some(0, last, 1, half), N, S);
+    lay(north(half), some(0, rows, 1, half), ramp, N);
+    lay(north(half), some(0, last, 1, 1 - half), S, ramp);
+    lay(north(half), some(1, last, 0, half), S, N);
   }
   const int64_t half = last / 2 % 2;
-  routeRows(channel, last % 2 == 0 ? north(half) : south(half), {last, 1, 1}, last % 2 == 0 ? ramp : N, last % 2 == 0 ? N : ramp);
-  routeRows(channel, north(0), {0, 1, 1}, S, {ramp});
+  lay(last % 2 == 0 ? north(half) : south(half), {last, 1, 1}, last % 2 == 0 ? ramp : N, last % 2 == 0 ? N : ramp);
+  lay(north(0), {0, 1, 1}, S, ramp);
 }
 
 void Router::route(ChannelOp channel, int64_t which, Progression columns, Progression rows, Direction from, Directions to) {
@@ -264,7 +267,8 @@ void Router::layRoutes(ChannelOp channel) {
     routeColumns(channel, 0, {0, 1, 1}, E, {ramp});
     break;
   case ChannelKind::ColumnRing:
-    layRing(channel);
+    for (int64_t band = 0; band < grid_.getBands(); ++band)
+      layRing(channel, band * rowsOfBand());
     break;
   }
 }
@@ -336,7 +340,7 @@ void Router::override(OpBuilder &builder, DescriptorOp descriptor, int64_t colum
   if (!perCore)
     return;
   if (perCore->getKind() == PerCoreKind::RowNumber)
-    return number("const", rows.first, rows.step);
+    return number("const", rows.first % rowsOfBand(), rowsOfBand() > 1 ? rows.step : 0);
   std::string field = ("extent" + Twine(perCore->getDimension())).str();
   bool last = column + 1 == grid_.getColumns();
   switch (perCore->getKind()) {
@@ -381,22 +385,29 @@ void Router::makeRegion(ImageOp image, StringRef name, Progression columns, Prog
 }
 
 /// Rows of equal parity are alike, but for the first one, where a chain to the south begins. On a ring every fourth row is like another, but for the ends.
-SmallVector<std::pair<Progression, StringRef>> Router::rowClasses(ImageOp image) {
+SmallVector<std::pair<Progression, std::string>> Router::rowClasses(ImageOp image) {
   auto uses = [&](ChannelKind kind) {
     return llvm::any_of(image.getOps<DescriptorOp>(), [&](DescriptorOp descriptor) {
       return descriptor.getOn() && channels_.contains(*descriptor.getOn()) && channels_.lookup(*descriptor.getOn()).getKind() == kind;
     });
   };
   const bool chains = uses(ChannelKind::ChainSouth) || uses(ChannelKind::GroupSums);
-  const int64_t rows = grid_.getRows();
-  SmallVector<std::pair<Progression, StringRef>> classes;
-  if (uses(ChannelKind::ColumnRing) && rows > 1) {
-    classes = {{{0, 1, 1}, "_first_row"}, {{rows - 1, 1, 1}, "_last_row"}};
-    constexpr StringRef names[] = {"_rows_1", "_rows_2", "_rows_3", "_rows_4"};
-    for (int64_t first = 1; first <= std::min<int64_t>(4, rows - 2); ++first)
-      classes.push_back({{first, (rows - 2 - first) / 4 + 1, 4}, names[first - 1]});
+  const bool counts = grid_.getBands() > 1 && llvm::any_of(image.getOps<DescriptorOp>(), [](DescriptorOp descriptor) {
+    return descriptor.getPerCore() && descriptor.getPerCore()->getKind() == PerCoreKind::RowNumber;
+  });
+  SmallVector<std::pair<Progression, std::string>> classes;
+  if ((uses(ChannelKind::ColumnRing) || counts) && rowsOfBand() > 1) {
+    for (int64_t band = 0; band < grid_.getBands(); ++band) {
+      const int64_t north = band * rowsOfBand(), rows = rowsOfBand();
+      const std::string ofBand = band == 0 ? "" : ("_of_band_" + Twine(band)).str();
+      classes.push_back({{north, 1, 1}, "_first_row" + ofBand});
+      classes.push_back({{north + rows - 1, 1, 1}, "_last_row" + ofBand});
+      for (int64_t first = 1; first <= std::min<int64_t>(4, rows - 2); ++first)
+        classes.push_back({{north + first, (rows - 2 - first) / 4 + 1, 4}, ("_rows_" + Twine(first)).str() + ofBand});
+    }
     return classes;
   }
+  const int64_t rows = grid_.getRows();
   if (chains)
     classes.push_back({{0, 1, 1}, "_first_row"});
   classes.push_back({parityClass(chains ? 2 : 0, rows, 0), "_even_rows"});

@@ -6,6 +6,8 @@
 
 #include "FunctionalContractionTeam.h"
 
+#include "wafer/Emulator/SortedRows.h"
+
 namespace wafer {
 
 /// The next row, if all of its bursts are here and as expected.
@@ -82,7 +84,19 @@ bool FunctionalContraction::readRow(const WeightRow &whole, Team &team, ProductR
     row.bias = numberFromBits(whole.type, whole.bias->bits).f;
     team.biasWavelets = whole.opcode == Opcode::Fmacx ? 2 : 1;
   }
-  sorter_.sort(whole, isIndexed, team.rows);
+  if (isIndexed && whole.sorted && whole.sorted->isComplete()) {
+    for (size_t c = 0; c < columns; ++c) {
+      const SortedRows::Run run = whole.sorted->run(whole.number, c);
+      team.rows.addColumn(ProductRows::Run{run.values, run.indices, run.count});
+    }
+  } else {
+    sorter_.sort(whole, isIndexed, team.rows);
+    if (isIndexed && whole.sorted)
+      whole.sorted->add(whole.number, [&](size_t column) {
+        const ProductRows::Run run = team.rows.lastRun(column);
+        return SortedRows::Run{run.values, run.rows, run.count};
+      });
+  }
   for (size_t c = 0; c < columns; ++c) {
     const size_t count = team.rows.lastRun(c).count;
     team.wavelets[c] = isPacked ? (count + 1) / 2 : whole.opcode == Opcode::Fmacx ? 2 * count : count;

@@ -22,6 +22,7 @@
 namespace wafer {
 
 class MissingRows;
+class SortedRows;
 
 /// A run of data wavelets, then at most one control wavelet, all of one colour, sent in this order to each of the input ports
 /// first, first + step, ... (count of them, columns of the north edge).
@@ -46,8 +47,11 @@ struct WeightRow {
   Opcode opcode = Opcode::Fmacp;
   ElementType type = ElementType::F16; ///< float, of weights and bias
   /// Weight k is for column k mod columns. Where wavelets have an index it is k / columns, and zeros of either sign are not sent.
-  const uint8_t *weights = nullptr;
+  const uint8_t *weights = nullptr; ///< may be null where `sorted` is complete
   size_t count = 0;
+  /// Where wavelets have an index: what an engine keeps of the rows of this weight, for runs to come, and which of them this one is. Null: of nothing.
+  SortedRows *sorted = nullptr;
+  size_t number = 0;
   uint16_t owner = 0; ///< column
   uint32_t east = 0, west = 0, own = 0; ///< commands of the columns before the owner, behind it, and of it
   struct Bias {

@@ -126,7 +126,7 @@ private:
 };
 
 FunctionalEngine::FunctionalEngine(const LoadedProgram &program, const EngineOptions &options)
-    : program_(program), threads_(std::max(1u, options.threads)), images_(imageModels(program)), routing_(program),
+    : program_(program), threads_(std::max(1u, options.threads)), images_(imageModels(program)), routing_(program, threads_),
       stream_(program.machine().width) {
   for (uint32_t core = 0; core < routing_.cores(); ++core) {
     const auto [x, y] = routing_.at(core);

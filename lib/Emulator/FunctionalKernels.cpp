@@ -320,6 +320,14 @@ size_t widenVectors(const uint8_t *from, float *to, size_t n) {
   return j;
 }
 
+template <bool isHalf> size_t widenRowsVectors(const uint8_t *from, size_t n, size_t count, int64_t step, float *to, size_t pitch) {
+  const size_t whole = n / lanes * lanes;
+  for (size_t k = 0; k < count; ++k, from += step, to += pitch)
+    for (size_t j = 0; j < whole; j += lanes)
+      hn::StoreU(loadRow<isHalf>(from, j), f, to + j);
+  return whole;
+}
+
 size_t narrowVectors(const float *from, uint8_t *to, size_t n) {
   size_t j = 0;
   const hn::Rebind<hwy::float16_t, F> halves;
@@ -336,6 +344,7 @@ size_t keepVectors(float *, size_t, uint32_t *, size_t &done) { return done = 0;
 template <Arithmetic operation, bool isScalar> size_t arithmeticVectors(const float *, const float *, float *, size_t) { return 0; }
 template <Folding folding> size_t foldVectors(float *, const float *, size_t, size_t) { return 0; }
 size_t widenVectors(const uint8_t *, float *, size_t) { return 0; }
+template <bool isHalf> size_t widenRowsVectors(const uint8_t *, size_t, size_t, int64_t, float *, size_t) { return 0; }
 size_t narrowVectors(const float *, uint8_t *, size_t) { return 0; }
 
 void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool skipsZeros) {
@@ -434,6 +443,17 @@ void widenF16(const uint8_t *from, float *to, size_t n) {
     to[j] = elementAt(from, j, ElementType::F16);
 }
 
+template <bool isHalf> void widenRowsOf(const uint8_t *from, size_t n, size_t count, int64_t step, float *to, size_t pitch) {
+  const size_t done = widenRowsVectors<isHalf>(from, n, count, step, to, pitch);
+  for (size_t k = 0; done < n && k < count; ++k, from += step, to += pitch)
+    for (size_t j = done; j < n; ++j)
+      to[j] = elementAt(from, j, isHalf ? ElementType::F16 : ElementType::F32);
+}
+
+void widenRows(const uint8_t *from, ElementType type, size_t n, size_t count, int64_t step, float *to, size_t pitch) {
+  type == ElementType::F16 ? widenRowsOf<true>(from, n, count, step, to, pitch) : widenRowsOf<false>(from, n, count, step, to, pitch);
+}
+
 void narrowF16(const float *from, uint8_t *to, size_t n) {
   for (size_t j = narrowVectors(from, to, n); j < n; ++j) {
     uint16_t half = f32ToF16(from[j]);
@@ -457,6 +477,7 @@ HWY_EXPORT(arithmeticOfBoth);
 HWY_EXPORT(arithmeticOfScalar);
 HWY_EXPORT(fold);
 HWY_EXPORT(widenF16);
+HWY_EXPORT(widenRows);
 HWY_EXPORT(narrowF16);
 
 void fmacRun(float *sum, size_t n, const RowWeight *weights, size_t count, ElementType rowType, bool skipsZeros) {
@@ -478,6 +499,9 @@ void arithmeticWithScalar(Arithmetic operation, float a, const float *b, float *
 }
 void fold(Folding folding, float *sums, const float *rows, size_t length, size_t count) { HWY_DYNAMIC_DISPATCH(fold)(folding, sums, rows, length, count); }
 void widenF16(const uint8_t *from, float *to, size_t n) { HWY_DYNAMIC_DISPATCH(widenF16)(from, to, n); }
+void widenRows(const uint8_t *from, ElementType type, size_t n, size_t count, int64_t step, float *to, size_t pitch) {
+  HWY_DYNAMIC_DISPATCH(widenRows)(from, type, n, count, step, to, pitch);
+}
 void narrowF16(const float *from, uint8_t *to, size_t n) { HWY_DYNAMIC_DISPATCH(narrowF16)(from, to, n); }
 
 } // namespace wafer

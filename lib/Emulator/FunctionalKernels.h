@@ -69,6 +69,9 @@ void addProducts(const float *tile, size_t width, const RowRun *runs, size_t cou
 constexpr size_t keepingRoom = 16;
 size_t keepNonzeros(float *values, size_t n, uint32_t *places);
 
+/// `count` rows of n f32 or f16, which begin `step` bytes apart, as f32 in rows that begin `pitch` numbers apart.
+void widenRows(const uint8_t *from, ElementType type, size_t n, size_t count, int64_t step, float *to, size_t pitch);
+
 /// The dot product of a row of f32 or f16 and n numbers, as a dotw instruction adds it: eight sums in turn, then pairs of them.
 float dotProduct(const uint8_t *row, ElementType rowType, const float *other, size_t n);
 

@@ -268,12 +268,8 @@ void FunctionalContraction::finish(Team &team, EngineStats &stats) {
     const Command &any = **std::find_if(column.commands.begin(), column.commands.end(),
                                         [](const auto &command) { return command->task.kind == SumTask::Pass || command->task.kind == SumTask::Own; });
     const SumTask *own = column.owned > 0 ? &column.own->task : nullptr;
-    Instruction advance;
-    advance.opcode = Opcode::Addd;
     Footprint results;
     if (own) {
-      advance.dst = own->result;
-      advance.offset = own->step;
       results = footprintOf(column.at(own->result));
       results.high += std::max<int64_t>(0, static_cast<int64_t>(column.owned - 1) * own->step);
     }
@@ -292,8 +288,7 @@ void FunctionalContraction::finish(Team &team, EngineStats &stats) {
           note(own->otherTotal);
         if (own->exchangesRows)
           note(own->otherRows);
-        for (uint64_t i = 0; i < column.owned; ++i)
-          model.control(advance, own->pc);
+        model.advance(own->result, static_cast<int64_t>(column.owned) * own->step, own->pc);
         if (column.owned % 2 == 1)
           model.control(exchange(own->total, own->otherTotal), own->pc);
       }

@@ -84,6 +84,12 @@ struct FunctionalContraction::Team {
   std::vector<Column> columns;
 
   std::vector<const Command *> commands; ///< of the row that was read last, by column
+  /// Rows of one owner mostly have the same commands, of which is known then that they let sums go to it.
+  struct Seen {
+    WeightRow row; ///< without its weights
+    std::vector<const Command *> commands;
+  };
+  std::vector<std::optional<Seen>> seen; ///< by owner
   std::vector<size_t> wavelets;          ///< of its weights, by column
   size_t biasWavelets = 0;
   ProductRows rows;      ///< that are taken and not multiplied

@@ -26,6 +26,8 @@ public:
   const std::vector<FunctionalCore *> &cores() const { return cores_; }
   void command(Command command) { commands_.push_back({std::move(command), {}}); }
   void receive(size_t place, unsigned colour, Words words);
+  /// One after the other; leaves nothing of them.
+  void receive(size_t place, unsigned colour, std::vector<Words> &parts);
   void receiveAll(unsigned colour, ValueRef value, size_t elementsPerCore);
 
   /// Goes on until input and commands are missing.

@@ -39,6 +39,15 @@ public:
       leaving.push_back({port, colour, words});
   }
 
+  void send(uint32_t core, unsigned colour, std::vector<Words> &parts) override {
+    const FunctionalRouting::Target &target = routing_.targetOf(core, colour);
+    const CorePlace *place = target.ports.empty() && target.cores.size() == 1 ? &routing_.placeOf(target.cores[0]) : nullptr;
+    if (!place || routing_.domainOf(place->batch) != number_)
+      return BatchSink::send(core, colour, parts);
+    batches_[place->batch]->receive(place->place, colour, parts);
+    wake(place->batch);
+  }
+
   void sendAll(uint32_t batch, unsigned colour, ValueRef value, size_t elements) override {
     if (int32_t peer = routing_.peerOf(batch, colour); peer >= 0) {
       batches_[peer]->receiveAll(colour, std::move(value), elements);

@@ -127,12 +127,15 @@ template <bool isIndexed, bool skipsZeros, int height, int width> HWY_INLINE voi
 
 constexpr int blockWidth = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
 
+HWY_INLINE bool isIndexed(const PanelRun &run) { return run.rows; }
+HWY_INLINE bool isIndexed(const RowRun &run) { return run.placed; }
+
 /// The runs that one block takes: those that begin at the first and have as many weights, all in order of the rows.
 template <typename Run> HWY_INLINE int blockOf(const Run *runs, size_t count) {
-  if (runs[0].rows)
+  if (isIndexed(runs[0]))
     return 1;
   int height = 1;
-  while (height < panelHeight && static_cast<size_t>(height) < count && !runs[height].rows && runs[height].count == runs[0].count)
+  while (height < panelHeight && static_cast<size_t>(height) < count && !isIndexed(runs[height]) && runs[height].count == runs[0].count)
     ++height;
   return height;
 }
@@ -177,7 +180,7 @@ void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool 
 }
 
 /// `height` rows against `width` vectors of a tile: as many sums as there are registers for.
-template <bool isIndexed, bool skipsZeros, int height, int width>
+template <bool isPlaced, bool skipsZeros, int height, int width>
 HWY_INLINE void addProductsBlock(const float *HWY_RESTRICT tile, const RowRun *runs, const float *ones, size_t at, float *sums) {
   const size_t count = runs[0].count;
   const float *values[height];
@@ -188,12 +191,12 @@ HWY_INLINE void addProductsBlock(const float *HWY_RESTRICT tile, const RowRun *r
       acc[r][v] = hn::Zero(f);
   }
   for (size_t k = 0; k < count; ++k) {
-    const float *row = tile + (isIndexed ? runs[0].rows[k] : k) * tileWidth + at;
+    const float *row = tile + (isPlaced ? runs[0].placed[k].at : k * tileWidth) + at;
     V x[width];
     for (int v = 0; v < width; ++v)
       x[v] = hn::Load(f, row + lanes * v);
     for (int r = 0; r < height; ++r) {
-      V value = hn::Set(f, values[r][k]);
+      V value = hn::Set(f, isPlaced ? runs[r].placed[k].value : values[r][k]);
       for (int v = 0; v < width; ++v)
         acc[r][v] = addProduct<skipsZeros>(value, x[v], acc[r][v]);
     }
@@ -209,19 +212,19 @@ HWY_INLINE void addProductsBlock(const float *HWY_RESTRICT tile, const RowRun *r
     }
 }
 
-template <bool isIndexed, bool skipsZeros, int height>
+template <bool isPlaced, bool skipsZeros, int height>
 HWY_INLINE void addProductsTile(const float *tile, size_t vectors, const RowRun *runs, const float *ones, float *sums) {
-  constexpr int most = isIndexed ? 4 : blockWidth;
+  constexpr int most = isPlaced ? 4 : blockWidth;
   size_t v = 0;
   for (; v + most <= vectors; v += most)
-    addProductsBlock<isIndexed, skipsZeros, height, most>(tile, runs, ones, v * lanes, sums);
+    addProductsBlock<isPlaced, skipsZeros, height, most>(tile, runs, ones, v * lanes, sums);
   for (; v < vectors; ++v)
-    addProductsBlock<isIndexed, skipsZeros, height, 1>(tile, runs, ones, v * lanes, sums);
+    addProductsBlock<isPlaced, skipsZeros, height, 1>(tile, runs, ones, v * lanes, sums);
 }
 
 template <bool skipsZeros> void addProductsRuns(const float *tile, size_t vectors, const RowRun *runs, size_t count, const float *ones, float *sums) {
   for (size_t r = 0; r < count;) {
-    if (runs[r].rows) {
+    if (runs[r].placed) {
       addProductsTile<true, skipsZeros, 1>(tile, vectors, runs + r, ones, sums);
       ++r;
       continue;
@@ -364,8 +367,8 @@ void addProducts(const float *tile, size_t width, const RowRun *runs, size_t cou
     for (size_t j = 0; j < width; ++j) {
       float sum = 0;
       for (size_t k = 0; k < runs[r].count; ++k)
-        if (const float x = tile[(runs[r].rows ? runs[r].rows[k] : k) * tileWidth + j]; x != 0 || !skipsZeros)
-          sum = std::fma(runs[r].values[k], x, sum);
+        if (const float x = tile[(runs[r].placed ? runs[r].placed[k].at : k * tileWidth) + j]; x != 0 || !skipsZeros)
+          sum = std::fma(runs[r].placed ? runs[r].placed[k].value : runs[r].values[k], x, sum);
       if (ones && (ones[j] != 0 || !skipsZeros))
         sum = std::fma(runs[r].bias, ones[j], sum);
       sums[runs[r].place * tileWidth + j] += sum;

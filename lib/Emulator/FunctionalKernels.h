@@ -52,10 +52,16 @@ struct PanelRun {
 /// What is behind the width in the last tile is unspecified. `skipsZeros`: only where row[j] is not 0.
 void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool skipsZeros);
 
+/// A weight, and where in a tile the row is that it multiplies. One stream of both is what the host reads ahead best.
+struct PlacedWeight {
+  float value;
+  uint32_t at; ///< numbers from the tile's first
+};
+
 /// A row's weights for one column, in order of arrival, and which tile of sums theirs is added to.
 struct RowRun {
-  const float *values;
-  const uint32_t *rows; ///< of the panel; null: 0, 1, 2, ...
+  const float *values;        ///< of the panel's rows 0, 1, 2, ..., or null
+  const PlacedWeight *placed; ///< of some rows
   size_t count;
   float bias; ///< behind the weights, where there are `ones`
   uint32_t place;

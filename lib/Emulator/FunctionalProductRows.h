@@ -33,13 +33,15 @@ public:
     columns_ = columns;
     rows_.clear();
     runs_.clear();
-    weights_ = 0;
+    weights_ = indexed_ = 0;
     values_.clear();
     indices_.clear();
   }
   size_t size() const { return rows_.size(); }
   /// Weights of all rows.
   size_t weights() const { return weights_; }
+  /// Those of them that have an index.
+  size_t indexed() const { return indexed_; }
   ProductRow &operator[](size_t row) { return rows_[row]; }
   const ProductRow &operator[](size_t row) const { return rows_[row]; }
   Run run(size_t row, size_t column) const { return runAt(runs_[row * columns_ + column]); }
@@ -73,8 +75,11 @@ public:
   void addColumn(const Run &kept) { runs_.push_back({kept.values, kept.rows, 0, noIndex, kept.count}); }
   void endRow(const ProductRow &row) {
     rows_.push_back(row);
-    for (size_t column = 0; column < columns_; ++column)
-      weights_ += lastRun(column).count;
+    for (size_t column = 0; column < columns_; ++column) {
+      const Run run = lastRun(column);
+      weights_ += run.count;
+      indexed_ += run.rows ? run.count : 0;
+    }
     endOfValues_ = values_.size();
     endOfIndices_ = indices_.size();
   }
@@ -94,7 +99,7 @@ private:
     return {values_.data() + place.value, place.index == noIndex ? nullptr : indices_.data() + place.index, place.count};
   }
 
-  size_t columns_ = 0, weights_ = 0;
+  size_t columns_ = 0, weights_ = 0, indexed_ = 0;
   size_t endOfValues_ = 0, endOfIndices_ = 0; ///< of the rows that have ended
   std::vector<ProductRow> rows_;
   std::vector<Place> runs_; ///< by row, then column

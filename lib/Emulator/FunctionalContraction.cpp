@@ -11,18 +11,6 @@ constexpr size_t mostWeights = size_t(1) << 19;
 constexpr size_t mostRows = 1024;
 constexpr size_t mostSpareRows = 4;
 
-bool isZeroConstant(const Descriptor &descriptor) {
-  return descriptor.kind == wexe::DescKind::Const && descriptor.type == wexe::ElemType::F32 && descriptor.imm == 0;
-}
-
-Instruction exchange(uint8_t a, uint8_t b) {
-  Instruction insn;
-  insn.opcode = Opcode::Swapd;
-  insn.dst = a;
-  insn.src0 = b;
-  return insn;
-}
-
 } // namespace
 
 FunctionalContraction::FunctionalContraction(const LoadedProgram &program, FunctionalRouting &routing, const std::vector<std::unique_ptr<FunctionalBatch>> &batches,
@@ -58,16 +46,9 @@ bool FunctionalContraction::prepare(Team &team) {
   team.rows.clear(columns);
   for (size_t c = 0; c < columns; ++c) {
     Column &column = team.columns[c];
-    for (size_t i = 0; i < team.ports.count; ++i) {
-      const auto &target = routing_.targetOfPort(static_cast<uint16_t>(team.ports.first + c + i * columns), team.ports.colour);
-      if (!target.cores.empty() || !target.ports.empty())
+    for (size_t i = 0; i < team.ports.count; ++i)
+      if (!column.addCores(routing_.targetOfPort(static_cast<uint16_t>(team.ports.first + c + i * columns), team.ports.colour), batches_))
         return false;
-      for (uint32_t batch : target.commandedBatches) {
-        if (!batches_[batch]->quiet())
-          return false;
-        column.cores.insert(column.cores.end(), batches_[batch]->cores().begin(), batches_[batch]->cores().end());
-      }
-    }
     if (!prepare(column) || column.cores.size() != team.columns[0].cores.size() || column.each != team.columns[0].each)
       return false;
   }
@@ -75,12 +56,9 @@ bool FunctionalContraction::prepare(Team &team) {
 }
 
 bool FunctionalContraction::prepare(Column &column) {
-  if (column.cores.empty() || column.first().dataTask < 0)
+  if (!column.haveSameTask())
     return false;
   const Instruction &insn = column.first().at(static_cast<uint16_t>(column.first().dataTask));
-  for (const FunctionalCore *core : column.cores)
-    if (&core->model.image != &column.first().image || core->model.dataTask != column.first().dataTask)
-      return false;
   if (insn.opcode == Opcode::Dotw || isMaskedFmac(insn.opcode) || !isFloat(insn.type) || !column.isUniform(insn.dst) || !column.isUniform(insn.src0))
     return false;
   try {

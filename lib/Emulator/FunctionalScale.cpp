@@ -21,6 +21,12 @@ struct FunctionalScale::Task {
   unsigned instructions = 0; ///< with its end
 };
 
+struct FunctionalScale::Feature {
+  float gamma = 0, beta = 0;
+  bool hasBeta = false;
+  uint32_t row = 0, result = 0; ///< byte addresses in all cores
+};
+
 struct FunctionalScale::Column : FunctionalColumn {
   Burst ports; ///< no more of it
   bool isReady = false;
@@ -29,8 +35,9 @@ struct FunctionalScale::Column : FunctionalColumn {
   const Task *own = nullptr;
   const Task *beta = nullptr;
   Descriptor row, result, ones; ///< of the feature that comes next
-  Footprint rows, results;      ///< that were used
-  uint64_t taken = 0, weights = 0, instructions = 0; ///< instructions of one core
+  Footprint rows, results;      ///< that are used
+  std::vector<Feature> taken;
+  uint64_t weights = 0, instructions = 0; ///< instructions of one core
   bool hasBeta = false;
   uint32_t last = 0; ///< command
 };
@@ -169,20 +176,24 @@ bool FunctionalScale::isFree(const Column &column, const Descriptor &row) const 
          (!column.beta || !place.overlaps(footprintOf(column.ones)));
 }
 
-void FunctionalScale::compute(const Column &column, const Descriptor &row, const Descriptor &result, float gamma, const float *beta) {
+/// All features that were taken, core by core: each works on its own memory, from the first to the last.
+void FunctionalScale::compute(const Column &column) {
   const size_t n = column.each;
   sums_.resize(n);
   for (FunctionalCore *core : column.cores) {
     const CoreModel &model = core->model;
-    const RowWeight weights[2] = {{model.memory(row.kind) + row.base, gamma}, {beta ? model.memory(column.ones.kind) + column.ones.base : nullptr, beta ? *beta : 0}};
-    std::fill(sums_.begin(), sums_.end(), 0.0f);
-    fmacRun(sums_.data(), n, weights, beta ? 2 : 1, elementType(row.type), false);
-    arithmeticWithScalar(Arithmetic::Add, 0, sums_.data(), sums_.data(), n);
-    uint8_t *to = model.memory(result.kind) + result.base;
-    if (result.type == wexe::ElemType::F16)
-      narrowF16(sums_.data(), to, n);
-    else
-      std::memcpy(to, sums_.data(), n * sizeof(float));
+    uint8_t *rows = model.memory(column.row.kind), *results = model.memory(column.result.kind);
+    const uint8_t *ones = column.hasBeta ? model.memory(column.ones.kind) + column.ones.base : nullptr;
+    for (const Feature &feature : column.taken) {
+      const RowWeight weights[2] = {{rows + feature.row, feature.gamma}, {ones, feature.beta}};
+      std::fill(sums_.begin(), sums_.end(), 0.0f);
+      fmacRun(sums_.data(), n, weights, feature.hasBeta ? 2 : 1, elementType(column.row.type), false);
+      arithmeticWithScalar(Arithmetic::Add, 0, sums_.data(), sums_.data(), n);
+      if (column.result.type == wexe::ElemType::F16)
+        narrowF16(sums_.data(), results + feature.result, n);
+      else
+        std::memcpy(results + feature.result, sums_.data(), n * sizeof(float));
+    }
   }
 }
 
@@ -212,16 +223,15 @@ bool FunctionalScale::takeFeature(FunctionalStream &stream) {
   }
   if (task->exchangesRows != hasBeta || !isFree(*column, column->row) || !isFree(*column, column->result))
     return false;
-  compute(*column, column->row, column->result, gamma, hasBeta ? &beta : nullptr);
-  include(column->rows, footprintOf(column->row), column->taken == 0);
-  include(column->results, footprintOf(column->result), column->taken == 0);
+  include(column->rows, footprintOf(column->row), column->taken.empty());
+  include(column->results, footprintOf(column->result), column->taken.empty());
+  column->taken.push_back({gamma, beta, hasBeta, column->row.base, column->result.base});
   column->row.base = static_cast<uint32_t>(static_cast<int64_t>(column->row.base) + task->rowStep) & 0xffff;
   column->result.base = static_cast<uint32_t>(static_cast<int64_t>(column->result.base) + task->step) & 0xffff;
   column->hasBeta |= hasBeta;
   column->weights += hasBeta ? 2 : 1;
   column->instructions += 2 * wavelets + task->instructions + (hasBeta ? 2 : 0); // the exchange and its end
   column->last = task->number;
-  ++column->taken;
   wavelets_ += wavelets + 1 + hasBeta;
   for (int i = 0; i <= hasBeta; ++i)
     stream.skip();
@@ -229,12 +239,14 @@ bool FunctionalScale::takeFeature(FunctionalStream &stream) {
 }
 
 /// Leaves the cores as their own work would have.
-void FunctionalScale::finish(Column &column, EngineStats &stats) const {
+void FunctionalScale::finish(Column &column, EngineStats &stats) {
   const Task &own = *column.own;
+  const uint64_t taken = column.taken.size();
+  compute(column);
   for (FunctionalCore *core : column.cores) {
     CoreModel &model = core->model;
     model.noteUse(column.trigger.writes);
-    if (column.taken > 1)
+    if (taken > 1)
       model.noteUse(footprintOf(column.at(own.otherSum)));
     model.noteUse(column.rows);
     model.noteUse(column.results);
@@ -243,15 +255,15 @@ void FunctionalScale::finish(Column &column, EngineStats &stats) const {
   }
   for (FunctionalCore *core : column.cores) {
     CoreModel &model = core->model;
-    model.advance(own.result, static_cast<int64_t>(column.taken) * own.step, own.pc);
-    model.advance(column.trigger.insn.src0, static_cast<int64_t>(column.taken) * own.rowStep, own.pc);
-    if (column.taken % 2 == 1)
+    model.advance(own.result, static_cast<int64_t>(taken) * own.step, own.pc);
+    model.advance(column.trigger.insn.src0, static_cast<int64_t>(taken) * own.rowStep, own.pc);
+    if (taken % 2 == 1)
       model.control(exchange(column.trigger.insn.dst, own.otherSum), own.pc);
     model.startControlTask(column.last);
   }
-  stats.featuresTogether += column.taken;
+  stats.featuresTogether += taken;
   stats.instructions += column.instructions * column.cores.size();
-  stats.elementOps += column.taken * column.numbers();
+  stats.elementOps += taken * column.numbers();
   column.first().count(column.weights * column.numbers(), stats);
 }
 
@@ -264,7 +276,7 @@ bool FunctionalScale::run(FunctionalStream &stream, EngineStats &stats) {
   while (!stream.peekRow() && takeFeature(stream))
     any = true;
   for (const auto &[first, column] : columns_)
-    if (column->taken > 0)
+    if (!column->taken.empty())
       finish(*column, stats);
   columns_.clear();
   stats.waveletsIn += wavelets_;

@@ -26,6 +26,7 @@ public:
 
 private:
   struct Task;
+  struct Feature;
   struct Column;
 
   Column *columnOf(const Burst &burst);
@@ -34,8 +35,8 @@ private:
   bool weightOf(const Column &column, const FunctionalStream::Part &part, float &weight);
   bool takeFeature(FunctionalStream &stream);
   bool isFree(const Column &column, const Descriptor &row) const;
-  void compute(const Column &column, const Descriptor &row, const Descriptor &result, float gamma, const float *beta);
-  void finish(Column &column, EngineStats &stats) const;
+  void compute(const Column &column);
+  void finish(Column &column, EngineStats &stats);
 
   const LoadedProgram &program_;
   FunctionalRouting &routing_;

@@ -121,9 +121,7 @@ void CoreModel::control(const Instruction &insn, uint16_t pc) {
     std::swap(registers_[insn.dst], registers_[insn.src0]);
     break;
   case Opcode::Addd:
-    use(insn.dst, pc);
-    // Checked when it is used: one step past the end is how a loop leaves it.
-    registers_[insn.dst].base = static_cast<uint32_t>(static_cast<int64_t>(registers_[insn.dst].base) + insn.offset) & 0xffff;
+    advance(insn.dst, insn.offset, pc);
     break;
   case Opcode::Bind:
     dataTask = insn.pc;
@@ -132,6 +130,12 @@ void CoreModel::control(const Instruction &insn, uint16_t pc) {
   default:
     break;
   }
+}
+
+void CoreModel::advance(unsigned reg, int64_t bytes, uint16_t pc) {
+  use(reg, pc);
+  // Checked when it is used: one step past the end is how a loop leaves it.
+  registers_[reg].base = static_cast<uint32_t>(static_cast<int64_t>(registers_[reg].base) + bytes) & 0xffff;
 }
 
 void CoreModel::checkMemory(const Descriptor &descriptor, const Footprint &footprint, unsigned reg, uint16_t pc) const {

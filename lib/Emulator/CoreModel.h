@@ -96,6 +96,8 @@ public:
   uint16_t startControlTask(uint32_t payload);
   /// ldd, swapd, addd, bind.
   void control(const Instruction &insn, uint16_t pc);
+  /// What addds of so many bytes together do.
+  void advance(unsigned reg, int64_t bytes, uint16_t pc);
   /// Reads descriptors and checks them: desc_c1, desc_c2, desc_c3, vec_c1, route_c7.
   Operation issue(const Instruction &insn, uint16_t pc);
   /// The trigger for a data wavelet (task_c2, index_c1); advances the implicit index.

@@ -23,6 +23,7 @@
 namespace wafer {
 
 class MissingRows;
+class SortedRows;
 
 /// A run of data wavelets, then at most one control wavelet, all of one colour, sent in this order to each of the input ports
 /// first, first + step, ... (count of them, columns of the north edge).
@@ -47,8 +48,11 @@ struct WeightRow {
   Opcode opcode = Opcode::Fmacp;
   ElementType type = ElementType::F16; ///< float, of weights and bias
   /// Weight k is for column k mod columns. Where wavelets have an index it is k / columns, and zeros of either sign are not sent.
-  const uint8_t *weights = nullptr;
+  const uint8_t *weights = nullptr; ///< may be null where `sorted` is complete
   size_t count = 0;
+  /// Where wavelets have an index: what an engine keeps of the rows of this weight, for runs to come, and which of them this one is. Null: of nothing.
+  SortedRows *sorted = nullptr;
+  size_t number = 0;
   uint16_t owner = 0; ///< column
   uint32_t east = 0, west = 0, own = 0; ///< commands of the columns before the owner, behind it, and of it
   struct Bias {
@@ -94,6 +98,7 @@ struct EngineStats {
   uint64_t sramHighWater = 0;    ///< largest byte address written or read plus one, over all cores
   uint64_t cores = 0;            ///< cores that belong to a region
   uint64_t rowsTogether = 0;     ///< rows of contractions that were multiplied all together instead of core by core (functional engine)
+  uint64_t featuresTogether = 0; ///< features of scales that were done without going through every instruction (functional engine)
   /// Multiply-accumulates of triggers that pass over some (skip0, masks), which only a run can count, by image << 16 | pc of the control task that bound the trigger.
   std::map<uint32_t, uint64_t> skippingMacs;
   /// Core-cycles by what a core did or waited for: "busy", "wait-command", "wait-fabric-in", "wait-fabric-out", "wait-conflict", "wait-slot",

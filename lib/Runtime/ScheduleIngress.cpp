@@ -69,7 +69,7 @@ public:
     burst.control = task_;
     return true;
   }
-  bool isComplete() const override { return sent_; }
+  bool isComplete() const override { return left_ == 0; }
 
 private:
   const wexe::PhaseT &phase_;

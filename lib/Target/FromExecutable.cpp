@@ -315,7 +315,7 @@ void ProgramReader::readPhase(const wexe::PhaseT &phase, OpBuilder &inside) {
   const wexe::GridT &grid = *phase.grid;
   auto attr = wfr::GridAttr::get(context(), grid.x0, grid.y0, grid.columns, grid.rows, grid.groups, grid.token_block, static_cast<int64_t>(grid.tokens),
                                  grid.micro_batches, grid.batches, grid.batches_at_once, grid.bands);
-  auto op = wfr::PhaseOp::create(inside, unknown_, attr, colour(phase.command_colour), i64(phase.load), i64(phase.prologue), phase.continues);
+  auto op = wfr::PhaseOp::create(inside, unknown_, attr, colour(phase.command_colour), i64(phase.load), i64(phase.prologue), phase.continues ? inside.getUnitAttr() : UnitAttr());
   OpBuilder steps = OpBuilder::atBlockBegin(&op.getBody().emplaceBlock());
   for (const auto &step : phase.steps)
     readStep(*step, steps);

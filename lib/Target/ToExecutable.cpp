@@ -354,6 +354,8 @@ LogicalResult ProgramWriter::writeStep(Operation *op, wfr::PhaseOp phase, wexe::
     step->name = command.getTask().getLeafReference().str();
     step->times = static_cast<uint32_t>(command.getTimes());
     step->macs = command.getMacs();
+    if (step->macs > 0)
+      report(op, "wafer", "", step->macs * phase.getGrid().getMicroBatches());
     task = this->task(op, command.getTask());
   } else if (auto contract = dyn_cast<wfr::ContractOp>(op)) {
     step->kind = wexe::StepKind::Contract;

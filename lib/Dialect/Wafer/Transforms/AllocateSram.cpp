@@ -70,7 +70,7 @@ private:
   LogicalResult allocate(ArrayRef<ImageOp> images, bool acc, int64_t reserved, int64_t limit, StringRef machine) {
     SmallVector<BufferOp> placed, open;
     llvm::StringMap<SmallVector<BufferOp>> same; // kept buffers of later images, by name
-    for (auto [number, image] : llvm::enumerate(images))
+    for (ImageOp image : images)
       for (auto buffer : image.getOps<BufferOp>()) {
         if (buffer.getAcc() != acc)
           continue;

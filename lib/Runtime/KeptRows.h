@@ -24,20 +24,30 @@ Fingerprint fingerprintOf(const TensorSource &source);
 class KeptRows {
 public:
   /// Whether all rows of a weight with this fingerprint are there.
-  bool areOf(const Fingerprint &weight) const { return weight_ == weight && sorted.isComplete(); }
+  bool areOf(const Fingerprint &weight) const { return weight_ == weight && sorted.isComplete() && uncounted_ == 0; }
   /// Begins to keep those of a weight, unless it has.
   void begin(const Fingerprint &weight, size_t rows, size_t columns) {
     if (weight_ == weight)
       return;
     weight_ = weight;
     sorted = SortedRows(rows, columns);
-    words.assign(rows, 0);
+    words_.assign(rows, notCounted);
+    uncounted_ = rows;
   }
+  /// Keeps how many words a row takes on MemoryX's link.
+  void count(size_t row, uint64_t words) {
+    uncounted_ -= words_[row] == notCounted;
+    words_[row] = words;
+  }
+  uint64_t wordsOf(size_t row) const { return words_[row]; }
 
   SortedRows sorted;
-  std::vector<uint64_t> words; ///< of each row, on MemoryX's link
 
 private:
+  static constexpr uint64_t notCounted = UINT64_MAX;
+
+  std::vector<uint64_t> words_; ///< by row
+  size_t uncounted_ = 0;
   Fingerprint weight_ = {};
 };
 

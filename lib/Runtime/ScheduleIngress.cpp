@@ -257,7 +257,7 @@ public:
     counts.commands = grid_.columns + (row_.bias ? 1 : 0);
     if (row_.isKept) {
       counts.values = kept_->sorted.countOf(row_.row);
-      counts.words = kept_->words[row_.row];
+      counts.words = kept_->wordsOf(row_.row);
     } else if (row_.weights) {
       const uint8_t *weights = weights_.data();
       const uint64_t nonzeros = isIndexed_ || codec_ ? countNonzeros(weights, step_.columns, encoder_.elementBytes(), encoder_.zeroMask()) : 0;
@@ -271,7 +271,7 @@ public:
           counts.words += (featuresInColumn(step_.columns, grid_.columns, column) * encoder_.elementBytes() + 3) / 4;
       }
       if (kept_)
-        kept_->words[row_.row] = counts.words;
+        kept_->count(row_.row, counts.words);
     }
     if (row_.bias) {
       ++counts.values;

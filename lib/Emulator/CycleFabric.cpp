@@ -48,6 +48,8 @@ CycleFabric::CycleFabric(const LoadedProgram &program, const EngineOptions &opti
   if (missing_) {
     layGaps();
     layMissingGroups();
+    joinLinks(wexe::Dir::E);
+    joinLinks(wexe::Dir::S);
   }
 }
 
@@ -89,6 +91,30 @@ void CycleFabric::layMissingGroups() {
       slot.cycles[east] += static_cast<uint32_t>(groups.count * groupCycles());
       slots_[slot.next[east]].depth += groups.count * (groups.columns * machine_.routerQueueDepth + 2 * machine_.coreQueueDepth);
     }
+}
+
+/// Routers that only pass a colour on to one side, where nothing else goes, are a longer link that holds as much as they do.
+void CycleFabric::joinLinks(wexe::Dir side) {
+  const unsigned at = static_cast<unsigned>(side);
+  const wexe::Dir from = static_cast<wexe::Dir>((at + 2) % numSides);
+  auto passes = [&](const Slot &slot) {
+    if (slot.rx != from || slot.tx != 1u << at || slot.next[at] == none || slot.gap != none)
+      return false;
+    const Router &router = routers_[slot.router];
+    return std::none_of(slots_.begin() + router.firstSlot, slots_.begin() + router.endSlot, [&](const Slot &other) { return &other != &slot && sends(other, side); });
+  };
+  for (Slot &slot : slots_) {
+    if (slot.next[at] == none || slot.gap != none || passes(slot))
+      continue;
+    uint32_t end = slot.next[at], depth = 0;
+    for (; passes(slots_[end]); end = slots_[end].next[at]) {
+      slot.cycles[at] += slots_[end].cycles[at];
+      depth += slots_[end].depth;
+    }
+    slot.next[at] = end;
+    slots_[end].feeder = slot.router;
+    slots_[end].depth += depth;
+  }
 }
 
 void CycleFabric::enterGap(Gap &gap, uint64_t now) {

@@ -185,6 +185,7 @@ private:
   uint32_t linkLength(uint32_t from, uint32_t to) const;
   void layGaps();
   void layMissingGroups();
+  void joinLinks(wexe::Dir side);
   uint64_t groupCycles() const;
   void enterGap(Gap &gap, uint64_t now);
   /// Something changed that its moves may depend on.

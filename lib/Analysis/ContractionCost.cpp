@@ -122,6 +122,19 @@ double scaleCycles(const Machine &machine, const GridShape &grid, int64_t featur
   return taskCycles(machine, descriptors) + grid.rows * machine.hopCycles + std::max(issue, ingest);
 }
 
+/// Cycles between a column's sums on their way past the groups. The last group waits for what passes all others, and since all get one stream, the first can be ahead of it
+/// by what queues hold on the way, and in the last group's columns. Found with samples on the timing engine.
+static double groupSumCycles(const Machine &machine, const GridShape &grid) {
+  const double way = double(grid.groups - 1) * (double(grid.columns) * machine.hopCycles + 2.0 * machine.rampCycles + 1);
+  const double apart = 4.0 * machine.coreQueueDepth + 2.0 * machine.routerQueueDepth + double(grid.rows);
+  return way / apart;
+}
+
+bool groupSumsPay(const Machine &machine, const GridShape &grid) {
+  return grid.groups > 1 && grid.rows + grid.columns <= int64_t(machine.height) &&
+         groupSumCycles(machine, grid) <= double(grid.columns * grid.groups) / machine.egressWaveletsPerCycle;
+}
+
 double sampleLeavingCycles(const Machine &machine, const GridShape &grid, int64_t in, int64_t out, const WireCost &wire) {
   return out * std::ceil(in * wire.density) * (wire.groupsAdded ? 1 : grid.groups) / machine.egressWaveletsPerCycle;
 }
@@ -136,6 +149,8 @@ double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, i
   double hop = neighbourCycles(machine) + machine.vectorSetupCycles + rowWavelets;
   double streams = ((wire.isImplicit ? 0 : std::ceil(in * wire.density)) + grid.columns) / machine.ingestWaveletsPerCycle;
   double leaves = sampleLeavingCycles(machine, grid, in, 1, wire);
+  if (wire.groupsAdded)
+    leaves = std::max(leaves, double(kept) * groupSumCycles(machine, grid));
   double fill = grid.columns * hop + grid.rows * neighbourCycles(machine);
   // A core has a row as a whole before it passes it on.
   const double lag = lagCycles(machine, grid, neighbourCycles(machine) + double(rowWavelets), kept);

@@ -81,10 +81,11 @@ void SegmentModel::readMap(stream::MapOp map, Kernel &kernel) const {
 }
 
 void SegmentModel::readBuffers(stream::SegmentOp segment) {
-  for (Leaving leaving : {Leaving::Compact, Leaving::Overlapped, Leaving::Repeated}) {
+  for (auto [isCompact, isRepeated] : {std::pair(false, false), std::pair(false, true), std::pair(true, false), std::pair(true, true)}) {
     llvm::DenseMap<Value, size_t> bufferOf;
-    std::vector<Buffer> &buffers = buffers_[static_cast<size_t>(leaving)];
-    for (const SegmentBuffer &buffer : buffersOf(segment, leaving, stream::isSameForEveryBatch)) {
+    std::vector<Buffer> &buffers = buffers_[isCompact][isRepeated];
+    auto isSentOnce = [isRepeated = isRepeated](stream::SendOp send) { return isRepeated && stream::isSameForEveryBatch(send); };
+    for (const SegmentBuffer &buffer : buffersOf(segment, leavingOf(isCompact, isRepeated ? 2 : 1), isSentOnce)) {
       auto type = cast<RankedTensorType>(buffer.values.front().getType());
       for (Value value : buffer.values)
         bufferOf[value] = buffers.size();
@@ -193,7 +194,7 @@ int64_t SegmentModel::groupsSent(const Kernel &send, const GridShape &grid) cons
 
 WireCost SegmentModel::wireOn(const Kernel &kernel, const Machine &machine, const GridShape &grid) const {
   WireCost wire = kernel.wire;
-  wire.groupsAdded = hasRoomForGroupSums(machine, grid) && (kernel.batchSizes.empty() || grid.batchesAtOnce == 1);
+  wire.groupsAdded = groupSumsPay(machine, grid) && (kernel.batchSizes.empty() || grid.batchesAtOnce == 1);
   wire.streams = streamsAtOnce(kernel.batchSizes, kernel.batchStrides, grid.batchesAtOnce);
   return wire;
 }
@@ -227,7 +228,7 @@ double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &gri
   /// Micro-batches after which the next one takes as long as the last.
   constexpr int64_t enough = 4;
   // Two microthreads for each value on its way out, and some that the other kernels take turns with.
-  SegmentClock clock(buffers_.front().size(), isCompact ? 0 : std::max<int64_t>(1, (int64_t(machine.microthreads) - 2) / 2));
+  SegmentClock clock(buffers_[0][0].size(), isCompact ? 0 : std::max<int64_t>(1, (int64_t(machine.microthreads) - 2) / 2));
   const bool sendsOnce = grid.microBatches * grid.batchesAtOnce == batches_;
   double before = 0;
   for (int64_t microBatch = 0; microBatch < std::min(enough, grid.microBatches); ++microBatch) {
@@ -245,7 +246,6 @@ double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &gri
 }
 
 int64_t SegmentModel::valueBytes(const Machine &machine, const GridShape &grid, Room room) const {
-  const Leaving leaving = leavingOf(room.isCompact, grid.microBatches);
   int64_t most = 0, step = 0, codeOfAttention = 0;
   for (const Kernel &kernel : kernels_) {
     int64_t live = 0;
@@ -260,9 +260,9 @@ int64_t SegmentModel::valueBytes(const Machine &machine, const GridShape &grid, 
       live = rowBytes;
     if (kernel.kind == Kernel::Attend) {
       live = attentionBytes(grid, kernel.attention());
-      codeOfAttention += attentionInstructions(machine, grid, kernel.attention()) * instructionBytes;
+      codeOfAttention = std::max(codeOfAttention, attentionInstructions(machine, grid, kernel.attention()) * instructionBytes);
     }
-    for (const Buffer &buffer : buffers_[static_cast<size_t>(leaving)])
+    for (const Buffer &buffer : buffers_[room.isCompact][grid.microBatches > 1])
       if (buffer.first <= step && step <= buffer.last)
         live += ceilDiv(buffer.features, grid.columns) * grid.tokenBlock * buffer.elementBytes;
     most = std::max(most, live);
@@ -300,12 +300,12 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
   return cost;
 }
 
-int64_t estimateControlTasks(stream::SegmentOp segment) {
+int64_t estimateControlTasks(llvm::ArrayRef<Operation *> kernels) {
   // Tasks that differ in what they name are tasks of their own; those that pass sums on or take a result are shared by kernels of equal types.
   int64_t tasks = 0;
   std::set<std::tuple<bool, const void *, const void *, bool>> results;
   std::set<const void *> passes, biases, samples, masks;
-  for (Operation &op : segment.getBody().front()) {
+  for (Operation *op : kernels) {
     ++tasks;
     if (auto attend = dyn_cast<stream::AttendOp>(op))
       tasks += attend.getGradient() ? 5 : 2;
@@ -328,30 +328,57 @@ int64_t estimateControlTasks(stream::SegmentOp segment) {
   return tasks + static_cast<int64_t>(results.size() + biases.size() + 2 * passes.size() + 4 * (samples.size() + masks.size()));
 }
 
-int64_t estimateCodeBytes(stream::SegmentOp segment) {
-  // Shared by all kernels: data tasks, the tasks that pass sums on, their descriptors.
-  int64_t instructions = 12, descriptors = 12;
-  segment.walk([&](Operation *op) {
-    llvm::TypeSwitch<Operation *>(op)
-        .Case<stream::SendOp, stream::ReceiveOp>([&](auto) { instructions += 7, descriptors += 4; })
-        .Case([&](stream::ContractOp contract) {
-          instructions += 24 + (contract.getMask() ? 36 : 0);
-          descriptors += 3 + (contract.getMask() ? 11 : 0);
-        })
-        .Case([&](stream::ScaleOp) { instructions += 18, descriptors += 3; })
-        .Case([&](stream::SampleOp) { instructions += 44, descriptors += 14; })
-        .Case([&](stream::ReduceOp) { instructions += 20, descriptors += 10; })
-        .Case([&](stream::AttendOp attend) { descriptors += attend.getGradient() ? 110 : 55; }) // and instructions, which depend on the grid
-        .Case([&](stream::MapOp map) {
-          int64_t constants = 0, others = 0;
-          for (Operation &nested : map.getBody().front().without_terminator())
-            ++(nested.hasTrait<OpTrait::ConstantLike>() ? constants : others);
-          int64_t places = map.getInputs().size() + 1 + constants + std::min<int64_t>(others, 4);
-          instructions += 2 * places + others + 2;
-          descriptors += places;
-        });
-  });
+/// Of one kernel, but for instructions that depend on the grid.
+static int64_t codeBytesOf(Operation *op) {
+  int64_t instructions = 0, descriptors = 0;
+  llvm::TypeSwitch<Operation *>(op)
+      .Case<stream::SendOp, stream::ReceiveOp>([&](auto) { instructions += 7, descriptors += 4; })
+      .Case([&](stream::ContractOp contract) {
+        instructions += 24 + (contract.getMask() ? 36 : 0);
+        descriptors += 3 + (contract.getMask() ? 11 : 0);
+      })
+      .Case([&](stream::ScaleOp) { instructions += 18, descriptors += 3; })
+      .Case([&](stream::SampleOp) { instructions += 44, descriptors += 14; })
+      .Case([&](stream::ReduceOp) { instructions += 20, descriptors += 10; })
+      .Case([&](stream::AttendOp attend) { descriptors += attend.getGradient() ? 110 : 55; })
+      .Case([&](stream::MapOp map) {
+        int64_t constants = 0, others = 0;
+        for (Operation &nested : map.getBody().front().without_terminator())
+          ++(nested.hasTrait<OpTrait::ConstantLike>() ? constants : others);
+        int64_t places = map.getInputs().size() + 1 + constants + std::min<int64_t>(others, 4);
+        instructions += 2 * places + others + 2;
+        descriptors += places;
+      });
   return instructions * instructionBytes + descriptors * descriptorBytes;
+}
+
+int64_t estimateCodeBytes(llvm::ArrayRef<Operation *> kernels) {
+  // Shared by all kernels: data tasks, the tasks that pass sums on, their descriptors.
+  int64_t bytes = 12 * (instructionBytes + descriptorBytes);
+  for (Operation *op : kernels)
+    bytes += codeBytesOf(op);
+  return bytes;
+}
+
+llvm::SmallVector<llvm::SmallVector<Operation *>> loadsOf(stream::SegmentOp segment, int64_t loads) {
+  // A head of attention has some 250 instructions, and as many in each of both passes of its gradient.
+  auto weight = [](Operation *op) {
+    auto attend = dyn_cast<stream::AttendOp>(op);
+    return codeBytesOf(op) + (attend ? (attend.getGradient() ? 500 : 250) * instructionBytes : 0);
+  };
+  int64_t total = 0, before = 0;
+  for (Operation &op : segment.getBody().front())
+    total += weight(&op);
+  llvm::SmallVector<llvm::SmallVector<Operation *>> parts(1);
+  for (Operation &op : segment.getBody().front()) {
+    // What is more than half behind the end of a load's share begins the next one.
+    const int64_t own = weight(&op), share = total / loads;
+    if (static_cast<int64_t>(parts.size()) < loads && !parts.back().empty() && before + own / 2 > static_cast<int64_t>(parts.size()) * share)
+      parts.emplace_back();
+    parts.back().push_back(&op);
+    before += own;
+  }
+  return parts;
 }
 
 } // namespace wafer

@@ -72,11 +72,10 @@ CoreModel::CoreModel(const LoadedProgram &program, const ImageModel &image, uint
   if (!withData)
     return;
   const Machine &machine = program.machine();
-  const size_t sramBytes = (size_t(machine.sramBytes) + 63) / 64 * 64;
-  sram_.reset(static_cast<uint8_t *>(std::calloc(sramBytes + machine.accumulatorBytes, 1)));
+  sram_.reset(static_cast<uint8_t *>(std::calloc(memoryBytes(machine), 1)));
   if (!sram_)
     throw std::bad_alloc();
-  accumulator_ = sram_.get() + sramBytes;
+  accumulator_ = sram_.get() + cacheOffset(machine);
 }
 
 std::string CoreModel::name() const { return "core (" + std::to_string(x) + ", " + std::to_string(y) + ")"; }
@@ -122,9 +121,7 @@ void CoreModel::control(const Instruction &insn, uint16_t pc) {
     std::swap(registers_[insn.dst], registers_[insn.src0]);
     break;
   case Opcode::Addd:
-    use(insn.dst, pc);
-    // Checked when it is used: one step past the end is how a loop leaves it.
-    registers_[insn.dst].base = static_cast<uint32_t>(static_cast<int64_t>(registers_[insn.dst].base) + insn.offset) & 0xffff;
+    advance(insn.dst, insn.offset, pc);
     break;
   case Opcode::Bind:
     dataTask = insn.pc;
@@ -133,6 +130,12 @@ void CoreModel::control(const Instruction &insn, uint16_t pc) {
   default:
     break;
   }
+}
+
+void CoreModel::advance(unsigned reg, int64_t bytes, uint16_t pc) {
+  use(reg, pc);
+  // Checked when it is used: one step past the end is how a loop leaves it.
+  registers_[reg].base = static_cast<uint32_t>(static_cast<int64_t>(registers_[reg].base) + bytes) & 0xffff;
 }
 
 void CoreModel::checkMemory(const Descriptor &descriptor, const Footprint &footprint, unsigned reg, uint16_t pc) const {

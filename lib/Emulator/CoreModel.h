@@ -96,6 +96,8 @@ public:
   uint16_t startControlTask(uint32_t payload);
   /// ldd, swapd, addd, bind.
   void control(const Instruction &insn, uint16_t pc);
+  /// What addds of so many bytes together do.
+  void advance(unsigned reg, int64_t bytes, uint16_t pc);
   /// Reads descriptors and checks them: desc_c1, desc_c2, desc_c3, vec_c1, route_c7.
   Operation issue(const Instruction &insn, uint16_t pc);
   /// The trigger for a data wavelet (task_c2, index_c1); advances the implicit index.
@@ -137,6 +139,9 @@ public:
   bool receives(unsigned colour) const;
   bool sends(unsigned colour) const;
 
+  /// Of SRAM and the cache behind it.
+  static size_t memoryBytes(const Machine &machine) { return cacheOffset(machine) + machine.accumulatorBytes; }
+  static size_t cacheOffset(const Machine &machine) { return (size_t(machine.sramBytes) + 63) / 64 * 64; }
   uint8_t *memory(wexe::DescKind kind) const { return kind == wexe::DescKind::Acc ? accumulator_ : sram_.get(); }
   void noteUse(const Footprint &footprint) {
     if (!footprint.acc && footprint.high > static_cast<int64_t>(sramHighWater))

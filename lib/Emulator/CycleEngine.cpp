@@ -26,6 +26,10 @@ public:
   CycleEngine(const LoadedProgram &program, const EngineOptions &options);
   std::string_view name() const override { return "cycle"; }
   EngineStats run(Ingress &in, Egress &out) override;
+  void forEachCore(const std::function<void(uint16_t, uint16_t, uint8_t *)> &function) override {
+    for (CycleCore &core : cores_)
+      function(core.model.x, core.model.y, core.model.memory(wexe::DescKind::Mem));
+  }
 
 private:
   /// A core that is not stepped: since when, and what it waits for meanwhile.
@@ -69,7 +73,7 @@ private:
 };
 
 CycleEngine::CycleEngine(const LoadedProgram &program, const EngineOptions &options)
-    : program_(program), machine_(program.machine()), images_(imageModels(program)), fabric_(program, options.copiesOfPort, options.missing),
+    : program_(program), machine_(program.machine()), images_(imageModels(program)), fabric_(program, options),
       edge_(program, options.lookAhead),
       coreAt_(size_t(machine_.width) * machine_.height, -1), trace_(program, options.traceFile), missing_(options.missing) {
   if (missing_) {

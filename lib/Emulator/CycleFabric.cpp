@@ -6,9 +6,9 @@
 
 namespace wafer {
 
-CycleFabric::CycleFabric(const LoadedProgram &program, unsigned copiesOfPort, MissingRows *missing)
+CycleFabric::CycleFabric(const LoadedProgram &program, const EngineOptions &options)
     : machine_(program.machine()), columnsOnWafer_(machine_.columnsOnWafer()), width_(machine_.width), height_(machine_.height), routers_(size_t(width_) * height_),
-      ramps_(routers_.size()), ports_(width_), copiesOfPort_(copiesOfPort), missing_(missing) {
+      ramps_(routers_.size()), ports_(width_), missing_(options.missing) {
   for (uint32_t index = 0; index < routers_.size(); ++index) {
     uint32_t x = index % width_, y = index / width_;
     Router &router = routers_[index];
@@ -41,8 +41,14 @@ CycleFabric::CycleFabric(const LoadedProgram &program, unsigned copiesOfPort, Mi
           // A long link passes routers of cores that are not used, which hold what is on its way.
           slots_[slot.next[side]].depth += slot.cycles[side] - machine_.hopCycles;
         }
-  if (missing_)
+  if (options.copiesOfWavelet)
+    for (Slot &slot : slots_)
+      if (leavesSouth(slot))
+        mostCopies_ = std::max(mostCopies_, slot.copies = options.copiesOfWavelet(static_cast<uint16_t>(slot.router % width_), slot.colour));
+  if (missing_) {
     layGaps();
+    layMissingGroups();
+  }
 }
 
 /// Where rows are missing, what only passes them takes longer; a relay goes through a gap.
@@ -69,6 +75,20 @@ void CycleFabric::layGaps() {
       slots_[slot.next[south]].depth += passed * machine_.routerQueueDepth;
     }
   }
+}
+
+/// Of a sum on its way past a group: the routers of its columns, and the core that adds to it, which is ready for it when the group's own sum came first.
+uint64_t CycleFabric::groupCycles() const { return uint64_t(missing_->groups.columns) * machine_.hopCycles + 2 * machine_.rampCycles + 1; }
+
+/// Where groups are missing, sums that pass them take longer, and have room in their routers and at the ramps of their cores.
+void CycleFabric::layMissingGroups() {
+  constexpr unsigned east = static_cast<unsigned>(wexe::Dir::E);
+  const MissingRows::Groups &groups = missing_->groups;
+  for (Slot &slot : slots_)
+    if (groups.count > 0 && slot.router % width_ == groups.before && slot.next[east] != none) {
+      slot.cycles[east] += static_cast<uint32_t>(groups.count * groupCycles());
+      slots_[slot.next[east]].depth += groups.count * (groups.columns * machine_.routerQueueDepth + 2 * machine_.coreQueueDepth);
+    }
 }
 
 void CycleFabric::enterGap(Gap &gap, uint64_t now) {
@@ -206,7 +226,7 @@ void CycleFabric::give(uint32_t router, uint8_t colour, uint32_t payload, uint64
 }
 
 /// Whether all that a slot sends to can take a wavelet: a multicast moves as one.
-bool CycleFabric::hasRoom(const Slot &slot, unsigned egressLeft) const {
+bool CycleFabric::hasRoom(const Slot &slot, uint64_t egressLeft) const {
   if (sends(slot, wexe::Dir::Ramp) && ramps_[slot.router].in[slot.colour].size() >= machine_.coreQueueDepth)
     return false;
   if (slot.gap != none)
@@ -214,10 +234,10 @@ bool CycleFabric::hasRoom(const Slot &slot, unsigned egressLeft) const {
   for (uint32_t next : slot.next)
     if (next != none && slots_[next].queue.size() >= slots_[next].depth)
       return false;
-  return egressLeft > 0 || !leavesSouth(slot);
+  return !leavesSouth(slot) || egressLeft >= slot.copies;
 }
 
-void CycleFabric::decideRouter(uint32_t index, uint64_t now, unsigned &egressLeft) {
+void CycleFabric::decideRouter(uint32_t index, uint64_t now, uint64_t &egressLeft) {
   Router &router = routers_[index];
   // Round robin: whose last grant is longest ago is asked first.
   std::array<uint32_t, 32> turn;
@@ -246,7 +266,7 @@ void CycleFabric::decideRouter(uint32_t index, uint64_t now, unsigned &egressLef
       continue;
     claimed |= slot.tx;
     if (leavesSouth(slot)) {
-      --egressLeft;
+      egressLeft -= slot.copies;
       egressTurn_ = index + 1;
     }
     moves_.push_back({MoveKind::Forward, turn[i]});
@@ -268,19 +288,16 @@ void CycleFabric::decideRouter(uint32_t index, uint64_t now, unsigned &egressLef
 void CycleFabric::decide(uint64_t now) {
   moves_.clear();
   for (uint32_t router : active_) {
-    unsigned noEgress = 0;
+    uint64_t noEgress = 0;
     decideRouter(router, now, noEgress);
   }
   // Output ports share a budget, so routers of the south edge take turns; for all others the order does not matter.
   std::sort(activeSouth_.begin(), activeSouth_.end());
   // What a cycle leaves is lost, but for the rest that is less than one wavelet and its copies.
-  egressCredit_ = std::min(egressCredit_, copiesOfPort_ - 1) + machine_.egressWaveletsPerCycle;
-  const unsigned egressMost = static_cast<unsigned>(egressCredit_ / copiesOfPort_);
-  unsigned egressLeft = egressMost;
+  egressCredit_ = std::min<uint64_t>(egressCredit_, mostCopies_ - 1) + machine_.egressWaveletsPerCycle;
   size_t first = static_cast<size_t>(std::lower_bound(activeSouth_.begin(), activeSouth_.end(), egressTurn_) - activeSouth_.begin());
   for (size_t i = 0; i < activeSouth_.size(); ++i)
-    decideRouter(activeSouth_[(first + i) % activeSouth_.size()], now, egressLeft);
-  egressCredit_ -= (egressMost - egressLeft) * copiesOfPort_;
+    decideRouter(activeSouth_[(first + i) % activeSouth_.size()], now, egressCredit_);
   for (uint32_t port : activePorts_)
     if (const Slot &slot = slots_[slotOf(port, ports_[port].front().colour)]; slot.queue.size() < slot.depth)
       moves_.push_back({MoveKind::FromPort, port});

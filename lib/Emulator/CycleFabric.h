@@ -73,8 +73,7 @@ struct RampQueues {
 
 class CycleFabric {
 public:
-  /// Each output port stands for `copiesOfPort` of them. `missing`: rows that are left out, if any.
-  CycleFabric(const LoadedProgram &program, unsigned copiesOfPort, MissingRows *missing);
+  CycleFabric(const LoadedProgram &program, const EngineOptions &options);
 
   /// Forgets counters and whose turn it is, so that equal runs take equal time.
   void beginRun();
@@ -114,7 +113,7 @@ public:
   /// Gaps of a colour, which are columns.
   uint64_t columnsOf(uint8_t colour) const;
   /// What it takes through rows that are missing.
-  uint64_t gapCycles() const { return missing_ ? gapCycles_ + missing_->routers.count * machine_.hopCycles : 0; }
+  uint64_t gapCycles() const { return missing_ ? gapCycles_ + missing_->routers.count * machine_.hopCycles + missing_->groups.count * groupCycles() : 0; }
 
   uint64_t hops = 0, waveletsOut = 0;
 
@@ -144,6 +143,7 @@ private:
     uint32_t feeder = none; ///< router that it gets from, if not from a core or a port
     std::array<uint32_t, numSides> next = {none, none, none, none}; ///< slots that it sends to, by side
     std::array<uint32_t, numSides> cycles = {0, 0, 0, 0}; ///< to get there
+    uint32_t copies = 1;                                  ///< at an output port, wavelets that one stands for
     uint32_t depth = 0;                                   ///< wavelets that have room in the queue, and on a long link to it
     WaveletQueue queue;
     uint64_t lastForward = 0, lastFromRamp = 0; ///< cycle + 1 of the last grant
@@ -184,6 +184,8 @@ private:
   uint32_t neighbour(uint32_t router, wexe::Dir side) const;
   uint32_t linkLength(uint32_t from, uint32_t to) const;
   void layGaps();
+  void layMissingGroups();
+  uint64_t groupCycles() const;
   void enterGap(Gap &gap, uint64_t now);
   /// Something changed that its moves may depend on.
   void activate(uint32_t index) {
@@ -195,8 +197,8 @@ private:
     (index / width_ + 1 == height_ ? activeSouth_ : active_).push_back(index);
   }
   void fill(uint32_t slot, Wavelet wavelet, uint64_t ready);
-  bool hasRoom(const Slot &slot, unsigned egressLeft) const;
-  void decideRouter(uint32_t router, uint64_t now, unsigned &egressLeft);
+  bool hasRoom(const Slot &slot, uint64_t egressLeft) const;
+  void decideRouter(uint32_t router, uint64_t now, uint64_t &egressLeft);
   void forward(Slot &slot, uint64_t now, Egress &egress);
   void collectFull(const Slot &slot, std::vector<uint32_t> &full) const;
 
@@ -209,11 +211,11 @@ private:
   std::vector<std::deque<PortEntry>> ports_;
   std::vector<uint32_t> active_, activeSouth_, activePorts_, arrivals_, departures_;
   std::vector<Move> moves_;
-  const uint64_t copiesOfPort_;
+  uint32_t mostCopies_ = 1; ///< that a wavelet at an output port stands for
   MissingRows *const missing_;
   uint64_t gapCycles_ = 0, rowDepth_ = 0; ///< from end to end of a gap, and what has room in one of its rows
   std::vector<Gap> gaps_;
-  uint64_t egressCredit_ = 0; ///< what is left of the way out; a wavelet takes `copiesOfPort_` of it
+  uint64_t egressCredit_ = 0; ///< what is left of the way out; a wavelet takes as much of it as it stands for
   uint32_t egressTurn_ = 0; ///< router after the last one that was granted a way out
   uint64_t inFlight_ = 0;
 };

@@ -13,8 +13,13 @@ namespace {
 /// Descriptors that an instruction meets in turn: two of each that a kernel swaps.
 constexpr size_t mostPlans = 4;
 
+/// Elements of a core from which on an operation on memory is done there, core by core: a value of all cores would leave the host's first cache.
+constexpr uint64_t manyElements = 128;
+
 /// Operations that BatchOperation can say.
 bool isForFabric(const Operation &op) {
+  if (op.inputColour < 0 && op.outputColour < 0 && op.elements >= manyElements)
+    return false;
   if (op.insn.type != ElementType::F32 || op.sources > 2)
     return false;
   if (op.insn.opcode != Opcode::Mov && op.insn.opcode != Opcode::Add && op.insn.opcode != Opcode::Sub && op.insn.opcode != Opcode::Mul)
@@ -54,6 +59,12 @@ void FunctionalBatch::start(uint32_t task) {
   mayRun_ = all();
   for (FunctionalCore *core : cores_)
     core->resume(core->model.startControlTask(task));
+}
+
+void FunctionalBatch::receive(size_t place, unsigned colour, std::vector<Words> &parts) {
+  for (Words &words : parts)
+    receive(place, colour, std::move(words));
+  parts.clear();
 }
 
 void FunctionalBatch::receiveAll(unsigned colour, ValueRef value, size_t elementsPerCore) {

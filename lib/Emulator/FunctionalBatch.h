@@ -28,6 +28,8 @@ public:
   void start(uint32_t task);
   void command(Command command) { commands_.push_back({std::move(command), {}}); }
   void receive(size_t place, unsigned colour, Words words);
+  /// One after the other; leaves nothing of them.
+  void receive(size_t place, unsigned colour, std::vector<Words> &parts);
   void receiveAll(unsigned colour, ValueRef value, size_t elementsPerCore);
 
   /// Goes on until input and commands are missing.

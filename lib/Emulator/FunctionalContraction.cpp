@@ -11,18 +11,6 @@ constexpr size_t mostWeights = size_t(1) << 19;
 constexpr size_t mostRows = 1024;
 constexpr size_t mostSpareRows = 4;
 
-bool isZeroConstant(const Descriptor &descriptor) {
-  return descriptor.kind == wexe::DescKind::Const && descriptor.type == wexe::ElemType::F32 && descriptor.imm == 0;
-}
-
-Instruction exchange(uint8_t a, uint8_t b) {
-  Instruction insn;
-  insn.opcode = Opcode::Swapd;
-  insn.dst = a;
-  insn.src0 = b;
-  return insn;
-}
-
 } // namespace
 
 FunctionalContraction::FunctionalContraction(const LoadedProgram &program, FunctionalRouting &routing, const std::vector<std::unique_ptr<FunctionalBatch>> &batches,
@@ -58,16 +46,9 @@ bool FunctionalContraction::prepare(Team &team) {
   team.rows.clear(columns);
   for (size_t c = 0; c < columns; ++c) {
     Column &column = team.columns[c];
-    for (size_t i = 0; i < team.ports.count; ++i) {
-      const auto &target = routing_.targetOfPort(static_cast<uint16_t>(team.ports.first + c + i * columns), team.ports.colour);
-      if (!target.cores.empty() || !target.ports.empty())
+    for (size_t i = 0; i < team.ports.count; ++i)
+      if (!column.addCores(routing_.targetOfPort(static_cast<uint16_t>(team.ports.first + c + i * columns), team.ports.colour), batches_))
         return false;
-      for (uint32_t batch : target.commandedBatches) {
-        if (!batches_[batch]->quiet())
-          return false;
-        column.cores.insert(column.cores.end(), batches_[batch]->cores().begin(), batches_[batch]->cores().end());
-      }
-    }
     if (!prepare(column) || column.cores.size() != team.columns[0].cores.size() || column.each != team.columns[0].each)
       return false;
   }
@@ -75,12 +56,9 @@ bool FunctionalContraction::prepare(Team &team) {
 }
 
 bool FunctionalContraction::prepare(Column &column) {
-  if (column.cores.empty() || column.first().dataTask < 0)
+  if (!column.haveSameTask())
     return false;
   const Instruction &insn = column.first().at(static_cast<uint16_t>(column.first().dataTask));
-  for (const FunctionalCore *core : column.cores)
-    if (&core->model.image != &column.first().image || core->model.dataTask != column.first().dataTask)
-      return false;
   if (addsOnTheWay(insn.opcode) || isMaskedFmac(insn.opcode) || !isFloat(insn.type) || !column.isUniform(insn.dst) || !column.isUniform(insn.src0))
     return false;
   try {
@@ -268,12 +246,8 @@ void FunctionalContraction::finish(Team &team, EngineStats &stats) {
     const Command &any = **std::find_if(column.commands.begin(), column.commands.end(),
                                         [](const auto &command) { return command->task.kind == SumTask::Pass || command->task.kind == SumTask::Own; });
     const SumTask *own = column.owned > 0 ? &column.own->task : nullptr;
-    Instruction advance;
-    advance.opcode = Opcode::Addd;
     Footprint results;
     if (own) {
-      advance.dst = own->result;
-      advance.offset = own->step;
       results = footprintOf(column.at(own->result));
       results.high += std::max<int64_t>(0, static_cast<int64_t>(column.owned - 1) * own->step);
     }
@@ -292,8 +266,7 @@ void FunctionalContraction::finish(Team &team, EngineStats &stats) {
           note(own->otherTotal);
         if (own->exchangesRows)
           note(own->otherRows);
-        for (uint64_t i = 0; i < column.owned; ++i)
-          model.control(advance, own->pc);
+        model.advance(own->result, static_cast<int64_t>(column.owned) * own->step, own->pc);
         if (column.owned % 2 == 1)
           model.control(exchange(own->total, own->otherTotal), own->pc);
       }

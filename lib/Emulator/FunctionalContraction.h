@@ -54,6 +54,7 @@ private:
 
   // Rows (FunctionalContractionRows.cpp).
   bool readRow(FunctionalStream &stream, Team &team, ProductRow &row, size_t &bursts);
+  bool readCommands(const WeightRow &whole, Team &team);
   bool readRow(const WeightRow &whole, Team &team, ProductRow &row);
   bool acceptRow(Team &team, ProductRow row);
 

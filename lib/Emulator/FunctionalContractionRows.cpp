@@ -6,6 +6,8 @@
 
 #include "FunctionalContractionTeam.h"
 
+#include "wafer/Emulator/SortedRows.h"
+
 namespace wafer {
 
 /// The next row, if all of its bursts are here and as expected.
@@ -51,14 +53,25 @@ bool FunctionalContraction::readRow(FunctionalStream &stream, Team &team, Produc
   return isChain(team, row.owner);
 }
 
-/// A row that MemoryX gives whole.
-bool FunctionalContraction::readRow(const WeightRow &whole, Team &team, ProductRow &row) {
+/// Whether the cores do the same with rows of as many weights.
+static bool haveSameCommands(const WeightRow &a, const WeightRow &b) {
+  return a.opcode == b.opcode && a.type == b.type && a.count == b.count && a.east == b.east && a.west == b.west && a.own == b.own &&
+         a.bias.has_value() == b.bias.has_value() && (!a.bias || a.bias->command == b.bias->command);
+}
+
+/// Finds the commands of a row that MemoryX gives whole. False when the cores do something else with it, or might trap.
+bool FunctionalContraction::readCommands(const WeightRow &whole, Team &team) {
   const size_t columns = team.columns.size();
-  const bool isIndexed = whole.opcode == Opcode::Fmacw || whole.opcode == Opcode::Fmacx, isPacked = whole.opcode == Opcode::Fmacp;
-  team.rows.beginRow();
+  const bool isPacked = whole.opcode == Opcode::Fmacp;
+  if (whole.owner >= columns)
+    return false;
+  team.seen.resize(columns);
+  std::optional<Team::Seen> &seen = team.seen[whole.owner];
+  if (seen && haveSameCommands(seen->row, whole)) {
+    team.commands = seen->commands;
+    return true;
+  }
   team.commands.resize(columns);
-  team.wavelets.resize(columns);
-  team.biasWavelets = 0;
   for (size_t c = 0; c < columns; ++c) {
     const Trigger &trigger = team.columns[c].trigger;
     const size_t rows = trigger.rows.extent[0], count = whole.countIn(c);
@@ -69,20 +82,49 @@ bool FunctionalContraction::readRow(const WeightRow &whole, Team &team, ProductR
     if (!team.commands[c])
       return false;
   }
-  if (!isChain(team, row.owner) || row.owner != whole.owner || team.commands[row.owner]->task.exchangesRows != whole.bias.has_value())
+  size_t owner = 0;
+  if (!isChain(team, owner) || owner != whole.owner || team.commands[owner]->task.exchangesRows != whole.bias.has_value())
     return false;
   if (whole.bias) {
-    const Command *exchange = commandOf(team, row.owner, whole.bias->command);
-    if (!exchange || exchange->task.kind != SumTask::Exchange || exchange->task.otherRows != team.commands[row.owner]->task.otherRows)
+    const Command *exchange = commandOf(team, owner, whole.bias->command);
+    if (!exchange || exchange->task.kind != SumTask::Exchange || exchange->task.otherRows != team.commands[owner]->task.otherRows)
       return false;
     // A wavelet for two brings one that is 0 along.
     if (isPacked && exchange->otherRows.rows.extent[0] != 1)
       return false;
+  }
+  seen = {whole, team.commands};
+  return true;
+}
+
+/// A row that MemoryX gives whole.
+bool FunctionalContraction::readRow(const WeightRow &whole, Team &team, ProductRow &row) {
+  const size_t columns = team.columns.size();
+  const bool isIndexed = whole.opcode == Opcode::Fmacw || whole.opcode == Opcode::Fmacx, isPacked = whole.opcode == Opcode::Fmacp;
+  team.rows.beginRow();
+  team.wavelets.resize(columns);
+  team.biasWavelets = 0;
+  if (!readCommands(whole, team))
+    return false;
+  row.owner = whole.owner;
+  if (whole.bias) {
     row.hasBias = true;
     row.bias = numberFromBits(whole.type, whole.bias->bits).f;
     team.biasWavelets = whole.opcode == Opcode::Fmacx ? 2 : 1;
   }
-  sorter_.sort(whole, isIndexed, team.rows);
+  if (isIndexed && whole.sorted && whole.sorted->isComplete()) {
+    for (size_t c = 0; c < columns; ++c) {
+      const SortedRows::Run run = whole.sorted->run(whole.number, c);
+      team.rows.addColumn(ProductRows::Run{run.values, run.indices, run.count});
+    }
+  } else {
+    sorter_.sort(whole, isIndexed, team.rows);
+    if (isIndexed && whole.sorted)
+      whole.sorted->add(whole.number, [&](size_t column) {
+        const ProductRows::Run run = team.rows.lastRun(column);
+        return SortedRows::Run{run.values, run.rows, run.count};
+      });
+  }
   for (size_t c = 0; c < columns; ++c) {
     const size_t count = team.rows.lastRun(c).count;
     team.wavelets[c] = isPacked ? (count + 1) / 2 : whole.opcode == Opcode::Fmacx ? 2 * count : count;

@@ -7,15 +7,10 @@
 #ifndef WAFER_LIB_EMULATOR_FUNCTIONALCONTRACTIONTEAM_H
 #define WAFER_LIB_EMULATOR_FUNCTIONALCONTRACTIONTEAM_H
 
+#include "FunctionalColumn.h"
 #include "FunctionalContraction.h"
 
-#include <cstring>
-
 namespace wafer {
-
-inline bool isRowOfFloats(const Descriptor &descriptor, size_t elements) {
-  return isMemory(descriptor) && descriptor.type == wexe::ElemType::F32 && isContiguous(descriptor) && descriptor.elements() == elements;
-}
 
 /// A command of a column, and where it lets sums go.
 struct FunctionalContraction::Command {
@@ -29,10 +24,8 @@ struct FunctionalContraction::Command {
 };
 
 /// The cores of one column of all groups.
-struct FunctionalContraction::Column {
-  std::vector<FunctionalCore *> cores; ///< of each group from north to south
+struct FunctionalContraction::Column : FunctionalColumn {
   Trigger trigger;
-  size_t each = 0; ///< elements of a core
   std::unique_ptr<FunctionalPanels> panels;
   std::vector<std::unique_ptr<Command>> commands;
   const Command *own = nullptr;
@@ -43,17 +36,6 @@ struct FunctionalContraction::Column {
   bool hasWeights = false;
   uint64_t instructions = 0, elementOps = 0, products = 0; ///< to be counted; instructions of one core
 
-  CoreModel &first() const { return cores[0]->model; }
-  size_t numbers() const { return each * cores.size(); }
-  const Descriptor &at(uint8_t reg) const { return *first().descriptorIn(reg); }
-  /// Whether a register holds the same in all cores.
-  bool isUniform(uint8_t reg) const {
-    const Descriptor *mine = first().descriptorIn(reg);
-    return mine && std::all_of(cores.begin(), cores.end(), [&](const FunctionalCore *core) {
-             const Descriptor *other = core->model.descriptorIn(reg);
-             return other && sameDescriptor(*mine, *other);
-           });
-  }
   /// Whether the register is one row of f32 in memory, apart from everything else.
   bool holdsRow(uint8_t reg) { return isUniform(reg) && isRowOfFloats(at(reg), each) && holdsApart(reg); }
   bool holdsApart(uint8_t reg) {
@@ -69,12 +51,6 @@ struct FunctionalContraction::Column {
       otherSum = reg;
     return otherSum == reg;
   }
-  bool isZero(const Descriptor &row) const {
-    return std::all_of(cores.begin(), cores.end(), [&](const FunctionalCore *core) {
-      const uint8_t *at = core->model.memory(row.kind) + row.base;
-      return *at == 0 && std::memcmp(at, at + 1, row.elements() * sizeof(float) - 1) == 0;
-    });
-  }
 };
 
 /// The columns that rows go to one after another.
@@ -84,6 +60,12 @@ struct FunctionalContraction::Team {
   std::vector<Column> columns;
 
   std::vector<const Command *> commands; ///< of the row that was read last, by column
+  /// Rows of one owner mostly have the same commands, of which is known then that they let sums go to it.
+  struct Seen {
+    WeightRow row; ///< without its weights
+    std::vector<const Command *> commands;
+  };
+  std::vector<std::optional<Seen>> seen; ///< by owner
   std::vector<size_t> wavelets;          ///< of its weights, by column
   size_t biasWavelets = 0;
   ProductRows rows;      ///< that are taken and not multiplied

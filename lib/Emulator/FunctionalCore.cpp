@@ -238,8 +238,24 @@ void FunctionalCore::runLocal(Operation op, EngineStats &stats) {
     work(op, op.elements, nullptr);
 }
 
+/// Hands on what there is, all at once.
+bool FunctionalCore::relay(Operation &op, WordSink &sink, EngineStats &stats) {
+  const size_t before = op.done;
+  for (WordQueue &queue = in[op.inputColour]; !op.finished() && queue.size() != 0;) {
+    relayed_.push_back(queue.takeFront(std::min<size_t>(queue.frontSize(), op.elements - op.done)));
+    op.done += relayed_.back().count;
+  }
+  if (op.done == before)
+    return false;
+  stats.elementOps += op.done - before;
+  sink.send(number, op.dst.colour, relayed_);
+  return true;
+}
+
 /// Works on as many elements as there is input for. Returns whether any were.
 bool FunctionalCore::progress(Operation &op, WordSink &sink, EngineStats &stats) {
+  if (isRelay(op))
+    return relay(op, sink, stats);
   const size_t before = op.done;
   WordQueue *queue = op.inputColour >= 0 ? &in[op.inputColour] : nullptr;
   const unsigned perWord = queue ? elementsPerWavelet(op.src[op.fabricSource].type) : 1;
@@ -249,14 +265,9 @@ bool FunctionalCore::progress(Operation &op, WordSink &sink, EngineStats &stats)
       words = std::min(queue->frontSize(), (n + perWord - 1) / perWord);
       n = std::min(n, words * perWord);
     }
-    if (isRelay(op)) {
-      op.done += n;
-      sink.send(number, op.dst.colour, queue->frontWords(words));
-    } else {
-      work(op, n, queue ? queue->front() : nullptr);
-      if (!outgoing_.empty())
-        sink.send(number, op.dst.colour, Words::of(std::move(outgoing_)));
-    }
+    work(op, n, queue ? queue->front() : nullptr);
+    if (!outgoing_.empty())
+      sink.send(number, op.dst.colour, Words::of(std::move(outgoing_)));
     if (queue)
       queue->pop(words);
   }

@@ -63,6 +63,7 @@ private:
   bool runWeights(WordSink &sink, EngineStats &stats);
   bool runSums(Trigger &bound, WordSink &sink, EngineStats &stats);
   bool progress(Operation &op, WordSink &sink, EngineStats &stats);
+  bool relay(Operation &op, WordSink &sink, EngineStats &stats);
   void work(Operation &op, size_t n, const uint32_t *words);
   void arithmeticRun(Operation &op, size_t n, const uint32_t *words);
   void moveRun(Operation &op, size_t n, const uint32_t *words);
@@ -75,6 +76,7 @@ private:
   int task_ = -1; ///< pc of the next instruction, -1: none
   std::vector<RowWeight> weights_;
   std::vector<uint32_t> outgoing_;
+  std::vector<Words> relayed_; ///< keeps its room
   std::vector<float> row_; ///< of dot products; sums before masked products
 };
 

@@ -106,6 +106,11 @@ bool isUnbroken(const ElementRuns::Operand &operand, size_t length) {
   return operand.step == byteSize(operand.type) && operand.outer[0] == operand.step * int64_t(length);
 }
 
+/// Whether runs are numbers as they lie in memory.
+bool isReady(const ElementRuns::Operand &operand, size_t length, size_t count) {
+  return operand.type == ElementType::F32 && operand.step == sizeof(float) && (count == 1 || isUnbroken(operand, length));
+}
+
 /// `count` runs that begin at `at`, one behind the other.
 void loadRuns(const ElementRuns::Operand &operand, const uint8_t *at, size_t length, size_t count, float *to) {
   if (isUnbroken(operand, length))
@@ -139,7 +144,7 @@ void storeRuns(const ElementRuns::Operand &operand, const float *from, size_t le
     store(operand, from + r * length, length, at + int64_t(r) * operand.outer[0]);
 }
 
-void compute(Opcode opcode, const float (*operands)[chunk], float *result, size_t n) {
+void compute(Opcode opcode, const float *const *operands, float *result, size_t n) {
   switch (opcode) {
   case Opcode::Add:
     return arithmetic(Arithmetic::Add, operands[0], operands[1], result, n);
@@ -235,12 +240,13 @@ static void foldRuns(const ElementRuns &runs, CoreModel &core) {
 void runElements(const ElementRuns &runs, CoreModel &core) {
   if (runs.isFold)
     return foldRuns(runs, core);
-  float operands[3][chunk], result[chunk];
+  float loaded[3][chunk], result[chunk];
+  const float *operands[3] = {loaded[0], loaded[1], loaded[2]};
   uint8_t *dst = core.memory(runs.dst.kind) + runs.dst.base, *src[3] = {};
   const uint8_t *repeated[3] = {}; // what an operand is full of, where all runs have the same
   for (unsigned i = 0; i < runs.sources; ++i) {
     if (runs.src[i].kind == wexe::DescKind::Const)
-      std::fill_n(operands[i], chunk, runs.src[i].constant);
+      std::fill_n(loaded[i], chunk, runs.src[i].constant);
     else
       src[i] = core.memory(runs.src[i].kind) + runs.src[i].base;
   }
@@ -262,9 +268,11 @@ void runElements(const ElementRuns &runs, CoreModel &core) {
               continue;
             const uint8_t *from = at(src[i], runs.src[i], place, begin);
             if (i == 1 && runs.clear1)
-              takeRuns(runs.src[1], at(src[1], runs.src[1], place, begin), length, count, operands[1]);
-            else if (!runs.isConstant[i] || repeated[i] != from)
-              loadRuns(runs.src[i], from, length, count, operands[i]);
+              takeRuns(runs.src[1], at(src[1], runs.src[1], place, begin), length, count, loaded[1]);
+            else if (isReady(runs.src[i], length, count))
+              operands[i] = reinterpret_cast<const float *>(from);
+            else if (operands[i] = loaded[i]; !runs.isConstant[i] || repeated[i] != from)
+              loadRuns(runs.src[i], from, length, count, loaded[i]);
             // The first of them are the most.
             repeated[i] = runs.src[i].outer[0] == 0 && length == runs.length ? from : nullptr;
           }

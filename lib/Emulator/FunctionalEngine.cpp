@@ -1,13 +1,14 @@
 //===- FunctionalEngine.cpp - the fast engine on bursts ----------------------===//
 //
 // A program is a network of sequential processes joined by first-in first-out channels, so its results do not depend on when a process runs. MemoryX is read
-// ahead a packet at a time. Rows of a contraction are taken all together where the program is such (FunctionalContraction.h). For all else the wafer is cut into
+// ahead a packet at a time. Rows of a contraction are taken all together where the program is such (FunctionalContraction.h), and features of a scale (FunctionalScale.h). For all else the wafer is cut into
 // domains, groups of rows that mostly send to each other, which the threads run until each lacks input; what leaves a domain is delivered when all are done. The
 // results are the same for any number of threads.
 //
 //===----------------------------------------------------------------------===//
 
 #include "FunctionalContraction.h"
+#include "FunctionalScale.h"
 #include "Ports.h"
 
 #include <atomic>
@@ -37,6 +38,15 @@ public:
     }
     for (uint16_t port : target.ports)
       leaving.push_back({port, colour, words});
+  }
+
+  void send(uint32_t core, unsigned colour, std::vector<Words> &parts) override {
+    const FunctionalRouting::Target &target = routing_.targetOf(core, colour);
+    const CorePlace *place = target.ports.empty() && target.cores.size() == 1 ? &routing_.placeOf(target.cores[0]) : nullptr;
+    if (!place || routing_.domainOf(place->batch) != number_)
+      return BatchSink::send(core, colour, parts);
+    batches_[place->batch]->receive(place->place, colour, parts);
+    wake(place->batch);
   }
 
   void sendAll(uint32_t batch, unsigned colour, ValueRef value, size_t elements) override {
@@ -105,6 +115,10 @@ public:
   FunctionalEngine(const LoadedProgram &program, const EngineOptions &options);
   std::string_view name() const override { return "functional"; }
   EngineStats run(Ingress &in, Egress &out) override;
+  void forEachCore(const std::function<void(uint16_t, uint16_t, uint8_t *)> &function) override {
+    for (const auto &core : cores_)
+      function(core->model.x, core->model.y, core->model.memory(wexe::DescKind::Mem));
+  }
 
 private:
   bool feed();
@@ -122,11 +136,12 @@ private:
   std::vector<std::unique_ptr<FunctionalBatch>> batches_;
   FunctionalStream stream_;
   std::unique_ptr<FunctionalContraction> contraction_;
+  std::unique_ptr<FunctionalScale> scale_;
   EngineStats stats_;
 };
 
 FunctionalEngine::FunctionalEngine(const LoadedProgram &program, const EngineOptions &options)
-    : program_(program), threads_(std::max(1u, options.threads)), images_(imageModels(program)), routing_(program),
+    : program_(program), threads_(std::max(1u, options.threads)), images_(imageModels(program)), routing_(program, threads_),
       stream_(program.machine().width) {
   for (uint32_t core = 0; core < routing_.cores(); ++core) {
     const auto [x, y] = routing_.at(core);
@@ -146,6 +161,7 @@ FunctionalEngine::FunctionalEngine(const LoadedProgram &program, const EngineOpt
       domains_[routing_.domainOf(batch)]->wake(batch);
     }
   contraction_ = std::make_unique<FunctionalContraction>(program, routing_, batches_, threads_);
+  scale_ = std::make_unique<FunctionalScale>(program, routing_, batches_);
 }
 
 /// Sends bursts to the cores, up to where rows of a contraction may begin: weights behind a command that all columns got. Returns whether there were any.
@@ -262,7 +278,7 @@ EngineStats FunctionalEngine::run(Ingress &in, Egress &out) {
       collect(out);
     if (runAhead())
       continue;
-    if (!contraction_->run(stream_, stats_) && !feed())
+    if (!contraction_->run(stream_, stats_) && !scale_->run(stream_, stats_) && !feed())
       break;
   }
   for (const auto &domain : domains_) {

@@ -127,12 +127,15 @@ template <bool isIndexed, bool skipsZeros, int height, int width> HWY_INLINE voi
 
 constexpr int blockWidth = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
 
+HWY_INLINE bool isIndexed(const PanelRun &run) { return run.rows; }
+HWY_INLINE bool isIndexed(const RowRun &run) { return run.placed; }
+
 /// The runs that one block takes: those that begin at the first and have as many weights, all in order of the rows.
 template <typename Run> HWY_INLINE int blockOf(const Run *runs, size_t count) {
-  if (runs[0].rows)
+  if (isIndexed(runs[0]))
     return 1;
   int height = 1;
-  while (height < panelHeight && static_cast<size_t>(height) < count && !runs[height].rows && runs[height].count == runs[0].count)
+  while (height < panelHeight && static_cast<size_t>(height) < count && !isIndexed(runs[height]) && runs[height].count == runs[0].count)
     ++height;
   return height;
 }
@@ -177,7 +180,7 @@ void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool 
 }
 
 /// `height` rows against `width` vectors of a tile: as many sums as there are registers for.
-template <bool isIndexed, bool skipsZeros, int height, int width>
+template <bool isPlaced, bool skipsZeros, int height, int width>
 HWY_INLINE void addProductsBlock(const float *HWY_RESTRICT tile, const RowRun *runs, const float *ones, size_t at, float *sums) {
   const size_t count = runs[0].count;
   const float *values[height];
@@ -188,12 +191,12 @@ HWY_INLINE void addProductsBlock(const float *HWY_RESTRICT tile, const RowRun *r
       acc[r][v] = hn::Zero(f);
   }
   for (size_t k = 0; k < count; ++k) {
-    const float *row = tile + (isIndexed ? runs[0].rows[k] : k) * tileWidth + at;
+    const float *row = tile + (isPlaced ? runs[0].placed[k].at : k * tileWidth) + at;
     V x[width];
     for (int v = 0; v < width; ++v)
       x[v] = hn::Load(f, row + lanes * v);
     for (int r = 0; r < height; ++r) {
-      V value = hn::Set(f, values[r][k]);
+      V value = hn::Set(f, isPlaced ? runs[r].placed[k].value : values[r][k]);
       for (int v = 0; v < width; ++v)
         acc[r][v] = addProduct<skipsZeros>(value, x[v], acc[r][v]);
     }
@@ -209,19 +212,19 @@ HWY_INLINE void addProductsBlock(const float *HWY_RESTRICT tile, const RowRun *r
     }
 }
 
-template <bool isIndexed, bool skipsZeros, int height>
+template <bool isPlaced, bool skipsZeros, int height>
 HWY_INLINE void addProductsTile(const float *tile, size_t vectors, const RowRun *runs, const float *ones, float *sums) {
-  constexpr int most = isIndexed ? 4 : blockWidth;
+  constexpr int most = isPlaced ? 4 : blockWidth;
   size_t v = 0;
   for (; v + most <= vectors; v += most)
-    addProductsBlock<isIndexed, skipsZeros, height, most>(tile, runs, ones, v * lanes, sums);
+    addProductsBlock<isPlaced, skipsZeros, height, most>(tile, runs, ones, v * lanes, sums);
   for (; v < vectors; ++v)
-    addProductsBlock<isIndexed, skipsZeros, height, 1>(tile, runs, ones, v * lanes, sums);
+    addProductsBlock<isPlaced, skipsZeros, height, 1>(tile, runs, ones, v * lanes, sums);
 }
 
 template <bool skipsZeros> void addProductsRuns(const float *tile, size_t vectors, const RowRun *runs, size_t count, const float *ones, float *sums) {
   for (size_t r = 0; r < count;) {
-    if (runs[r].rows) {
+    if (runs[r].placed) {
       addProductsTile<true, skipsZeros, 1>(tile, vectors, runs + r, ones, sums);
       ++r;
       continue;
@@ -320,6 +323,14 @@ size_t widenVectors(const uint8_t *from, float *to, size_t n) {
   return j;
 }
 
+template <bool isHalf> size_t widenRowsVectors(const uint8_t *from, size_t n, size_t count, int64_t step, float *to, size_t pitch) {
+  const size_t whole = n / lanes * lanes;
+  for (size_t k = 0; k < count; ++k, from += step, to += pitch)
+    for (size_t j = 0; j < whole; j += lanes)
+      hn::StoreU(loadRow<isHalf>(from, j), f, to + j);
+  return whole;
+}
+
 size_t narrowVectors(const float *from, uint8_t *to, size_t n) {
   size_t j = 0;
   const hn::Rebind<hwy::float16_t, F> halves;
@@ -336,6 +347,7 @@ size_t keepVectors(float *, size_t, uint32_t *, size_t &done) { return done = 0;
 template <Arithmetic operation, bool isScalar> size_t arithmeticVectors(const float *, const float *, float *, size_t) { return 0; }
 template <Folding folding> size_t foldVectors(float *, const float *, size_t, size_t) { return 0; }
 size_t widenVectors(const uint8_t *, float *, size_t) { return 0; }
+template <bool isHalf> size_t widenRowsVectors(const uint8_t *, size_t, size_t, int64_t, float *, size_t) { return 0; }
 size_t narrowVectors(const float *, uint8_t *, size_t) { return 0; }
 
 void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool skipsZeros) {
@@ -355,8 +367,8 @@ void addProducts(const float *tile, size_t width, const RowRun *runs, size_t cou
     for (size_t j = 0; j < width; ++j) {
       float sum = 0;
       for (size_t k = 0; k < runs[r].count; ++k)
-        if (const float x = tile[(runs[r].rows ? runs[r].rows[k] : k) * tileWidth + j]; x != 0 || !skipsZeros)
-          sum = std::fma(runs[r].values[k], x, sum);
+        if (const float x = tile[(runs[r].placed ? runs[r].placed[k].at : k * tileWidth) + j]; x != 0 || !skipsZeros)
+          sum = std::fma(runs[r].placed ? runs[r].placed[k].value : runs[r].values[k], x, sum);
       if (ones && (ones[j] != 0 || !skipsZeros))
         sum = std::fma(runs[r].bias, ones[j], sum);
       sums[runs[r].place * tileWidth + j] += sum;
@@ -434,6 +446,17 @@ void widenF16(const uint8_t *from, float *to, size_t n) {
     to[j] = elementAt(from, j, ElementType::F16);
 }
 
+template <bool isHalf> void widenRowsOf(const uint8_t *from, size_t n, size_t count, int64_t step, float *to, size_t pitch) {
+  const size_t done = widenRowsVectors<isHalf>(from, n, count, step, to, pitch);
+  for (size_t k = 0; done < n && k < count; ++k, from += step, to += pitch)
+    for (size_t j = done; j < n; ++j)
+      to[j] = elementAt(from, j, isHalf ? ElementType::F16 : ElementType::F32);
+}
+
+void widenRows(const uint8_t *from, ElementType type, size_t n, size_t count, int64_t step, float *to, size_t pitch) {
+  type == ElementType::F16 ? widenRowsOf<true>(from, n, count, step, to, pitch) : widenRowsOf<false>(from, n, count, step, to, pitch);
+}
+
 void narrowF16(const float *from, uint8_t *to, size_t n) {
   for (size_t j = narrowVectors(from, to, n); j < n; ++j) {
     uint16_t half = f32ToF16(from[j]);
@@ -457,6 +480,7 @@ HWY_EXPORT(arithmeticOfBoth);
 HWY_EXPORT(arithmeticOfScalar);
 HWY_EXPORT(fold);
 HWY_EXPORT(widenF16);
+HWY_EXPORT(widenRows);
 HWY_EXPORT(narrowF16);
 
 void fmacRun(float *sum, size_t n, const RowWeight *weights, size_t count, ElementType rowType, bool skipsZeros) {
@@ -478,6 +502,9 @@ void arithmeticWithScalar(Arithmetic operation, float a, const float *b, float *
 }
 void fold(Folding folding, float *sums, const float *rows, size_t length, size_t count) { HWY_DYNAMIC_DISPATCH(fold)(folding, sums, rows, length, count); }
 void widenF16(const uint8_t *from, float *to, size_t n) { HWY_DYNAMIC_DISPATCH(widenF16)(from, to, n); }
+void widenRows(const uint8_t *from, ElementType type, size_t n, size_t count, int64_t step, float *to, size_t pitch) {
+  HWY_DYNAMIC_DISPATCH(widenRows)(from, type, n, count, step, to, pitch);
+}
 void narrowF16(const float *from, uint8_t *to, size_t n) { HWY_DYNAMIC_DISPATCH(narrowF16)(from, to, n); }
 
 } // namespace wafer

@@ -52,10 +52,16 @@ struct PanelRun {
 /// What is behind the width in the last tile is unspecified. `skipsZeros`: only where row[j] is not 0.
 void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool skipsZeros);
 
+/// A weight, and where in a tile the row is that it multiplies. One stream of both is what the host reads ahead best.
+struct PlacedWeight {
+  float value;
+  uint32_t at; ///< numbers from the tile's first
+};
+
 /// A row's weights for one column, in order of arrival, and which tile of sums theirs is added to.
 struct RowRun {
-  const float *values;
-  const uint32_t *rows; ///< of the panel; null: 0, 1, 2, ...
+  const float *values;        ///< of the panel's rows 0, 1, 2, ..., or null
+  const PlacedWeight *placed; ///< of some rows
   size_t count;
   float bias; ///< behind the weights, where there are `ones`
   uint32_t place;
@@ -68,6 +74,9 @@ void addProducts(const float *tile, size_t width, const RowRun *runs, size_t cou
 /// Moves the values that are not 0 to the front, in order, and tells where they were. Both have room for `keepingRoom` more, whose contents become unspecified.
 constexpr size_t keepingRoom = 16;
 size_t keepNonzeros(float *values, size_t n, uint32_t *places);
+
+/// `count` rows of n f32 or f16, which begin `step` bytes apart, as f32 in rows that begin `pitch` numbers apart.
+void widenRows(const uint8_t *from, ElementType type, size_t n, size_t count, int64_t step, float *to, size_t pitch);
 
 /// The dot product of a row of f32 or f16 and n numbers, as a dotw instruction adds it: eight sums in turn, then pairs of them.
 float dotProduct(const uint8_t *row, ElementType rowType, const float *other, size_t n);

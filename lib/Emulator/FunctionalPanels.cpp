@@ -69,40 +69,32 @@ PackedRows FunctionalPanels::pack(const Descriptor &rows, const Footprint &footp
   const size_t tiles = (width + tileWidth - 1) / tileWidth;
   const ElementType type = elementType(rows.type);
   const int64_t rowBytes = int64_t(rows.stride[0]) * byteSize(type);
-  const bool isHalf = type == ElementType::F16, isDense = isContiguous(row) && (isHalf || type == ElementType::F32);
+  const bool isDense = isContiguous(row) && (type == ElementType::F16 || type == ElementType::F32);
 
   PackedRows packed{rows, footprint, pool_.make(tiles * count * tileWidth), {}, ++packings_, {}};
   float *to = packed.values.data();
   if (width % tileWidth != 0)
     std::fill_n(to + (tiles - 1) * count * tileWidth, count * tileWidth, 0.0f);
-  // Rows that lie one behind the other are widened together.
-  const bool isBlock = isDense && count != 0 && rowBytes == int64_t(each * byteSize(type));
-  std::vector<float> widened(isBlock ? each * count : each);
+  std::vector<float> widened(isDense ? 0 : each);
   for (size_t i = 0; i < cores_.size(); ++i) {
     const uint8_t *memory = cores_[i]->model.memory(rows.kind);
-    if (isBlock && isHalf)
-      widenF16(memory + rows.base, widened.data(), each * count);
-    else if (isBlock)
-      std::memcpy(widened.data(), memory + rows.base, each * count * sizeof(float));
-    for (size_t k = 0; k < count; ++k) {
+    // The part of a core in each tile.
+    for (size_t j = 0; j < each;) {
+      const size_t at = i * each + j, some = std::min(tileWidth - at % tileWidth, each - j);
+      float *part = to + at / tileWidth * count * tileWidth + at % tileWidth;
+      if (isDense)
+        widenRows(memory + rows.base + j * byteSize(type), type, some, count, rowBytes, part, tileWidth);
+      j += some;
+    }
+    for (size_t k = 0; !isDense && k < count; ++k) {
       row.base = static_cast<uint32_t>(rows.base + static_cast<int64_t>(k) * rowBytes);
-      const float *from = isBlock ? widened.data() + k * each : widened.data();
-      if (isDense && !isBlock && isHalf) {
-        widenF16(memory + row.base, widened.data(), each);
-      } else if (isDense && !isBlock) {
-        std::memcpy(widened.data(), memory + row.base, each * sizeof(float));
-      } else if (!isDense) {
-        Walk walk(row);
-        for (float &value : widened) {
-          value = loadElement(memory + walk.address(), type);
-          walk.next();
-        }
+      Walk walk(row);
+      for (float &value : widened) {
+        value = loadElement(memory + walk.address(), type);
+        walk.next();
       }
-      for (size_t j = 0; j < each;) {
-        const size_t at = i * each + j, some = std::min(tileWidth - at % tileWidth, each - j);
-        std::memcpy(to + (at / tileWidth * count + k) * tileWidth + at % tileWidth, from + j, some * sizeof(float));
-        j += some;
-      }
+      for (size_t j = 0; j < each; ++j)
+        to[((i * each + j) / tileWidth * count + k) * tileWidth + (i * each + j) % tileWidth] = widened[j];
     }
   }
   packed.panel = {to, count, width};

@@ -74,15 +74,19 @@ void FunctionalProduct::arrange() {
   for (size_t r = 0; r < rows_.size(); ++r)
     order_[begins[partOf(rows_[r])]++] = static_cast<uint32_t>(r);
   runs_.resize(columns * rows_.size());
+  placed_.resize(rows_.indexed());
+  size_t placed = 0;
   for (size_t begin = 0; begin < rows_.size(); begin += rowsAtOnce)
     for (size_t c = 0; c < columns; ++c)
-      arrange({begin, std::min(begin + rowsAtOnce, rows_.size())}, c);
+      arrange({begin, std::min(begin + rowsAtOnce, rows_.size())}, c, placed);
 }
 
-/// Rows of equally many weights come one after another, so that the host foresees the ends of their loops.
-void FunctionalProduct::arrange(const Chunk &chunk, size_t column) {
+/// Rows of equally many weights come one after another, so that the host foresees the ends of their loops. Weights with an index are put in that order, behind the
+/// `placed` that are there.
+void FunctionalProduct::arrange(const Chunk &chunk, size_t column, size_t &placed) {
   constexpr size_t mostTold = 64; // longer loops may as well end unforeseen
   RowRun *runs = runs_.data() + column * rows_.size();
+  size_t found[rowsAtOnce]; // places of rows in the order of the runs
   const size_t parts[] = {chunk.begin, firstFrom(column, chunk), firstWithBias(column, chunk), firstFrom(column + 1, chunk), chunk.end};
   for (int part = 0; part < 4; ++part) {
     size_t begins[mostTold + 1] = {parts[part]};
@@ -91,10 +95,17 @@ void FunctionalProduct::arrange(const Chunk &chunk, size_t column) {
       ++begins[counted(place) + 1];
     for (size_t count = 1; count <= mostTold; ++count)
       begins[count] += begins[count - 1];
-    for (size_t place = parts[part]; place < parts[part + 1]; ++place) {
-      const ProductRows::Run run = rows_.run(order_[place], column);
-      runs[begins[counted(place)]++] = {run.values, run.rows, run.count, rows_[order_[place]].bias, static_cast<uint32_t>(place - chunk.begin)};
-    }
+    for (size_t place = parts[part]; place < parts[part + 1]; ++place)
+      found[begins[counted(place)]++ - chunk.begin] = place;
+  }
+  for (size_t i = 0; i < chunk.size(); ++i) {
+    const ProductRow &row = rows_[order_[found[i]]];
+    const ProductRows::Run run = rows_.run(order_[found[i]], column);
+    PlacedWeight *to = placed_.data() + placed;
+    for (size_t k = 0; run.rows && k < run.count; ++k)
+      to[k] = {run.values[k], static_cast<uint32_t>(run.rows[k] * tileWidth)};
+    placed += run.rows ? run.count : 0;
+    runs[chunk.begin + i] = {run.values, run.rows ? to : nullptr, run.count, row.bias, static_cast<uint32_t>(found[i] - chunk.begin)};
   }
 }
 

@@ -46,7 +46,7 @@ private:
   };
 
   void arrange();
-  void arrange(const Chunk &chunk, size_t column);
+  void arrange(const Chunk &chunk, size_t column, size_t &placed);
   void work();
   void guardedWork();
   void multiplyTile(size_t tile, float *totals, float *wests);
@@ -64,6 +64,7 @@ private:
   std::vector<uint32_t> order_;      ///< rows in order of their owners, those with a bias last
   std::vector<size_t> ownersFrom_;   ///< by column: place in `order_` of the first row that it or one behind it owns
   std::vector<size_t> biasesFrom_;   ///< by column: place of the first row that it owns and that has a bias
+  std::vector<PlacedWeight> placed_; ///< in the order of the runs whose they are
   std::vector<RowRun> runs_;         ///< by column, then in the order in which it multiplies them
   size_t tiles_ = 0, tokens_ = 0;
   std::atomic<size_t> nextTile_{0};

@@ -1,6 +1,6 @@
 //===- FunctionalProductRows.h - rows of a weight that wait to be multiplied --===//
 //
-// The weights of many rows one behind the other, so that a row costs no memory of its own.
+// The weights of many rows one behind the other, so that a row costs no memory of its own; or where somebody else keeps them.
 //
 //===----------------------------------------------------------------------===//
 
@@ -33,12 +33,15 @@ public:
     columns_ = columns;
     rows_.clear();
     runs_.clear();
+    weights_ = indexed_ = 0;
     values_.clear();
     indices_.clear();
   }
   size_t size() const { return rows_.size(); }
   /// Weights of all rows.
-  size_t weights() const { return values_.size(); }
+  size_t weights() const { return weights_; }
+  /// Those of them that have an index.
+  size_t indexed() const { return indexed_; }
   ProductRow &operator[](size_t row) { return rows_[row]; }
   const ProductRow &operator[](size_t row) const { return rows_[row]; }
   Run run(size_t row, size_t column) const { return runAt(runs_[row * columns_ + column]); }
@@ -58,7 +61,7 @@ public:
   /// Room for the values of a column; and, if they have some, behind that, for their indices.
   float *addColumn(size_t count) {
     const size_t at = values_.size();
-    runs_.push_back({at, noIndex, count});
+    runs_.push_back({nullptr, nullptr, at, noIndex, count});
     values_.resize(at + count);
     return values_.data() + at;
   }
@@ -68,8 +71,15 @@ public:
     indices_.resize(at + count);
     return indices_.data() + at;
   }
+  /// A column whose weights stay where they are until they are multiplied.
+  void addColumn(const Run &kept) { runs_.push_back({kept.values, kept.rows, 0, noIndex, kept.count}); }
   void endRow(const ProductRow &row) {
     rows_.push_back(row);
+    for (size_t column = 0; column < columns_; ++column) {
+      const Run run = lastRun(column);
+      weights_ += run.count;
+      indexed_ += run.rows ? run.count : 0;
+    }
     endOfValues_ = values_.size();
     endOfIndices_ = indices_.size();
   }
@@ -79,13 +89,17 @@ public:
 private:
   static constexpr size_t noIndex = SIZE_MAX;
   struct Place {
+    const float *values; ///< that somebody else keeps, or null
+    const uint32_t *rows;
     size_t value, index, count;
   };
   Run runAt(const Place &place) const {
+    if (place.values)
+      return {place.values, place.rows, place.count};
     return {values_.data() + place.value, place.index == noIndex ? nullptr : indices_.data() + place.index, place.count};
   }
 
-  size_t columns_ = 0;
+  size_t columns_ = 0, weights_ = 0, indexed_ = 0;
   size_t endOfValues_ = 0, endOfIndices_ = 0; ///< of the rows that have ended
   std::vector<ProductRow> rows_;
   std::vector<Place> runs_; ///< by row, then column

@@ -8,16 +8,16 @@ namespace wafer {
 
 namespace {
 
-/// Rows of cores that one thread runs: enough cores for a batch to have work per instruction, few enough for what they pass on to stay near.
-constexpr uint32_t mostRowsPerDomain = 8;
+/// Rows of cores that one thread runs: as many as there can be for a batch to have work per instruction, few enough for what they pass on to stay near.
+constexpr uint32_t mostRowsPerDomain = 16;
 
 constexpr int32_t notAskedYet = -2, noPeer = -1;
 
 } // namespace
 
-FunctionalRouting::FunctionalRouting(const LoadedProgram &program) : program_(program), colours_(program.machine().colours) {
+FunctionalRouting::FunctionalRouting(const LoadedProgram &program, unsigned threads) : program_(program), colours_(program.machine().colours) {
   const Machine &machine = program.machine();
-  rowsPerDomain_ = std::min<uint32_t>(mostRowsPerDomain, (machine.height + 1) / 2);
+  rowsPerDomain_ = std::min<uint32_t>(mostRowsPerDomain, (machine.height + threads - 1) / threads);
   domains_ = (machine.height + rowsPerDomain_ - 1) / rowsPerDomain_;
   coreAt_.assign(size_t(machine.width) * machine.height, -1);
   for (uint32_t y = 0; y < machine.height; ++y)

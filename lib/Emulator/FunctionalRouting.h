@@ -24,8 +24,8 @@ public:
     std::vector<uint16_t> ports;
   };
 
-  /// Cuts the program's cores into batches: cores of one domain and image that one port commands.
-  explicit FunctionalRouting(const LoadedProgram &program);
+  /// Cuts the program's cores into batches: cores of one domain and image that one port commands. Domains are for so many threads.
+  FunctionalRouting(const LoadedProgram &program, unsigned threads);
 
   size_t cores() const { return at_.size(); }
   std::pair<uint16_t, uint16_t> at(uint32_t core) const { return at_[core]; }

@@ -41,6 +41,12 @@ public:
     size_ += words.count;
     parts_.push_back(std::move(words));
   }
+  /// Takes no more than `frontSize` words as they are.
+  Words takeFront(size_t count) {
+    Words words = used_ == 0 && count == parts_[head_].count ? std::move(parts_[head_]) : frontWords(count);
+    pop(count);
+    return words;
+  }
   /// No more than `frontSize`.
   void pop(size_t count) {
     size_ -= count;
@@ -84,6 +90,12 @@ class WordSink {
 public:
   virtual ~WordSink() = default;
   virtual void send(uint32_t core, unsigned colour, Words words) = 0;
+  /// One after the other; leaves nothing of them.
+  virtual void send(uint32_t core, unsigned colour, std::vector<Words> &parts) {
+    for (Words &words : parts)
+      send(core, colour, std::move(words));
+    parts.clear();
+  }
 };
 
 } // namespace wafer

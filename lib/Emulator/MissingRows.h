@@ -1,7 +1,8 @@
-//===- MissingRows.h - rows of cores that a simulation leaves out ------------===//
+//===- MissingRows.h - cores that a simulation leaves out --------------------===//
 //
 // The timing engine simulates the first and the last rows of a grid. Between them a link stands for the rows that are not there: it takes as long and holds as
-// much as they do. Cores hand blocks on from row to row. What the missing ones would keep of a relay is taken off it, and what they would add is added.
+// much as they do. Cores hand blocks on from row to row. What the missing ones would keep of a relay is taken off it, and what they would add is added. Of column groups that are alike it simulates one, or, where sums pass from group to group below the
+// grid, some of the first and the last; the link between those stands for the groups that are not there.
 //
 //===----------------------------------------------------------------------===//
 
@@ -27,8 +28,12 @@ public:
   struct Rows {
     uint32_t above = 0, count = 0;
   };
+  /// Groups behind the column `before`, which pass sums on below the grid.
+  struct Groups {
+    uint32_t before = 0, count = 0, columns = 0; ///< `columns` of each
+  };
   /// Rows of cores, and below the grid rows of routers, numbered without the former.
-  MissingRows(Rows cores, Rows routers) : cores(cores), routers(routers) {}
+  MissingRows(Rows cores, Rows routers, Groups groups) : cores(cores), routers(routers), groups(groups) {}
 
   /// The next step in which this colour goes to the missing rows.
   void expect(uint8_t colour, const Relay &relay) { relays_[colour].push_back(relay); }
@@ -43,6 +48,7 @@ public:
   uint64_t takeLeftOut(uint8_t colour) { return std::exchange(leftOut[colour], 0); }
 
   const Rows cores, routers;
+  const Groups groups;
   std::map<uint8_t, uint64_t> leftOut; ///< by colour
 
 private:

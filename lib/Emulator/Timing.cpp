@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 namespace wafer {
 
@@ -53,7 +54,7 @@ private:
 std::vector<TimingIngress::Span> PhaseTimer::simulate() {
   const wexe::GridT &grid = *phase_.grid;
   TimingGrid small;
-  (classes_.groupsAreAlike() ? small.copies : small.groups) = grid.groups;
+  small.groups = classes_.groupsLeft();
   small.inFront = 2 * part_.machine().coreQueueDepth + part_.machine().routerQueueDepth;
   MissingRows missing = classes_.missingRows();
   for (const auto &step : phase_.steps) {
@@ -61,10 +62,15 @@ std::vector<TimingIngress::Span> PhaseTimer::simulate() {
     small.relays.push_back(missing.cores.count > 0 && (step->kind == wexe::StepKind::Send || step->kind == wexe::StepKind::Receive) ? classes_.relayOf(missing, step->task) : std::nullopt);
   }
   small.cores = uint64_t(grid.columns) * small.groups * (grid.rows - missing.cores.count);
-  const LoadedProgram program = classes_.reduced(missing, small.groups);
+  const LoadedProgram program = classes_.reduced(missing);
   EngineOptions options;
   options.withData = false;
-  options.copiesOfPort = small.copies;
+  // Sums of groups that are added leave once for all.
+  std::set<uint8_t> forAll;
+  for (const auto &step : phase_.steps)
+    if (step->kind == wexe::StepKind::Sample && step->groups_added)
+      forAll.insert(step->colour);
+  options.copiesOfWavelet = [&](uint16_t port, uint8_t colour) { return forAll.count(colour) ? 1 : shareOf(grid.groups, small.groups, (port - grid.x0) / grid.columns); };
   options.lookAhead = part_.machine().width;
   options.missing = &missing;
   // Which step a trigger works for is told by the command that bound it.
@@ -104,6 +110,7 @@ void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step, bool isOnce)
     break;
   case wexe::StepKind::Command:
     once.commands = step.times;
+    macs = step.macs;
     break;
   case wexe::StepKind::Scale:
     once.commands = uint64_t(step.rows) * (1 + hasBias);

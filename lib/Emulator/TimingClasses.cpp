@@ -17,12 +17,21 @@ wexe::Rect resized(const wexe::Rect &rect, uint32_t y0, uint32_t nx, uint32_t ny
   return {rect.x0(), static_cast<uint16_t>(y0), static_cast<uint16_t>(nx), static_cast<uint16_t>(ny), rect.sx(), rect.sy()};
 }
 
-/// A rect without its columns from `end` on; false: none is left.
-bool clipColumns(wexe::Rect &rect, uint32_t end) {
-  if (rect.x0() >= end)
-    return false;
-  rect = resized(rect, rect.y0(), std::min<uint32_t>(rect.nx(), (end - 1 - rect.x0()) / rect.sx() + 1), rect.ny());
-  return true;
+/// Columns of a rect that are west of x.
+uint32_t columnsBefore(const wexe::Rect &rect, uint32_t x) { return rect.x0() >= x ? 0 : std::min<uint32_t>(rect.nx(), (x - 1 - rect.x0()) / rect.sx() + 1); }
+
+/// Whether what is left of a rect without columns [first, first + count) is a rect.
+bool isCleanOfColumns(const wexe::Rect &rect, uint32_t first, uint32_t count) {
+  const uint32_t before = columnsBefore(rect, first), upTo = columnsBefore(rect, first + count);
+  return before == 0 || upTo == rect.nx() || (upTo - before) * rect.sx() == count;
+}
+
+/// A rect without those columns, those behind moved up; false: none is left.
+bool cutColumns(wexe::Rect &rect, uint32_t first, uint32_t count) {
+  const uint32_t before = columnsBefore(rect, first), upTo = columnsBefore(rect, first + count), left = before + rect.nx() - upTo;
+  const uint32_t x0 = before > 0 ? rect.x0() : rect.x0() + upTo * rect.sx() - count;
+  rect = {static_cast<uint16_t>(x0), rect.y0(), static_cast<uint16_t>(left), rect.ny(), rect.sx(), rect.sy()};
+  return left > 0;
 }
 
 /// A rect without the rows of a cut, those behind moved up: it reaches over all of them or has none.
@@ -43,20 +52,37 @@ TimingClasses::TimingClasses(const LoadedProgram &part, const wexe::GridT &grid)
   for (const auto &route : program_.routes)
     if (route->rect->ny() > 1)
       period_ = std::lcm(period_, route->rect->sy());
-  // Nothing of a group may reach into the next.
-  const uint32_t end = grid.x0 + grid.columns;
-  groupsAreAlike_ = grid.groups > 1;
+  // What of a group reaches into the next: nothing, or sums below the grid.
+  const uint32_t end = grid.x0 + grid.columns, south = grid.y0 + uint32_t(grid.rows);
+  bool reachesOver = false, isBelow = true;
   for (const auto &route : program_.routes)
-    if (route->rx == wexe::Dir::W || route->rx == wexe::Dir::E || (route->tx & 0b1010))
-      for (uint32_t i = 0; i < route->rect->nx(); ++i) {
-        const uint32_t x = route->rect->x0() + i * route->rect->sx();
-        groupsAreAlike_ &= !(x == end - 1 && (route->rx == wexe::Dir::E || (route->tx >> unsigned(wexe::Dir::E) & 1)));
-      }
+    if (const uint32_t to = columnsBefore(*route->rect, end); to > columnsBefore(*route->rect, end - 1) && (route->rx == wexe::Dir::E || (route->tx >> unsigned(wexe::Dir::E) & 1))) {
+      reachesOver = true;
+      isBelow &= route->rect->y0() >= south;
+    }
+  groupsLeft_ = !reachesOver ? 1 : isBelow ? chainedGroupsLeft() : grid.groups;
   // Where relays fill much of their links, which few columns do, cores hold each other up from row to row.
-  const uint64_t share = std::max(machine_.ingestWaveletsPerCycle, machine_.egressWaveletsPerCycle), simulated = uint64_t(grid.columns) * (groupsAreAlike_ ? 1 : grid.groups);
+  const uint64_t share = std::max(machine_.ingestWaveletsPerCycle, machine_.egressWaveletsPerCycle), simulated = uint64_t(grid.columns) * groupsLeft_;
   const bool isCalm = uint64_t(grid.columns) * grid.groups >= 8 * share;
   first_ = (isCalm ? keptRows : std::max<uint32_t>(manyRows, static_cast<uint32_t>(manyCores / 2 / simulated))) / period_ * period_;
   rowsAreAlike_ = first_ > 0 && grid.rows >= 2 * first_ + period_ && isClean(cutOfGrid());
+}
+
+/// The first group, of the others one of each parity, the last among them; all, if the program is not such that the rest can be taken out.
+uint32_t TimingClasses::chainedGroupsLeft() const {
+  const uint32_t left = std::min<uint32_t>(grid_.groups, grid_.groups % 2 == 0 ? 2 : 3);
+  const Cut cut = cutOfGroups(left);
+  auto clean = [&](const wexe::Rect &rect) { return isCleanOfColumns(rect, cut.first, cut.count); };
+  for (const auto &region : program_.regions)
+    if (!clean(*region->rect) || std::any_of(region->overrides.begin(), region->overrides.end(), [](const wexe::Override &entry) { return entry.dx() != 0; }))
+      return grid_.groups;
+  return std::all_of(program_.routes.begin(), program_.routes.end(), [&](const auto &route) { return clean(*route->rect); }) ? left : grid_.groups;
+}
+
+/// All columns of groups that need not be there when so many are: those between the last one and the others.
+TimingClasses::Cut TimingClasses::cutOfGroups(uint32_t left) const {
+  const uint32_t inFront = std::max<uint32_t>(1, left - 1);
+  return {grid_.x0 + inFront * grid_.columns, (grid_.groups - left) * uint32_t(grid_.columns)};
 }
 
 /// Whether whatever has a row there has all that are of its parity, begins before and goes on behind.
@@ -75,14 +101,18 @@ TimingClasses::Cut TimingClasses::cutOfGrid() const { return {grid_.y0 + first_,
 
 MissingRows TimingClasses::missingRows() const {
   const Cut cut = rowsAreAlike_ ? cutOfGrid() : Cut();
-  const uint32_t south = grid_.y0 + grid_.rows;
   Cut below;
-  if (machine_.height > south + 2 * period_) {
-    below = {south + period_, (machine_.height - south - 2 * period_) / period_ * period_};
-    if (!isClean(below))
-      below.count = 0;
-  }
-  return {{cut.first - 1, cut.count}, {below.first - 1 - cut.count, below.count}};
+  // Right below the grid, or behind the rows that add sums of groups.
+  for (const uint32_t south : {uint32_t(grid_.y0) + grid_.rows, uint32_t(grid_.y0) + grid_.rows + grid_.columns})
+    if (below.count == 0 && machine_.height > south + 2 * period_) {
+      below = {south + period_, (machine_.height - south - 2 * period_) / period_ * period_};
+      if (!isClean(below))
+        below.count = 0;
+    }
+  const Cut groups = cutOfGroups(groupsLeft_);
+  // Without a last group behind them, nothing passes the others.
+  const uint32_t passed = groupsLeft_ == 1 ? 0 : groups.count / grid_.columns;
+  return {{cut.first - 1, cut.count}, {below.first - 1 - cut.count, below.count}, {groups.first - 1, passed, grid_.columns}};
 }
 
 /// Wavelets of `colour` that core (x, y) sends in a task that begins at `pc`.
@@ -120,7 +150,7 @@ std::optional<std::pair<uint8_t, MissingRows::Relay>> TimingClasses::relayOf(con
   return std::nullopt;
 }
 
-LoadedProgram TimingClasses::reduced(const MissingRows &missing, uint32_t groups) const {
+LoadedProgram TimingClasses::reduced(const MissingRows &missing) const {
   wexe::ProgramT program;
   program.format_version = program_.format_version;
   program.isa_hash = program_.isa_hash;
@@ -130,10 +160,10 @@ LoadedProgram TimingClasses::reduced(const MissingRows &missing, uint32_t groups
     program.images.push_back(std::make_unique<wexe::ImageT>(*image));
 
   const Cut cut = {missing.cores.above + 1, missing.cores.count}, below = {missing.routers.above + 1 + cut.count, missing.routers.count};
-  const uint32_t columns = grid_.x0 + grid_.columns * groups;
+  const Cut groups = cutOfGroups(groupsLeft_);
 
   auto shrink = [&](wexe::Rect &rect) {
-    if (!clipColumns(rect, columns))
+    if (!cutColumns(rect, grid_.x0 + uint32_t(grid_.columns) * grid_.groups, machine_.width) || !cutColumns(rect, groups.first, groups.count))
       return false;
     cutRows(rect, below.first, below.count);
     cutRows(rect, cut.first, cut.count);
@@ -167,7 +197,7 @@ LoadedProgram TimingClasses::reduced(const MissingRows &missing, uint32_t groups
       program.routes.push_back(std::move(route));
   }
   Machine machine = machine_;
-  machine.width = std::min(machine_.width, columns);
+  machine.width = grid_.x0 + grid_.columns * groupsLeft_;
   machine.height = machine_.height - below.count - cut.count;
   machine.defects = {}; // rows that differ in their dead cores are no class
   program.machine = machine.toJson();

@@ -1,7 +1,8 @@
 //===- TimingClasses.h - a wafer of one core per class -----------------------===//
 //
 // Cores with the same image that differ only by an affine place, next to cores that do, do the same things at other times. The rows of a grid
-// are such cores, and so are its column groups. What is left is one group, and rows enough to see what one more of them costs.
+// are such cores, and so are its column groups. What is left is one group, and rows enough to see what one more of them costs. Where sums of the groups are added below
+// the grid, one group after the other, the first and the last are left: the last has to wait for what passes all others.
 //
 //===----------------------------------------------------------------------===//
 
@@ -21,20 +22,22 @@ public:
   /// `part` is one load; its cores and routers are all classified, whatever the phases are.
   TimingClasses(const LoadedProgram &part, const wexe::GridT &grid);
 
-  /// Whether whole groups can be left out.
-  bool groupsAreAlike() const { return groupsAreAlike_; }
+  /// Groups that have to be there, of all.
+  uint32_t groupsLeft() const { return groupsLeft_; }
   /// Rows of the grid that need not be there, if any, and rows of routers below it that only pass on.
   MissingRows missingRows() const;
-  /// The program without those rows and with as many of the groups, verified.
-  LoadedProgram reduced(const MissingRows &missing, uint32_t groups) const;
+  /// The program without those rows and the groups that need not be there, verified.
+  LoadedProgram reduced(const MissingRows &missing) const;
   /// What the row in front of the missing ones sends to them in the control task `number`, and on which colour.
   std::optional<std::pair<uint8_t, MissingRows::Relay>> relayOf(const MissingRows &missing, uint16_t number) const;
 
 private:
-  /// Rows [first, first + count) that are taken out of everything.
+  /// Rows, or columns, [first, first + count) that are taken out of everything.
   struct Cut {
     uint32_t first = 0, count = 0;
   };
+  uint32_t chainedGroupsLeft() const;
+  Cut cutOfGroups(uint32_t left) const;
   uint64_t sentInTask(uint32_t x, uint32_t y, uint16_t pc, std::optional<uint8_t> &colour) const;
   bool isClean(const Cut &cut) const;
   Cut cutOfGrid() const;
@@ -48,7 +51,8 @@ private:
   const wexe::GridT &grid_;
   uint32_t period_ = 1; ///< rows come and go in multiples of this: neighbours may differ by parity
   uint32_t first_ = 0;  ///< of the rows that need not be there
-  bool rowsAreAlike_ = false, groupsAreAlike_ = false;
+  bool rowsAreAlike_ = false;
+  uint32_t groupsLeft_ = 1;
 };
 
 } // namespace wafer

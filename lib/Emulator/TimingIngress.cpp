@@ -200,7 +200,7 @@ bool TimingIngress::sendBurst(Burst &burst) {
   const uint32_t differ = grid_.sent[step_], groups = std::min(differ, grid_.groups);
   aim(burst, step().colour, column_, static_cast<uint16_t>(groups * phase_.grid->columns), grid_.groups / groups);
   burst.data.assign(waveletsOfBlock(step()), 0);
-  burst.copies = grid_.copies == 1 ? 1 : differ;
+  burst.copies = shareOf(differ, groups, static_cast<uint32_t>(column_ / phase_.grid->columns));
   if (++column_ == uint64_t(phase_.grid->columns) * groups) {
     column_ = 0;
     ++place_;

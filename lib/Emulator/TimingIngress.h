@@ -39,14 +39,16 @@ private:
 
 /// What of a phase's grid is simulated.
 struct TimingGrid {
-  uint32_t groups = 1;
-  uint32_t copies = 1;   ///< groups that each one stands for
+  uint32_t groups = 1;   ///< of all, some stand for others
   uint64_t cores = 0;   ///< that are left
   uint32_t inFront = 0;  ///< wavelets that have room between the edge and a core of the first row
   std::vector<uint32_t> sent; ///< by step: groups that differ in what a send brings them, of all
   /// By step: what it sends to rows that are missing, and on which colour.
   std::vector<std::optional<std::pair<uint8_t, MissingRows::Relay>>> relays;
 };
+
+/// Of `all`, how many the number `which` of `some` stands for.
+inline uint32_t shareOf(uint32_t all, uint32_t some, uint32_t which) { return all / some + (which < all % some); }
 
 /// Weights of a row in a column that are sent.
 uint64_t keptInColumn(const TimingOptions &options, const wexe::StepT &step, uint64_t columns, uint64_t row, uint64_t column);

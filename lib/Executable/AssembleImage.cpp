@@ -11,13 +11,8 @@ void Assembler::image() {
   program_.images.push_back(std::make_unique<wexe::ImageT>());
   wexe::ImageT &image = *program_.images.back();
   image.name = in_.name("an image's name");
-  auto start = [&] {
-    if (in_.token().kind == TokenKind::Number)
-      image.start = in_.integer<int32_t>("a control task");
-    else
-      referenceInto(Space::ControlTask, "a control task", image.start)();
-  };
-  in_.fields({{"command", referenceInto(Space::Colour, "a colour", image.command_colour)}, {"load", integerInto("a load", image.load)}, {"start", start}});
+  in_.fields({{"command", referenceInto(Space::Colour, "a colour", image.command_colour)}, {"load", integerInto("a load", image.load)},
+              {"start", integerInto("a control task's number", image.start)}});
   std::vector<CodeLine> code;
   in_.block([&] { imageLine(image, code); });
   finishCode(image, code);

@@ -30,7 +30,8 @@ void Assembler::phase(wexe::EntryT &entry) {
               {"prologue", integerInto("a number of steps", phase.prologue)},
               {"function", function},
               {"inputs", [&] { tensorList(phase.inputs); }},
-              {"outputs", [&] { tensorList(phase.outputs); }}});
+              {"outputs", [&] { tensorList(phase.outputs); }}},
+             {{"continues", [&] { phase.continues = true; }}});
   in_.block([&] {
     if (in_.at(TokenKind::Identifier, "grid"))
       grid(phase);
@@ -122,7 +123,8 @@ void Assembler::step(wexe::PhaseT &phase) {
               {"mask_west", taskInto(step.mask_west)},
               {"mask_own", taskInto(step.mask_own)},
               {"mask_last", taskInto(step.mask_last)},
-              {"times", integerInto("a count", step.times)}},
+              {"times", integerInto("a count", step.times)},
+              {"macs", integerInto("a count", step.macs)}},
              {{"groups_added", [&] { step.groups_added = true; }}});
   in_.endLine();
 }

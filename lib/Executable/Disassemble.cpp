@@ -169,7 +169,7 @@ static std::string load(unsigned number) { return number == 0 ? "" : " load=" + 
 
 void Disassembler::image(const wexe::ImageT &image, size_t index) {
   line(0, "image " + nameOf(image.name) + " command=" + colours_.refer(image.command_colour) + load(image.load) +
-              (image.start == -1 ? "" : " start=" + (image.start < 0 ? std::to_string(image.start) : tasks_.refer(unsigned(image.start)))) + " {  # image " + std::to_string(index));
+              (image.start == -1 ? "" : " start=" + std::to_string(image.start)) + " {  # image " + std::to_string(index));
   for (size_t i = 0; i < image.descriptors.size(); ++i)
     descriptor(*image.descriptors[i], i);
   for (const auto &buffer : image.buffers)
@@ -314,6 +314,7 @@ std::string Disassembler::step(const wexe::StepT &step) const {
   task("mask_last", step.mask_last, isMasked);
   if (step.times != 1)
     text += " times=" + std::to_string(step.times);
+  number("macs", static_cast<int64_t>(step.macs));
   return text + (step.location.empty() ? "" : " location=" + quote(step.location));
 }
 
@@ -328,6 +329,8 @@ void Disassembler::phase(const wexe::PhaseT &phase) {
   if (!phase.outputs.empty())
     text += " outputs=" + tensorList(phase.outputs);
   text += load(phase.load);
+  if (phase.continues)
+    text += " continues";
   if (phase.prologue != 0)
     text += " prologue=" + std::to_string(phase.prologue);
   if (!phase.grid && phase.steps.empty()) {

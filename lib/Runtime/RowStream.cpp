@@ -110,7 +110,9 @@ private:
 };
 
 RowStream::RowStream(TensorStore &store, std::vector<RowPlan> plans, uint64_t batches, uint64_t repeats, uint64_t atOnce)
-    : store_(store), plans_(std::move(plans)), batches_(batches), repeats_(repeats), atOnce_(atOnce) {
+    : store_(store), plans_(std::move(plans)), withoutWeights_(plans_), found_(plans_.size()), batches_(batches), repeats_(repeats), atOnce_(atOnce) {
+  for (RowPlan &plan : withoutWeights_)
+    plan.weight = nullptr;
   const uint64_t budget = store_.dram().budget();
   for (const RowPlan &plan : plans_)
     for (const auto &source : {plan.weight, plan.bias})
@@ -159,7 +161,7 @@ void RowStream::readAhead() {
     windowLease_ = store_.dram().acquire(windowBytes_, stopping_);
     Window window(windowBytes_);
     for (uint64_t i = 0; i < batches_ / atOnce_ * repeats_; ++i)
-      for (const RowPlan &plan : plans_)
+      for (size_t plan = 0; plan < plans_.size(); ++plan)
         if (!readPlan(plan, i / repeats_ * atOnce_, window))
           return;
   } catch (...) {
@@ -169,14 +171,34 @@ void RowStream::readAhead() {
   }
 }
 
+/// Asked before a row of the plan is there for the stream, which may begin to keep them then.
+const RowStream::Found &RowStream::find(size_t number) {
+  std::optional<Found> &found = found_[number];
+  if (found)
+    return *found;
+  found.emplace();
+  const RowPlan &plan = plans_[number];
+  if (plan.kept) {
+    found->weight = fingerprintOf(*plan.weight);
+    found->isKept = plan.kept->areOf(found->weight);
+  }
+  return *found;
+}
+
 /// Returns false when the stream is being taken down.
-bool RowStream::readPlan(const RowPlan &plan, uint64_t firstEntry, Window &window) {
+bool RowStream::readPlan(size_t number, uint64_t firstEntry, Window &window) {
+  const Found &found = find(number);
+  const RowPlan &plan = found.isKept ? withoutWeights_[number] : plans_[number];
+  if (found.isKept)
+    plans_[number].weight->countRead(plans_[number].rows * plans_[number].weightBytes());
   const auto spans = std::make_shared<const std::vector<EntrySpan>>(entrySpans(plan.batchSizes, plan.batchStrides, firstEntry, atOnce_));
   const uint64_t perPiece = rowsPerPiece(plan), rows = plan.rows * spans->size();
   for (uint64_t done = 0; done < rows;) {
     uint64_t count = std::min(perPiece, rows - done);
     Piece piece;
     piece.plan = &plan;
+    piece.number = number;
+    piece.found = found;
     piece.spans = spans;
     piece.lease = store_.dram().acquire(count * plan.rowBytes(), stopping_);
     if (!piece.lease)
@@ -276,7 +298,15 @@ RowStream::Row RowStream::next() {
   const uint8_t *bytes = current_.bytes.data() + at_ * plan.rowBytes();
   const uint64_t number = current_.first + at_++;
   const EntrySpan &span = (*current_.spans)[number % current_.spans->size()];
-  return {streamedRow(number / current_.spans->size(), plan.rows, plan.roundLength), span.first, span.count, plan.weight ? bytes : nullptr, plan.bias ? bytes + plan.weightBytes() : nullptr};
+  return {streamedRow(number / current_.spans->size(), plan.rows, plan.roundLength), span.first, span.count, plan.weight ? bytes : nullptr, plan.bias ? bytes + plan.weightBytes() : nullptr,
+          current_.found.isKept, current_.found.weight};
+}
+
+void RowStream::readKept(const Row &row, uint8_t *to) const {
+  const RowPlan &plan = plans_[current_.number];
+  const uint64_t size = byteSize(plan.weight->dtype());
+  for (uint64_t k = 0; k < plan.columns; ++k)
+    std::memcpy(to + k * size, plan.weight->inMemory() + (plan.offset + static_cast<int64_t>(row.row) * plan.rowStride + static_cast<int64_t>(k) * plan.columnStride) * static_cast<int64_t>(size), size);
 }
 
 } // namespace wafer

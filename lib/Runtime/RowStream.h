@@ -9,6 +9,7 @@
 #define WAFER_LIB_RUNTIME_ROWSTREAM_H
 
 #include "Buffers.h"
+#include "KeptRows.h"
 #include "wafer/Machine/BatchEntries.h"
 #include "wafer/Runtime/TensorStore.h"
 
@@ -28,6 +29,7 @@ struct RowPlan {
   /// What a batch entry adds to the offset (BatchEntries.h); empty: the same rows for all.
   std::vector<uint32_t> batchSizes;
   std::vector<int64_t> batchStrides;
+  const KeptRows *kept = nullptr; ///< of earlier runs; of a weight in memory whose rows all entries share
 
   uint64_t weightBytes() const { return weight ? columns * byteSize(weight->dtype()) : 0; }
   uint64_t biasBytes() const { return bias ? byteSize(bias->dtype()) : 0; }
@@ -42,6 +44,8 @@ public:
     uint64_t firstEntry = 0, entries = 1; ///< whose row it is, of the batch entries at a time
     const uint8_t *weights = nullptr;
     const uint8_t *bias = nullptr;
+    bool isKept = false;                 ///< the weights are those that the plan has kept: they are not read
+    Fingerprint weight = {};             ///< of a plan that may keep its rows
   };
 
   /// Streams the rows of all plans in order for each of `batches` batch entries, `atOnce` of them at a time, and all of that `repeats` times for each. Of
@@ -51,12 +55,21 @@ public:
 
   /// The next row; waits for it. Throws what went wrong when it was read. There must be one left.
   Row next();
+  /// The weights of a row that is kept, in the type of the tensor. It is the one that was taken last.
+  void readKept(const Row &row, uint8_t *to) const;
 
 private:
+  /// What was found of a plan's weight when the first of its rows was wanted.
+  struct Found {
+    Fingerprint weight = {};
+    bool isKept = false;
+  };
   struct Piece {
     Buffers::Buffer bytes;
     uint64_t first = 0, rows = 0; ///< the n-th row that is streamed of span s is number n * spans + s
-    const RowPlan *plan = nullptr;
+    const RowPlan *plan = nullptr; ///< without its weight if that is kept
+    size_t number = 0;             ///< of the plan
+    Found found;
     std::shared_ptr<const std::vector<EntrySpan>> spans; ///< of the entries at a time
     DramTier::Lease lease;
   };
@@ -64,13 +77,16 @@ private:
   class Window;
 
   void readAhead();
-  bool readPlan(const RowPlan &plan, uint64_t firstEntry, Window &window);
+  bool readPlan(size_t number, uint64_t firstEntry, Window &window);
+  const Found &find(size_t number);
   void fill(Piece &piece, size_t span, Window &window) const;
   bool push(Piece piece);
   uint64_t rowsPerPiece(const RowPlan &plan) const;
 
   TensorStore &store_;
   const std::vector<RowPlan> plans_;
+  std::vector<RowPlan> withoutWeights_; ///< the same plans
+  std::vector<std::optional<Found>> found_; ///< by plan
   const uint64_t batches_, repeats_, atOnce_;
   uint64_t windowBytes_ = 0;
   bool readsAtOnce_ = false; ///< all pieces are read by the constructor, without a thread

@@ -6,6 +6,7 @@
 
 #include "wafer/Runtime/Schedule.h"
 
+#include "KeptRows.h"
 #include "Layout.h"
 #include "LinkCodec.h"
 #include "RowStream.h"
@@ -68,6 +69,7 @@ public:
     burst.control = task_;
     return true;
   }
+  bool isComplete() const override { return left_ == 0; }
 
 private:
   const wexe::PhaseT &phase_;
@@ -98,6 +100,7 @@ public:
     }
     return true;
   }
+  bool isComplete() const override { return command_.isComplete() && row_ == grid_.rows; }
 
 private:
   void fillBlock(std::vector<uint32_t> &words) {
@@ -150,7 +153,7 @@ protected:
     const DType wireType = dtypeOf(step_.type);
     weights_.resize(columns * encoder_.elementBytes());
     if (row_.weights) {
-      convertElements(weightType_, row_.weights, columns, wireType, weights_.data());
+      convertWeights(columns);
     } else if (columns == 1) { // a missing gamma
       const float one = 1;
       convertElements(DType::F32, reinterpret_cast<const uint8_t *>(&one), 1, wireType, weights_.data());
@@ -161,6 +164,14 @@ protected:
       encoder_.scalar(reinterpret_cast<const uint8_t *>(&biasBits_), bias_);
     }
     return true;
+  }
+
+  /// The weights of a row that is kept, after all.
+  void readKept(uint64_t columns) {
+    read_.resize(columns * byteSize(weightType_));
+    rows_.readKept(row_, read_.data());
+    row_.weights = read_.data();
+    convertWeights(columns);
   }
 
   /// To a column of the groups that the row is for.
@@ -180,9 +191,12 @@ protected:
   std::vector<uint32_t> bias_;   ///< the same as wavelets
 
 private:
+  void convertWeights(uint64_t columns) { convertElements(weightType_, row_.weights, columns, dtypeOf(step_.type), weights_.data()); }
+
   RowStream &rows_;
   DType weightType_ = DType::F32, biasType_ = DType::F32;
   uint64_t rowsLeft_;
+  std::vector<uint8_t> read_; ///< weights of a row that is kept, in the type of the tensor
 };
 
 /// The commands that bring the row of a contraction's mask that is streamed at `place` to all columns; none without a mask.
@@ -210,8 +224,9 @@ private:
 /// Contract: per row, each column's weights and what it does with its sum.
 class ContractBursts final : public WeightBursts {
 public:
-  ContractBursts(const wexe::PhaseT &phase, const wexe::StepT &step, const wexe::ProgramT &program, RowStream &rows)
-      : WeightBursts(phase, step, program, rows), firstMasks_(grid_, step, 0), column_(phase.grid->columns), isIndexed_(encoder_.isIndexed()) {
+  /// `kept`: null where rows are not kept.
+  ContractBursts(const wexe::PhaseT &phase, const wexe::StepT &step, const wexe::ProgramT &program, RowStream &rows, KeptRows *kept)
+      : WeightBursts(phase, step, program, rows), kept_(kept), firstMasks_(grid_, step, 0), column_(phase.grid->columns), isIndexed_(encoder_.isIndexed()) {
     if (step.link != wexe::LinkFormat::Wavelets) {
       codec_.emplace(linkForm(step), encoder_.elementBytes(), encoder_.zeroMask());
       const uint64_t each = step.columns / grid_.columns, longer = step.columns % grid_.columns;
@@ -229,6 +244,8 @@ public:
       if (!takeRow(step_.columns))
         return nullptr;
       rowIsTaken_ = true;
+      if (kept_ && !row_.isKept)
+        kept_->begin(row_.weight, step_.rows, grid_.columns);
       describeRow();
     }
     return &whole_;
@@ -238,7 +255,10 @@ public:
     rowIsTaken_ = false;
     RowCounts counts;
     counts.commands = grid_.columns + (row_.bias ? 1 : 0);
-    if (row_.weights) {
+    if (row_.isKept) {
+      counts.values = kept_->sorted.countOf(row_.row);
+      counts.words = kept_->words[row_.row];
+    } else if (row_.weights) {
       const uint8_t *weights = weights_.data();
       const uint64_t nonzeros = isIndexed_ || codec_ ? countNonzeros(weights, step_.columns, encoder_.elementBytes(), encoder_.zeroMask()) : 0;
       counts.values = isIndexed_ ? nonzeros : step_.columns;
@@ -250,6 +270,8 @@ public:
         for (uint64_t column = 0; column < grid_.columns; ++column)
           counts.words += (featuresInColumn(step_.columns, grid_.columns, column) * encoder_.elementBytes() + 3) / 4;
       }
+      if (kept_)
+        kept_->words[row_.row] = counts.words;
     }
     if (row_.bias) {
       ++counts.values;
@@ -272,6 +294,8 @@ public:
         return false;
       rowIsTaken_ = false;
       column_ = 0;
+      if (row_.isKept)
+        readKept(step_.columns);
       // A round is its own mirror image: what comes at a row's number is the number of where the row comes.
       masks_ = MaskCommands(grid_, step_, streamedRow(row_.row, step_.rows, grid_.columns) + 1);
       if (row_.weights && codec_)
@@ -332,8 +356,10 @@ private:
     whole_.groups = first.portCount;
     whole_.opcode = encoder_.trigger();
     whole_.type = static_cast<ElementType>(step_.type); // their numbers are the same
-    whole_.weights = weights_.data();
-    whole_.count = row_.weights ? step_.columns : 0;
+    whole_.weights = row_.isKept ? nullptr : weights_.data();
+    whole_.count = row_.weights || row_.isKept ? step_.columns : 0;
+    whole_.sorted = kept_ ? &kept_->sorted : nullptr;
+    whole_.number = row_.row;
     whole_.owner = static_cast<uint16_t>(owner_);
     whole_.east = step_.task_east;
     whole_.west = step_.task_west;
@@ -393,6 +419,7 @@ private:
     }
   }
 
+  KeptRows *const kept_;
   /// Row n's mask goes ahead of the weights of the row before, so that it is there in time.
   MaskCommands firstMasks_, masks_;
   uint64_t column_; ///< the next one of the row
@@ -432,6 +459,7 @@ public:
     burst.control = betaIsNext_ ? step_.task_bias : step_.task_own;
     return true;
   }
+  bool isComplete() const override { return !betaIsNext_ && !hasRows(); }
 
 private:
   bool betaIsNext_ = false;
@@ -506,6 +534,13 @@ std::shared_ptr<const TensorSource> sourceOf(const wexe::ProgramT &program, Tens
   return store.lend(wanted.name, valueOf(program, values, tensor, step));
 }
 
+/// Whether rows of the step's weight may be kept for runs to come.
+bool mayBeKept(const wexe::ProgramT &program, const wexe::StepT &step) {
+  const bool isIndexed = step.wire == wexe::WireFormat::Indexed16 || step.wire == wexe::WireFormat::Indexed32;
+  return step.kind == wexe::StepKind::Contract && isIndexed && dtypeOf(step.type) != DType::I8 && step.output_zeros == 0 && step.batch_sizes.empty() &&
+         program.tensors[step.tensor]->role == wexe::Role::Weight;
+}
+
 bool isAllZero(const Tensor &tensor) {
   const uint8_t *bytes = tensor.data();
   // -0 is a zero with a bit set; it counts as none, which costs a stream and nothing else.
@@ -516,7 +551,7 @@ bool isAllZero(const Tensor &tensor) {
 
 PhaseIngress::PhaseIngress(const wexe::ProgramT &program, const wexe::PhaseT &phase, TensorStore &store, const TensorValues &values,
                            const SampledPhase *sampled)
-    : program_(program), phase_(phase), values_(values), sampled_(sampled), stepCounts_(phase.steps.size()) {
+    : program_(program), phase_(phase), values_(values), sampled_(sampled), kept_(phase.steps.size()), stepCounts_(phase.steps.size()) {
   std::vector<RowPlan> plans;
   for (const auto &step : phase.steps) {
     if (step->kind == wexe::StepKind::Send)
@@ -528,6 +563,8 @@ PhaseIngress::PhaseIngress(const wexe::ProgramT &program, const wexe::PhaseT &ph
     if (step->guard < 0 || !isAllZero(valueOf(program, values, step->guard, *step)))
       plan.weight = sourceOf(program, store, values, step->tensor, *step);
     plan.bias = sourceOf(program, store, values, step->bias, *step);
+    if (plan.weight && mayBeKept(program, *step) && plan.weight->inMemory())
+      plan.kept = kept_[&step - phase.steps.data()] = store.keptRows().of(*step);
     plan.rows = step->rows;
     if (step->kind == wexe::StepKind::Contract) {
       plan.columns = step->columns;
@@ -554,7 +591,7 @@ std::unique_ptr<StepBursts> PhaseIngress::startStep() const {
   case wexe::StepKind::Send:
     return std::make_unique<SendBursts>(phase_, step, values_.at(static_cast<unsigned>(step.tensor)), microBatch_);
   case wexe::StepKind::Contract:
-    return std::make_unique<ContractBursts>(phase_, step, program_, *rows_);
+    return std::make_unique<ContractBursts>(phase_, step, program_, *rows_, kept_[step_]);
   case wexe::StepKind::Scale:
     return std::make_unique<ScaleBursts>(phase_, step, program_, *rows_);
   case wexe::StepKind::Sample:

@@ -229,12 +229,22 @@ static uint64_t streamsOf(const wexe::GridT &grid, const wexe::StepT &step) {
 }
 
 /// Gets the engine of another load. That of the load before is kept while there is room: making the memory of all cores takes the host as long as a small phase.
-void Session::changeLoad(uint16_t load) {
+void Session::changeLoad(uint16_t load, bool continues) {
   const uint64_t bytes = coresOfEngine_ * program_.machine().sramBytes;
   auto place = engines_.find(load_);
   if (engine_ && place == engines_.end() && options_.trace.empty() && memoryOfEngines_ + bytes <= mostMemoryOfEngines) {
     memoryOfEngines_ += bytes;
     place = engines_.emplace(load_, nullptr).first;
+  }
+  if (continues) {
+    // A new one, which knows nothing of what its cores had.
+    std::unique_ptr<Engine> before = std::move(engine_);
+    engine_ = createEngine(options_.engine, program_.load(load), {options_.threads, options_.trace});
+    takeMemory(*engine_, *before, program_.machine());
+    if (place != engines_.end())
+      place->second = std::move(before);
+    load_ = load;
+    return;
   }
   if (engine_ && place != engines_.end())
     place->second = std::move(engine_);
@@ -246,7 +256,7 @@ void Session::changeLoad(uint16_t load) {
 PhaseStats Session::runOnWafer(const wexe::PhaseT &phase, TensorValues &values) {
   const wexe::ProgramT &program = program_.program();
   if (!engine_ || load_ != phase.load)
-    changeLoad(phase.load);
+    changeLoad(phase.load, phase.continues);
   const SampledPhase sampled(program, phase, store_, values);
   PhaseIngress ingress(program, phase, store_, values, &sampled);
   PhaseEgress egress(program, phase, &sampled);

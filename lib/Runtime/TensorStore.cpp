@@ -3,6 +3,7 @@
 #include "wafer/Runtime/TensorStore.h"
 
 #include "Buffers.h"
+#include "KeptRows.h"
 #include "NearNames.h"
 
 #include "wafer/Runtime/Safetensors.h"
@@ -93,7 +94,9 @@ private:
 
 } // namespace
 
-TensorStore::TensorStore(uint64_t dramBudget) : dram_(dramBudget), buffers_(std::make_unique<Buffers>()), flashBytesRead_(std::make_shared<std::atomic<uint64_t>>(0)) {}
+TensorStore::TensorStore(uint64_t dramBudget)
+    : dram_(dramBudget), buffers_(std::make_unique<Buffers>()), keptRows_(std::make_unique<KeptRowsOfSteps>()),
+      flashBytesRead_(std::make_shared<std::atomic<uint64_t>>(0)) {}
 
 TensorStore::~TensorStore() = default;
 

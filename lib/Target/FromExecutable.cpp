@@ -198,7 +198,7 @@ LogicalResult ProgramReader::readImage(const wexe::ImageT &image) {
       op.setStartAttr(symbol(task->name));
   OpBuilder inside = OpBuilder::atBlockBegin(&op.getBody().emplaceBlock());
   for (const auto &buffer : image.buffers)
-    wfr::BufferOp::create(inside, unknown_, buffer->name, buffer->bytes, 0, 0, buffer->acc, i64(buffer->base));
+    wfr::BufferOp::create(inside, unknown_, buffer->name, buffer->bytes, 0, 0, buffer->acc, /*kept=*/false, i64(buffer->base));
   for (const auto &descriptor : image.descriptors)
     if (failed(readDescriptor(*descriptor, image, inside)))
       return failure();
@@ -280,7 +280,7 @@ void ProgramReader::readStep(const wexe::StepT &step, OpBuilder &inside) {
     wfr::ReceiveOp::create(inside, loc, tensor(step.tensor), i64(step.columns), element, i64(step.feature_block), task(step.task), colour(step.colour));
     break;
   case wexe::StepKind::Command:
-    wfr::CommandOp::create(inside, loc, task(step.task), i64(step.times));
+    wfr::CommandOp::create(inside, loc, task(step.task), i64(step.times), i64(step.macs));
     break;
   case wexe::StepKind::Contract: {
     auto maskTask = [&](uint16_t number) { return step.output_zeros == 0 ? SymbolRefAttr() : task(number); };
@@ -315,7 +315,7 @@ void ProgramReader::readPhase(const wexe::PhaseT &phase, OpBuilder &inside) {
   const wexe::GridT &grid = *phase.grid;
   auto attr = wfr::GridAttr::get(context(), grid.x0, grid.y0, grid.columns, grid.rows, grid.groups, grid.token_block, static_cast<int64_t>(grid.tokens),
                                  grid.micro_batches, grid.batches, grid.batches_at_once, grid.bands);
-  auto op = wfr::PhaseOp::create(inside, unknown_, attr, colour(phase.command_colour), i64(phase.load), i64(phase.prologue));
+  auto op = wfr::PhaseOp::create(inside, unknown_, attr, colour(phase.command_colour), i64(phase.load), i64(phase.prologue), phase.continues ? inside.getUnitAttr() : UnitAttr());
   OpBuilder steps = OpBuilder::atBlockBegin(&op.getBody().emplaceBlock());
   for (const auto &step : phase.steps)
     readStep(*step, steps);

@@ -353,6 +353,9 @@ LogicalResult ProgramWriter::writeStep(Operation *op, wfr::PhaseOp phase, wexe::
     step->kind = wexe::StepKind::Command;
     step->name = command.getTask().getLeafReference().str();
     step->times = static_cast<uint32_t>(command.getTimes());
+    step->macs = command.getMacs();
+    if (step->macs > 0)
+      report(op, "wafer", "", step->macs * phase.getGrid().getMicroBatches());
     task = this->task(op, command.getTask());
   } else if (auto contract = dyn_cast<wfr::ContractOp>(op)) {
     step->kind = wexe::StepKind::Contract;
@@ -477,6 +480,7 @@ LogicalResult ProgramWriter::writePhase(wfr::PhaseOp phase, wexe::EntryT &entry)
   target->command_colour = *command;
   target->load = phase.getLoad();
   target->prologue = phase.getPrologue();
+  target->continues = phase.getContinues();
   for (Operation &op : phase.getBody().front())
     if (failed(writeStep(&op, phase, *target)))
       return failure();

@@ -3,11 +3,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
+import wafer
 from torch import fx, nn
 from wafer.compiler import nothing_for
 from wafer.frontends import heads, rotations
 from wafer.frontends.torch import exported_model, import_model
 from wafer.models import gpt2, llama, vit
+from wafer.training import recompute
 from wafer.training.joint import differentiate
 
 WIDTH, HEADS, SIZE = 16, 4, 4
@@ -215,7 +217,7 @@ def test_gradients_of_all_parameters_are_those_of_pytorch(name):
         close(of_parameter, by_pytorch)
 
 
-@pytest.mark.parametrize("name", TAKEN)
+@pytest.mark.parametrize("name", ["plain", "rotated", "gpt2", "mask", "torch.nn"])
 def test_the_importer_and_training_write_it(name):
     torch.manual_seed(0)
     model, x = TAKEN[name](), torch.randn(2, 6, WIDTH)
@@ -223,6 +225,37 @@ def test_the_importer_and_training_write_it(name):
     text = differentiate(model.train(), F.mse_loss, (x, x), machine=SMALL).imported.text
     assert text.count("graph.attend ") == 1 and text.count("graph.attend_gradient ") == 1
     assert "graph.attend" not in import_model(model.eval(), (x,)).text
+
+
+@pytest.mark.parametrize("name, precision, tolerance", [("rotated", "f32", 1e-5), ("rotated", "f16", 4e-3), ("gpt2", "f16", 4e-3), ("torch.nn", "f32", 1e-5), ("no projection", "f32", 1e-5)])
+def test_programs_compute_it(name, precision, tolerance):
+    torch.manual_seed(0)
+    model, x = TAKEN[name]().eval(), torch.randn(2, 6, WIDTH)
+    program = wafer.compile(model, (x,), machine="small", precision=precision)
+    torch.testing.assert_close(program(x), model(x).detach(), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", ["rotated", "gpt2"])
+def test_training_steps_compute_it(name):
+    torch.manual_seed(0)
+    model, x, target = TAKEN[name](), torch.randn(2, 6, WIDTH), torch.randn(2, 6, WIDTH)
+    loss = F.mse_loss(model(x), target)
+    loss.backward()
+    step = wafer.train_step(model, F.mse_loss, wafer.optim.SGD(lr=1.0), example=(x, target), machine="small", precision="f32", shards=1)
+    assert step(x, target) == pytest.approx(loss.item(), rel=1e-5)
+    for parameter, value in model.named_parameters():
+        close(step.state_dict()[parameter], value.detach() - value.grad)
+
+
+@pytest.mark.parametrize("name", ["plain", "repeated", "rotated"])
+def test_queries_keys_and_values_are_computed_again(monkeypatch, name):
+    """Stacked weights are MemoryX's, as weights are, also those whose rows are repeated."""
+    torch.manual_seed(0)
+    model, x, macs = TAKEN[name](), torch.randn(2, 6, WIDTH), {}
+    for again in (False, True):
+        monkeypatch.setattr(recompute, "pays", lambda machine, tokens, features, again=again: again)
+        macs[again] = sum(differentiate(model, F.mse_loss, (x, x), machine=SMALL).imported.macs.values())
+    assert macs[True] - macs[False] == 2 * 6 * WIDTH * (3 * WIDTH + 2 * 6 + WIDTH)  # their projection, attention, and the projection behind it
 
 
 @pytest.mark.parametrize("name", LEFT)

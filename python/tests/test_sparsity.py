@@ -108,6 +108,20 @@ def test_a_pruned_model_executes_fewer_macs_and_gives_the_bits_of_the_dense_prog
     assert dense.stats.macs_executed == 64 * 32 * 16
 
 
+def test_weights_that_change_in_place_between_runs_are_seen():
+    model = nn.Linear(64, 32, bias=False)
+    sparsity.prune(model, 0.75)
+    x = torch.randn(16, 64)
+    program = wafer.compile(model, (x,), machine="tiny")
+    first, counted = program(x), program.stats.macs_executed
+    assert torch.equal(program(x), first)
+    assert program.stats.macs_executed == counted
+    with torch.no_grad():
+        model.weight.mul_(torch.rand(32, 64) < 0.5)
+    assert torch.equal(program(x), wafer.compile(model, (x,), machine="tiny")(x))
+    assert program.stats.macs_executed == model.weight.count_nonzero().item() * 16
+
+
 # Training
 
 

@@ -187,7 +187,7 @@ stream.program @sent_once machine "tiny" {
 // CHECK-NEXT: pe.mov f16 d1, d5 async
 // CHECK: pe.fmac f32
 // CHECK: wafer.command @wafer.core::@begin_attend{{$}}
-// CHECK-NEXT: wafer.command @wafer.core::@attend times 3
+// CHECK-NEXT: wafer.command @wafer.core::@attend times 3 macs 1152
 // CHECK-NEXT: wafer.command @wafer.core::@end_attend{{$}}
 // CHECK-NEXT: wafer.receive
 stream.program @attention machine "odd" {
@@ -197,5 +197,45 @@ stream.program @attention machine "odd" {
     %x = stream.send @qkv : tensor<12x24xf16, #stream.layout<feature_block = 24>>
     %o = stream.attend %x heads 2 scale 1.0 : tensor<12x24xf16, #stream.layout<feature_block = 24>> -> tensor<12x8xf16, #stream.layout<feature_block = 8>>
     stream.receive %o, @o : tensor<12x8xf16, #stream.layout<feature_block = 8>>
+  }
+}
+
+// -----
+
+// Two loads: the second goes on with what the first left in SRAM. What both have has one name, what only one has is its own.
+// CHECK-LABEL: wafer.program @two_loads
+// CHECK: wafer.image @wafer.core command
+// CHECK-DAG: wafer.buffer @send_value_0 bytes {{[0-9]+}} live 0, 3 kept
+// CHECK-DAG: wafer.buffer @map_value_1 bytes {{[0-9]+}} live 1, 2 kept
+// CHECK: wafer.image @wafer.core_1 command @wafer.command load 1
+// CHECK-DAG: wafer.buffer @send_value_0 bytes {{[0-9]+}} live 0, 3 kept
+// CHECK-DAG: wafer.buffer @map_value_1 bytes {{[0-9]+}} live 1, 2 kept
+// CHECK: wafer.phase {{.*}} command @wafer.command {
+// CHECK-NEXT: wafer.send @x
+// CHECK-NEXT: wafer.command @wafer.core::@map
+// CHECK-NEXT: }
+// CHECK-NEXT: wafer.phase {{.*}} command @wafer.command load 1 continues {
+// CHECK-NEXT: wafer.command @wafer.core_1::@map
+stream.program @two_loads machine "odd" {
+  stream.tensor @x <input> : tensor<6x4xf32>
+  stream.tensor @y <output> : tensor<6x4xf32>
+  stream.segment grid <columns = 2, rows = 3, groups = 1, token_block = 2, micro_batches = 1> loads 2 {
+    %x = stream.send @x : tensor<6x4xf32, #stream.layout<feature_block = 2>>
+    %a = stream.map %x : (tensor<6x4xf32, #stream.layout<feature_block = 2>>) -> tensor<6x4xf32, #stream.layout<feature_block = 2>> {
+    ^bb0(%e: f32):
+      %r = math.exp %e : f32
+      stream.yield %r : f32
+    }
+    %b = stream.map %a : (tensor<6x4xf32, #stream.layout<feature_block = 2>>) -> tensor<6x4xf32, #stream.layout<feature_block = 2>> {
+    ^bb0(%e: f32):
+      %r = math.tanh %e : f32
+      stream.yield %r : f32
+    }
+    %c = stream.map %b, %x : (tensor<6x4xf32, #stream.layout<feature_block = 2>>, tensor<6x4xf32, #stream.layout<feature_block = 2>>) -> tensor<6x4xf32, #stream.layout<feature_block = 2>> {
+    ^bb0(%e: f32, %f: f32):
+      %r = arith.mulf %e, %f : f32
+      stream.yield %r : f32
+    }
+    stream.receive %c, @y : tensor<6x4xf32, #stream.layout<feature_block = 2>>
   }
 }

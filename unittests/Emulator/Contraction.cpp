@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "TestPrograms.h"
+#include "wafer/Emulator/SortedRows.h"
 #include "wafer/Machine/FeatureLayout.h"
 
 #include <algorithm>
@@ -299,8 +300,11 @@ const WeightRow *RowIngress::peekRow() {
   const size_t n = rowHere();
   if (n == rows_.size())
     return nullptr;
-  rows_[n].row.weights = rows_[n].weights.data();
-  return &rows_[n].row;
+  WeightRow &row = rows_[n].row;
+  row.sorted = kept;
+  row.number = n;
+  row.weights = kept && kept->isComplete() ? nullptr : rows_[n].weights.data();
+  return &row;
 }
 
 void RowIngress::skipRow() { bursts.erase(bursts.begin(), bursts.begin() + static_cast<long>(rows_[rowHere()].bursts)); }

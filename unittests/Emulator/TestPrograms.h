@@ -137,6 +137,7 @@ public:
   RowIngress(const Contraction &shape, const ContractionData &data);
   const WeightRow *peekRow() override;
   void skipRow() override;
+  SortedRows *kept = nullptr; ///< of runs before
 
 private:
   size_t rowHere() const; ///< number of the row that begins here, or how many there are

@@ -64,6 +64,23 @@ TEST(Verify, task_c5_NumberOfControlTasksIsLimited) {
   expectRefused(program, "task_c5", "has 70 control tasks, but the machine has room for 64");
 }
 
+TEST(Verify, task_c6_AnImageStartsWithAControlTask) {
+  wexe::ProgramT program = linearProgram();
+  image(program).start = task(program, "begin").number;
+  EXPECT_EQ(refusal(program), "");
+  for (int32_t number : {0, 77, -2, 65538}) {
+    image(program).start = number;
+    expectRefused(program, "task_c6", "starts with control task " + std::to_string(number) + ", but has no such task");
+  }
+}
+
+// What the schedule never commands is looked at too.
+TEST(Verify, route_c7_TheTaskAtTheStartSendsWhereRoutesBegin) {
+  wexe::ProgramT program = linearProgram();
+  image(program).start = task(program, "pass_east").number;
+  expectRefused(program, "route_c7", "start of section 'images' entry 0 ('linear')");
+}
+
 TEST(Verify, desc_c1_ElementsLieAboveCodeAndTemplates) {
   wexe::ProgramT program = linearProgram();
   descriptor(program, "x_rows").base = 1000;

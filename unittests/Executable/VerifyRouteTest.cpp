@@ -197,6 +197,15 @@ TEST(Verify, weight_c1_WeightColourReachesCommandInputsOnly) {
   EXPECT_EQ(refusal(program), "");
 }
 
+// What an addw sums up goes on through the fabric.
+TEST(Verify, weight_c1_NoWeightIsASummand) {
+  std::string text = linearText();
+  auto replace = [&](const std::string &from, const std::string &to) { text.replace(text.find(from), from.size(), to); };
+  replace("fmacw.f16 d1, d0", "addw.f32 d21, d20");
+  replace("bind @weights", "ldd d20, %zero\n    ldd d21, %east_out\n    bind @weights");
+  expectRefused(assembleProgram(text), "weight_c1", "has 'addw.f32 d21, d20', which sends on what command (colour 0), which is marked weight, brings");
+}
+
 TEST(Verify, weight_c1_WeightIsNotSentAsABlock) {
   wexe::ProgramT program = linearProgram();
   tensor(program, "x").role = wexe::Role::Weight;

@@ -70,6 +70,12 @@ TEST(Verify, layout_c4_BatchEntriesAtOnceDivideTheGroups) {
   expectRefused(program, "layout_c4", "has 0 of 1 batch entries at a time");
 }
 
+TEST(Verify, exe_c20_WhatContinuesComesBehindAnotherLoadOnItsGrid) {
+  wexe::ProgramT program = linearProgram();
+  phase(program).continues = true;
+  expectRefused(program, "exe_c20", "continues the phase before it, expected that to be of another load on the same grid");
+}
+
 TEST(Verify, layout_c5_BandsDivideTheRowsAndAllOfThemAreStreamedTheSame) {
   wexe::ProgramT program = linearProgram();
   const uint16_t rows = phase(program).grid->rows;
@@ -303,6 +309,45 @@ TEST(Verify, exe_c17_ASampleMakesWhatItsPatternKeeps) {
   step(program, "fc").batch_sizes = {1};
   step(program, "fc").batch_strides = {0};
   expectRefused(program, "exe_c17", "has a pattern and sums for each batch entry");
+}
+
+TEST(Verify, exe_c19_GroupsThatAreAddedMakeOneSetOfSums) {
+  wexe::ProgramT program = linearProgram();
+  program.tensors[2]->type = wexe::ElemType::F32;
+  wexe::StepT &sample = step(program, "fc");
+  sample.kind = wexe::StepKind::Sample;
+  sample.tensor = 2;
+  sample.colour = step(program, "y").colour;
+  sample.task = sample.task_own;
+  std::swap(sample.task_east, sample.task_west);
+  EXPECT_EQ(refusal(program), "");
+  sample.groups_added = true;
+  expectRefused(program, "exe_c19", "adds sums of 1 groups on the wafer, expected several");
+
+  wexe::GridT &grid = *phase(program).grid;
+  grid.columns = 1;
+  grid.groups = 2;
+  grid.tokens = 8;
+  tensor(program, "x").shape = {8, 1};
+  tensor(program, "y").shape = {8, 1};
+  sample.feature_block = sample.out_block = 2;
+  EXPECT_EQ(refusal(program), "");
+  grid.batches = grid.batches_at_once = 2;
+  sample.batch_sizes = {2};
+  sample.batch_strides = {0};
+  expectRefused(program, "exe_c19", "none that hold batch entries with sums of their own at a time");
+  grid.batches = grid.batches_at_once = 1;
+  sample.batch_sizes = {};
+  sample.batch_strides = {};
+
+  phase(program).steps.push_back(std::make_unique<wexe::StepT>(sample));
+  phase(program).steps.back()->groups_added = false;
+  expectRefused(program, "exe_c19", "make sums on output (colour 2), but groups are added for one of them only");
+  phase(program).steps.pop_back();
+
+  // Below the first group nothing leaves.
+  sample.colour = 7;
+  expectRefused(program, "exe_c14", "is not connected with the output port of column 1;");
 }
 
 TEST(Verify, exe_c16_UpdatesAreOfStates) {

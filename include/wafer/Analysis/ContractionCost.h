@@ -62,8 +62,9 @@ double scaleCycles(const Machine &machine, const GridShape &grid, int64_t featur
 /// `operations` vector and `functions` nonlinear instructions over a core's block, in chunks.
 double mapCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t operations, int64_t functions, int64_t chunkBytes);
 
-/// Whether there are cores below the grid that can add the sums of its groups: as many rows as a group has columns.
-inline bool hasRoomForGroupSums(const Machine &machine, const GridShape &grid) { return grid.groups > 1 && grid.rows + grid.columns <= int64_t(machine.height); }
+/// Whether sums of the grid's groups should be added before they leave: there are cores below the grid to do it, as many rows as a group has columns, and the way past
+/// the groups is not slower than the way out for all.
+bool groupSumsPay(const Machine &machine, const GridShape &grid);
 
 /// Sums over tokens at kept positions, for `out` rows of `in` features.
 double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, int64_t out, const WireCost &wire);

@@ -12,8 +12,6 @@
 #include "wafer/Analysis/SegmentBuffers.h"
 #include "wafer/Dialect/Stream/Stream.h"
 
-#include <array>
-
 namespace wafer {
 
 struct AttentionShape;
@@ -87,16 +85,18 @@ private:
   int64_t valueBytes(const Machine &machine, const GridShape &grid, Room room) const;
 
   std::vector<Kernel> kernels_;
-  std::array<std::vector<Buffer>, 3> buffers_; ///< by Leaving
+  std::vector<Buffer> buffers_[2][2]; ///< where values that leave give their place up at once, or not; in one micro-batch, or several
   std::vector<int64_t> features_;
   int64_t tokens_ = 0, batches_ = 1;
   mlir::Operation *largest_ = nullptr;
 };
 
-/// SRAM for code and descriptor templates of a segment.
-/// Control tasks of a segment's image.
-int64_t estimateControlTasks(stream::SegmentOp segment);
-int64_t estimateCodeBytes(stream::SegmentOp segment);
+/// Control tasks of an image of these kernels.
+int64_t estimateControlTasks(llvm::ArrayRef<mlir::Operation *> kernels);
+/// SRAM for their code and descriptor templates, but for instructions of attention, which the estimate of a segment counts.
+int64_t estimateCodeBytes(llvm::ArrayRef<mlir::Operation *> kernels);
+/// The kernels of a segment as at most so many loads, whose code is about equally long.
+llvm::SmallVector<llvm::SmallVector<mlir::Operation *>> loadsOf(stream::SegmentOp segment, int64_t loads);
 
 } // namespace wafer
 

@@ -11,6 +11,7 @@
 #include "wafer/Executable/Executable.h"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -22,6 +23,7 @@
 namespace wafer {
 
 class MissingRows;
+class SortedRows;
 
 /// A run of data wavelets, then at most one control wavelet, all of one colour, sent in this order to each of the input ports
 /// first, first + step, ... (count of them, columns of the north edge).
@@ -46,8 +48,11 @@ struct WeightRow {
   Opcode opcode = Opcode::Fmacp;
   ElementType type = ElementType::F16; ///< float, of weights and bias
   /// Weight k is for column k mod columns. Where wavelets have an index it is k / columns, and zeros of either sign are not sent.
-  const uint8_t *weights = nullptr;
+  const uint8_t *weights = nullptr; ///< may be null where `sorted` is complete
   size_t count = 0;
+  /// Where wavelets have an index: what an engine keeps of the rows of this weight, for runs to come, and which of them this one is. Null: of nothing.
+  SortedRows *sorted = nullptr;
+  size_t number = 0;
   uint16_t owner = 0; ///< column
   uint32_t east = 0, west = 0, own = 0; ///< commands of the columns before the owner, behind it, and of it
   struct Bias {
@@ -93,6 +98,7 @@ struct EngineStats {
   uint64_t sramHighWater = 0;    ///< largest byte address written or read plus one, over all cores
   uint64_t cores = 0;            ///< cores that belong to a region
   uint64_t rowsTogether = 0;     ///< rows of contractions that were multiplied all together instead of core by core (functional engine)
+  uint64_t featuresTogether = 0; ///< features of scales that were done without going through every instruction (functional engine)
   /// Multiply-accumulates of triggers that pass over some (skip0, masks), which only a run can count, by image << 16 | pc of the control task that bound the trigger.
   std::map<uint32_t, uint64_t> skippingMacs;
   /// Core-cycles by what a core did or waited for: "busy", "wait-command", "wait-fabric-in", "wait-fabric-out", "wait-conflict", "wait-slot",
@@ -120,7 +126,8 @@ struct EngineOptions {
   /// Without data: share of elements that a trigger with skip0 or a mask does not pass over, by number of the control task that bound it (cycle engine).
   std::map<uint16_t, double> nonzeros;
   unsigned lookAhead = 0;    ///< bursts that the edge sees at a time; 0: as many as the machine has columns (cycle engine)
-  unsigned copiesOfPort = 1; ///< output ports that each output port stands for, which share the way out (cycle engine)
+  /// Wavelets that one of this colour at an output port stands for, which share the way out; null: one (cycle engine).
+  std::function<uint32_t(uint16_t port, uint8_t colour)> copiesOfWavelet = nullptr;
   MissingRows *missing = nullptr; ///< rows that the program leaves out of a grid; without data only (cycle engine)
 };
 
@@ -130,7 +137,12 @@ public:
   virtual std::string_view name() const = 0;
   /// Runs until `in` is exhausted and the wafer is quiet. SRAM persists from run to run of one engine. Throws Trap.
   virtual EngineStats run(Ingress &in, Egress &out) = 0;
+  /// Calls function(x, y, memory) for each core: its SRAM, and behind it the accumulator cache.
+  virtual void forEachCore(const std::function<void(uint16_t, uint16_t, uint8_t *)> &function) = 0;
 };
+
+/// Cores go on with what those of an engine before, in the same places and of the same machine, have in memory.
+void takeMemory(Engine &engine, Engine &before, const Machine &machine);
 
 /// The readable reference: every wavelet, router, queue, task and microthread, cycle by cycle. `program` must outlive the engine.
 std::unique_ptr<Engine> createCycleEngine(const LoadedProgram &program, const EngineOptions &options);

@@ -16,6 +16,7 @@
 
 namespace wafer {
 
+class KeptRows;
 class RowStream;
 class StepBursts;
 
@@ -61,6 +62,7 @@ private:
   const wexe::PhaseT &phase_;
   const TensorValues &values_;
   const SampledPhase *sampled_;
+  std::vector<KeptRows *> kept_; ///< by step; null where rows are not kept
   std::unique_ptr<RowStream> rows_;
   uint32_t microBatch_ = 0;
   size_t step_ = 0;

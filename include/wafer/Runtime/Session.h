@@ -76,7 +76,7 @@ private:
   TensorValues checkInputs(const wexe::EntryT &entry, const NamedTensors &inputs) const;
   void checkWeights(const wexe::EntryT &entry) const;
   void checkBlocks(const wexe::EntryT &entry) const;
-  void changeLoad(uint16_t load);
+  void changeLoad(uint16_t load, bool continues);
   PhaseStats runOnWafer(const wexe::PhaseT &phase, TensorValues &values);
   PhaseStats timeOnWafer(const wexe::PhaseT &phase) const;
   std::vector<std::string> outputsOf(const wexe::EntryT &entry, const wexe::PhaseT &phase) const;

@@ -98,6 +98,7 @@ public:
 };
 
 class Buffers;
+class KeptRowsOfSteps;
 
 class TensorStore {
 public:
@@ -120,12 +121,15 @@ public:
   DramTier &dram() { return dram_; }
   /// For pieces of tensors.
   Buffers &buffers() { return *buffers_; }
+  /// By step of a program that outlives the store.
+  KeptRowsOfSteps &keptRows() { return *keptRows_; }
   MemoryXCounters counters() const;
   void countPrefetch(bool wasReady) { ++(wasReady ? prefetchHits_ : prefetchWaits_); }
 
 private:
   DramTier dram_;
   std::unique_ptr<Buffers> buffers_;
+  std::unique_ptr<KeptRowsOfSteps> keptRows_;
   std::vector<std::string> files_;
   std::map<std::string, std::shared_ptr<const TensorSource>> tensors_;
   std::shared_ptr<std::atomic<uint64_t>> flashBytesRead_;

@@ -193,7 +193,7 @@ SymbolRefAttr AttentionGradient::end(const Block &result) {
 void AttentionGradient::emitGradient(const Block &gradient, const Block &result) {
   command(prepare(gradient));
   command(begin(gradient));
-  command(step(), rows_);
+  command(step(), rows_, /*products=*/5);
   command(end(result));
 }
 

@@ -30,6 +30,7 @@ Attention::Attention(SegmentContext &ctx, stream::AttendOp op, const Block &qkv,
     : ctx_(ctx), image_(ctx.image), op_(op), loc_(op.getLoc()), qkv_(qkv), rotation_(rotation), element_(qkv.element), f32_(Float32Type::get(op.getContext())), tokens_(ctx.tokens) {
   const auto grid = *op->getParentOfType<stream::SegmentOp>().getGrid();
   rows_ = grid.getRows() / grid.getBands();
+  cores_ = grid.getColumns() * grid.getRows() * grid.getGroups();
   heads_ = static_cast<int64_t>(op.getHeads()) / grid.getColumns();
   size_ = qkv.features / 3 / static_cast<int64_t>(op.getHeads());
   chunks_ = attentionChunks(tokens_, size_, machine.accumulatorBytes);
@@ -210,7 +211,7 @@ SymbolRefAttr Attention::step() {
 
 void Attention::emitForward() {
   command(begin());
-  command(step(), rows_);
+  command(step(), rows_, /*products=*/2);
 }
 
 void Attention::emitResult(const Block &result) {

@@ -40,7 +40,10 @@ protected:
   Halves halves(llvm::StringRef hint, mlir::FlatSymbolRefAttr of, mlir::Type type, int64_t offset);
   /// A task's instructions that turn what `from` holds by the table, or back, by way of `between`, which holds f32. Takes registers 40 to 45.
   void turn(TaskBuilder &task, const Halves &from, const Halves &between, const Halves &to, bool isBack);
-  void command(mlir::SymbolRefAttr task, int64_t times = 1) { wfr::CommandOp::create(ctx_.steps, loc_, task, times); }
+  /// `products`: for each pair of tokens that meet, and element of a head.
+  void command(mlir::SymbolRefAttr task, int64_t times = 1, int64_t products = 0) {
+    wfr::CommandOp::create(ctx_.steps, loc_, task, times, products * tokens_ * part() * times * cores_);
+  }
 
   bool passes() const { return rows_ > 1; }
   int64_t bytes(mlir::Type type) const { return type.getIntOrFloatBitWidth() / 8; }
@@ -55,7 +58,7 @@ protected:
   mlir::Location loc_;
   const Block &qkv_, *rotation_;
   mlir::Type element_, f32_;
-  int64_t tokens_, rows_ = 1, heads_ = 1, size_ = 1;
+  int64_t tokens_, cores_ = 1, rows_ = 1, heads_ = 1, size_ = 1;
   AttentionChunks chunks_;
   // The block at work and the one that comes, before the first step and after the last if their number is even.
   mlir::FlatSymbolRefAttr blocks_[2], places_[2];

@@ -24,13 +24,21 @@ std::string ImageBuilder::uniqueName(StringRef hint) {
 }
 
 FlatSymbolRefAttr ImageBuilder::buffer(Location loc, StringRef hint, int64_t bytes, LiveRange live, bool inAccumulator) {
-  std::string name = uniqueName(hint);
+  return declareBuffer(loc, uniqueName(hint), bytes, live, inAccumulator, /*isKept=*/false);
+}
+
+FlatSymbolRefAttr ImageBuilder::keptBuffer(Location loc, StringRef name, int64_t bytes, LiveRange live) {
+  names_.insert(name);
+  return declareBuffer(loc, name, bytes, live, /*inAccumulator=*/false, /*isKept=*/true);
+}
+
+FlatSymbolRefAttr ImageBuilder::declareBuffer(Location loc, StringRef name, int64_t bytes, LiveRange live, bool inAccumulator, bool isKept) {
   OpBuilder::InsertionGuard guard(builder_);
   if (lastDeclaration_)
     builder_.setInsertionPointAfter(lastDeclaration_);
   else
     builder_.setInsertionPointToStart(&image_.getBody().front());
-  lastDeclaration_ = wfr::BufferOp::create(builder_, loc, name, bytes, live.first, live.last, inAccumulator, /*address=*/IntegerAttr());
+  lastDeclaration_ = wfr::BufferOp::create(builder_, loc, name, bytes, live.first, live.last, inAccumulator, isKept, /*address=*/IntegerAttr());
   return FlatSymbolRefAttr::get(builder_.getContext(), name);
 }
 

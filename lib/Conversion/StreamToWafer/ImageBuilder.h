@@ -46,6 +46,8 @@ public:
   explicit ImageBuilder(wfr::ImageOp image);
 
   mlir::FlatSymbolRefAttr buffer(mlir::Location loc, llvm::StringRef hint, int64_t bytes, LiveRange live, bool inAccumulator = false);
+  /// One that the images of loads that continue one another have by this name.
+  mlir::FlatSymbolRefAttr keptBuffer(mlir::Location loc, llvm::StringRef name, int64_t bytes, LiveRange live);
 
   mlir::FlatSymbolRefAttr memory(llvm::StringRef hint, mlir::Type type, mlir::FlatSymbolRefAttr buffer, Extents extents, Extents strides,
                                  wfr::PerCoreAttr perCore = {}, bool inAccumulator = false);
@@ -70,6 +72,7 @@ public:
 private:
   friend class TaskBuilder;
   std::string uniqueName(llvm::StringRef hint);
+  mlir::FlatSymbolRefAttr declareBuffer(mlir::Location loc, llvm::StringRef name, int64_t bytes, LiveRange live, bool inAccumulator, bool isKept);
   mlir::FlatSymbolRefAttr descriptor(llvm::StringRef hint, wfr::DescriptorKind kind, mlir::Type type, mlir::FlatSymbolRefAttr on, std::optional<int64_t> offset,
                                      std::optional<Extents> extents, std::optional<Extents> strides, std::optional<int64_t> value, wfr::PerCoreAttr perCore);
 

@@ -9,6 +9,7 @@
 #include "Kernels.h"
 
 #include "wafer/Analysis/SegmentBuffers.h"
+#include "wafer/Analysis/SegmentCost.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/DenseMap.h"
@@ -30,8 +31,9 @@ public:
 
 private:
   LogicalResult lowerSegment(stream::SegmentOp segment);
+  LogicalResult lowerLoad(stream::SegmentOp segment, stream::GridAttr grid, wfr::GridAttr placed, ArrayRef<Operation *> kernels);
   LogicalResult lowerKernel(SegmentContext &ctx, Operation *op);
-  void assignBlocks(stream::SegmentOp segment, stream::GridAttr grid);
+  void assignBlocks(stream::SegmentOp segment, stream::GridAttr grid, int64_t first, int64_t last);
   Block blockOf(Value value, stream::GridAttr grid) const;
   void startImage(Location loc);
   void writeChannels();
@@ -68,16 +70,21 @@ Block ProgramLowering::blockOf(Value value, stream::GridAttr grid) const {
 
 /// Whether one sending serves all micro-batches, each of which has all tokens of its batch entries.
 static bool isSentOnce(stream::SendOp send, stream::GridAttr grid) {
-  return grid.getMicroBatches() * grid.getBatchesAtOnce() == static_cast<int64_t>(send->getParentOfType<stream::SegmentOp>().getBatches()) && stream::isSameForEveryBatch(send);
+  return grid.getMicroBatches() > 1 && grid.getMicroBatches() * grid.getBatchesAtOnce() == static_cast<int64_t>(send->getParentOfType<stream::SegmentOp>().getBatches()) && stream::isSameForEveryBatch(send);
 }
 
-void ProgramLowering::assignBlocks(stream::SegmentOp segment, stream::GridAttr grid) {
+/// Buffers of the values that kernels `first` to `last` of the segment read or make, in the image at hand.
+void ProgramLowering::assignBlocks(stream::SegmentOp segment, stream::GridAttr grid, int64_t first, int64_t last) {
   const Leaving leaving = leavingOf(segment.getCompact(), grid.getMicroBatches());
-  for (const SegmentBuffer &buffer : buffersOf(segment, leaving, [&](stream::SendOp send) { return isSentOnce(send, grid); })) {
+  for (auto [number, buffer] : llvm::enumerate(buffersOf(segment, leaving, [&](stream::SendOp send) { return isSentOnce(send, grid); }))) {
+    if (buffer.last < first || buffer.first > last)
+      continue;
     Value owner = buffer.values.front();
     Block block = blockOf(owner, grid);
-    StringRef hint = owner.getDefiningOp()->getName().stripDialect();
-    block.buffer = image_->buffer(owner.getLoc(), (hint + "_value").str(), block.rows * block.rowBytes(), {buffer.first, buffer.last});
+    const LiveRange live = {buffer.first, buffer.last};
+    std::string name = (owner.getDefiningOp()->getName().stripDialect() + "_value").str();
+    const int64_t bytes = block.rows * block.rowBytes();
+    block.buffer = segment.getLoads() > 1 ? image_->keptBuffer(owner.getLoc(), name + "_" + std::to_string(number), bytes, live) : image_->buffer(owner.getLoc(), name, bytes, live);
     for (Value value : buffer.values)
       blocks_[value] = block;
   }
@@ -139,31 +146,41 @@ LogicalResult ProgramLowering::lowerSegment(stream::SegmentOp segment) {
       tokens = type.getNumElements() / type.getShape().back();
     }
 
-  OpBuilder builder = OpBuilder::atBlockEnd(&entry_.getBody().front());
-  auto placed = wfr::GridAttr::get(builder.getContext(), 0, 0, grid->getColumns(), grid->getRows(), grid->getGroups(), grid->getTokenBlock(), tokens,
+  auto placed = wfr::GridAttr::get(segment.getContext(), 0, 0, grid->getColumns(), grid->getRows(), grid->getGroups(), grid->getTokenBlock(), tokens,
                                    grid->getMicroBatches(), segment.getBatches(), grid->getBatchesAtOnce(), grid->getBands());
+  step_ = 0;
+  for (ArrayRef<Operation *> kernels : loadsOf(segment, segment.getLoads()))
+    if (failed(lowerLoad(segment, *grid, placed, kernels)))
+      return failure();
+  return success();
+}
+
+/// The kernels of a segment that are in one load.
+LogicalResult ProgramLowering::lowerLoad(stream::SegmentOp segment, stream::GridAttr grid, wfr::GridAttr placed, ArrayRef<Operation *> kernels) {
+  OpBuilder builder = OpBuilder::atBlockEnd(&entry_.getBody().front());
   auto phase = wfr::PhaseOp::create(builder, segment.getLoc(), placed, FlatSymbolRefAttr::get(builder.getContext(), channels::command), builder.getI64IntegerAttr(loads_));
+  phase.setContinues(step_ > 0);
   OpBuilder steps = OpBuilder::atBlockEnd(&phase.getBody().emplaceBlock());
 
   startImage(segment.getLoc());
-  assignBlocks(segment, *grid);
-  int64_t count = std::distance(segment.getBody().front().begin(), segment.getBody().front().end());
-  SegmentContext ctx(*image_, steps, grid->getTokenBlock(), {step_, step_ + count - 1});
+  const int64_t last = step_ + static_cast<int64_t>(kernels.size()) - 1;
+  assignBlocks(segment, grid, step_, last);
+  SegmentContext ctx(*image_, steps, grid.getTokenBlock(), {step_, last});
   // What is sent once comes first.
-  auto isOnce = [&](Operation &op) {
+  auto isOnce = [&](Operation *op) {
     auto send = dyn_cast<stream::SendOp>(op);
-    return send && isSentOnce(send, *grid);
+    return send && isSentOnce(send, grid);
   };
-  for (Operation &op : segment.getBody().front())
+  for (Operation *op : kernels)
     if (isOnce(op)) {
       ctx.step = step_;
-      if (failed(lowerKernel(ctx, &op)))
+      if (failed(lowerKernel(ctx, op)))
         return failure();
     }
   phase.setPrologue(llvm::range_size(steps.getBlock()->getOperations()));
-  for (Operation &op : segment.getBody().front()) {
+  for (Operation *op : kernels) {
     ctx.step = step_++;
-    if (!isOnce(op) && failed(lowerKernel(ctx, &op)))
+    if (!isOnce(op) && failed(lowerKernel(ctx, op)))
       return failure();
   }
   for (const auto &used : image_->channels())
@@ -172,13 +189,12 @@ LogicalResult ProgramLowering::lowerSegment(stream::SegmentOp segment) {
   return success();
 }
 
-/// Every segment is a load of its own, so that neither code nor tasks grow with the model.
+/// Every segment is a load of its own, or several, so that neither code nor tasks grow with the model.
 void ProgramLowering::startImage(Location loc) {
   OpBuilder builder(entry_);
   auto image = wfr::ImageOp::create(builder, loc, loads_ == 0 ? "wafer.core" : ("wafer.core_" + Twine(loads_)).str(), channels::command, loads_);
   image.getBody().emplaceBlock();
   image_ = std::make_unique<ImageBuilder>(image);
-  step_ = 0;
 }
 
 void ProgramLowering::writeChannels() {

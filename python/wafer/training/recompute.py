@@ -20,7 +20,9 @@ _EFFICIENCY = 0.075
 # They give one element for each that they read, in the same order, but are not said to be pointwise.
 _VIEWS = {_ATEN.view.default, _ATEN.reshape.default, _ATEN._unsafe_view.default, _ATEN.unsqueeze.default, _ATEN.squeeze.dim, _ATEN.squeeze.dims, _ATEN.alias.default, _ATEN.detach.default}
 _PRODUCTS = {_ATEN.mm.default: (0, 1), _ATEN.addmm.default: (1, 2)}  # where the activation and the weight are
-_OF_WEIGHTS = _VIEWS | {_ATEN.permute.default, _ATEN.t.default, _ATEN.transpose.int, _ATEN._to_copy.default, _ATEN.clone.default, _ATEN.cat.default, _ATEN.slice.Tensor}
+_OF_WEIGHTS = _VIEWS | {
+    _ATEN.permute.default, _ATEN.t.default, _ATEN.transpose.int, _ATEN._to_copy.default, _ATEN.clone.default, _ATEN.cat.default, _ATEN.slice.Tensor, _ATEN.expand.default,
+}  # fmt: skip
 
 
 def pays(machine: Mapping, tokens: int, features: int) -> bool:

@@ -210,3 +210,28 @@ stream.program @small_chunks machine "tiny" {
     stream.receive %y, @y : tensor<64x34000xf32>
   }
 }
+
+// -----
+
+// Sums of four groups leave once: they are added in as many rows below the grid as a group has columns. Groups that hold batch entries with sums of their own keep them apart.
+// CHECK-LABEL: stream.program @groups
+// CHECK: stream.segment grid <columns = 16, rows = 128, groups = 4, token_block = 8, micro_batches = 1>
+// CHECK: into @g groups_added
+// CHECK: stream.segment batches 8 grid <{{.*}} batches_at_once = {{[2-9]}}>
+// CHECK: into @e {batch
+stream.program @groups machine "die" {
+  stream.tensor @d <input> : tensor<4096x256xf16>
+  stream.tensor @x <input> : tensor<4096x256xf16>
+  stream.tensor @g <output> : tensor<256x256xf32>
+  stream.tensor @e <output> : tensor<8x256x256xf32>
+  stream.segment {
+    %d = stream.send @d : tensor<4096x256xf16>
+    %x = stream.send @x : tensor<4096x256xf16>
+    stream.sample %d, %x into @g {row_stride = 256 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<4096x256xf16>, tensor<4096x256xf16>
+  }
+  stream.segment batches 8 {
+    %d = stream.send @d : tensor<4096x256xf16>
+    %x = stream.send @x : tensor<4096x256xf16>
+    stream.sample %d, %x into @e {batch_sizes = array<i64: 8>, batch_strides = array<i64: 65536>, row_stride = 256 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<4096x256xf16>, tensor<4096x256xf16>
+  }
+}

@@ -1,5 +1,5 @@
 // RUN: wafer-opt %s -split-input-file -verify-diagnostics
-// What the verifiers check, in this order: grid and layout attributes, program_c1, tensor_c1 to tensor_c3, segment_c1 to segment_c6, call_c1, send_c1, send_c2, receive_c1,
+// What the verifiers check, in this order: grid and layout attributes, program_c1, tensor_c1 to tensor_c3, segment_c1 to segment_c7, call_c1, send_c1, send_c2, receive_c1,
 // receive_c2, contract_c1 to contract_c9, sample_c1 to sample_c3, scale_c1 to scale_c3, map_c1 to map_c3, reduce_c1, attend_c4, attend_c5.
 
 // expected-error @+1 {{found rows = 0, expected at least 1}}
@@ -662,5 +662,39 @@ stream.program @attend_c5 machine "odd" {
     %x = stream.send @qkv : tensor<6x24xf16, #stream.layout<feature_block = 8>>
     // expected-error @+1 {{attend_c5: found 2 heads and batch entries of 6 tokens}}
     %o = stream.attend %x heads 2 scale 1.0 : tensor<6x24xf16, #stream.layout<feature_block = 8>> -> tensor<6x8xf16, #stream.layout<feature_block = 3>>
+  }
+}
+
+// -----
+
+stream.program @segment_c7 machine "odd" {
+  stream.tensor @x <input> : tensor<6x4xf32>
+  // expected-error @+1 {{segment_c7: found 2 loads, expected one, or a grid with one micro-batch}}
+  stream.segment grid <columns = 2, rows = 3, groups = 1, token_block = 1, micro_batches = 2> loads 2 {
+    %x = stream.send @x : tensor<6x4xf16, #stream.layout<feature_block = 2>>
+  }
+}
+
+// -----
+
+stream.program @sample_c7_groups machine "odd" {
+  stream.tensor @d <input> : tensor<6x4xf32>
+  stream.tensor @g <output> : tensor<4x4xf32>
+  stream.segment grid <columns = 2, rows = 3, groups = 1, token_block = 2, micro_batches = 1> {
+    %d = stream.send @d : tensor<6x4xf32, #stream.layout<feature_block = 2>>
+    // expected-error @+1 {{sample_c7: adds groups on the wafer, expected a grid of several that hold no batch entries with sums of their own at a time}}
+    stream.sample %d, %d into @g groups_added {row_stride = 4 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<6x4xf32, #stream.layout<feature_block = 2>>, tensor<6x4xf32, #stream.layout<feature_block = 2>>
+  }
+}
+
+// -----
+
+stream.program @sample_c7_entries machine "odd" {
+  stream.tensor @d <input> : tensor<6x4xf32>
+  stream.tensor @g <output> : tensor<2x4x4xf32>
+  stream.segment batches 2 grid <columns = 2, rows = 3, groups = 2, token_block = 1, micro_batches = 1, batches_at_once = 2> {
+    %d = stream.send @d : tensor<6x4xf32, #stream.layout<feature_block = 2>>
+    // expected-error @+1 {{sample_c7: adds groups on the wafer, expected a grid of several that hold no batch entries with sums of their own at a time}}
+    stream.sample %d, %d into @g groups_added {batch_sizes = array<i64: 2>, batch_strides = array<i64: 16>, row_stride = 4 : i64, column_stride = 1 : i64, offset = 0 : i64} : tensor<6x4xf32, #stream.layout<feature_block = 2>>, tensor<6x4xf32, #stream.layout<feature_block = 2>>
   }
 }

@@ -1,6 +1,6 @@
 // RUN: wafer-opt %s -split-input-file -verify-diagnostics
 // What the verifiers check, in this order: grid, rect and per_core attributes, tensor_c1, color_c1, color_c2, route_c1 (four sides and the name), buffer_c1, descriptor_c1 to
-// descriptor_c4, task_c1, task_c3, task_c4, override_c1, scale_c2. Everything else is proved when the executable is loaded.
+// descriptor_c4, task_c1, task_c3, task_c4, task_c6, override_c1, scale_c2. Everything else is proved when the executable is loaded.
 
 // expected-error @+1 {{found micro_batches = 0, expected at least 1}}
 #grid = #wafer.grid<x0 = 0, y0 = 0, columns = 1, rows = 1, groups = 1, token_block = 1, tokens = 1, micro_batches = 0>
@@ -248,6 +248,26 @@ wafer.program @descriptor_c4_stride machine "odd" {
     wafer.buffer @a bytes 12 live 0, 3
     // expected-error @+1 {{has stride 32768, expected -32768 to 32767 (descriptor_c4)}}
     wafer.descriptor @d <mem> f32 on @a extents [1, 1, 1, 1] strides [32768, 0, 0, 1]
+  }
+}
+
+// -----
+
+wafer.program @task_c6_missing machine "odd" {
+  // expected-error @+1 {{starts with '@begin', expected a control task of the image (task_c6)}}
+  wafer.image @core command @command start @begin {
+  }
+}
+
+// -----
+
+wafer.program @task_c6_data machine "odd" {
+  // expected-error @+1 {{starts with '@add', expected a control task of the image (task_c6)}}
+  wafer.image @core command @command start @add {
+    wafer.task @add data 0 {
+      pe.addw f32 d1, d0
+      pe.end
+    }
   }
 }
 

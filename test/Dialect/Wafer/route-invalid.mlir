@@ -35,3 +35,18 @@ wafer.program @not_placed machine "odd" {
     }
   }
 }
+
+// -----
+
+wafer.program @no_room_for_group_sums machine "odd" {
+  wafer.channel @command <column_multicast> weight
+  wafer.channel @sums <group_sums>
+  wafer.image @core command @command {
+    wafer.descriptor @sum_out <send> f32 on @sums extents [1, 1, 1, 1]
+  }
+  wafer.entry @forward [] -> [] {
+    // expected-error @+1 {{adds sums of groups below its grid, expected several groups and as many rows as a group has columns, but there are 2 groups of 3 columns, and 2 rows below}}
+    wafer.phase <x0 = 0, y0 = 0, columns = 3, rows = 3, groups = 2, token_block = 1, tokens = 6, micro_batches = 1> command @command {
+    }
+  }
+}

@@ -296,3 +296,52 @@ wafer.program @ring machine "odd" {
     }
   }
 }
+
+// -----
+
+// Three groups of two columns, whose sums are added in the two rows of `odd` below their three. Column c sends its sums to row 3 + c, past those of the columns before it;
+// there they go east from group to group on colors that take turns, and south behind the last one, on the color that no sums to the east have there.
+// CHECK-LABEL: wafer.program @group_sums
+// CHECK: wafer.sample @g {{.*}} on @sums_2 groups_added
+// The last row is row 2, which sends on the even color.
+// CHECK-DAG: wafer.route @sums_0 at <0, 0 size 6, 2 step 1, 2> from <ramp> to [#wafer.dir<S>]
+// CHECK-DAG: wafer.route @sums_0 at <0, 3 size 3, 1 step 2, 1> from <N> to [#wafer.dir<ramp>]
+// CHECK-DAG: wafer.route @sums_0 at <1, 3 size 3, 1 step 2, 1> from <N> to [#wafer.dir<S>]
+// CHECK-DAG: wafer.route @sums_0 at <1, 4 size 3, 1 step 2, 1> from <N> to [#wafer.dir<ramp>]
+// CHECK-DAG: wafer.route @sums_2 at <0, 3 size 1, 1 step 4, 1> from <ramp> to [#wafer.dir<E>]
+// CHECK-DAG: wafer.route @sums_2 at <1, 3 size 1, 1 step 4, 1> from <W> to [#wafer.dir<E>]
+// CHECK-DAG: wafer.route @sums_2 at <2, 3 size 1, 1 step 4, 1> from <W> to [#wafer.dir<ramp>]
+// CHECK-DAG: wafer.route @sums_1 at <2, 3 size 1, 1 step 4, 1> from <ramp> to [#wafer.dir<E>]
+// CHECK-DAG: wafer.route @sums_1 at <3, 3 size 1, 1 step 4, 1> from <W> to [#wafer.dir<E>]
+// CHECK-DAG: wafer.route @sums_1 at <4, 3 size 1, 1 step 4, 1> from <W> to [#wafer.dir<ramp>]
+// CHECK-DAG: wafer.route @sums_2 at <4, 3 size 1, 1 step 2, 1> from <ramp> to [#wafer.dir<S>]
+// CHECK-DAG: wafer.route @sums_2 at <4, 4 size 1, 1 step 2, 1> from <N> to [#wafer.dir<S>]
+// CHECK-DAG: wafer.route @sums_1 at <4, 4 size 1, 1 step 4, 1> from <W> to [#wafer.dir<E>]
+// CHECK: wafer.image @wafer.group_sums_core command @sums_0 start @begin_group_sums {
+// CHECK: pe.addw f32 d1, d0
+// CHECK: wafer.region @wafer.group_sums_core_column_1_first_group at <1, 4 size 1, 1 step 2, 1> image @wafer.group_sums_core {
+// CHECK-NEXT: wafer.override @sum_in "const" base 0
+// CHECK-NEXT: wafer.override @sum_out "color" color @sums_2
+// CHECK-NEXT: }
+// CHECK-NEXT: wafer.region @wafer.group_sums_core_column_1_odd_groups at <3, 4 size 1, 1 step 4, 1> image @wafer.group_sums_core {
+// CHECK-NEXT: }
+// CHECK-NEXT: wafer.region @wafer.group_sums_core_column_1_even_groups at <5, 4 size 1, 1 step 4, 1> image @wafer.group_sums_core {
+// CHECK-NEXT: wafer.override @sum_in "color" color @sums_1
+// CHECK-NEXT: wafer.override @sum_out "color" color @sums_2
+wafer.program @group_sums machine "odd" {
+  wafer.channel @command <column_multicast> weight
+  wafer.channel @sums <group_sums>
+  wafer.tensor @g <output> : tensor<2x2xf32>
+  wafer.image @core command @command {
+    wafer.descriptor @sum_in <receive> f32 on @sums extents [1, 1, 1, 1] value 0
+    wafer.descriptor @sum_out <send> f32 on @sums extents [1, 1, 1, 1]
+    wafer.task @row control 0 {
+      pe.end
+    }
+  }
+  wafer.entry @gradient [] -> [@g] {
+    wafer.phase <x0 = 0, y0 = 0, columns = 2, rows = 3, groups = 3, token_block = 1, tokens = 9, micro_batches = 1> command @command {
+      wafer.sample @g as f32 rows 2 columns 2 strides 2, 1 offset 0 blocks 1, 1 east @core::@row west @core::@row own @core::@row last @core::@row on @sums groups_added
+    }
+  }
+}

@@ -56,17 +56,20 @@ def Stream_SegmentOp : Stream_Op<"segment", [HasParent<"ProgramOp">, NoTerminato
     A map's temporaries hold some rows of a block at a time, `chunks` bytes of each or a little more.
     Where SRAM has room, what leaves for MemoryX keeps its place until the next value leaves, so that kernels go on meanwhile; in a `compact` segment it gives it up at once.
 
+    Where the code of its kernels does not fit into a core, or they have too many tasks, it is spread over `loads`, which follow one another while values stay where they are.
+
     (segment_c1) Every value in a segment has the same number of tokens.
     (segment_c2) With a grid, every value has a layout and columns * feature_block covers its features.
     (segment_c3) With a grid, groups * rows * token_block * micro_batches covers the tokens, each entry with its own micro-batches.
     (segment_c4) The body holds kernels, nothing else.
     (segment_c5) `batches` divides the tokens; the grid's `batches_at_once` divides `batches` and groups * bands, and `batches` / `batches_at_once` the micro-batches.
     (segment_c6) With more than one band, no contraction and no sample has batch sizes: all rows of a column are streamed the same.
+    (segment_c7) A grid of several loads has one micro-batch.
   }];
   let arguments = (ins OptionalAttr<Stream_GridAttr>:$grid, DefaultValuedAttr<I64Attr, "1">:$batches, DefaultValuedAttr<I64Attr, "4096">:$chunk_bytes,
-    UnitAttr:$compact);
+    UnitAttr:$compact, DefaultValuedAttr<I64Attr, "1">:$loads);
   let regions = (region SizedRegion<1>:$body);
-  let assemblyFormat = "(`batches` $batches^)? (`grid` $grid^)? (`chunks` $chunk_bytes^)? (`compact` $compact^)? attr-dict-with-keyword $body";
+  let assemblyFormat = "(`batches` $batches^)? (`grid` $grid^)? (`chunks` $chunk_bytes^)? (`compact` $compact^)? (`loads` $loads^)? attr-dict-with-keyword $body";
   let hasRegionVerifier = 1;
 }
 

@@ -75,11 +75,11 @@ def Wafer_ImageOp : Wafer_Body<"image", [Symbol, SymbolTable, HasParent<"Program
 def Wafer_BufferOp : Wafer_Op<"buffer", [Symbol, HasParent<"ImageOp">]> {
   let summary = "a range of SRAM, or of the accumulator cache";
   let description = [{
-    `wafer.buffer @x bytes 256 live 0, 3 at 1024`, `wafer.buffer @acc0 bytes 64 live 0, 9 acc`. `live` is the first and last step (of the program's kernels, in order) that uses it; wafer-allocate-sram gives the address
-    so that buffers that live at the same time do not overlap. Addresses are 8-byte aligned. (buffer_c1) There is at least one byte, and first is not after last.
+    `wafer.buffer @x bytes 256 live 0, 3 at 1024`, `wafer.buffer @acc0 bytes 64 live 0, 9 acc`, `wafer.buffer @value_3 bytes 64 live 0, 9 kept`. `live` is the first and last step (of the program's kernels, in order) that uses it; wafer-allocate-sram gives the address
+    so that buffers that live at the same time do not overlap. Addresses are 8-byte aligned. What is `kept` has one address in all loads that continue one another. (buffer_c1) There is at least one byte, and first is not after last.
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$bytes, I64Attr:$first, I64Attr:$last, UnitAttr:$acc, OptionalAttr<I64Attr>:$address);
-  let assemblyFormat = "$sym_name `bytes` $bytes `live` $first `,` $last (`acc` $acc^)? (`at` $address^)? attr-dict";
+  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$bytes, I64Attr:$first, I64Attr:$last, UnitAttr:$acc, UnitAttr:$kept, OptionalAttr<I64Attr>:$address);
+  let assemblyFormat = "$sym_name `bytes` $bytes `live` $first `,` $last (`acc` $acc^)? (`kept` $kept^)? (`at` $address^)? attr-dict";
   let hasVerifier = 1;
 }
 
@@ -139,9 +139,10 @@ def Wafer_EntryOp : Wafer_Body<"entry", [Symbol, HasParent<"ProgramOp">]> {
 
 def Wafer_PhaseOp : Wafer_Body<"phase", [HasParent<"EntryOp">]> {
   let summary = "steps that MemoryX runs micro_batches times against one grid of cores";
-  let description = [{ The first `prologue` steps, which are sends, run in the first micro-batch only: what they send is the same for all. }];
-  let arguments = (ins Wafer_GridAttr:$grid, FlatSymbolRefAttr:$command, DefaultValuedAttr<I64Attr, "0">:$load, DefaultValuedAttr<I64Attr, "0">:$prologue);
-  let assemblyFormat = "$grid `command` $command (`load` $load^)? (`prologue` $prologue^)? attr-dict-with-keyword $body";
+  let description = [{ The first `prologue` steps, which are sends, run in the first micro-batch only: what they send is the same for all. A phase that `continues` is the same work with
+    other code: SRAM is as the phase before left it. Buffers that both loads have by one name are the same there. }];
+  let arguments = (ins Wafer_GridAttr:$grid, FlatSymbolRefAttr:$command, DefaultValuedAttr<I64Attr, "0">:$load, DefaultValuedAttr<I64Attr, "0">:$prologue, UnitAttr:$continues);
+  let assemblyFormat = "$grid `command` $command (`load` $load^)? (`prologue` $prologue^)? (`continues` $continues^)? attr-dict-with-keyword $body";
 }
 
 def Wafer_CallOp : Wafer_Op<"call", [HasParent<"EntryOp">]> {
@@ -168,9 +169,9 @@ def Wafer_ReceiveOp : Wafer_Step<"receive"> {
 }
 def Wafer_CommandOp : Wafer_Step<"command"> {
   let summary = "control wavelets to every column";
-  let arguments = (ins SymbolRefAttr:$task, DefaultValuedAttr<I64Attr, "1">:$times);
-  let assemblyFormat = "$task (`times` $times^)? attr-dict";
-  let builders = [OpBuilder<(ins "::mlir::SymbolRefAttr":$task), [{ build($_builder, $_state, task, 1); }]>];
+  let arguments = (ins SymbolRefAttr:$task, DefaultValuedAttr<I64Attr, "1">:$times, DefaultValuedAttr<I64Attr, "0">:$macs);
+  let assemblyFormat = "$task (`times` $times^)? (`macs` $macs^)? attr-dict";
+  let builders = [OpBuilder<(ins "::mlir::SymbolRefAttr":$task), [{ build($_builder, $_state, task, 1, 0); }]>];
 }
 def Wafer_ContractOp : Wafer_Step<"contract"> {
   let summary = "stream a weight, row by row";

@@ -66,6 +66,9 @@ LogicalResult SegmentOp::verifyRegions() {
     return emitOpError() << "segment_c5: found " << batches << " batches, " << atOnce << " at once, expected a number that divides batches and groups" << (bands == 1 ? "" : " * bands");
   if (getGrid() && getGrid()->getMicroBatches() % (batches / atOnce) != 0)
     return emitOpError() << "segment_c5: found " << batches << " batches, expected a number that divides the micro-batches";
+  // segment_c7
+  if (getLoads() < 1 || (getLoads() > 1 && (!getGrid() || getGrid()->getMicroBatches() != 1)))
+    return emitOpError() << "segment_c7: found " << getLoads() << " loads, expected one, or a grid with one micro-batch";
   for (Operation &op : *getBody().begin()) {
     // segment_c4
     if (!isa<SendOp, ReceiveOp, ContractOp, SampleOp, AttendOp, ScaleOp, MapOp, ReduceOp>(op))

@@ -29,6 +29,13 @@ namespace {
 
 /// The size of a feature block is an extent of a descriptor.
 constexpr int64_t maxFeatureBlock = 65535;
+/// That the code of a segment is spread over.
+constexpr int64_t mostLoads = 8;
+
+/// Of a segment's longest load, when it has so many.
+struct Code {
+  int64_t loads, bytes, tasks;
+};
 
 /// A shape of cores for a segment, with its tokens per core and micro-batches.
 struct Candidate {
@@ -37,6 +44,7 @@ struct Candidate {
   int64_t paddedTokens = 0;
   int64_t bytes = 0; ///< SRAM of a core, code included
   SegmentModel::Room room{};
+  int64_t loads = 1;
   bool fits = false;
 
   auto rank() const { return std::make_tuple(cost.cycles, paddedTokens, grid.cores(), grid.columns); }
@@ -49,7 +57,7 @@ struct AssignLayout : impl::AssignLayoutBase<AssignLayout> {
   LogicalResult writeTrace(StringRef lines);
   std::optional<GridShape> withRows(const SegmentModel &model, GridShape grid, int64_t rowsAtMost) const;
   Candidate choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile);
-  Candidate evaluate(const SegmentModel &model, const GridShape &grid, int64_t codeBytes) const;
+  Candidate evaluate(const SegmentModel &model, const GridShape &grid, ArrayRef<Code> codes) const;
   void chooseWires(SegmentOp segment, const GridShape &grid) const;
   void failToFit(SegmentOp segment, const SegmentModel &model, const Candidate &smallest);
   void trace(llvm::raw_ostream &out, const Candidate &candidate, bool chosen);
@@ -128,20 +136,25 @@ std::vector<int64_t> divisorsUpTo(int64_t number, int64_t limit) {
   return divisors;
 }
 
-Candidate AssignLayout::evaluate(const SegmentModel &model, const GridShape &grid, int64_t codeBytes) const {
+Candidate AssignLayout::evaluate(const SegmentModel &model, const GridShape &grid, ArrayRef<Code> codes) const {
   /// What takes more commands or waits comes only where the values leave no room.
   constexpr SegmentModel::Room rooms[] = {{4096, false}, {1024, false}, {4096, true}, {1024, true}};
   Candidate candidate;
   candidate.grid = grid;
-  for (const SegmentModel::Room &room : rooms) {
-    candidate.room = room;
-    candidate.cost = model.estimate(machine, grid, room);
-    candidate.bytes = codeBytes + candidate.cost.valueBytes;
-    if (candidate.bytes <= machine.sramBytes)
-      break;
-  }
   candidate.paddedTokens = grid.tokens() - model.tokens();
-  candidate.fits = candidate.bytes <= machine.sramBytes && ceilDiv(model.features().back(), grid.columns) <= maxFeatureBlock;
+  const bool hasBlocks = ceilDiv(model.features().back(), grid.columns) <= maxFeatureBlock;
+  // Values stay from load to load if all of them are there at once (segment_c7).
+  for (const Code &code : grid.microBatches == 1 ? codes : codes.take_front()) {
+    candidate.loads = code.loads;
+    for (const SegmentModel::Room &room : rooms) {
+      candidate.room = room;
+      candidate.cost = model.estimate(machine, grid, room);
+      candidate.bytes = code.bytes + candidate.cost.valueBytes;
+      candidate.fits = candidate.bytes <= machine.sramBytes && code.tasks <= machine.controlTasks && hasBlocks;
+      if (candidate.fits)
+        return candidate;
+    }
+  }
   return candidate;
 }
 
@@ -168,7 +181,15 @@ std::optional<GridShape> AssignLayout::withRows(const SegmentModel &model, GridS
 
 /// The cheapest candidate that fits; if none does, the smallest.
 Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile) {
-  int64_t codeBytes = estimateCodeBytes(segment);
+  SmallVector<Code> codes;
+  for (int64_t loads = 1; loads <= mostLoads; ++loads) {
+    Code code = {loads, 0, 0};
+    for (ArrayRef<Operation *> kernels : loadsOf(segment, loads)) {
+      code.bytes = std::max(code.bytes, estimateCodeBytes(kernels));
+      code.tasks = std::max(code.tasks, estimateControlTasks(kernels));
+    }
+    codes.push_back(code);
+  }
   std::optional<Candidate> best, smallest;
   std::vector<int64_t> groupCounts = steppedUpTo(machine.width);
   if (model.heads() > 0)
@@ -213,7 +234,7 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
           const std::optional<GridShape> grid = withRows(model, shape, rowsAtMost);
           if (!grid)
             continue;
-          Candidate candidate = evaluate(model, *grid, codeBytes);
+          Candidate candidate = evaluate(model, *grid, codes);
           ++candidates;
           if (traceFile && !choicesOnly)
             trace(*traceFile, candidate, /*chosen=*/false);
@@ -261,6 +282,7 @@ void AssignLayout::trace(llvm::raw_ostream &out, const Candidate &candidate, boo
                                               {"padded_tokens", candidate.paddedTokens},
                                               {"value_bytes", candidate.cost.valueBytes},
                                               {"sram_bytes", candidate.bytes},
+                                              {"loads", candidate.loads},
                                               {"fits", candidate.fits},
                                               {"chosen", chosen}})
       << "\n";
@@ -287,7 +309,7 @@ void applyLayout(SegmentOp segment, const Machine &machine, const GridShape &gri
   MLIRContext *context = segment.getContext();
   segment.setGridAttr(GridAttr::get(context, grid.columns, grid.rows, grid.groups, grid.tokenBlock, grid.microBatches, grid.batchesAtOnce, grid.bands));
   for (auto sample : segment.getOps<SampleOp>())
-    sample.setGroupsAdded(hasRoomForGroupSums(machine, grid) && sample.mayAddGroups(grid.batchesAtOnce));
+    sample.setGroupsAdded(groupSumsPay(machine, grid) && sample.mayAddGroups(grid.batchesAtOnce));
   for (Operation &op : segment.getBody().front()) {
     for (Value result : op.getResults()) {
       auto type = cast<RankedTensorType>(result.getType());
@@ -348,16 +370,10 @@ void AssignLayout::runOnOperation() {
   for (std::deque<SegmentOp> queue(segments.begin(), segments.end()); !queue.empty();) {
     SegmentOp segment = queue.front();
     Copies copies(segment);
-    if (estimateControlTasks(segment) > machine.controlTasks)
-      if (SegmentOp second = splitSegment(segment)) {
-        queue.insert(queue.begin() + 1, second);
-        ++segmentsSplit;
-        continue;
-      }
     SegmentModel model(segment);
     Candidate best = choose(segment, model, decisionTrace.empty() ? nullptr : &trace);
     if (!best.fits) {
-      // Too many values at a time: half of the kernels first, what crosses waits in MemoryX.
+      // Too many values at a time, or too much code: half of the kernels first, what crosses waits in MemoryX.
       SegmentOp second = splitSegment(segment);
       if (!second) {
         failToFit(segment, model, best);
@@ -370,6 +386,7 @@ void AssignLayout::runOnOperation() {
     applyLayout(segment, machine, best.grid, copies);
     segment.setChunkBytes(best.room.chunkBytes);
     segment.setCompact(best.room.isCompact);
+    segment.setLoads(best.loads);
     chooseWires(segment, best.grid);
     ++segmentNumber;
     queue.pop_front();

@@ -241,7 +241,9 @@ bool MaskOutputs::pays(ContractOp contract, GridAttr grid) const {
 /// Whether all values have room on the grid that was chosen without the mask, and all tasks a number.
 bool MaskOutputs::fits(SegmentOp segment) const {
   const SegmentCost cost = SegmentModel(segment).estimate(machine, shapeOf(*segment.getGrid()), {static_cast<int64_t>(segment.getChunkBytes()), segment.getCompact()});
-  return estimateCodeBytes(segment) + cost.valueBytes <= machine.sramBytes && estimateControlTasks(segment) <= machine.controlTasks;
+  return llvm::all_of(loadsOf(segment, segment.getLoads()), [&](ArrayRef<Operation *> load) {
+    return estimateCodeBytes(load) + cost.valueBytes <= machine.sramBytes && estimateControlTasks(load) <= machine.controlTasks;
+  });
 }
 
 /// Thousandths of the results that are expected to be dropped: counted where that is known.

@@ -6,6 +6,7 @@
 #include "wafer/Dialect/Wafer/Transforms/Passes.h"
 
 #include "mlir/IR/Builders.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -26,24 +27,61 @@ public:
     FailureOr<Machine> machine = machineOf(getOperation());
     if (failed(machine))
       return signalPassFailure();
-    for (auto image : getOperation().getOps<ImageOp>()) {
-      int64_t instructions = 0;
-      image.walk([&](pe::InstructionOpInterface) { ++instructions; });
-      int64_t templates = std::distance(image.getOps<DescriptorOp>().begin(), image.getOps<DescriptorOp>().end());
-      int64_t used = instructions * instructionBytes + templates * templateBytes;
-      if (failed(allocate(image, /*acc=*/false, used, machine->sramBytes, machine->name)) ||
-          failed(allocate(image, /*acc=*/true, 0, machine->accumulatorBytes, machine->name)))
+    for (ArrayRef<ImageOp> images : chains()) {
+      int64_t code = 0;
+      for (ImageOp image : images) {
+        int64_t instructions = 0;
+        image.walk([&](pe::InstructionOpInterface) { ++instructions; });
+        int64_t templates = std::distance(image.getOps<DescriptorOp>().begin(), image.getOps<DescriptorOp>().end());
+        code = std::max(code, instructions * instructionBytes + templates * templateBytes);
+      }
+      if (failed(allocate(images, /*acc=*/false, code, machine->sramBytes, machine->name)) ||
+          failed(allocate(images, /*acc=*/true, 0, machine->accumulatorBytes, machine->name)))
         return signalPassFailure();
     }
   }
 
 private:
-  LogicalResult allocate(ImageOp image, bool acc, int64_t reserved, int64_t limit, StringRef machine) {
+  /// Images of loads that continue one another, and those of the others one by one.
+  SmallVector<SmallVector<ImageOp>> chains() {
+    llvm::DenseMap<int64_t, int64_t> firstOf; // of a load that continues others, the first of them
+    std::optional<int64_t> before;
+    getOperation().walk([&](Operation *op) {
+      auto phase = dyn_cast<PhaseOp>(op);
+      const int64_t load = phase ? static_cast<int64_t>(phase.getLoad()) : -1;
+      if (phase && phase.getContinues() && before)
+        firstOf[load] = firstOf.contains(*before) ? firstOf[*before] : *before;
+      if (phase || isa<CallOp, EntryOp>(op))
+        before = phase ? std::optional<int64_t>(load) : std::nullopt;
+    });
+    SmallVector<SmallVector<ImageOp>> chains;
+    llvm::DenseMap<int64_t, size_t> places;
+    for (auto image : getOperation().getOps<ImageOp>()) {
+      const int64_t load = image.getLoad();
+      auto first = firstOf.find(load);
+      auto [place, isNew] = places.try_emplace(first == firstOf.end() ? load : first->second, chains.size());
+      if (isNew)
+        chains.emplace_back();
+      chains[place->second].push_back(image);
+    }
+    return chains;
+  }
+
+  LogicalResult allocate(ArrayRef<ImageOp> images, bool acc, int64_t reserved, int64_t limit, StringRef machine) {
     SmallVector<BufferOp> placed, open;
-    for (auto buffer : image.getOps<BufferOp>())
-      if (buffer.getAcc() == acc)
-        (buffer.getAddress() ? placed : open).push_back(buffer);
-    auto isLarger = [](BufferOp a, BufferOp b) { return a.getBytes() != b.getBytes() ? a.getBytes() > b.getBytes() : a->isBeforeInBlock(b); };
+    llvm::StringMap<SmallVector<BufferOp>> same; // kept buffers of later images, by name
+    for (ImageOp image : images)
+      for (auto buffer : image.getOps<BufferOp>()) {
+        if (buffer.getAcc() != acc)
+          continue;
+        if (buffer.getKept() && !buffer.getAddress() && !same.try_emplace(buffer.getSymName()).second)
+          same[buffer.getSymName()].push_back(buffer);
+        else
+          (buffer.getAddress() ? placed : open).push_back(buffer);
+      }
+    auto isLarger = [](BufferOp a, BufferOp b) {
+      return a.getBytes() != b.getBytes() ? a.getBytes() > b.getBytes() : a->getParentOp() == b->getParentOp() ? a->isBeforeInBlock(b) : a->getParentOp()->isBeforeInBlock(b->getParentOp());
+    };
     llvm::sort(open, isLarger);
 
     int64_t end = reserved;
@@ -52,6 +90,8 @@ private:
     for (BufferOp buffer : open) {
       int64_t address = lowestFree(buffer, placed, reserved);
       buffer.setAddressAttr(Builder(buffer).getI64IntegerAttr(address));
+      for (BufferOp other : same.lookup(buffer.getSymName()))
+        other.setAddressAttr(buffer.getAddressAttr());
       placed.push_back(buffer);
       end = std::max<int64_t>(end, address + buffer.getBytes());
     }
@@ -60,7 +100,7 @@ private:
     if (end <= limit)
       return success();
 
-    InFlightDiagnostic diag = image.emitOpError();
+    InFlightDiagnostic diag = ImageOp(images.front()).emitOpError();
     if (acc)
       diag << "needs " << end << " bytes of accumulators, but machine '" << machine << "' has " << limit << "; use a smaller token block";
     else

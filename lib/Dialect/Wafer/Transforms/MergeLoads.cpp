@@ -48,6 +48,8 @@ struct Load {
   GridAttr grid; ///< of its first phase
 };
 
+using Chain = SmallVector<Load>;
+
 bool haveOneShape(GridAttr a, GridAttr b) {
   return a.getX0() == b.getX0() && a.getY0() == b.getY0() && a.getColumns() == b.getColumns() && a.getRows() == b.getRows() && a.getGroups() == b.getGroups() && a.getBands() == b.getBands();
 }
@@ -67,26 +69,37 @@ public:
       return;
 
     Builder builder(program.getContext());
-    llvm::StringMap<SmallVector<Load>> byCode;
+    llvm::StringMap<SmallVector<Chain>> byCode;
     llvm::DenseMap<int64_t, Load> kept;
     int64_t count = 0;
-    for (PhaseOp phase : phases) {
-      int64_t old = phase.getLoad();
-      ImageOp image = imagesOf[old].front();
-      if (!kept.contains(old)) {
-        SmallVector<Load> &candidates = byCode[codeOf(image)];
-        Load *same = llvm::find_if(candidates, [&](const Load &load) { return haveOneShape(load.grid, phase.getGrid()); });
-        if (same == candidates.end()) {
-          candidates.push_back({image, phase.getGrid()});
-          same = &candidates.back();
-          newLoad[image] = count++;
-        } else {
-          dropped.push_back(image);
-        }
-        kept[old] = *same;
+    for (auto phase = phases.begin(); phase != phases.end();) {
+      // Loads that continue one another are merged together or not at all: their buffers have one place.
+      Chain chain;
+      std::string code;
+      do {
+        chain.push_back({imagesOf[phase->getLoad()].front(), phase->getGrid()});
+        code += codeOf(chain.back().image);
+      } while (++phase != phases.end() && phase->getContinues());
+      if (kept.contains(chain.front().image.getLoad()))
+        continue;
+      SmallVector<Chain> &candidates = byCode[code];
+      Chain *same = llvm::find_if(candidates, [&](const Chain &known) { return known.size() == chain.size() && haveOneShape(known.front().grid, chain.front().grid); });
+      if (same == candidates.end()) {
+        candidates.push_back(chain);
+        same = &candidates.back();
+        for (const Load &load : chain)
+          newLoad[load.image] = count++;
+      } else {
+        for (const Load &load : chain)
+          dropped.push_back(load.image);
       }
-      renameTasks(phase, image, kept[old].image);
-      phase.setLoadAttr(builder.getI64IntegerAttr(newLoad[kept[old].image]));
+      for (auto [load, stays] : llvm::zip_equal(chain, *same))
+        kept[load.image.getLoad()] = stays;
+    }
+    for (PhaseOp phase : phases) {
+      const Load &load = kept[phase.getLoad()];
+      renameTasks(phase, imagesOf[phase.getLoad()].front(), load.image);
+      phase.setLoadAttr(builder.getI64IntegerAttr(newLoad[load.image]));
     }
     for (auto [image, load] : newLoad)
       cast<ImageOp>(image).setLoadAttr(builder.getI64IntegerAttr(load));

@@ -71,6 +71,7 @@ struct LoadedProgram::Expanded : ExpandedProgram {};
 
 LoadedProgram LoadedProgram::verify(wexe::ProgramT program) {
   LoadedProgram loaded;
+  verifyContinuing(program);
   if (std::set<uint16_t> numbers = loadsOf(program); numbers.size() > 1) {
     auto loads = std::make_shared<std::map<uint16_t, LoadedProgram>>();
     for (uint16_t number : numbers) {

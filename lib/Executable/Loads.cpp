@@ -6,7 +6,10 @@
 
 #include "Loads.h"
 
+#include "Verify.h"
+
 #include <algorithm>
+#include <array>
 
 namespace wafer {
 
@@ -45,7 +48,28 @@ wexe::ProgramT partOf(const wexe::ProgramT &program, uint16_t load) {
   part.routes.erase(std::remove_if(part.routes.begin(), part.routes.end(), isElsewhere), part.routes.end());
   for (const auto &entry : part.entries)
     entry->phases.erase(std::remove_if(entry->phases.begin(), entry->phases.end(), isElsewhere), entry->phases.end());
+  for (const auto &entry : part.entries)
+    for (const auto &phase : entry->phases)
+      phase->continues = false;
   return part;
+}
+
+static bool haveOneShape(const wexe::GridT &a, const wexe::GridT &b) {
+  auto shape = [](const wexe::GridT &grid) { return std::array<uint32_t, 8>{grid.x0, grid.y0, grid.columns, grid.rows, grid.groups, grid.bands, grid.token_block, grid.micro_batches}; };
+  return shape(a) == shape(b);
+}
+
+void verifyContinuing(const wexe::ProgramT &program) {
+  for (size_t e = 0; e < program.entries.size(); ++e) {
+    const wexe::PhaseT *before = nullptr;
+    for (size_t p = 0; p < program.entries[e]->phases.size(); ++p) {
+      const wexe::PhaseT &phase = *program.entries[e]->phases[p];
+      // (exe_c20) What goes on with SRAM as it is has the cores of what came before, and all its tokens there.
+      if (phase.continues && (!before || !before->grid || !phase.grid || phase.load == before->load || phase.grid->micro_batches != 1 || !haveOneShape(*before->grid, *phase.grid)))
+        refuse(entryName("entries", e, program.entries[e]->name) + " phase " + std::to_string(p), "continues the phase before it, expected that to be of another load on the same grid, with all tokens in one micro-batch", "exe_c20");
+      before = phase.kind == wexe::PhaseKind::Wafer ? &phase : nullptr;
+    }
+  }
 }
 
 } // namespace wafer

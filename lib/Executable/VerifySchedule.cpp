@@ -6,7 +6,6 @@
 #include "wafer/Executable/Grids.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <set>
 
@@ -37,7 +36,6 @@ private:
   void checkBlocks(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where);
   void checkPorts(const wexe::GridT &grid, unsigned colour, bool leaves, const std::string &where);
   void checkPrologue(const wexe::PhaseT &phase, const std::string &where) const;
-  void checkContinues(const wexe::EntryT &entry, size_t number, const std::string &where) const;
   void checkContract(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) const;
   void checkSample(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where);
   void checkGroupsAdded(const wexe::PhaseT &phase, const wexe::StepT &step, const std::string &where);
@@ -460,17 +458,6 @@ void Schedule::checkPrologue(const wexe::PhaseT &phase, const std::string &where
     refuse(where, "has a prologue of " + std::to_string(phase.prologue) + " steps, expected at most the " + std::to_string(sends) + " sends it begins with, and other steps behind them", "exe_c18");
 }
 
-/// (exe_c20) What goes on with SRAM as it is has the cores of what came before, and all its tokens there.
-void Schedule::checkContinues(const wexe::EntryT &entry, size_t number, const std::string &where) const {
-  const wexe::PhaseT &phase = *entry.phases[number];
-  if (!phase.continues)
-    return;
-  const wexe::PhaseT *before = number > 0 ? entry.phases[number - 1].get() : nullptr;
-  auto shape = [](const wexe::GridT &grid) { return std::array<uint32_t, 7>{grid.x0, grid.y0, grid.columns, grid.rows, grid.groups, grid.token_block, grid.micro_batches}; };
-  if (!before || before->kind != wexe::PhaseKind::Wafer || !before->grid || shape(*before->grid) != shape(*phase.grid) || phase.grid->micro_batches != 1 || phase.load == before->load)
-    refuse(where, "continues the phase before it, expected that to be of another load on the same grid, with all tokens in one micro-batch", "exe_c20");
-}
-
 void Schedule::checkEntries() {
   for (size_t e = 0; e < program_.entries.size(); ++e) {
     const wexe::EntryT &entry = *program_.entries[e];
@@ -494,7 +481,6 @@ void Schedule::checkEntries() {
         refuse(place, "has unknown kind " + std::to_string(unsigned(phase.kind)), "exe_c4");
       checkGrid(phase, place);
       checkPrologue(phase, place);
-      checkContinues(entry, p, place);
       for (size_t s = 0; s < phase.steps.size(); ++s)
         checkStep(phase, *phase.steps[s], place + " step " + std::to_string(s) + " (" + quoted(phase.steps[s]->name) + ")");
     }

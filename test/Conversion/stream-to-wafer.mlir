@@ -206,15 +206,14 @@ stream.program @attention machine "odd" {
 // CHECK-LABEL: wafer.program @two_loads
 // CHECK: wafer.image @wafer.core command
 // CHECK-DAG: wafer.buffer @send_value_0 bytes {{[0-9]+}} live 0, 3 kept
-// CHECK-DAG: wafer.buffer @map_value_1 bytes {{[0-9]+}} live 1, 2 kept
+// CHECK-DAG: wafer.buffer @map_value_1 bytes {{[0-9]+}} live 1, 4 kept
 // CHECK: wafer.image @wafer.core_1 command @wafer.command load 1
 // CHECK-DAG: wafer.buffer @send_value_0 bytes {{[0-9]+}} live 0, 3 kept
-// CHECK-DAG: wafer.buffer @map_value_1 bytes {{[0-9]+}} live 1, 2 kept
+// CHECK-DAG: wafer.buffer @map_value_1 bytes {{[0-9]+}} live 1, 4 kept
 // CHECK: wafer.phase {{.*}} command @wafer.command {
 // CHECK-NEXT: wafer.send @x
 // CHECK-NEXT: wafer.command @wafer.core::@map
-// CHECK-NEXT: }
-// CHECK-NEXT: wafer.phase {{.*}} command @wafer.command load 1 continues {
+// CHECK: wafer.phase {{.*}} command @wafer.command load 1 continues {
 // CHECK-NEXT: wafer.command @wafer.core_1::@map
 stream.program @two_loads machine "odd" {
   stream.tensor @x <input> : tensor<6x4xf32>

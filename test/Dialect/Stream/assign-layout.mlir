@@ -8,7 +8,7 @@
 // CHOICES: "chosen":true
 
 // Every candidate is in the trace, and one for each segment is chosen; check_trace.py checks that it is the cheapest that fits.
-// TRACE: {"bands":1,"batches_at_once":1,"bound_by":"","chosen":false,"columns":1,{{.*}}"fits":true,"groups":1,"machine":"odd",{{.*}}"segment":0
+// TRACE: {"bands":1,"batches_at_once":1,"bound_by":"","chosen":false,"columns":1,{{.*}}"fits":true,"groups":1,"loads":1,"machine":"odd",{{.*}}"segment":0
 // TRACE: "chosen":true
 
 // 7 features on 7 columns or fewer, 3 tokens on 5 rows: the grid covers both (segment_c2, segment_c3), which the verifier checks.

@@ -290,7 +290,7 @@ wafer.program @ring machine "odd" {
       pe.end
     }
   }
-  wafer.entry @ring [] -> [] {
+  wafer.entry @forward [] -> [] {
     wafer.phase <x0 = 0, y0 = 0, columns = 2, rows = 5, groups = 1, token_block = 1, tokens = 5, micro_batches = 1> command @command {
       wafer.command @core::@take times 5
     }

@@ -99,12 +99,15 @@ Value flattened(OpBuilder &builder, Location loc, Value value, size_t leading) {
   return tensor::CollapseShapeOp::create(builder, loc, value, groups);
 }
 
-/// Operations that give elements of their first operand in another order or shape: MemoryX's work.
-bool onlyMoves(Operation *op) { return isa<tensor::CollapseShapeOp, tensor::ExpandShapeOp, tensor::ExtractSliceOp, linalg::TransposeOp>(op); }
+/// Operations that give elements of their first operand in another order or shape, or sums of some: MemoryX's work.
+bool onlyArranges(Operation *op) {
+  auto sum = dyn_cast<linalg::GenericOp>(op);
+  return isa<tensor::CollapseShapeOp, tensor::ExpandShapeOp, tensor::ExtractSliceOp, linalg::TransposeOp>(op) || (sum && sum.getNumDpsInputs() == 1 && sum.getNumReductionLoops() > 0);
+}
 
-/// Whether all that is made of a value is moved and returned.
+/// Whether all that is made of a value is arranged and returned.
 bool isOnlyReturned(Value value) {
-  return llvm::all_of(value.getUsers(), [](Operation *user) { return user->hasTrait<OpTrait::ReturnLike>() || (onlyMoves(user) && isOnlyReturned(user->getResult(0))); });
+  return llvm::all_of(value.getUsers(), [](Operation *user) { return user->hasTrait<OpTrait::ReturnLike>() || (onlyArranges(user) && isOnlyReturned(user->getResult(0))); });
 }
 
 int64_t tokensOf(const Match &match) {
@@ -149,21 +152,21 @@ private:
       replace(op, *found, pattern);
   }
 
-  /// All of it, if that pays. What is returned may be what is added in another order or shape, or a part of it.
+  /// All of it, if that pays. What is returned may be what is added in another order or shape, a part of it, or sums of parts.
   void sampleAll(OpOperand &operand) {
     Value value = operand.get();
-    while (Operation *moved = value.getDefiningOp()) {
-      if (!onlyMoves(moved))
+    std::optional<Match> found;
+    linalg::LinalgOp op;
+    while (Operation *maker = value.getDefiningOp()) {
+      op = dyn_cast<linalg::LinalgOp>(maker);
+      found = op ? match(op) : std::nullopt;
+      if (op && !found)
+        found = matchSum(op);
+      if (found || !onlyArranges(maker))
         break;
-      value = moved->getOperand(0);
+      value = maker->getOperand(0);
     }
-    auto op = value.getDefiningOp<linalg::LinalgOp>();
-    if (!op || !isOnlyReturned(value))
-      return;
-    std::optional<Match> found = match(op);
-    if (!found)
-      found = matchSum(op);
-    if (!found)
+    if (!found || !isOnlyReturned(value))
       return;
     const int64_t tokens = tokensOf(*found);
     auto features = [&](Value value) { return value ? cast<RankedTensorType>(value.getType()).getNumElements() / std::max<int64_t>(1, tokens) : 1; };

@@ -74,3 +74,13 @@ def test_weights_of_all_entries_reach_all_bands(case, tmp_path):
     found = program(x)
     torch.testing.assert_close(found, layers(x).detach(), rtol=1e-5, atol=1e-5)
     assert torch.equal(program(x, engine="cycle"), found)
+
+
+def test_the_time_is_that_of_the_cycle_engine(case):
+    batch, tokens, machine, _ = case
+    qkv = torch.randn(batch, tokens, 3 * HEADS * SIZE)
+    program = wafer.compile(Attend(True), (qkv,), machine=machine, precision="f32", progress=False)
+    program(qkv, engine="cycle")
+    cycles = program.stats.cycles
+    program.time()
+    assert program.stats.cycles == pytest.approx(cycles, rel=0.02)

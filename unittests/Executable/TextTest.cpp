@@ -28,6 +28,13 @@ std::string assemblyError(const std::string &text) {
 
 TEST(Text, DisassemblyAssemblesToTheSameBytes) { expectRoundTrip(linearProgram()); }
 
+TEST(Text, GridsWithBandsSurvive) {
+  wexe::ProgramT program = linearProgram();
+  program.entries[0]->phases[0]->grid->bands = 2;
+  EXPECT_NE(disassembleProgram(program).find(" bands=2\n"), std::string::npos);
+  expectRoundTrip(program);
+}
+
 TEST(Text, EmptyProgramSurvives) { expectRoundTrip(wexe::ProgramT()); }
 
 TEST(Text, NamesWithAnyBytesSurvive) {

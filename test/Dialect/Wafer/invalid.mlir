@@ -12,6 +12,11 @@
 
 // -----
 
+// expected-error @+1 {{found bands = 2, expected a number that divides the 3 rows}}
+#grid = #wafer.grid<x0 = 0, y0 = 0, columns = 1, rows = 3, groups = 1, token_block = 1, tokens = 1, micro_batches = 1, bands = 2>
+
+// -----
+
 // A rectangle without cores routes nothing.
 // expected-error @+1 {{found height = 0, expected at least 1}}
 #rect = #wafer.rect<0, 0 size 1, 0 step 1, 1>

@@ -8,7 +8,7 @@
 // RUN: FileCheck %s --input-file=%t/back.mlir
 // RUN: wafer-translate --wafer-to-wexe %t/back.mlir -o %t/again.wexe
 // RUN: cmp %t/model.wexe %t/again.wexe
-// RUN: wafer-objdump %t/model.wexe | FileCheck %s --check-prefix=DUMP
+// RUN: wafer-objdump --summary %t/model.wexe | FileCheck %s --check-prefix=DUMP
 //
 // CHECK: wafer.phase <x0 = 0, y0 = 0, columns = 6, rows = 9, groups = 1, token_block = 7, tokens = 63, micro_batches = 1, batches = 3, batches_at_once = 3, bands = 3>
 // DUMP: on 1 groups of 6x9 cores in 3 bands, 7 tokens per core, 63 tokens, 3 batch entries at a time

@@ -28,6 +28,8 @@ _HEADS_OF_COLUMN = 4
 _TOKENS_OF_CORE = 64
 # Of the groups of columns that fit side by side, the part that has to have an entry: with less of the wafer at work, streaming keys and values to all of it is faster.
 _LEAST_GROUPS = 1 / 3
+# Of an entry: with fewer tokens there is little that attention would send, and heads in columns are a narrow grid for the products around it.
+_LEAST_TOKENS = 64
 # Cores for each wavelet that enters in a cycle: with fewer, nothing waits long for the link, and what a ring costs besides products is more.
 _LEAST_CORES = 256
 
@@ -37,7 +39,7 @@ def pays(machine: Mapping, batch: int, tokens: int, heads: int, size: int) -> bo
     is narrow beside the cores. `machine`: its description. A first rule: it looks at no cycles but those by which probabilities are worth computing again."""
     columns = next((heads // m for m in range(1, _HEADS_OF_COLUMN + 1) if heads % m == 0 and heads // m <= machine["width"]), None)
     tokens_of_core = min(_TOKENS_OF_CORE, machine["accumulator_bytes"] // 8)
-    if columns is None or not any(tokens % t == 0 and tokens // t <= machine["height"] for t in range(1, tokens_of_core + 1)):
+    if columns is None or tokens < _LEAST_TOKENS or not any(tokens % t == 0 and tokens // t <= machine["height"] for t in range(1, tokens_of_core + 1)):
         return False
     is_narrow = machine["width"] * machine["height"] >= _LEAST_CORES * machine["ingest_wavelets_per_cycle"] and attention.pays(machine, size)
     return is_narrow and batch >= _LEAST_GROUPS * (machine["width"] // columns)

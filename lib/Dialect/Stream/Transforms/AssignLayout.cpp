@@ -144,11 +144,15 @@ Candidate AssignLayout::evaluate(const SegmentModel &model, const GridShape &gri
   candidate.paddedTokens = grid.tokens() - model.tokens();
   const bool hasBlocks = ceilDiv(model.features().back(), grid.columns) <= maxFeatureBlock;
   // Values stay from load to load if all of them are there at once (segment_c7).
-  for (const Code &code : grid.microBatches == 1 ? codes : codes.take_front()) {
+  const ArrayRef<Code> possible = grid.microBatches == 1 ? codes : codes.take_front();
+  SmallVector<SegmentCost, std::size(rooms)> costs;
+  for (const Code &code : possible) {
     candidate.loads = code.loads;
-    for (const SegmentModel::Room &room : rooms) {
+    for (auto [number, room] : llvm::enumerate(rooms)) {
+      if (costs.size() == number)
+        costs.push_back(model.estimate(machine, grid, room));
       candidate.room = room;
-      candidate.cost = model.estimate(machine, grid, room);
+      candidate.cost = costs[number];
       candidate.bytes = code.bytes + candidate.cost.valueBytes;
       candidate.fits = candidate.bytes <= machine.sramBytes && code.tasks <= machine.controlTasks && hasBlocks;
       if (candidate.fits)

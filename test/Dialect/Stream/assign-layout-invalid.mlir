@@ -23,3 +23,16 @@ stream.program @unknown_machine machine "huge" {
     stream.receive %x, @y : tensor<3x5xf32>
   }
 }
+
+// -----
+
+stream.program @tokens_of_attention machine "odd" {
+  stream.tensor @qkv <input> : tensor<1009x6xf32>
+  stream.tensor @o <output> : tensor<1009x2xf32>
+  stream.segment {
+    %x = stream.send @qkv : tensor<1009x6xf16>
+    // expected-error @-2 {{found batch entries of 1009 tokens that attend to each other, expected a number that up to 5 rows of cores share, up to}}
+    %o = stream.attend %x heads 1 scale 1.0 : tensor<1009x6xf16> -> tensor<1009x2xf16>
+    stream.receive %o, @o : tensor<1009x2xf16>
+  }
+}

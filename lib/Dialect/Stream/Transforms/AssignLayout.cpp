@@ -183,7 +183,7 @@ std::optional<GridShape> AssignLayout::withRows(const SegmentModel &model, GridS
   return grid;
 }
 
-/// The cheapest candidate that fits; if none does, the smallest.
+/// The cheapest candidate that fits; if none does, the smallest; without bytes if tokens cannot lie as attention needs them.
 Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile) {
   SmallVector<Code> codes;
   for (int64_t loads = 1; loads <= mostLoads; ++loads) {
@@ -255,6 +255,11 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
 }
 
 void AssignLayout::failToFit(SegmentOp segment, const SegmentModel &model, const Candidate &smallest) {
+  if (smallest.bytes == 0) {
+    emitError(segment.getLoc()) << "found batch entries of " << model.entryTokens() << " tokens that attend to each other, expected a number that up to " << machine.height << " rows of cores share, up to "
+                                << machine.accumulatorBytes / 12 << " in each (attend_c5); pad the sequence, or take a larger machine";
+    return;
+  }
   Operation *largest = model.largest();
   int64_t features = numFeatures(cast<RankedTensorType>(largest->getResult(0).getType()));
   InFlightDiagnostic diag = emitError(segment.getLoc())

@@ -24,7 +24,7 @@ struct HeadWork {
   }
 };
 
-/// Scores of a block or what is like them: products for each pair of tokens, and `each` instructions that take them from the cache.
+/// Scores of a block or what is like them: products for each pair of tokens, some keys at a time, which an instruction takes from the cache.
 void addScores(HeadWork &work, const GridShape &grid, const AttentionShape &shape, const AttentionChunks &chunks) {
   const double t = grid.tokenBlock;
   work.products += t * t * double(shape.size);

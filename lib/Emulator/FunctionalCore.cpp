@@ -241,6 +241,8 @@ void FunctionalCore::runLocal(Operation op, EngineStats &stats) {
 /// Hands on what there is, all at once.
 bool FunctionalCore::relay(Operation &op, WordSink &sink, EngineStats &stats) {
   const size_t before = op.done;
+  if (op.finished()) // without elements there is no colour
+    return false;
   for (WordQueue &queue = in[op.inputColour]; !op.finished() && queue.size() != 0;) {
     relayed_.push_back(queue.takeFront(std::min<size_t>(queue.frontSize(), op.elements - op.done)));
     op.done += relayed_.back().count;

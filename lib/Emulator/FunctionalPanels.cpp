@@ -79,12 +79,10 @@ PackedRows FunctionalPanels::pack(const Descriptor &rows, const Footprint &footp
   for (size_t i = 0; i < cores_.size(); ++i) {
     const uint8_t *memory = cores_[i]->model.memory(rows.kind);
     // The part of a core in each tile.
-    for (size_t j = 0; j < each;) {
-      const size_t at = i * each + j, some = std::min(tileWidth - at % tileWidth, each - j);
-      float *part = to + at / tileWidth * count * tileWidth + at % tileWidth;
-      if (isDense)
-        widenRows(memory + rows.base + j * byteSize(type), type, some, count, rowBytes, part, tileWidth);
-      j += some;
+    for (size_t j = 0, some = 0; isDense && count > 0 && j < each; j += some) {
+      const size_t at = i * each + j;
+      some = std::min(tileWidth - at % tileWidth, each - j);
+      widenRows(memory + rows.base + j * byteSize(type), type, some, count, rowBytes, to + at / tileWidth * count * tileWidth + at % tileWidth, tileWidth);
     }
     for (size_t k = 0; !isDense && k < count; ++k) {
       row.base = static_cast<uint32_t>(rows.base + static_cast<int64_t>(k) * rowBytes);

@@ -318,4 +318,5 @@ def test_it_pays_on_a_wafer_with_entries_for_a_third_of_its_columns(monkeypatch)
     assert heads.pays(wafer_, 16, 4096, 32, 128) and heads.pays(wafer_, 8, 4096, 32, 128)
     assert not heads.pays(wafer_, 7, 4096, 32, 128)  # 23 groups of 32 columns
     assert not heads.pays(wafer_, 16, 4099, 32, 128)  # a prime number of tokens, more than rows
+    assert not heads.pays(wafer_, 23, 8192, 32, 128)  # eight tokens in a core, whose heads do not fit
     assert not heads.pays(small, 16, 16, 16, 4)

@@ -24,8 +24,8 @@ from wafer.training import attention
 _ATEN = torch.ops.aten
 # Columns hold up to so many heads each.
 _HEADS_OF_COLUMN = 4
-# Tokens that a core takes of one entry, at most; less if its accumulators have no room for two sums of 32 bits for each.
-_TOKENS_OF_CORE = 64
+# What the gradient of attention keeps in a core, at most, of an element of a head and a token, in f32 and with operands and result; and its code, with more for each head.
+_BYTES_OF_ELEMENT, _BYTES_OF_CODE, _BYTES_OF_HEAD = 80, 5200, 1600
 # Of the groups of columns that fit side by side, the part that has to have an entry: with less of the wafer at work, streaming keys and values to all of it is faster.
 _LEAST_GROUPS = 1 / 3
 # Of an entry: with fewer tokens there is little that attention would send, and heads in columns are a narrow grid for the products around it.
@@ -38,8 +38,12 @@ def pays(machine: Mapping, batch: int, tokens: int, heads: int, size: int) -> bo
     """Whether attention in columns is the better way: each entry has a group of columns and rows that hold its tokens, a good part of the groups has an entry, and the link
     is narrow beside the cores. `machine`: its description. A first rule: it looks at no cycles but those by which probabilities are worth computing again."""
     columns = next((heads // m for m in range(1, _HEADS_OF_COLUMN + 1) if heads % m == 0 and heads // m <= machine["width"]), None)
-    tokens_of_core = min(_TOKENS_OF_CORE, machine["accumulator_bytes"] // 8)
-    if columns is None or tokens < _LEAST_TOKENS or not any(tokens % t == 0 and tokens // t <= machine["height"] for t in range(1, tokens_of_core + 1)):
+    most = machine["accumulator_bytes"] // 12  # tokens of a core: two sums of 32 bits for each, and one for each and a key
+    tokens_of_core = next((t for t in range(1, most + 1) if tokens % t == 0 and tokens // t <= machine["height"]), None)
+    if columns is None or tokens_of_core is None or tokens < _LEAST_TOKENS:
+        return False
+    heads_of_column = heads // columns
+    if _BYTES_OF_ELEMENT * heads_of_column * size * tokens_of_core + _BYTES_OF_CODE + _BYTES_OF_HEAD * heads_of_column > machine["sram_bytes"]:
         return False
     is_narrow = machine["width"] * machine["height"] >= _LEAST_CORES * machine["ingest_wavelets_per_cycle"] and attention.pays(machine, size)
     return is_narrow and batch >= _LEAST_GROUPS * (machine["width"] // columns)

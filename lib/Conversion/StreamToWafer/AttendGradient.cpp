@@ -20,7 +20,7 @@ enum Register : uint8_t {
   someScoresKQ, scoresKQ, weightsKQ, weightsDQK, someOthersKQ, othersKQ, deltasKQ,   // of a block
   deltasDQK, deltasDKQ, logarithmkQ, meankQ, scale, zero,
 };
-static_assert(zero < 48, "a core has 48 descriptor registers");
+static_assert(zero < numDescriptorRegisters);
 
 } // namespace
 

@@ -52,7 +52,8 @@ Attention::Halves Attention::halves(StringRef hint, FlatSymbolRefAttr of, Type t
 
 // Features lie by element of a head, so that halves of all heads are halves of the block.
 void Attention::turn(TaskBuilder &task, const Halves &from, const Halves &between, const Halves &to, bool isBack) {
-  enum : uint8_t { source = 40, table, temporary, target, other };
+  enum : uint8_t { source = 40, table, temporary, target };
+  static_assert(third < source && target < numDescriptorRegisters);
   const Halves cosines = halves("cosines", rotation_->buffer, rotation_->element, 0), sines = halves("sines", rotation_->buffer, rotation_->element, part() * bytes(rotation_->element));
   // x[d] * c[d] + x[d'] * s[d]; back x[d] * c[d] + x[d'] * s[d'].
   task.load(source, from.all).load(table, isBack ? sines.all : cosines.all).load(temporary, between.all).emit(vectorInsn(Opcode::Mul, ElementType::F32, temporary, source, table));

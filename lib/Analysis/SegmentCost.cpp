@@ -146,12 +146,7 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
         })
         .Case([&](stream::AttendOp attend) {
           kernel.kind = Kernel::Attend;
-          kernel.in = featuresOf(attend.getQkv());
-          kernel.elementBytes = elementBytesOf(attend.getQkv().getType());
-          kernel.heads = static_cast<int64_t>(attend.getHeads());
-          kernel.isCausal = attend.getCausal();
-          kernel.isGradient = attend.getGradient() != nullptr;
-          kernel.isRotated = attend.getRotation() != nullptr;
+          kernel.attend = attend;
         })
         .Case([&](stream::ReduceOp reduce) {
           kernel.kind = Kernel::Reduce;
@@ -173,7 +168,7 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
 int64_t SegmentModel::heads() const {
   int64_t heads = 0;
   for (const Kernel &kernel : kernels_)
-    heads = std::gcd(heads, kernel.heads);
+    heads = std::gcd(heads, kernel.attend ? static_cast<int64_t>(stream::AttendOp(kernel.attend).getHeads()) : 0);
   return heads;
 }
 
@@ -199,7 +194,10 @@ WireCost SegmentModel::wireOn(const Kernel &kernel, const Machine &machine, cons
   return wire;
 }
 
-AttentionShape SegmentModel::Kernel::attention() const { return {heads, in / 3 / heads, isCausal, isGradient, isRotated, elementBytes}; }
+static AttentionShape shapeOf(stream::AttendOp attend) {
+  const int64_t heads = static_cast<int64_t>(attend.getHeads());
+  return {heads, stream::numFeatures(attend.getQkv().getType()) / 3 / heads, attend.getCausal(), attend.getGradient() != nullptr, attend.getRotation() != nullptr, elementBytesOf(attend.getQkv().getType())};
+}
 
 double SegmentModel::cyclesOf(const Kernel &kernel, const Machine &machine, const GridShape &grid, int64_t chunkBytes) const {
   auto blockOf = [&](int64_t features) { return ceilDiv(features, grid.columns); };
@@ -219,7 +217,7 @@ double SegmentModel::cyclesOf(const Kernel &kernel, const Machine &machine, cons
   case Kernel::Reduce:
     return reduceCycles(machine, grid, blockOf(kernel.in));
   case Kernel::Attend:
-    return attentionCycles(machine, grid, kernel.attention());
+    return attentionCycles(machine, grid, shapeOf(kernel.attend));
   }
   return 0;
 }
@@ -245,8 +243,8 @@ double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &gri
   return clock.end() + std::max<int64_t>(0, grid.microBatches - enough) * (clock.end() - before);
 }
 
-int64_t SegmentModel::valueBytes(const Machine &machine, const GridShape &grid, Room room) const {
-  int64_t most = 0, step = 0, codeOfAttention = 0;
+int64_t SegmentModel::valueBytes(const GridShape &grid, Room room) const {
+  int64_t most = 0, step = 0;
   for (const Kernel &kernel : kernels_) {
     int64_t live = 0;
     const int64_t rowBytes = grid.tokenBlock * 4;
@@ -258,10 +256,8 @@ int64_t SegmentModel::valueBytes(const Machine &machine, const GridShape &grid, 
       live = 2 * rowBytes; // the same of the mask
     else if (kernel.kind == Kernel::Reduce)
       live = rowBytes;
-    if (kernel.kind == Kernel::Attend) {
-      live = attentionBytes(grid, kernel.attention());
-      codeOfAttention = std::max(codeOfAttention, attentionInstructions(machine, grid, kernel.attention()) * instructionBytes);
-    }
+    else if (kernel.kind == Kernel::Attend)
+      live = attentionBytes(grid, shapeOf(kernel.attend));
     for (const Buffer &buffer : buffers_[room.isCompact][grid.microBatches > 1])
       if (buffer.first <= step && step <= buffer.last)
         live += ceilDiv(buffer.features, grid.columns) * grid.tokenBlock * buffer.elementBytes;
@@ -269,7 +265,7 @@ int64_t SegmentModel::valueBytes(const Machine &machine, const GridShape &grid, 
     ++step;
   }
   // Two sums that owners build and a row of ones are there all the time.
-  return static_cast<int64_t>(most * margin) + 3 * grid.tokenBlock * 4 + codeOfAttention;
+  return static_cast<int64_t>(most * margin) + 3 * grid.tokenBlock * 4;
 }
 
 SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid, Room room) const {
@@ -284,7 +280,7 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
       cost.macs += double(kernel.in) * kernel.out * tokens_;
     } else if (kernel.kind == Kernel::Attend) {
       cost.contractions += cycles;
-      cost.macs += attentionMacs(entryTokens(), kernel.attention()) * tokens_;
+      cost.macs += attentionMacs(entryTokens(), shapeOf(kernel.attend)) * tokens_;
     } else if (kernel.kind != Kernel::Send && kernel.kind != Kernel::Receive) {
       others += cycles;
     }
@@ -296,7 +292,7 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
   cost.cycles = cyclesTogether(machine, grid, room.isCompact, each);
   cost.contractions *= grid.microBatches;
   cost.transfers = std::max(0.0, cost.cycles - cost.contractions - others * grid.microBatches);
-  cost.valueBytes = valueBytes(machine, grid, room);
+  cost.valueBytes = valueBytes(grid, room);
   return cost;
 }
 
@@ -358,6 +354,14 @@ int64_t estimateCodeBytes(llvm::ArrayRef<Operation *> kernels) {
   for (Operation *op : kernels)
     bytes += codeBytesOf(op);
   return bytes;
+}
+
+int64_t attentionCodeBytes(const Machine &machine, const GridShape &grid, llvm::ArrayRef<Operation *> kernels) {
+  int64_t instructions = 0;
+  for (Operation *op : kernels)
+    if (auto attend = dyn_cast<stream::AttendOp>(op))
+      instructions += attentionInstructions(machine, grid, shapeOf(attend));
+  return instructions * instructionBytes;
 }
 
 llvm::SmallVector<llvm::SmallVector<Operation *>> loadsOf(stream::SegmentOp segment, int64_t loads) {

@@ -29,6 +29,7 @@ inline Instruction exchange(uint8_t a, uint8_t b) {
 struct FunctionalColumn {
   std::vector<FunctionalCore *> cores; ///< of each group from north to south
   size_t each = 0; ///< elements of a core
+  Trigger trigger;
 
   /// Those that a port commands. False when something is left for them to do, or when others get what comes there.
   bool addCores(const FunctionalRouting::Target &port, const std::vector<std::unique_ptr<FunctionalBatch>> &batches) {
@@ -46,6 +47,22 @@ struct FunctionalColumn {
     return !cores.empty() && first().dataTask >= 0 && std::all_of(cores.begin(), cores.end(), [&](const FunctionalCore *core) {
       return &core->model.image == &first().image && core->model.dataTask == first().dataTask;
     });
+  }
+
+  /// Binds the trigger that all of them have, if it multiplies floats and adds to rows of floats that all of them have in one place and that are 0. A task that would trap is left to the cores.
+  bool bindProducts() {
+    if (!haveSameTask())
+      return false;
+    const Instruction &insn = first().at(static_cast<uint16_t>(first().dataTask));
+    if (addsOnTheWay(insn.opcode) || isMaskedFmac(insn.opcode) || !isFloat(insn.type) || !isUniform(insn.dst) || !isUniform(insn.src0))
+      return false;
+    try {
+      trigger = first().boundTrigger();
+    } catch (const Trap &) {
+      return false; // when a weight arrives, the core says so
+    }
+    each = trigger.dst.elements();
+    return each != 0 && isRowOfFloats(trigger.dst, each) && isZero(trigger.dst);
   }
 
   CoreModel &first() const { return cores[0]->model; }

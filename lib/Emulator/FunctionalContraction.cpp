@@ -56,19 +56,7 @@ bool FunctionalContraction::prepare(Team &team) {
 }
 
 bool FunctionalContraction::prepare(Column &column) {
-  if (!column.haveSameTask())
-    return false;
-  const Instruction &insn = column.first().at(static_cast<uint16_t>(column.first().dataTask));
-  if (addsOnTheWay(insn.opcode) || isMaskedFmac(insn.opcode) || !isFloat(insn.type) || !column.isUniform(insn.dst) || !column.isUniform(insn.src0))
-    return false;
-  try {
-    column.trigger = column.first().boundTrigger();
-  } catch (const Trap &) {
-    return false; // when a weight arrives, the core says so
-  }
-  column.each = column.trigger.dst.elements();
-  if (column.each == 0 || !isRowOfFloats(column.trigger.dst, column.each) || !isFloat(elementType(column.trigger.rows.type)) ||
-      !column.isZero(column.trigger.dst) || !column.holdsRow(insn.dst) || !column.holdsApart(insn.src0))
+  if (!column.bindProducts() || !isFloat(elementType(column.trigger.rows.type)) || !column.holdsRow(column.trigger.insn.dst) || !column.holdsApart(column.trigger.insn.src0))
     return false;
   column.panels = std::make_unique<FunctionalPanels>(column.cores, pool_);
   return true;

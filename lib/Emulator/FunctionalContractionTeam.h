@@ -25,7 +25,6 @@ struct FunctionalContraction::Command {
 
 /// The cores of one column of all groups.
 struct FunctionalContraction::Column : FunctionalColumn {
-  Trigger trigger;
   std::unique_ptr<FunctionalPanels> panels;
   std::vector<std::unique_ptr<Command>> commands;
   const Command *own = nullptr;

@@ -30,7 +30,6 @@ struct FunctionalScale::Feature {
 struct FunctionalScale::Column : FunctionalColumn {
   Burst ports; ///< no more of it
   bool isReady = false;
-  Trigger trigger;
   std::vector<Task> tasks;
   const Task *own = nullptr;
   const Task *beta = nullptr;
@@ -87,20 +86,10 @@ bool FunctionalScale::prepare(Column &column, const Burst &burst) {
     if (port >= program_.machine().width || !column.addCores(routing_.targetOfPort(static_cast<uint16_t>(port), burst.colour), batches_))
       return false;
   }
-  if (!column.haveSameTask())
+  if (!column.bindProducts() || column.trigger.insn.skip0)
     return false;
-  const Instruction &insn = column.first().at(static_cast<uint16_t>(column.first().dataTask));
-  if (insn.opcode == Opcode::Dotw || isMaskedFmac(insn.opcode) || !isFloat(insn.type) || insn.skip0 || !column.isUniform(insn.dst) || !column.isUniform(insn.src0))
-    return false;
-  try {
-    column.trigger = column.first().boundTrigger();
-  } catch (const Trap &) {
-    return false; // when a weight arrives, the core says so
-  }
-  column.each = column.trigger.dst.elements();
   column.row = column.trigger.rows;
-  return column.each != 0 && isRowOfFloats(column.trigger.dst, column.each) && column.isZero(column.trigger.dst) && column.row.extent[0] == 1 &&
-         isSimpleRow(column.row, column.each);
+  return column.row.extent[0] == 1 && isSimpleRow(column.row, column.each);
 }
 
 /// Null for a command that is none of a scale, or of another one than those before.

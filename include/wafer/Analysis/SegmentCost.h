@@ -14,8 +14,6 @@
 
 namespace wafer {
 
-struct AttentionShape;
-
 struct SegmentCost {
   double cycles = 0;        ///< all micro-batches
   int64_t valueBytes = 0;   ///< SRAM of live values and temporaries, at the worst kernel
@@ -61,15 +59,12 @@ private:
     int64_t elementBytes = 4;               ///< of what is sent or received
     WireCost wire;                          ///< of a contraction
     llvm::ArrayRef<int64_t> batchSizes, batchStrides; ///< of a contraction whose batch entries have weights of their own, of a sample sums
-    int64_t heads = 0;                      ///< of attention
-    bool isCausal = false, isGradient = false, isRotated = false; ///< of attention
+    stream::AttendOp attend;                ///< of attention
     int64_t operations = 0, functions = 0;  ///< of a map
     int64_t temporaries = 0;                ///< of a map, alive at once
     bool isSameForEveryBatch = false;       ///< of what is sent
     int64_t tokens = 0;                     ///< of the tensor that is sent
     size_t buffer = 0;                      ///< that it makes, or that leaves
-
-    AttentionShape attention() const;
   };
   struct Buffer {
     int64_t features, elementBytes, first, last;
@@ -82,7 +77,7 @@ private:
   double cyclesOf(const Kernel &kernel, const Machine &machine, const GridShape &grid, int64_t chunkBytes) const;
   /// Of all micro-batches; `each`: of a kernel, in one of them.
   double cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each) const;
-  int64_t valueBytes(const Machine &machine, const GridShape &grid, Room room) const;
+  int64_t valueBytes(const GridShape &grid, Room room) const;
 
   std::vector<Kernel> kernels_;
   std::vector<Buffer> buffers_[2][2]; ///< where values that leave give their place up at once, or not; in one micro-batch, or several
@@ -93,8 +88,10 @@ private:
 
 /// Control tasks of an image of these kernels.
 int64_t estimateControlTasks(llvm::ArrayRef<mlir::Operation *> kernels);
-/// SRAM for their code and descriptor templates, but for instructions of attention, which the estimate of a segment counts.
+/// SRAM for their code and descriptor templates, but for instructions of attention.
 int64_t estimateCodeBytes(llvm::ArrayRef<mlir::Operation *> kernels);
+/// Those, which depend on the grid.
+int64_t attentionCodeBytes(const Machine &machine, const GridShape &grid, llvm::ArrayRef<mlir::Operation *> kernels);
 /// The kernels of a segment as at most so many loads, whose code is about equally long.
 llvm::SmallVector<llvm::SmallVector<mlir::Operation *>> loadsOf(stream::SegmentOp segment, int64_t loads);
 

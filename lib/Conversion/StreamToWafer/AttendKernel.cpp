@@ -156,7 +156,7 @@ SymbolRefAttr Attention::begin() {
   return task.finish();
 }
 
-/// One head of the block at work. The registers are moved on to the next head.
+/// One head of the block at work; registers are then where they were.
 void Attention::attendHead(TaskBuilder &task) {
   constexpr ElementType f32 = ElementType::F32;
   const int64_t t = tokens_, step = stride();

@@ -38,7 +38,7 @@ protected:
     mlir::FlatSymbolRefAttr all, first, second;
   };
   Halves halves(llvm::StringRef hint, mlir::FlatSymbolRefAttr of, mlir::Type type, int64_t offset);
-  /// A task's instructions that turn what `from` holds by the table, or back, by way of `between`, which holds f32. Takes registers 40 to 45.
+  /// A task's instructions that turn what `from` holds by the table, or back, by way of `between`, which holds f32. Takes registers from 40 on.
   void turn(TaskBuilder &task, const Halves &from, const Halves &between, const Halves &to, bool isBack);
   /// `products`: for each pair of tokens that meet, and element of a head.
   void command(mlir::SymbolRefAttr task, int64_t times = 1, int64_t products = 0) {

@@ -116,7 +116,7 @@ LogicalResult ProgramLowering::lowerKernel(SegmentContext &ctx, Operation *op) {
         emitSample(ctx, sample, blocks_[sample.getRows()], sample.getInput() ? &blocks_[sample.getInput()] : nullptr);
         return success();
       })
-      .Case([&](stream::AttendOp attend) { 
+      .Case([&](stream::AttendOp attend) {
         auto ofOptional = [&](Value value) { return value ? &blocks_[value] : nullptr; };
         return emitAttend(ctx, attend, blocks_[attend.getQkv()], ofOptional(attend.getGradient()), ofOptional(attend.getRotation()), blocks_[attend.getResult()]);
       })

@@ -99,7 +99,6 @@ class _Rewriter:
             x = write(_ATEN.reshape.default, origin_of(projected.input), [tokens, batch, inputs] if found.tokens_first else [batch, tokens, inputs])
             x = write(_ATEN.permute.default, x, [1, 0, 2]) if found.tokens_first else x
             qkv = write(_ATEN.linear.default, x, *stacked)
-        with self._graph.inserting_before(node):
             mixed = Writer(self._graph, node)(torch.ops.wafer.attend.default, qkv, self._table(found), heads, found.scale, found.is_causal)
         behind = projection_behind(node)
         if behind is None:

@@ -32,9 +32,11 @@ constexpr int64_t maxFeatureBlock = 65535;
 /// That the code of a segment is spread over.
 constexpr int64_t mostLoads = 8;
 
-/// Of a segment's longest load, when it has so many.
+/// A segment's kernels as at most `loads` loads.
 struct Code {
-  int64_t loads, bytes, tasks;
+  int64_t loads = 1;
+  SmallVector<SmallVector<Operation *>> kernels;
+  int64_t bytes = 0, tasks = 0; ///< of the longest, but for code that depends on the grid
 };
 
 /// A shape of cores for a segment, with its tokens per core and micro-batches.
@@ -148,12 +150,15 @@ Candidate AssignLayout::evaluate(const SegmentModel &model, const GridShape &gri
   SmallVector<SegmentCost, std::size(rooms)> costs;
   for (const Code &code : possible) {
     candidate.loads = code.loads;
+    int64_t codeBytes = code.bytes;
+    for (ArrayRef<Operation *> kernels : model.heads() > 0 ? ArrayRef(code.kernels) : ArrayRef<SmallVector<Operation *>>())
+      codeBytes = std::max(codeBytes, estimateCodeBytes(kernels) + attentionCodeBytes(machine, grid, kernels));
     for (auto [number, room] : llvm::enumerate(rooms)) {
       if (costs.size() == number)
         costs.push_back(model.estimate(machine, grid, room));
       candidate.room = room;
       candidate.cost = costs[number];
-      candidate.bytes = code.bytes + candidate.cost.valueBytes;
+      candidate.bytes = codeBytes + candidate.cost.valueBytes;
       candidate.fits = candidate.bytes <= machine.sramBytes && code.tasks <= machine.controlTasks && hasBlocks;
       if (candidate.fits)
         return candidate;
@@ -187,8 +192,10 @@ std::optional<GridShape> AssignLayout::withRows(const SegmentModel &model, GridS
 Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile) {
   SmallVector<Code> codes;
   for (int64_t loads = 1; loads <= mostLoads; ++loads) {
-    Code code = {loads, 0, 0};
-    for (ArrayRef<Operation *> kernels : loadsOf(segment, loads)) {
+    Code code;
+    code.loads = loads;
+    code.kernels = loadsOf(segment, loads);
+    for (ArrayRef<Operation *> kernels : code.kernels) {
       code.bytes = std::max(code.bytes, estimateCodeBytes(kernels));
       code.tasks = std::max(code.tasks, estimateControlTasks(kernels));
     }

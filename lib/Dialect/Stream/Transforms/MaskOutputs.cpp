@@ -240,9 +240,10 @@ bool MaskOutputs::pays(ContractOp contract, GridAttr grid) const {
 
 /// Whether all values have room on the grid that was chosen without the mask, and all tasks a number.
 bool MaskOutputs::fits(SegmentOp segment) const {
-  const SegmentCost cost = SegmentModel(segment).estimate(machine, shapeOf(*segment.getGrid()), {static_cast<int64_t>(segment.getChunkBytes()), segment.getCompact()});
+  const GridShape shape = shapeOf(*segment.getGrid());
+  const SegmentCost cost = SegmentModel(segment).estimate(machine, shape, {static_cast<int64_t>(segment.getChunkBytes()), segment.getCompact()});
   return llvm::all_of(loadsOf(segment, segment.getLoads()), [&](ArrayRef<Operation *> load) {
-    return estimateCodeBytes(load) + cost.valueBytes <= machine.sramBytes && estimateControlTasks(load) <= machine.controlTasks;
+    return estimateCodeBytes(load) + attentionCodeBytes(machine, shape, load) + cost.valueBytes <= machine.sramBytes && estimateControlTasks(load) <= machine.controlTasks;
   });
 }
 

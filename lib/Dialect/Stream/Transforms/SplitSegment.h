@@ -7,7 +7,7 @@
 
 namespace wafer::stream {
 
-/// Moves the later half of a segment's kernels into a new segment behind it; values that cross go by way of MemoryX. Null, and nothing is changed, when there is
+/// Moves later kernels of a segment, about half, cut where least crosses, into a new segment behind it; values that cross go by way of MemoryX. Null, and nothing is changed, when there is
 /// only one kernel that computes something.
 SegmentOp splitSegment(SegmentOp segment);
 

@@ -19,7 +19,8 @@ struct AttentionChunks {
 
 /// For `tokens` queries in a core, heads of `size` elements and a cache that the two sums of contractions share. Both divide what they are parts of.
 inline AttentionChunks attentionChunks(int64_t tokens, int64_t size, int64_t accumulatorBytes) {
-  const int64_t rows = (accumulatorBytes / 4 - 2 * tokens) / tokens;
+  // Buffers begin at multiples of 8 bytes.
+  const int64_t sum = (4 * tokens + 7) / 8 * 8, rows = (accumulatorBytes - 2 * sum) / (4 * tokens);
   auto divisor = [&](int64_t n) {
     int64_t some = std::min(n, rows);
     while (n % some != 0)

@@ -6,6 +6,7 @@
 
 #include "wafer/Analysis/SegmentCost.h"
 #include "wafer/Analysis/WeightLink.h"
+#include "wafer/Machine/AttentionChunks.h"
 #include "wafer/Machine/BatchEntries.h"
 
 #include "mlir/IR/Builders.h"
@@ -175,7 +176,7 @@ std::optional<GridShape> AssignLayout::withRows(const SegmentModel &model, GridS
   if (most == 0)
     return std::nullopt;
   int64_t rows = ceilDiv(rowsNeeded, ceilDiv(rowsNeeded, most));
-  if (model.heads() > 0 && (3 * 4 * grid.tokenBlock > machine.accumulatorBytes || rowsNeeded > most))
+  if (model.heads() > 0 && (attentionChunks(grid.tokenBlock, /*size=*/1, machine.accumulatorBytes).keys == 0 || rowsNeeded > most))
     return std::nullopt;
   if (model.addsTokens() || model.heads() > 0) {
     if (model.entryTokens() % tokensOfRow != 0)

@@ -17,7 +17,8 @@ void wafer::buildStreamPhase(OpPassManager &pm, const PipelineOptions &options) 
   // Bodies are merged in f32 and narrowed at their edges afterwards, so that a chain of maps rounds once.
   program.addPass(stream::createFuseMaps());
   program.addPass(stream::createSetPrecision({options.precision}));
-  program.addPass(createCanonicalizerPass());
+  // A comparison of a converted integer stays one of numbers: integers have none on the machine.
+  program.addPass(createCanonicalizerPass({}, /*disabledPatterns=*/{"CmpFIntToFPConst"}));
   program.addPass(stream::createFindZeros({options.activationZeros}));
   program.addPass(stream::createChooseWireFormat());
   program.addPass(stream::createAssignLayout({options.decisionTrace, options.choicesOnly}));

@@ -1,10 +1,9 @@
 """Random operator graphs: both engines give the same bits, and differ from PyTorch by no more than rounding can do.
 
-`benchmarks/random_graphs.py` runs many; here are a few new ones, and all that ever failed (random_graphs/regressions).
+`benchmarks/random_graphs.py` runs many; here are a few, and all that ever failed (random_graphs/regressions).
 """
 
 import pathlib
-import secrets
 
 import pytest
 import torch
@@ -18,8 +17,8 @@ from random_graphs.strategy import graphs
 from random_graphs.workers import Worker
 
 REGRESSIONS = sorted((pathlib.Path(__file__).parent / "random_graphs" / "regressions").glob("*.txt"))
-NEW_GRAPHS = 20
-SEED = secrets.randbelow(2**32)
+GRAPHS = 20
+SEED = 20261130  # the same in every run: whether a commit passes depends on the commit
 
 SMALL = "machine tiny, precision f16, threads 1\nx0 = normal(3, 7)\nw1 = normal(5, 7, scale=0.4)\nv2 = F.linear(x0, w1)\nreturn v2\n"
 
@@ -37,12 +36,12 @@ def test_graph_that_once_failed(worker, path):
     assert outcome.ok, outcome.problem
 
 
-# Of a seed that hypothesis prints when one fails; it prints the smallest that it finds, too.
+# Of one that fails hypothesis prints the smallest that it finds.
 @seed(SEED)
-@settings(max_examples=NEW_GRAPHS, deadline=None, database=None, phases=(Phase.generate, Phase.shrink), suppress_health_check=list(HealthCheck))
+@settings(max_examples=GRAPHS, deadline=None, database=None, phases=(Phase.generate, Phase.shrink), suppress_health_check=list(HealthCheck))
 @given(graph=graphs())
-def test_new_graphs(worker, graph):
-    note(f"hypothesis seed {SEED}; the graph:\n{graph}")
+def test_generated_graphs(worker, graph):
+    note(f"the graph:\n{graph}")
     outcome = worker.check(str(graph))
     assert outcome.ok, outcome.problem
 

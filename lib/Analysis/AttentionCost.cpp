@@ -17,16 +17,20 @@ namespace {
 /// Instructions for a head and a block, and the elements that they work on.
 struct HeadWork {
   double instructions = 0, products = 0, elements = 0, functions = 0;
+  double exchanges = 0; ///< of a block's scores, or what is like them, with the column that has the other part of the head
 
   double cycles(const Machine &machine, const AttentionShape &shape) const {
     const double lanes = shape.elementBytes == 2 ? machine.fmacAccLanes.bits16 : machine.fmacAccLanes.bits32;
-    return instructions * machine.vectorSetupCycles + products / lanes + elements / machine.vectorLanes.bits32 + functions / machine.functionLanes.bits32;
+    return exchanges + instructions * machine.vectorSetupCycles + products / lanes + elements / machine.vectorLanes.bits32 + functions / machine.functionLanes.bits32;
   }
 };
 
 /// Scores of a block or what is like them: products for each pair of tokens, some keys at a time, which an instruction takes from the cache.
-void addScores(HeadWork &work, const GridShape &grid, const AttentionShape &shape, const AttentionChunks &chunks) {
+void addScores(HeadWork &work, const Machine &machine, const GridShape &grid, const AttentionShape &shape, const AttentionChunks &chunks) {
   const double t = grid.tokenBlock;
+  // One wavelet a cycle, both ways at a time, and the way to the neighbour.
+  if (shape.isAcross)
+    work.exchanges += t * t + 2.0 * machine.rampCycles + machine.hopCycles + 2.0 * machine.vectorSetupCycles;
   work.products += t * t * double(shape.size);
   work.elements += t * t;
   work.instructions += 2 * t / double(chunks.keys);
@@ -41,10 +45,10 @@ void addSums(HeadWork &work, const GridShape &grid, const AttentionShape &shape,
 }
 
 /// A head meets a block in the forward pass.
-HeadWork forwardWork(const GridShape &grid, const AttentionShape &shape, const AttentionChunks &chunks) {
+HeadWork forwardWork(const Machine &machine, const GridShape &grid, const AttentionShape &shape, const AttentionChunks &chunks) {
   const double t = grid.tokenBlock;
   HeadWork work;
-  addScores(work, grid, shape, chunks);
+  addScores(work, machine, grid, shape, chunks);
   addSums(work, grid, shape, chunks, 2);
   work.elements += (3 + 2 * shape.isCausal) * t * t + 4 * t;
   work.functions += t * t + t;
@@ -53,11 +57,11 @@ HeadWork forwardWork(const GridShape &grid, const AttentionShape &shape, const A
 }
 
 /// The same once more for its gradient, when maximum and total are known.
-HeadWork gradientWork(const GridShape &grid, const AttentionShape &shape, const AttentionChunks &chunks) {
+HeadWork gradientWork(const Machine &machine, const GridShape &grid, const AttentionShape &shape, const AttentionChunks &chunks) {
   const double t = grid.tokenBlock;
   HeadWork work;
-  addScores(work, grid, shape, chunks);
-  addScores(work, grid, shape, chunks);
+  addScores(work, machine, grid, shape, chunks);
+  addScores(work, machine, grid, shape, chunks);
   for (int sums = 0; sums < 3; ++sums)
     addSums(work, grid, shape, chunks, 1);
   work.elements += (3 + 2 * shape.isCausal) * t * t;
@@ -87,16 +91,16 @@ double attentionCycles(const Machine &machine, const GridShape &grid, const Atte
     return begin + double(length) * std::max(heads * work.cycles(machine, shape) + task + moves, length > 1 ? wavelets : 0.0);
   };
   const double turned = shape.isRotated * elements * 4 / machine.vectorLanes.bits32; // queries and keys, once and back
-  double cycles = (1 + shape.isGradient) * turned + ring(forwardWork(grid, shape, chunks), passed) + elements * 3 / machine.vectorLanes.bits32;
+  double cycles = (1 + shape.isGradient) * turned + ring(forwardWork(machine, grid, shape, chunks), passed) + elements * 3 / machine.vectorLanes.bits32;
   if (shape.isGradient)
-    cycles += ring(gradientWork(grid, shape, chunks), passed + 2 * elements) + elements * 6 / machine.vectorLanes.bits32;
+    cycles += ring(gradientWork(machine, grid, shape, chunks), passed + 2 * elements) + elements * 6 / machine.vectorLanes.bits32;
   return cycles;
 }
 
 int64_t attentionBytes(const GridShape &grid, const AttentionShape &shape) {
   const int64_t t = grid.tokenBlock, elements = blockElements(grid, shape);
-  const int64_t forward = elements * (4 * shape.elementBytes + 4) + t * t * (4 + shape.elementBytes) + (2 * headsOfColumn(grid, shape) + 5) * t * 4;
-  return forward + shape.isRotated * elements * shape.elementBytes + (shape.isGradient ? elements * 16 + t * t * (4 + shape.elementBytes) + 2 * headsOfColumn(grid, shape) * t * 4 : 0);
+  const int64_t forward = elements * (4 * shape.elementBytes + 4) + t * t * (4 + 4 * shape.isAcross + shape.elementBytes) + (2 * headsOfColumn(grid, shape) + 5) * t * 4;
+  return forward + shape.isRotated * elements * shape.elementBytes + (shape.isGradient ? elements * 16 + t * t * 4 + 2 * headsOfColumn(grid, shape) * t * 4 : 0);
 }
 
 double attentionMacs(int64_t entryTokens, const AttentionShape &shape) { return (shape.isGradient ? 7.0 : 2.0) * double(entryTokens * shape.heads * shape.size); }
@@ -106,7 +110,7 @@ int64_t attentionInstructions(const Machine &machine, const GridShape &grid, con
   if (chunks.keys == 0)
     return 0;
   // Vector instructions, and about as many that move registers on; the first and last task.
-  const double work = forwardWork(grid, shape, chunks).instructions + (shape.isGradient ? gradientWork(grid, shape, chunks).instructions : 0);
+  const double work = forwardWork(machine, grid, shape, chunks).instructions + (shape.isGradient ? gradientWork(machine, grid, shape, chunks).instructions : 0);
   return static_cast<int64_t>(2 * work * double(headsOfColumn(grid, shape))) + (shape.isGradient ? 200 : 90);
 }
 

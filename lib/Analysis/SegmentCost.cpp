@@ -165,11 +165,18 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
   readBuffers(segment);
 }
 
-int64_t SegmentModel::heads() const {
-  int64_t heads = 0;
+int64_t SegmentModel::partsOfHeads() const {
+  int64_t parts = 0;
   for (const Kernel &kernel : kernels_)
-    heads = std::gcd(heads, kernel.attend ? static_cast<int64_t>(stream::AttendOp(kernel.attend).getHeads()) : 0);
-  return heads;
+    parts = std::gcd(parts, kernel.attend ? stream::AttendOp(kernel.attend).numParts() : 0);
+  return parts;
+}
+
+int64_t SegmentModel::columnsOfHead() const {
+  int64_t columns = 1;
+  for (const Kernel &kernel : kernels_)
+    columns = std::lcm(columns, kernel.attend ? static_cast<int64_t>(stream::AttendOp(kernel.attend).getAcross()) : 1);
+  return columns;
 }
 
 bool SegmentModel::entriesHaveWeights() const {
@@ -195,8 +202,8 @@ WireCost SegmentModel::wireOn(const Kernel &kernel, const Machine &machine, cons
 }
 
 static AttentionShape shapeOf(stream::AttendOp attend) {
-  const int64_t heads = static_cast<int64_t>(attend.getHeads());
-  return {heads, stream::numFeatures(attend.getQkv().getType()) / 3 / heads, attend.getCausal(), attend.getGradient() != nullptr, attend.getRotation() != nullptr, elementBytesOf(attend.getQkv().getType())};
+  const int64_t parts = attend.numParts();
+  return {parts, stream::numFeatures(attend.getQkv().getType()) / 3 / parts, attend.getAcross() > 1, attend.getCausal(), attend.getGradient() != nullptr, attend.getRotation() != nullptr, elementBytesOf(attend.getQkv().getType())};
 }
 
 double SegmentModel::cyclesOf(const Kernel &kernel, const Machine &machine, const GridShape &grid, int64_t chunkBytes) const {

@@ -169,10 +169,10 @@ LEFT = {
 }
 
 
-@pytest.fixture(autouse=True)
-def everywhere(monkeypatch):
-    for rewriting in (heads, rotations):
-        monkeypatch.setattr(rewriting, "pays", lambda *shape: True)
+@pytest.fixture(autouse=True, params=[1, 2], ids=["head in a column", "head in two columns"])
+def everywhere(monkeypatch, request):
+    monkeypatch.setattr(heads, "columns_of_head", lambda *shape: request.param)
+    monkeypatch.setattr(rotations, "pays", lambda *shape: True)
 
 
 def rewritten(exported):
@@ -314,9 +314,17 @@ def test_a_joint_projection_is_one_transposition():
 
 def test_it_pays_on_a_wafer_with_entries_for_a_third_of_its_columns(monkeypatch):
     monkeypatch.undo()
-    wafer_, small = nothing_for("wse3").machine_description, SMALL
-    assert heads.pays(wafer_, 16, 4096, 32, 128) and heads.pays(wafer_, 8, 4096, 32, 128)
-    assert not heads.pays(wafer_, 7, 4096, 32, 128)  # 23 groups of 32 columns
-    assert not heads.pays(wafer_, 16, 4099, 32, 128)  # a prime number of tokens, more than rows
-    assert not heads.pays(wafer_, 23, 8192, 32, 128)  # eight tokens in a core, whose heads do not fit
-    assert not heads.pays(small, 16, 16, 16, 4)
+    wse3 = nothing_for("wse3").machine_description
+    assert heads.columns_of_head(wse3, 16, 4096, 32, 64) == heads.columns_of_head(wse3, 8, 4096, 32, 64) == 1
+    assert heads.columns_of_head(wse3, 7, 4096, 32, 64) == 0  # 23 groups of 32 columns
+    assert heads.columns_of_head(wse3, 16, 4099, 32, 64) == 0  # a prime number of tokens, more than rows
+    assert heads.columns_of_head(wse3, 23, 16384, 32, 128) == 0  # sixteen tokens in a core, whose heads do not fit
+    assert heads.columns_of_head(SMALL, 16, 16, 16, 4) == 0
+
+
+def test_columns_share_heads_that_leave_room_for_few_tokens(monkeypatch):
+    monkeypatch.undo()
+    wse3 = nothing_for("wse3").machine_description
+    assert heads.columns_of_head(wse3, 16, 4096, 32, 128) == 2  # eight tokens in a core, where four have room beside a head
+    assert heads.columns_of_head(wse3, 16, 4096, 32, 122) == 1  # halves of heads have an odd number of elements in a column
+    assert heads.columns_of_head(wse3, 16, 8192, 32, 128) == 2  # four tokens in a core are too few

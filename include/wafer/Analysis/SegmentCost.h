@@ -45,8 +45,10 @@ public:
   bool addsTokens() const;
   /// Whether batch entries have weights of their own, or sums.
   bool entriesHaveWeights() const;
-  /// Greatest common divisor of the heads of its attention, which the columns have to divide; 0: there is none.
-  int64_t heads() const;
+  /// Greatest common divisor of what columns may have of heads of its attention, which the columns have to divide; 0: there is none.
+  int64_t partsOfHeads() const;
+  /// Columns that share a head, of which there have to be a multiple.
+  int64_t columnsOfHead() const;
   /// Distinct numbers of features, ascending.
   const std::vector<int64_t> &features() const { return features_; }
   /// Kernel whose result has most features.

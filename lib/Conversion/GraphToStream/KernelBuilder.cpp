@@ -166,7 +166,7 @@ void KernelBuilder::emit(Operation *op, const WaferKernel &kernel) {
     const BlockShape input = kernel.input;
     auto write = [&](auto attention, Value gradient) {
       Value rotation = attention.getRotation() ? valueOf(attention.getRotation(), {input.tokens, input.features / 3 * 2}) : Value();
-      return stream::AttendOp::create(builder_, loc, type, valueOf(kernel.source, input), gradient, rotation, attention.getHeadsAttr(), attention.getScaleAttr(), attention.getCausalAttr());
+      return stream::AttendOp::create(builder_, loc, type, valueOf(kernel.source, input), gradient, rotation, attention.getHeadsAttr(), attention.getAcrossAttr(), attention.getScaleAttr(), attention.getCausalAttr());
     };
     if (auto gradient = dyn_cast<graph::AttendGradientOp>(op))
       values_[result] = write(gradient, valueOf(gradient.getGradient(), {input.tokens, input.features / 3}));

@@ -8,17 +8,17 @@ namespace wafer {
 
 namespace {
 
-/// Registers of the second way around. Names are made as those of the forward pass; `given` is the gradient that came, `sums` are those that pass, `deltas` the gradients of scores.
+/// Registers of the second way around. Names are made as those of the forward pass; `given` is the gradient that came, `sums` are those that pass. Weights make room for the gradients of scores.
 enum Register : uint8_t {
-  ringIn, ringOut, placesIn, placesOut, sumsIn, sumsOut,                             // the fabric
+  ringIn, ringOut, placesIn, placesOut, sumsIn, sumsOut, pairIn, pairOut,            // the fabric
   nextR, blockR, nextPlacesR, placesR, nextSumsR, sumsR,                             // of blocks
   nextKeysKDq, keysKDq, nextValuesKDq, valuesKDq, nextKeysDKq, keysDKq,              // as factors
   nextPlacesKq, placesKq, ownPlacesKQ,                                               // places of tokens
   nextKeySumsDK, keySumsDK, nextValueSumsDK, valueSumsDK, querySumsDQ,               // what is made
   queriesKDQ, givenKDQ, queriesDQk, givenDQk,                                        // of the own queries
-  sumKdQ, sumKQ, sumDkQ, sumDqK, sumDQ,                                              // sums in the cache
-  someScoresKQ, scoresKQ, weightsKQ, weightsDQK, someOthersKQ, othersKQ, deltasKQ,   // of a block
-  deltasDQK, deltasDKQ, logarithmkQ, meankQ, scale, zero,
+  sumKdQ, sumKQ, sumDkQ, sumDQ,                                                      // sums in the cache
+  someScoresKQ, partsKQ, scoresKQ, weightsKQ, weightsDQK, weightsDKQ, someOthersKQ, othersKQ, // of a block
+  logarithmkQ, meankQ, scale, zero,
 };
 static_assert(zero < numDescriptorRegisters);
 
@@ -54,8 +54,11 @@ SymbolRefAttr AttentionGradient::begin(const Block &gradient) {
   const int64_t t = tokens_, part = this->part(), step = stride(), kc = chunks_.keys, dc = chunks_.elements;
   const Extents all = {1, 1, 1, 2 * part}, row = {1, 1, 1, t};
   others_ = buffer("others", t * t, f32_);
-  deltas_ = buffer("deltas", t * t, element_);
   TaskBuilder task(image_, loc_, "begin_gradient");
+  if (isAcross()) {
+    loadPairs(task, pairOut, pairIn);
+    task.load(partsKQ, memory("parts", parts_, f32_, {1, 1, t, t}, {0, 0, t, 1}));
+  }
   const uint8_t whole[2] = {blockR, nextR}, keys[2] = {keysKDq, nextKeysKDq}, values[2] = {valuesKDq, nextValuesKDq}, keysByElement[2] = {keysDKq, nextKeysDKq};
   const uint8_t sums[2] = {sumsR, nextSumsR}, keySums[2] = {keySumsDK, nextKeySumsDK}, valueSums[2] = {valueSumsDK, nextValueSumsDK};
   const uint8_t ofBlock[2] = {placesR, nextPlacesR}, asFactor[2] = {placesKq, nextPlacesKq};
@@ -90,17 +93,14 @@ SymbolRefAttr AttentionGradient::begin(const Block &gradient) {
       .load(sumKdQ, this->sums("products", byKey, {0, t, 0, 1}))
       .load(sumKQ, this->sums("scores_made", some, table))
       .load(sumDkQ, this->sums("weighted", byElement, {0, t, 0, 1}))
-      .load(sumDqK, this->sums("weighted", byElement, {0, t, 0, 1}))
       .load(sumDQ, this->sums("results_made", {1, 1, dc, t}, table))
-      .load(someScoresKQ, memory("some_scores", scores_, f32_, some, table))
+      .load(someScoresKQ, memory("some_scores", parts_, f32_, some, table))
       .load(scoresKQ, memory("scores", scores_, f32_, pairs, table))
       .load(weightsKQ, memory("weights", weights_, element_, pairs, table))
       .load(weightsDQK, memory("weights_by_query", weights_, element_, byElement, {0, 0, 1, t}))
-      .load(someOthersKQ, memory("some_others", others_, f32_, some, table))
+      .load(someOthersKQ, memory("some_others", isAcross() ? parts_ : others_, f32_, some, table))
       .load(othersKQ, memory("others", others_, f32_, pairs, table))
-      .load(deltasKQ, memory("deltas", deltas_, element_, pairs, table))
-      .load(deltasDQK, memory("deltas_by_query", deltas_, element_, byElement, {0, 0, 1, t}))
-      .load(deltasDKQ, memory("deltas_by_key", deltas_, element_, byElement, {0, 0, t, 1}))
+      .load(weightsDKQ, memory("weights_by_key", weights_, element_, byElement, {0, 0, t, 1}))
       .load(logarithmkQ, memory("logarithm", most_, f32_, pairs, perQuery))
       .load(meankQ, memory("mean", means_, f32_, some, perQuery))
       .load(scale, image_.constant("scale", op_.getScale().convertToFloat()))
@@ -119,22 +119,25 @@ void AttentionGradient::takeHead(TaskBuilder &task) {
     task.advance(factors, -t * e).advance(to, -t * t * 4);
   };
   /// Sums for each element of the head, added to `to`, or taken away.
-  auto perElement = [&](uint8_t sum, uint8_t factors, uint8_t pairs, uint8_t to, Opcode fold) {
+  auto perElement = [&](uint8_t factors, uint8_t pairs, uint8_t to, Opcode fold) {
     for (int64_t d = 0; d < size_; d += chunks_.elements)
-      task.emit(vectorInsn(Opcode::Fmac, f32, sum, factors, pairs, sum)).emit(clearing(vectorInsn(fold, f32, to, to, sumDQ))).advance(factors, chunks_.elements * stride() * e).advance(to, chunks_.elements * stride() * 4);
+      task.emit(vectorInsn(Opcode::Fmac, f32, sumDkQ, factors, pairs, sumDkQ)).emit(clearing(vectorInsn(fold, f32, to, to, sumDQ))).advance(factors, chunks_.elements * stride() * e).advance(to, chunks_.elements * stride() * 4);
     task.advance(factors, -size_ * stride() * e).advance(to, -size_ * stride() * 4);
   };
 
   perPair(keysKDq, queriesKDQ, someScoresKQ, vectorInsn(Opcode::Mul, f32, someScoresKQ, scale, sumKQ));
+  addOtherPart(task, partsKQ, scoresKQ, pairOut, pairIn);
   task.emit(vectorInsn(Opcode::Sub, f32, scoresKQ, scoresKQ, logarithmkQ)).emit(vectorInsn(Opcode::Exp, f32, weightsKQ, scoresKQ));
   if (op_.getCausal())
     task.emit(vectorInsn(Opcode::Cmple, f32, scoresKQ, placesKq, ownPlacesKQ)).emit(vectorInsn(Opcode::Select, f32, weightsKQ, scoresKQ, weightsKQ, zero));
   // From here on with the other sign, which comes back when sums are taken away.
   perPair(valuesKDq, givenKDQ, someOthersKQ, vectorInsn(Opcode::Sub, f32, someOthersKQ, meankQ, sumKQ));
-  task.emit(vectorInsn(Opcode::Mul, f32, othersKQ, othersKQ, weightsKQ)).emit(vectorInsn(Opcode::Mul, f32, deltasKQ, othersKQ, scale));
-  perElement(sumDqK, givenDQk, weightsDQK, valueSumsDK, Opcode::Add);
-  perElement(sumDqK, queriesDQk, deltasDQK, keySumsDK, Opcode::Sub);
-  perElement(sumDkQ, keysDKq, deltasDKQ, querySumsDQ, Opcode::Sub);
+  addOtherPart(task, partsKQ, othersKQ, pairOut, pairIn);
+  task.emit(vectorInsn(Opcode::Mul, f32, othersKQ, othersKQ, weightsKQ));
+  perElement(givenDQk, weightsDQK, valueSumsDK, Opcode::Add);
+  task.emit(vectorInsn(Opcode::Mul, f32, weightsKQ, othersKQ, scale));
+  perElement(queriesDQk, weightsDQK, keySumsDK, Opcode::Sub);
+  perElement(keysDKq, weightsDKQ, querySumsDQ, Opcode::Sub);
 }
 
 SymbolRefAttr AttentionGradient::step() {

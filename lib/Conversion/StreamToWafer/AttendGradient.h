@@ -27,7 +27,7 @@ private:
   int atHome() const { return passes() ? static_cast<int>(rows_ % 2) : 0; }
 
   // Sums for the block at work and the one that comes, of keys and of values; by query, the sum of gradient * result.
-  mlir::FlatSymbolRefAttr sums_[2], means_, others_, deltas_;
+  mlir::FlatSymbolRefAttr sums_[2], means_, others_;
 };
 
 } // namespace wafer

@@ -13,12 +13,12 @@ namespace {
 /// Registers, in the order in which the first task loads them. Names end in what the elements of a descriptor are indexed by: Q a query, K a key, D an element of the head, R
 /// all of a block; in small letters, what they do not depend on.
 enum Register : uint8_t {
-  ringIn, ringOut, placesIn, placesOut,           // the fabric
+  ringIn, ringOut, placesIn, placesOut, pairIn, pairOut, // the fabric
   nextR, blockR, nextPlacesR, placesR,            // of blocks: the one that comes and the one at work
   nextKeysKDq, keysKDq, nextValuesDKq, valuesDKq, // the same as factors
   nextPlacesKq, placesKq,                         // and places of its tokens
   queriesKDQ, sumKdQ, sumKQ, sumDkQ, sumDQ,       // sums in the cache
-  someScoresKQ, scoresKQ, weightsKQ, weightsDKQ,  // of a block: scores, and their exponentials
+  someScoresKQ, partsKQ, scoresKQ, weightsKQ, weightsDKQ, // of a block: scores, as this core makes them and as a whole, and their exponentials
   mostQ, newMostQ, newMostkQ, factorQ, factorDQ, totalQ, totalkQ,
   outDQ, ownPlacesKQ, scale, zero, lowest,
   first, second, third, // for a moment
@@ -31,8 +31,8 @@ Attention::Attention(SegmentContext &ctx, stream::AttendOp op, const Block &qkv,
   const auto grid = *op->getParentOfType<stream::SegmentOp>().getGrid();
   rows_ = grid.getRows() / grid.getBands();
   cores_ = grid.getColumns() * grid.getRows() * grid.getGroups();
-  heads_ = static_cast<int64_t>(op.getHeads()) / grid.getColumns();
-  size_ = qkv.features / 3 / static_cast<int64_t>(op.getHeads());
+  heads_ = op.numParts() / grid.getColumns();
+  size_ = qkv.features / 3 / op.numParts();
   chunks_ = attentionChunks(tokens_, size_, machine.accumulatorBytes);
 }
 
@@ -52,7 +52,7 @@ Attention::Halves Attention::halves(StringRef hint, FlatSymbolRefAttr of, Type t
 
 // Features lie by element of a head, so that halves of all heads are halves of the block.
 void Attention::turn(TaskBuilder &task, const Halves &from, const Halves &between, const Halves &to, bool isBack) {
-  enum : uint8_t { source = 40, table, temporary, target };
+  enum : uint8_t { source = 44, table, temporary, target };
   static_assert(third < source && target < numDescriptorRegisters);
   const Halves cosines = halves("cosines", rotation_->buffer, rotation_->element, 0), sines = halves("sines", rotation_->buffer, rotation_->element, part() * bytes(rotation_->element));
   // x[d] * c[d] + x[d'] * s[d]; back x[d] * c[d] + x[d'] * s[d'].
@@ -62,6 +62,16 @@ void Attention::turn(TaskBuilder &task, const Halves &from, const Halves &betwee
   };
   add(isBack ? from.first : from.second, isBack ? cosines.first : sines.first, isBack ? between.second : between.first, to.first);
   add(isBack ? from.second : from.first, isBack ? cosines.second : sines.second, isBack ? between.first : between.second, to.second);
+}
+
+void Attention::loadPairs(TaskBuilder &task, uint8_t out, uint8_t in) {
+  const Extents all = {1, 1, 1, tokens_ * tokens_};
+  task.load(out, image_.send("pair_out", f32_, channels::pairs, all)).load(in, image_.receive("pair_in", f32_, channels::pairs, {1, 1, tokens_, tokens_}));
+}
+
+void Attention::addOtherPart(TaskBuilder &task, uint8_t part, uint8_t whole, uint8_t out, uint8_t in) {
+  if (isAcross())
+    task.emit(asAsync(vectorInsn(Opcode::Mov, ElementType::F32, out, part))).emit(vectorInsn(Opcode::Add, ElementType::F32, whole, part, in));
 }
 
 SymbolRefAttr Attention::begin() {
@@ -131,9 +141,14 @@ SymbolRefAttr Attention::begin() {
       .load(sumDkQ, sums("weighted", {1, dc, t, t}, {0, t, 0, 1}))
       .load(sumDQ, sums("results_made", {1, 1, dc, t}, {0, 0, t, 1}));
 
-  scores_ = buffer("scores", t * t, f32_);
+  parts_ = scores_ = buffer("scores", t * t, f32_);
+  if (isAcross()) {
+    parts_ = buffer("score_parts", t * t, f32_);
+    loadPairs(task, pairOut, pairIn);
+    task.load(partsKQ, memory("parts", parts_, f32_, {1, 1, t, t}, {0, 0, t, 1}));
+  }
   weights_ = buffer("weights", t * t, element_);
-  task.load(someScoresKQ, memory("some_scores", scores_, f32_, {1, 1, kc, t}, {0, 0, t, 1}))
+  task.load(someScoresKQ, memory("some_scores", parts_, f32_, {1, 1, kc, t}, {0, 0, t, 1}))
       .load(scoresKQ, memory("scores", scores_, f32_, {1, 1, t, t}, {0, 0, t, 1}))
       .load(weightsKQ, memory("weights", weights_, element_, {1, 1, t, t}, {0, 0, t, 1}))
       .load(weightsDKQ, memory("weights", weights_, element_, {1, dc, t, t}, {0, 0, t, 1}));
@@ -167,6 +182,7 @@ void Attention::attendHead(TaskBuilder &task) {
     task.emit(clearing(vectorInsn(Opcode::Mul, f32, someScoresKQ, scale, sumKQ))).advance(keysKDq, chunks_.keys * bytes(element_)).advance(someScoresKQ, chunks_.keys * t * 4);
   }
   task.advance(keysKDq, -t * bytes(element_)).advance(someScoresKQ, -t * t * 4);
+  addOtherPart(task, partsKQ, scoresKQ, pairOut, pairIn);
   if (op_.getCausal())
     task.emit(vectorInsn(Opcode::Cmple, f32, weightsKQ, placesKq, ownPlacesKQ)).emit(vectorInsn(Opcode::Select, f32, scoresKQ, weightsKQ, scoresKQ, lowest));
 

@@ -1,6 +1,6 @@
 //===- AttendKernel.h - attention whose keys and values pass from core to core ===//
 //
-// A head lies in one column. Blocks of keys and values, those of a core's tokens, go around a ring of the column's rows; each core meets its queries with each block.
+// A head lies in one column, or half of its elements in each of two neighbours, which then add their parts of scores. Blocks of keys and values, those of a core's tokens, go around a ring of the column's rows; each core meets its queries with each block.
 // docs/spec/kernels.md shows the code.
 //
 //===----------------------------------------------------------------------===//
@@ -15,7 +15,7 @@
 
 namespace wafer {
 
-/// The forward pass, up to sums that are not yet divided by the total of their weights. Per core, `heads_` heads of `size_` elements with `tokens_` tokens.
+/// The forward pass, up to sums that are not yet divided by the total of their weights. Per core, `heads_` heads, or halves of heads, of `size_` elements with `tokens_` tokens.
 class Attention {
 public:
   Attention(SegmentContext &ctx, stream::AttendOp op, const Block &qkv, const Block *rotation, const Machine &machine);
@@ -38,14 +38,19 @@ protected:
     mlir::FlatSymbolRefAttr all, first, second;
   };
   Halves halves(llvm::StringRef hint, mlir::FlatSymbolRefAttr of, mlir::Type type, int64_t offset);
-  /// A task's instructions that turn what `from` holds by the table, or back, by way of `between`, which holds f32. Takes registers from 40 on.
+  /// A task's instructions that turn what `from` holds by the table, or back, by way of `between`, which holds f32. Takes registers from 44 on.
   void turn(TaskBuilder &task, const Halves &from, const Halves &between, const Halves &to, bool isBack);
   /// `products`: for each pair of tokens that meet, and element of a head.
   void command(mlir::SymbolRefAttr task, int64_t times = 1, int64_t products = 0) {
     wfr::CommandOp::create(ctx_.steps, loc_, task, times, products * tokens_ * part() * times * cores_);
   }
 
+  /// Where two columns share a head: a task's instructions that send what `part` holds to the other one, and add what comes from there into `whole`.
+  void addOtherPart(TaskBuilder &task, uint8_t part, uint8_t whole, uint8_t out, uint8_t in);
+  void loadPairs(TaskBuilder &task, uint8_t out, uint8_t in);
+
   bool passes() const { return rows_ > 1; }
+  bool isAcross() { return op_.getAcross() > 1; }
   int64_t bytes(mlir::Type type) const { return type.getIntOrFloatBitWidth() / 8; }
   /// Elements of the keys of a block; from an element of a head to the next.
   int64_t part() const { return size_ * heads_ * tokens_; }
@@ -62,7 +67,7 @@ protected:
   AttentionChunks chunks_;
   // The block at work and the one that comes, before the first step and after the last if their number is even.
   mlir::FlatSymbolRefAttr blocks_[2], places_[2];
-  mlir::FlatSymbolRefAttr ownPlaces_, cache_, scores_, weights_, most_, totals_, out_, queries_; ///< queries as they are multiplied
+  mlir::FlatSymbolRefAttr ownPlaces_, cache_, parts_, scores_, weights_, most_, totals_, out_, queries_; ///< queries as they are multiplied; parts of scores, which are the scores where heads are whole
 
 private:
   mlir::SymbolRefAttr begin();

@@ -39,6 +39,7 @@ inline constexpr llvm::StringLiteral castWest = "wafer.cast_west";
 inline constexpr llvm::StringLiteral chainSouth = "wafer.chain_south";
 inline constexpr llvm::StringLiteral groupSums = "wafer.group_sums";
 inline constexpr llvm::StringLiteral ring = "wafer.ring";
+inline constexpr llvm::StringLiteral pairs = "wafer.pairs";
 } // namespace channels
 
 class ImageBuilder {

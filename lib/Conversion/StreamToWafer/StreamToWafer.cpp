@@ -209,7 +209,7 @@ void ProgramLowering::writeChannels() {
                             std::pair(channels::maskEast, wfr::ChannelKind::ChainEast), std::pair(channels::maskWest, wfr::ChannelKind::ChainWest),
                             std::pair(channels::castWest, wfr::ChannelKind::MulticastWest), std::pair(channels::chainSouth, wfr::ChannelKind::ChainSouth),
                             std::pair(channels::groupSums, wfr::ChannelKind::GroupSums),
-                            std::pair(channels::ring, wfr::ChannelKind::ColumnRing)})
+                            std::pair(channels::ring, wfr::ChannelKind::ColumnRing), std::pair(channels::pairs, wfr::ChannelKind::ColumnPairs)})
     if (channels_.contains(name))
       channel(name, kind, /*weight=*/false);
 }

@@ -3,6 +3,8 @@
 A projection deals its features to the columns of the wafer in turn, while attention wants all features of a head in one place: queries, keys and values leave the wafer to
 be put in order, and so does what attention gives. Rows of weights may come in any order for nothing that crosses. So self-attention is written as one projection that makes
 queries, keys and values "d-major" (see aten/attend.py), the attention of those, and the projection behind it, whose columns are in that order too.
+
+Where a head in one column leaves room for few tokens in a core, two columns share it: twice as many tokens are then more of the lanes at work in all products of the layer.
 """
 
 from __future__ import annotations
@@ -34,19 +36,33 @@ _LEAST_TOKENS = 64
 _LEAST_CORES = 256
 
 
-def pays(machine: Mapping, batch: int, tokens: int, heads: int, size: int) -> bool:
-    """Whether attention in columns is the better way: each entry has a group of columns and rows that hold its tokens, a good part of the groups has an entry, and the link
-    is narrow beside the cores. `machine`: its description. A first rule: it looks at no cycles but those by which probabilities are worth computing again."""
-    columns = next((heads // m for m in range(1, _HEADS_OF_COLUMN + 1) if heads % m == 0 and heads // m <= machine["width"]), None)
-    most = machine["accumulator_bytes"] // 12  # tokens of a core: two sums of 32 bits for each, and one for each and a key
-    tokens_of_core = next((t for t in range(1, most + 1) if tokens % t == 0 and tokens // t <= machine["height"]), None)
-    if columns is None or tokens_of_core is None or tokens < _LEAST_TOKENS:
-        return False
-    heads_of_column = heads // columns
-    if _BYTES_OF_ELEMENT * heads_of_column * size * tokens_of_core + _BYTES_OF_CODE + _BYTES_OF_HEAD * heads_of_column > machine["sram_bytes"]:
-        return False
+def columns_of_head(machine: Mapping, batch: int, tokens: int, heads: int, size: int) -> int:
+    """How many columns share a head where attention in columns is the better way, and 0 where it is not: each entry has a group of columns and rows that hold its tokens, a good
+    part of the groups has an entry, and the link is narrow beside the cores. `machine`: its description. A first rule: it looks at no cycles but those by which probabilities are
+    worth computing again."""
     is_narrow = machine["width"] * machine["height"] >= _LEAST_CORES * machine["ingest_wavelets_per_cycle"] and attention.pays(machine, size)
-    return is_narrow and batch >= _LEAST_GROUPS * (machine["width"] // columns)
+    if tokens < _LEAST_TOKENS or not is_narrow:
+        return 0
+    rooms = {1: _room(machine, tokens, heads, size)}
+    if size % 4 == 0:  # a rotation wants both halves of a head alike in all columns
+        rooms[2] = _room(machine, tokens, 2 * heads, size // 2)
+    lanes = machine["lanes"]["fmac_acc"]["bits16"]
+    across = max(rooms, key=lambda across: min(rooms[across][1], lanes))
+    columns, tokens_of_core = rooms[across]
+    return across if tokens_of_core and batch >= _LEAST_GROUPS * (machine["width"] // columns) else 0
+
+
+def _room(machine: Mapping, tokens: int, parts: int, size: int) -> tuple[int, int]:
+    """Columns that heads of an entry lie in, or parts of heads of `size` elements, and the most tokens that a core has room for; 0: none."""
+    columns = next((parts // m for m in range(1, _HEADS_OF_COLUMN + 1) if parts % m == 0 and parts // m <= machine["width"]), 0)
+    most = machine["accumulator_bytes"] // 12  # tokens of a core: two sums of 32 bits for each, and one for each and a key
+    parts_of_column = parts // max(columns, 1)
+
+    def fits(t: int) -> bool:
+        used = _BYTES_OF_ELEMENT * parts_of_column * size * t + _BYTES_OF_CODE + _BYTES_OF_HEAD * parts_of_column
+        return tokens % t == 0 and tokens // t <= machine["height"] and used <= machine["sram_bytes"]
+
+    return columns, max((t for t in range(1, most + 1) if columns and fits(t)), default=0)
 
 
 def rewrite(
@@ -63,10 +79,10 @@ def rewrite(
     `is_sparse`: whether zeros of the weight of this placeholder are not streamed. Its attention stays as it is, because zeros of stacked weights are not known.
     """
     finder = Finder(graph, rotated, constants or {}, is_sparse)
-    found = [each for node in graph.nodes if (each := finder.match(node)) is not None and _pays_here(each, machine)]
+    found = {each: across for node in graph.nodes if (each := finder.match(node)) is not None and (across := _columns_of_head(each, machine))}
     rewriter = _Rewriter(graph)
-    for each in found:
-        rewriter.replace(each)
+    for each, across in found.items():
+        rewriter.replace(each, across)
     if found:
         graph.eliminate_dead_code()
         for each in found:
@@ -76,9 +92,13 @@ def rewrite(
     return len(found)
 
 
-def _pays_here(found: SelfAttention, machine: Mapping) -> bool:
+def _columns_of_head(found: SelfAttention, machine: Mapping) -> int:
+    """One where features are not in an order that two can share."""
     batch, heads, tokens, size = shape(found.node)
-    return pays(machine, batch, tokens, heads, size)
+    across = columns_of_head(machine, batch, tokens, heads, size)
+    behind = projection_behind(found.node)
+    orders = [(part.projection.features, part.layout.offset, part.steps(across)) for part in found.parts] + ([] if behind is None else [(heads * size, 0, behind.steps(across))])
+    return across if across < 2 or all(steps is not None and can_order(features, offset, steps) for features, offset, steps in orders) else 1
 
 
 class _Rewriter:
@@ -88,61 +108,62 @@ class _Rewriter:
         self._first = next(node for node in graph.nodes if node.op != "placeholder")
         self._tables: dict[tuple[object, ...], fx.Node] = {}
 
-    def replace(self, found: SelfAttention) -> None:
+    def replace(self, found: SelfAttention, across: int) -> None:
         node, projected = found.node, found.parts[0].projection
         batch, heads, tokens, _ = shape(node)
         inputs = shape(projected.input)[-1]
         write = Writer(self._graph, projected.product)
         with self._graph.inserting_before(self._first):
-            stacked = _stacked(write, found)
+            stacked = _stacked(write, found, across)
         with self._graph.inserting_before(node):
             x = write(_ATEN.reshape.default, origin_of(projected.input), [tokens, batch, inputs] if found.tokens_first else [batch, tokens, inputs])
             x = write(_ATEN.permute.default, x, [1, 0, 2]) if found.tokens_first else x
             qkv = write(_ATEN.linear.default, x, *stacked)
-            mixed = Writer(self._graph, node)(torch.ops.wafer.attend.default, qkv, self._table(found), heads, found.scale, found.is_causal)
+            mixed = Writer(self._graph, node)(torch.ops.wafer.attend.default, qkv, self._table(found, across), heads, found.scale, found.is_causal, across)
         behind = projection_behind(node)
         if behind is None:
-            self._put_in_order(mixed, node)
+            self._put_in_order(mixed, node, across)
         else:
-            self._project(mixed, behind)
+            self._project(mixed, behind, across)
 
-    def _table(self, found: SelfAttention) -> fx.Node | None:
+    def _table(self, found: SelfAttention, across: int) -> fx.Node | None:
         """By which queries and keys are turned; made once for all layers."""
         rotation = found.parts[0].rotation
         if rotation is None:
             return None
         heads = shape(found.node)[1]
-        key = (rotation.cosines, rotation.sines, heads)
+        key = (rotation.cosines, rotation.sines, heads, across)
         if key not in self._tables:
             last = max(rotation.cosines, rotation.sines, key=self._place.__getitem__)
             with self._graph.inserting_before(self._first if last.op == "placeholder" else last.next):
-                self._tables[key] = _table(Writer(self._graph, last), rotation.cosines, rotation.sines, heads)
+                self._tables[key] = _table(Writer(self._graph, last), rotation.cosines, rotation.sines, heads, across)
         return self._tables[key]
 
-    def _project(self, mixed: fx.Node, behind: Behind) -> None:
+    def _project(self, mixed: fx.Node, behind: Behind, across: int) -> None:
         """The projection's weight gets the order that the features are in."""
         product, weight = behind.projection.product, behind.projection.weight
         write = Writer(self._graph, product)
         is_linear = product.target is _ATEN.linear.default
         with self._graph.inserting_before(self._first):
-            weight = ordered(write, weight, 0 if behind.projection.is_transposed else 1, 0, behind.steps, is_last=is_linear)
+            weight = ordered(write, weight, 0 if behind.projection.is_transposed else 1, 0, behind.steps(across), is_last=is_linear)
         with self._graph.inserting_before(product):
             mixed = write(_ATEN.permute.default, mixed, [1, 0, 2]) if behind.tokens_first else mixed
             change(behind.projection, write(_ATEN.reshape.default, mixed, list(shape(behind.projection.input))), weight)
 
-    def _put_in_order(self, mixed: fx.Node, node: fx.Node) -> None:
+    def _put_in_order(self, mixed: fx.Node, node: fx.Node, across: int) -> None:
         """What is no projection gets heads as it did, in memory as PyTorch's own attention gives them."""
         batch, heads, tokens, size = shape(node)
         write = Writer(self._graph, node)
         with self._graph.inserting_before(node):
-            apart = write(_ATEN.permute.default, write(_ATEN.reshape.default, mixed, [batch, tokens, size, heads]), [0, 1, 3, 2])
+            apart = write(_ATEN.permute.default, write(_ATEN.reshape.default, mixed, [batch, tokens, size // across, heads, across]), [0, 1, 3, 2, 4])
             apart = write(_ATEN.clone.default, apart, memory_format=torch.contiguous_format)
+            apart = write(_ATEN.reshape.default, apart, [batch, tokens, heads, size])
             node.replace_all_uses_with(write(_ATEN.permute.default, apart, [0, 2, 1, 3]))
 
 
-def _stacked(write: Writer, found: SelfAttention) -> list[fx.Node]:
+def _stacked(write: Writer, found: SelfAttention, across: int) -> list[fx.Node]:
     """The weight of queries, keys and values, [3 * features, inputs] and d-major, and their bias if any has one."""
-    pieces = _pieces(found)
+    pieces = _pieces(found, across)
     weights = [ordered(write, projection.weight, int(projection.is_transposed), offset, steps) for projection, offset, steps in pieces]
     biases = [None if projection.bias is None else ordered(write, projection.bias, 0, offset, steps) for projection, offset, steps in pieces]
     if all(bias is None for bias in biases):
@@ -151,30 +172,30 @@ def _stacked(write: Writer, found: SelfAttention) -> list[fx.Node]:
     return [_joined(write, weights), _joined(write, [none() if bias is None else bias for bias in biases])]
 
 
-def _pieces(found: SelfAttention) -> list[tuple[Projection, int, Steps]]:
+def _pieces(found: SelfAttention, across: int) -> list[tuple[Projection, int, Steps]]:
     """Steps through the features of projections: of one that makes all three, where they are as far from each other, or of each."""
     first, second, third = found.parts
     distance = second.layout.offset - first.layout.offset
-    steps = ((3, distance), *first.steps)
-    is_one = first.projection == second.projection == third.projection and first.steps == second.steps == third.steps and third.layout.offset - second.layout.offset == distance
+    steps = ((3, distance), *first.steps(across))
+    is_one = first.projection == second.projection == third.projection and first.steps() == second.steps() == third.steps() and third.layout.offset - second.layout.offset == distance
     if is_one and distance > 0 and can_order(first.projection.features, first.layout.offset, steps):
         return [(first.projection, first.layout.offset, steps)]
-    return [(part.projection, part.layout.offset, part.steps) for part in found.parts]
+    return [(part.projection, part.layout.offset, part.steps(across)) for part in found.parts]
 
 
 def _joined(write: Writer, parts: list[fx.Node]) -> fx.Node:
     return parts[0] if len(parts) == 1 else write(_ATEN.cat.default, parts)
 
 
-def _table(write: Writer, cosines: fx.Node, sines: fx.Node, heads: int) -> fx.Node:
+def _table(write: Writer, cosines: fx.Node, sines: fx.Node, heads: int, across: int) -> fx.Node:
     """[batch or 1, tokens, 2 * features], d-major: cosines, and sines as rotate_half has them, of which the first half of a head has the other sign."""
     *_, tokens, size = shape(cosines)
     batch = max(shape(table)[0] if len(shape(table)) > 2 else 1 for table in (cosines, sines))
 
     def repeated(table: fx.Node) -> fx.Node:
         entries = math.prod(shape(table)[:-2])
-        apart = write(_ATEN.reshape.default, table, [entries, tokens, size, 1])
-        return write(_ATEN.reshape.default, write(_ATEN.expand.default, apart, [batch, tokens, size, heads]), [batch, tokens, size * heads])
+        apart = write(_ATEN.reshape.default, table, [entries, tokens, size // across, 1, across])
+        return write(_ATEN.reshape.default, write(_ATEN.expand.default, apart, [batch, tokens, size // across, heads, across]), [batch, tokens, size * heads])
 
     last = len(shape(sines)) - 1
     first, second = (write(_ATEN.slice.Tensor, sines, last, begin, begin + size // 2) for begin in (0, size // 2))

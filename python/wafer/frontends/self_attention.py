@@ -26,10 +26,9 @@ class Part:
     layout: Layout
     rotation: Rotation | None
 
-    @property
-    def steps(self) -> Steps:
-        """Through the projection's features, d-major."""
-        return (*self.layout.dims[3], *self.layout.dims[1])
+    def steps(self, across: int = 1) -> Steps | None:
+        """Through the projection's features, d-major; None where none say it."""
+        return _d_major(self.layout.dims[3], self.layout.dims[1], across)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +87,7 @@ class Finder:
             layout = layout.repeated(1, heads // shape(operand)[1])
         part = Part(projection, layout, rotation)
         dtypes = {node.meta["val"].dtype for node in (projection.product, projection.input, projection.weight, attention)}
-        return part if len(dtypes) == 1 and can_order(projection.features, layout.offset, part.steps) else None
+        return part if len(dtypes) == 1 and can_order(projection.features, layout.offset, part.steps()) else None
 
     def _is_only_for(self, node: fx.Node, attention: fx.Node) -> bool:
         """Whether nothing else reads it: it would be computed twice."""
@@ -156,11 +155,24 @@ def _is_whole(layout: Layout, sizes: tuple[int, ...]) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Behind:
-    """The projection of what an attention gives, with steps through its inputs that make them d-major."""
+    """The projection of what an attention gives, with steps through its inputs, by element of a head and by head."""
 
     projection: Projection
-    steps: Steps
+    elements: Steps
+    heads: Steps
     tokens_first: bool  # it gets [tokens, batch, heads * size], or a view of that
+
+    def steps(self, across: int = 1) -> Steps | None:
+        """That make its inputs d-major; None where none do."""
+        return _d_major(self.elements, self.heads, across)
+
+
+def _d_major(elements: Steps, heads: Steps, across: int) -> Steps | None:
+    """By element of a head, then by head, `across` elements side by side."""
+    if across == 1:
+        return (*elements, *heads)
+    count, stride = elements[-1] if elements else (1, 0)
+    return None if count % across else (*merged([*elements[:-1], (count // across, stride * across)]), *heads, (across, stride))
 
 
 def projection_behind(attention: fx.Node) -> Behind | None:
@@ -182,4 +194,4 @@ def projection_behind(attention: fx.Node) -> Behind | None:
     places = [(stride, (count, math.prod(count for count, _ in features[i + 1 :]))) for i, (count, stride) in enumerate(features)]
     steps = [place for stride, place in sorted(places, reverse=True) if stride < size], [place for stride, place in sorted(places, reverse=True) if stride >= tokens * size]
     is_whole = [math.prod(count for count, _ in each) for each in steps] == [size, heads] and all(stride for _, stride in features)
-    return Behind(projection, merged(steps[0]) + merged(steps[1]), tokens_first) if tokens_first is not None and is_whole else None
+    return Behind(projection, merged(steps[0]), merged(steps[1]), tokens_first) if tokens_first is not None and is_whole else None

@@ -88,7 +88,8 @@ def Graph_SampleOp : Graph_Op<"sample", [Pure, AttrSizedOperandSegments]> {
   let hasVerifier = 1;
 }
 
-/// Features of queries, keys, values and results are numbered by element, then by head: element d of head h is feature d * heads + h.
+/// Features of queries, keys, values and results are numbered by element, then by head, `across` elements of a head side by side: element d of head h is feature
+/// (d / across * heads + h) * across + d % across, and on columns that divide heads * across so many columns side by side share a head.
 class Graph_Attention<string mnemonic> : Graph_Op<mnemonic, [Pure]> {
   let results = (outs AnyRankedTensor:$result);
   let hasVerifier = 1;
@@ -100,15 +101,17 @@ def Graph_AttendOp : Graph_Attention<"attend"> {
     ```mlir
     %o = graph.attend heads 32 scale 1.250000e-01 causal batches 16 %qkv : tensor<65536x12288xf32> -> tensor<65536x4096xf32>
     ```
-    A token of %qkv holds its query, its key and its value, one behind the other. In each of them, and in the result, element d of head h is feature d * heads + h.
+    A token of %qkv holds its query, its key and its value, one behind the other. In each of them, and in the result, element d of head h is feature d * heads + h; or, `heads 32 across 2`, where two columns
+    of cores share a head, (d / 2 * heads + h) * 2 + d % 2.
     `causal`: a token sees those before it in its batch entry, and itself. The tokens are `batches` entries of equally many.
     Queries and keys x are turned by their places where `rotated %table` is there: element d becomes c[d] * x[d] + s[d] * x[d'], where d' is as far from the begin of the other half of the head as d from that of
     its own. %table has c for all heads and, behind it, s, numbered as the features of a query.
-    (attend_c1) %qkv is tokens x features of static shape; its features are three times those of the result, which are a multiple of the heads. (attend_c2) The entries divide the tokens.
-    (attend_c6) %table has the tokens of %qkv, or those of one batch entry, for all of them, and twice the features of the result, and a head an even number of elements.
+    (attend_c1) %qkv is tokens x features of static shape; its features are three times those of the result, which are a multiple of the heads. A head lies across one or two columns, and has a multiple of so many elements. (attend_c2) The entries divide the tokens.
+    (attend_c6) %table has the tokens of %qkv, or those of one batch entry, for all of them, and twice the features of the result, and a head an even number of elements in each column.
   }];
-  let arguments = (ins AnyRankedTensor:$qkv, Optional<AnyRankedTensor>:$rotation, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal, DefaultValuedAttr<I64Attr, "1">:$batches);
-  let assemblyFormat = "`heads` $heads `scale` $scale (`causal` $causal^)? (`batches` $batches^)? $qkv (`rotated` $rotation^)? attr-dict `:` type($qkv) (`,` type($rotation)^)? `->` type($result)";
+  let arguments = (ins AnyRankedTensor:$qkv, Optional<AnyRankedTensor>:$rotation, I64Attr:$heads, DefaultValuedAttr<I64Attr, "1">:$across, F32Attr:$scale, UnitAttr:$causal,
+                       DefaultValuedAttr<I64Attr, "1">:$batches);
+  let assemblyFormat = "`heads` $heads (`across` $across^)? `scale` $scale (`causal` $causal^)? (`batches` $batches^)? $qkv (`rotated` $rotation^)? attr-dict `:` type($qkv) (`,` type($rotation)^)? `->` type($result)";
 }
 
 def Graph_AttendGradientOp : Graph_Attention<"attend_gradient"> {
@@ -117,8 +120,9 @@ def Graph_AttendGradientOp : Graph_Attention<"attend_gradient"> {
     `%g = graph.attend_gradient heads 32 scale 1.250000e-01 causal batches 16 %qkv, %d : tensor<65536x12288xf32>, tensor<65536x4096xf32> -> tensor<65536x12288xf32>`, where %d is the
     gradient with respect to the result of graph.attend. (attend_c3) %qkv and %d are as the operand and the result of a graph.attend, and the result is as %qkv.
   }];
-  let arguments = (ins AnyRankedTensor:$qkv, AnyRankedTensor:$gradient, Optional<AnyRankedTensor>:$rotation, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal, DefaultValuedAttr<I64Attr, "1">:$batches);
-  let assemblyFormat = "`heads` $heads `scale` $scale (`causal` $causal^)? (`batches` $batches^)? $qkv `,` $gradient (`rotated` $rotation^)? attr-dict `:` type($qkv) `,` type($gradient) (`,` type($rotation)^)? `->` type($result)";
+  let arguments = (ins AnyRankedTensor:$qkv, AnyRankedTensor:$gradient, Optional<AnyRankedTensor>:$rotation, I64Attr:$heads, DefaultValuedAttr<I64Attr, "1">:$across, F32Attr:$scale, UnitAttr:$causal,
+                       DefaultValuedAttr<I64Attr, "1">:$batches);
+  let assemblyFormat = "`heads` $heads (`across` $across^)? `scale` $scale (`causal` $causal^)? (`batches` $batches^)? $qkv `,` $gradient (`rotated` $rotation^)? attr-dict `:` type($qkv) `,` type($gradient) (`,` type($rotation)^)? `->` type($result)";
 }
 
 def Graph_AgainOp : Graph_Op<"again", [Pure, AllTypesMatch<["value", "result"]>]> {

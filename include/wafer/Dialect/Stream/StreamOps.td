@@ -179,12 +179,16 @@ def Stream_AttendOp : Stream_Kernel<"attend", [Pure, AttrSizedOperandSegments]> 
     ```
     As graph.attend and graph.attend_gradient, `rotated %table` too, for the segment's batch entries. Nothing is streamed from MemoryX.
     (attend_c4) Operands and result have the same tokens and element type; %qkv has three times the features of the other one, which are a multiple of the heads; the gradient's result is as %qkv.
-    (attend_c5) On a grid, the columns divide the heads, so that a head lies in one column, and each batch entry has one band of a group of columns to itself, all of whose cores have as many tokens.
+    (attend_c5) On a grid, the columns divide heads * across and are a multiple of `across`, so that a head lies in one column, or in two neighbours, and each batch entry has one band of a group of columns to itself, all of whose cores have as many tokens.
   }];
-  let arguments = (ins Stream_Block:$qkv, Optional<Stream_Block>:$gradient, Optional<Stream_Block>:$rotation, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal);
+  let arguments = (ins Stream_Block:$qkv, Optional<Stream_Block>:$gradient, Optional<Stream_Block>:$rotation, I64Attr:$heads, DefaultValuedAttr<I64Attr, "1">:$across, F32Attr:$scale, UnitAttr:$causal);
   let results = (outs Stream_Block:$result);
   let assemblyFormat = [{
-    $qkv (`gradient` $gradient^ `:` type($gradient))? (`rotated` $rotation^ `:` type($rotation))? `heads` $heads `scale` $scale (`causal` $causal^)? attr-dict `:` type($qkv) `->` type($result)
+    $qkv (`gradient` $gradient^ `:` type($gradient))? (`rotated` $rotation^ `:` type($rotation))? `heads` $heads (`across` $across^)? `scale` $scale (`causal` $causal^)? attr-dict `:` type($qkv) `->` type($result)
+  }];
+  let extraClassDeclaration = [{
+    /// What columns have of heads: a head, or a part of one.
+    int64_t numParts() { return static_cast<int64_t>(getHeads() * getAcross()); }
   }];
   let hasVerifier = 1;
 }

@@ -19,7 +19,8 @@ def Wafer_ChannelKind : Wafer_Enum<"ChannelKind", "the shape of a channel on a g
     I32EnumAttrCase<"MulticastWest", 5, "multicast_west">,       // last column of the group -> all others of its row; one colour
     I32EnumAttrCase<"ChainSouth", 6, "chain_south">,             // row y -> y + 1, last row -> south port; two colours by row parity
     I32EnumAttrCase<"GroupSums", 7, "group_sums">,               // row y -> y + 1, then below the grid group g -> g + 1, last group -> south port; three colours
-    I32EnumAttrCase<"ColumnRing", 8, "column_ring">]>;           // of a band: even rows southwards, odd ones back, and around again; four colours
+    I32EnumAttrCase<"ColumnRing", 8, "column_ring">,             // of a band: even rows southwards, odd ones back, and around again; four colours
+    I32EnumAttrCase<"ColumnPairs", 9, "column_pairs">]>;         // column 2i of the group -> 2i + 1, and back; a colour each way
 
 def Wafer_DescriptorKind : Wafer_Enum<"DescriptorKind", "as wexe.DescKind", [
     I32EnumAttrCase<"Mem", 0, "mem">, I32EnumAttrCase<"Acc", 1, "acc">, I32EnumAttrCase<"Receive", 2, "receive">, I32EnumAttrCase<"Send", 3, "send">,

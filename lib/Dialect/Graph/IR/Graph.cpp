@@ -115,21 +115,23 @@ static LogicalResult verifySameTypes(LayerOp layer, TypeRange inside, TypeRange 
 }
 
 /// attend_c1, attend_c2, attend_c6
-static LogicalResult verifyAttention(Operation *op, RankedTensorType qkv, RankedTensorType made, Value rotation, int64_t heads, int64_t batches) {
+static LogicalResult verifyAttention(Operation *op, RankedTensorType qkv, RankedTensorType made, Value rotation, int64_t heads, int64_t across, int64_t batches) {
   if (qkv.getRank() != 2 || made.getRank() != 2 || !qkv.hasStaticShape() || !made.hasStaticShape() || qkv.getDimSize(0) != made.getDimSize(0) || heads < 1 ||
       qkv.getDimSize(1) != 3 * made.getDimSize(1) || made.getDimSize(1) % heads != 0)
     return op->emitOpError() << "attend_c1: found " << qkv << " for " << made << " with " << heads << " heads, expected tokens x features twice, three times as many in the first, and a multiple of the heads in the second";
+  if (across < 1 || across > 2 || made.getDimSize(1) / heads % across != 0)
+    return op->emitOpError() << "attend_c1: found heads of " << made.getDimSize(1) / heads << " elements across " << across << " columns, expected one or two, and a multiple of them";
   if (batches < 1 || qkv.getDimSize(0) % batches != 0)
     return op->emitOpError() << "attend_c2: found " << qkv.getDimSize(0) << " tokens in " << batches << " batch entries, expected a multiple";
   auto table = rotation ? cast<RankedTensorType>(rotation.getType()) : RankedTensorType();
   const bool fits = !table || (table.getRank() == 2 && table.getDimSize(1) == 2 * made.getDimSize(1) && (table.getDimSize(0) == made.getDimSize(0) || table.getDimSize(0) == made.getDimSize(0) / batches));
-  if (!fits || (table && made.getDimSize(1) / heads % 2 != 0))
-    return op->emitOpError() << "attend_c6: found a table " << table << " for " << made << " with " << heads << " heads, expected its tokens or those of a batch entry, twice its features, and heads of an even number of elements";
+  if (!fits || (table && made.getDimSize(1) / heads % (2 * across) != 0))
+    return op->emitOpError() << "attend_c6: found a table " << table << " for " << made << " with " << heads << " heads, expected its tokens or those of a batch entry, twice its features, and heads of an even number of elements in each column";
   return success();
 }
 
 LogicalResult AttendOp::verify() {
-  return verifyAttention(*this, cast<RankedTensorType>(getQkv().getType()), cast<RankedTensorType>(getResult().getType()), getRotation(), getHeads(), getBatches());
+  return verifyAttention(*this, cast<RankedTensorType>(getQkv().getType()), cast<RankedTensorType>(getResult().getType()), getRotation(), getHeads(), getAcross(), getBatches());
 }
 
 LogicalResult AttendGradientOp::verify() {
@@ -137,7 +139,7 @@ LogicalResult AttendGradientOp::verify() {
   // attend_c3
   if (qkv != getResult().getType())
     return emitOpError() << "attend_c3: found a result of " << getResult().getType() << " for " << qkv << ", expected the same type";
-  return verifyAttention(*this, qkv, cast<RankedTensorType>(getGradient().getType()), getRotation(), getHeads(), getBatches());
+  return verifyAttention(*this, qkv, cast<RankedTensorType>(getGradient().getType()), getRotation(), getHeads(), getAcross(), getBatches());
 }
 
 LogicalResult SampleOp::verify() {

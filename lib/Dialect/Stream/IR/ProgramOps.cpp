@@ -76,10 +76,10 @@ LogicalResult SegmentOp::verifyRegions() {
     // attend_c5
     if (auto attend = dyn_cast<AttendOp>(op); attend && getGrid()) {
       const int64_t entryTokens = numTokens(attend.getType()) / batches;
-      if (static_cast<int64_t>(attend.getHeads()) % getGrid()->getColumns() != 0 || getGrid()->getGroups() * bands != atOnce ||
+      if (attend.numParts() % getGrid()->getColumns() != 0 || getGrid()->getColumns() % static_cast<int64_t>(attend.getAcross()) != 0 || getGrid()->getGroups() * bands != atOnce ||
           getGrid()->getRows() / bands * getGrid()->getTokenBlock() != entryTokens)
-        return op.emitOpError() << "attend_c5: found " << attend.getHeads() << " heads and batch entries of " << entryTokens << " tokens on " << *getGrid()
-                                << ", expected columns that divide the heads and a band of a group of columns for each entry, whose cores have equally many of its tokens";
+        return op.emitOpError() << "attend_c5: found " << attend.getHeads() << " heads across " << attend.getAcross() << " columns and batch entries of " << entryTokens << " tokens on " << *getGrid()
+                                << ", expected columns that divide the heads, or their parts, and a band of a group of columns for each entry, whose cores have equally many of its tokens";
     }
     // segment_c6
     auto contract = dyn_cast<ContractOp>(op);

@@ -152,7 +152,7 @@ Candidate AssignLayout::evaluate(const SegmentModel &model, const GridShape &gri
   for (const Code &code : possible) {
     candidate.loads = code.loads;
     int64_t codeBytes = code.bytes;
-    for (ArrayRef<Operation *> kernels : model.heads() > 0 ? ArrayRef(code.kernels) : ArrayRef<SmallVector<Operation *>>())
+    for (ArrayRef<Operation *> kernels : model.partsOfHeads() > 0 ? ArrayRef(code.kernels) : ArrayRef<SmallVector<Operation *>>())
       codeBytes = std::max(codeBytes, estimateCodeBytes(kernels) + attentionCodeBytes(machine, grid, kernels));
     for (auto [number, room] : llvm::enumerate(rooms)) {
       if (costs.size() == number)
@@ -176,9 +176,9 @@ std::optional<GridShape> AssignLayout::withRows(const SegmentModel &model, GridS
   if (most == 0)
     return std::nullopt;
   int64_t rows = ceilDiv(rowsNeeded, ceilDiv(rowsNeeded, most));
-  if (model.heads() > 0 && (attentionChunks(grid.tokenBlock, /*size=*/1, machine.accumulatorBytes).keys == 0 || rowsNeeded > most))
+  if (model.partsOfHeads() > 0 && (attentionChunks(grid.tokenBlock, /*size=*/1, machine.accumulatorBytes).keys == 0 || rowsNeeded > most))
     return std::nullopt;
-  if (model.addsTokens() || model.heads() > 0) {
+  if (model.addsTokens() || model.partsOfHeads() > 0) {
     if (model.entryTokens() % tokensOfRow != 0)
       return std::nullopt;
     while (rowsNeeded % rows != 0)
@@ -204,7 +204,7 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
   }
   std::optional<Candidate> best, smallest;
   std::vector<int64_t> groupCounts = steppedUpTo(machine.width);
-  if (model.heads() > 0)
+  if (model.partsOfHeads() > 0)
     groupCounts = divisorsUpTo(model.batches(), machine.width);
   for (int64_t groups : groupCounts) {
     // As many columns as there are, fewer for a shorter chain, or as many as hold a tensor without a ragged end.
@@ -220,10 +220,11 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
     std::set<int64_t> bandCounts = {1};
     if (model.batches() > 1)
       entriesAtOnce.insert(std::gcd(groups, model.batches()));
-    if (model.heads() > 0) {
+    if (model.partsOfHeads() > 0) {
       // (attend_c5)
-      const std::vector<int64_t> divisors = divisorsUpTo(model.heads(), machine.width / groups);
-      columnCounts = std::set<int64_t>(divisors.begin(), divisors.end());
+      const std::vector<int64_t> divisors = divisorsUpTo(model.partsOfHeads(), machine.width / groups);
+      columnCounts.clear();
+      llvm::copy_if(divisors, std::inserter(columnCounts, columnCounts.end()), [&](int64_t columns) { return columns % model.columnsOfHead() == 0; });
       entriesAtOnce = {groups};
       // (segment_c6)
       if (!model.entriesHaveWeights())

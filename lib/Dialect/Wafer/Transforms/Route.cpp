@@ -158,6 +158,10 @@ Ends Router::endsAt(ChannelKind kind, int64_t column, int64_t row) const {
     }
     break;
   }
+  case ChannelKind::ColumnPairs:
+    ends.sendColor = column % 2;
+    ends.receiveColor = 1 - column % 2;
+    break;
   }
   return ends;
 }
@@ -269,6 +273,12 @@ void Router::layRoutes(ChannelOp channel) {
   case ChannelKind::ColumnRing:
     for (int64_t band = 0; band < grid_.getBands(); ++band)
       layRing(channel, band * rowsOfBand());
+    break;
+  case ChannelKind::ColumnPairs:
+    for (int64_t parity : {0, 1}) {
+      routeColumns(channel, parity, parityClass(0, columns, parity), ramp, {parity == 0 ? E : W});
+      routeColumns(channel, parity, parityClass(0, columns, 1 - parity), parity == 0 ? W : E, {ramp});
+    }
     break;
   }
 }

@@ -29,11 +29,18 @@ def small(repeats=1, width=48):
         return Block("layer", Layer(width), (empty(2, 40, width),), repeats)
 
 
-def test_repeated_blocks_cost_what_one_costs_as_often():
-    one, ten = plan([small()], machine="tiny"), plan([small(10)], machine="tiny")
-    assert ten.wafer_seconds == pytest.approx(10 * one.wafer_seconds)
+def test_what_a_repeated_block_leaves_on_the_wafer_does_not_cross():
+    one, two, ten = (plan([small(repeats)], machine="tiny") for repeats in (1, 2, 10))
+    further = two.wafer_seconds - one.wafer_seconds
+    assert 0 < further < one.wafer_seconds
+    assert ten.wafer_seconds == pytest.approx(one.wafer_seconds + 9 * further)
     assert ten.parameters == 10 * one.parameters == 10 * (48 * 48 + 48)
-    assert ten.utilisation == pytest.approx(one.utilisation)
+
+
+def test_a_repeated_block_costs_what_the_same_blocks_cost_in_one_module():
+    with torch.device("meta"):
+        chain = nn.Sequential(*(Layer(48) for _ in range(4)))
+    assert plan([small(4)], machine="tiny").wafer_seconds == pytest.approx(plan([Block("chain", chain, (empty(2, 40, 48),))], machine="tiny").wafer_seconds, rel=0.01)
 
 
 def test_cycles_are_near_those_of_the_timing_engine():

@@ -96,9 +96,11 @@ def _columns_of_head(found: SelfAttention, machine: Mapping) -> int:
     """One where features are not in an order that two can share."""
     batch, heads, tokens, size = shape(found.node)
     across = columns_of_head(machine, batch, tokens, heads, size)
+    if across < 2:
+        return across
     behind = projection_behind(found.node)
     orders = [(part.projection.features, part.layout.offset, part.steps(across)) for part in found.parts] + ([] if behind is None else [(heads * size, 0, behind.steps(across))])
-    return across if across < 2 or all(steps is not None and can_order(features, offset, steps) for features, offset, steps in orders) else 1
+    return across if all(steps is not None and can_order(features, offset, steps) for features, offset, steps in orders) else 1
 
 
 class _Rewriter:

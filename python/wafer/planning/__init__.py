@@ -1,17 +1,18 @@
 """How fast a model would be on a machine, from its shape alone: compiled without weights, costed without running.
 
-A model is given in blocks, each compiled once however often it is repeated. Cycles are those of the cost model by which the compiler compares grids
+A model is given in blocks, each compiled once, and once more behind itself if it is repeated: what stays on the wafer from one to the next does not cross. Cycles are those of the cost model by which the compiler compares grids
 (lib/Analysis/ContractionCost.h); `benchmarks/cost_model.py` holds it against the timing engine. What runs in MemoryX takes no time here.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import os
 import pathlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -20,6 +21,7 @@ from wafer import _native
 from wafer.compiler import diagnostic_of, nothing_for
 from wafer.errors import CompileError
 
+_FIGURES = ("cycles", "contractions", "transfers", "macs")  # of segments
 _MASTER_BYTES = 4  # f32 weights, gradients and optimizer state in MemoryX
 
 
@@ -61,11 +63,17 @@ class BlockPlan:
     name: str
     repeats: int
     parameters: int
-    segments: tuple[Segment, ...]
+    segments: tuple[Segment, ...]  # of one
+    further: tuple[Segment, ...] = ()  # what each more of them adds
+
+    def weighted(self) -> Iterator[tuple[int, Segment]]:
+        """Segments, and how often they are there."""
+        yield from ((1, segment) for segment in self.segments)
+        yield from ((self.repeats - 1, segment) for segment in self.further)
 
     def total(self, field: str) -> float:
         """Of all repeats."""
-        return self.repeats * sum(getattr(segment, field) for segment in self.segments)
+        return sum(times * getattr(segment, field) for times, segment in self.weighted())
 
 
 _HELP = {
@@ -134,8 +142,8 @@ class Plan:
         """Of all cycles, by what binds."""
         cycles: dict[str, float] = {}
         for block in self.blocks:
-            for segment in block.segments:
-                cycles[segment.binds] = cycles.get(segment.binds, 0.0) + block.repeats * segment.cycles
+            for times, segment in block.weighted():
+                cycles[segment.binds] = cycles.get(segment.binds, 0.0) + times * segment.cycles
         total = sum(cycles.values()) or 1.0
         return {what: part / total for what, part in sorted(cycles.items(), key=lambda item: -item[1])}
 
@@ -196,36 +204,68 @@ def plan(
     if not 1 <= systems <= description["max_systems"]:
         raise CompileError(f"found systems={systems}, expected from 1 to the {description['max_systems']} of machine '{description['name']}'")
     planned = []
+    how = {"machine": machine, "description": description, "train": train, "precision": precision, "activation_zeros": activation_zeros}
     for block in (dataclasses.replace(block, inputs=tuple(map(_without_memory, block.inputs))) for block in blocks):
         was_training = block.module.training
-        with tempfile.TemporaryDirectory() as folder:
-            trace = pathlib.Path(folder, "decisions.json")
-            # Large programs need not be verified to be planned.
-            executable, diagnostics = _native.module().compile_text(
-                _gradients_of(block, description) if train else _forward_of(block, description), os.fspath(machine), precision, ["gradients" if train else "forward"], str(trace), activation_zeros=round(1000 * activation_zeros), choices_only=True,
-            )
-            if executable is None:
-                raise CompileError([diagnostic_of(diagnostic) for diagnostic in diagnostics] or "the compiler gave no reason")
-            decisions = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
+        segments = _segments_of(block, **how)
+        further = _added(segments, _segments_of(_twice(block), **how)) if block.repeats > 1 else ()
         block.module.train(was_training)
-        segments = tuple(
-            Segment(
-                row["cycles"], row["contraction_cycles"], row["transfer_cycles"], row["macs"], row["bound_by"] or "elementwise",
-                f"{row['groups']} x {row['columns']} columns x {row['rows']} rows"
-                + (f" in {row['bands']} bands" if row["bands"] > 1 else "")
-                + f", {row['token_block']} tokens a core, {row['micro_batches']} micro-batches"
-                + (f", {row['batches_at_once']} batch entries at a time" if row["batches_at_once"] > 1 else ""),
-            )
-            for row in decisions
-        )  # fmt: skip
         parameters = sum(parameter.numel() for parameter in block.module.parameters())
-        planned.append(BlockPlan(block.name, block.repeats, parameters, segments))
+        planned.append(BlockPlan(block.name, block.repeats, parameters, segments, further))
     first = blocks[0].inputs[0]
     lanes = description["lanes"]["fmac_acc"]["bits32" if precision == "f32" else "bits16"]
     return Plan(
         description["name"], systems, train, first.shape[0] * (first.shape[1] if first.dim() > 2 else 1), tuple(planned), description["clock_ghz"] * 1e9,
         float(description["width"] * description["height"] * lanes), float(description["ingest_wavelets_per_cycle"]), nothing.bytes_per_second, state_bytes, description["memoryx_dram_bytes"], description["memoryx_flash_bytes"],
     )  # fmt: skip
+
+
+def _segments_of(block: Block, *, machine: str | os.PathLike, description: Mapping, train: bool, precision: str, activation_zeros: float) -> tuple[Segment, ...]:
+    with tempfile.TemporaryDirectory() as folder:
+        trace = pathlib.Path(folder, "decisions.json")
+        # Large programs need not be verified to be planned.
+        executable, diagnostics = _native.module().compile_text(
+            _gradients_of(block, description) if train else _forward_of(block, description), os.fspath(machine), precision, ["gradients" if train else "forward"], str(trace),
+            activation_zeros=round(1000 * activation_zeros), choices_only=True,
+        )  # fmt: skip
+        if executable is None:
+            raise CompileError([diagnostic_of(diagnostic) for diagnostic in diagnostics] or "the compiler gave no reason")
+        decisions = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
+    return tuple(
+        Segment(
+            row["cycles"], row["contraction_cycles"], row["transfer_cycles"], row["macs"], row["bound_by"] or "elementwise",
+            f"{row['groups']} x {row['columns']} columns x {row['rows']} rows"
+            + (f" in {row['bands']} bands" if row["bands"] > 1 else "")
+            + f", {row['token_block']} tokens a core, {row['micro_batches']} micro-batches"
+            + (f", {row['batches_at_once']} batch entries at a time" if row["batches_at_once"] > 1 else ""),
+        )
+        for row in decisions
+    )  # fmt: skip
+
+
+def _twice(block: Block) -> Block:
+    """The block behind itself, with weights of its own."""
+    return dataclasses.replace(block, module=_Chain([block.module, copy.deepcopy(block.module)]))
+
+
+def _added(one: tuple[Segment, ...], two: tuple[Segment, ...]) -> tuple[Segment, ...]:
+    """What the second block adds where both take the same grids; else half of both."""
+    if [segment.grid for segment in one] != [segment.grid for segment in two]:
+        return tuple(dataclasses.replace(segment, **{name: getattr(segment, name) / 2 for name in _FIGURES}) for segment in two)
+    return tuple(dataclasses.replace(second, **{name: getattr(second, name) - getattr(first, name) for name in _FIGURES}) for first, second in zip(one, two))
+
+
+class _Chain(nn.Module):
+    """Blocks one behind the other: the output of one is the first input of the next."""
+
+    def __init__(self, blocks: Sequence[nn.Module]):
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, x: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        for block in self.blocks:
+            x = block(x, *others)
+        return x
 
 
 def _without_memory(value: torch.Tensor) -> torch.Tensor:

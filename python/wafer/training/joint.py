@@ -25,6 +25,7 @@ from wafer.frontends import heads, locations, rotations
 from wafer.frontends.torch import ImportedModel, Importer, Placeholder
 from wafer.frontends.writer import Pattern
 from wafer.training import attention, decompositions
+from wafer.training.cross_entropy import cross_entropy
 from wafer.training.recompute import recompute
 
 _KEPT_WHOLE = (torch.ops.aten.silu.default, torch.ops.aten.softplus.default, torch.ops.aten.hardswish.default)
@@ -170,6 +171,10 @@ class _Interpreter(torch.fx.Interpreter):
             result = attention.attention(self._machine, *args, **kwargs)
             if result is not None:
                 return result
+        if target is torch.ops.aten.cross_entropy_loss.default and self._machine is not None:
+            result = cross_entropy(self._machine, *args, **kwargs)
+            if result is not None:
+                return result
         return super().call_function(torch.ops.aten.reshape.default if target is torch.ops.aten.view.default else target, args, kwargs)
 
 
@@ -202,8 +207,20 @@ def _joint_graph(exported: torch.export.ExportedProgram, parameters: int, loss_i
                 graph = make_fx(again, decomposition_table=table, tracing_mode="real", _allow_non_fake_inputs=True)(*values, scale)
     graph.graph.eliminate_dead_code()
     if machine is not None:
+        _put_off(graph.graph)
         recompute(graph.graph, graph.graph.output_node().args[0][loss_index], machine)
     return graph
+
+
+def _put_off(graph: torch.fx.Graph) -> None:
+    """Puts single numbers that only results are made of, such as a loss from its sum, behind everything else: they would come between the two passes."""
+    (output,) = graph.find_nodes(op="output")
+    place, last = output, {output}
+    for node in reversed(graph.nodes):
+        values = [node.meta.get("val"), *(operand.meta.get("val") for operand in node.all_input_nodes)]
+        if node.op == "call_function" and node.users.keys() <= last and all(isinstance(value, torch.Tensor) and value.numel() == 1 for value in values):
+            place.prepend(node)
+            place, last = node, last | {node}
 
 
 def _changes_in_place(node: torch.fx.Node) -> bool:

@@ -30,8 +30,8 @@ namespace {
 
 /// The size of a feature block is an extent of a descriptor.
 constexpr int64_t maxFeatureBlock = 65535;
-/// That the code of a segment is spread over.
-constexpr int64_t mostLoads = 8;
+/// That the code of a segment is spread over: some more than a model of a hundred layers needs.
+constexpr int64_t mostLoads = 1024;
 
 /// A segment's kernels as at most `loads` loads.
 struct Code {
@@ -192,7 +192,8 @@ std::optional<GridShape> AssignLayout::withRows(const SegmentModel &model, GridS
 /// The cheapest candidate that fits; if none does, the smallest; without bytes if tokens cannot lie as attention needs them.
 Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile) {
   SmallVector<Code> codes;
-  for (int64_t loads = 1; loads <= mostLoads; ++loads) {
+  const int64_t kernels = std::distance(segment.getBody().front().begin(), segment.getBody().front().end());
+  for (int64_t loads = 1; loads <= std::min(kernels, mostLoads); loads += std::max<int64_t>(1, loads / 8)) {
     Code code;
     code.loads = loads;
     code.kernels = loadsOf(segment, loads);

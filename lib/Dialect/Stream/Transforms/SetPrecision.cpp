@@ -34,7 +34,7 @@ bool isMultiplied(OpOperand &use) {
   return contract ? use.get() == contract.getInput() : isa<ScaleOp, SampleOp, AttendOp>(use.getOwner());
 }
 
-/// Sums, maxima and what is computed of them alone stay f32, and so does what only reductions read. Asked in program order.
+/// Sums, maxima, and what is computed for a token of them and of integers alone, stay f32, and so does what only reductions read. Asked in program order.
 bool SetPrecision::staysWide(Value value) const {
   Operation *op = value.getDefiningOp();
   auto isReduced = [](OpOperand &use) { return isa<ReduceOp>(use.getOwner()); };
@@ -44,9 +44,9 @@ bool SetPrecision::staysWide(Value value) const {
     return true;
   if (!isa<SendOp>(op) && !value.use_empty() && llvm::all_of(value.getUses(), isReduced))
     return true;
+  auto isWide = [&](Value input) { return wide.contains(input) || !isStorageType(getElementTypeOrSelf(input.getType())); };
   auto map = dyn_cast<MapOp>(op);
-  return map && numFeatures(map.getType()) == 1 && llvm::all_of(map.getInputs(), [&](Value input) { return wide.contains(input); }) &&
-         llvm::none_of(value.getUses(), isMultiplied);
+  return map && numFeatures(map.getType()) == 1 && llvm::all_of(map.getInputs(), isWide) && llvm::none_of(value.getUses(), isMultiplied);
 }
 
 /// What is computed has the type of its operation. What is sent has that of the operations that read it if they agree: MemoryX holds f32.

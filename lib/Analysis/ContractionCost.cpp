@@ -31,13 +31,14 @@ static double neighbourCycles(const Machine &machine) { return 2.0 * machine.ram
 /// A sum on its way along a chain; the next core has set up its addition when it comes.
 static double chainHopCycles(const Machine &machine) { return neighbourCycles(machine) + 2.0 * machine.scalarCycles; }
 
-/// What a row of partial sums takes on its way past the columns to its owner. Chains of neighbouring rows follow each other from both sides and wait for the owner's two
-/// additions; how long on average was found with contractions on the timing engine.
+/// What a row of partial sums takes on its way past the columns to its owner. Chains of neighbouring rows follow each other from both sides, a wavelet a cycle, and wait for the owner's
+/// two additions. What that is on average was found with contractions of 3 to 32 columns on the timing engine.
 static double chainCycles(const Machine &machine, const GridShape &grid) {
   const double t = grid.tokenBlock, columns = grid.columns;
   if (columns < 3) // one neighbour, every second row
     return columns < 2 ? 0 : t / 2 + machine.vectorSetupCycles;
-  return t + machine.vectorSetupCycles + (columns - 2) / (columns + 18) * (0.6 * t + 10);
+  const double additions = 2 * (1 - 0.66 / columns) / machine.vectorLanes.bits32;
+  return t * (1 + additions) + machine.vectorSetupCycles + 5 - 26 / columns;
 }
 
 /// What a row waits for when the way past the columns, `hop` cycles each, is longer than what they may be apart: the two rows that a core keeps, what queues hold, and the
@@ -60,12 +61,14 @@ RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t in
   RowCost cost;
   // Of a sparse row, the column that is kept most holds up the others, though a row or two later.
   const double mean = std::max(1.0, inFeatures * wire.density / double(grid.columns));
-  const double fullest = wire.density < 1 ? 1 + 0.5 * std::sqrt((1 - wire.density) * std::log(double(grid.columns)) / mean) : 1;
+  const double fullest = wire.density < 1 ? 1 + 0.35 * std::sqrt((1 - wire.density) * std::log(double(grid.columns)) / mean) : 1;
   // Additions are microthreads, whose set-up takes no time of the others. The owner, one of all columns, adds twice and moves its registers on, and takes a bias with a task of
   // its own.
   const double addition = static_cast<double>(ceilDiv(t, machine.vectorLanes.bits32));
-  const double bias = wire.hasBias ? taskCycles(machine, 0) + wire.waveletsEach * machine.triggerCycles + double(ceilDiv(t, lanes)) + machine.scalarCycles : 0;
-  cost.issue = fullest * (double(wavelets) * machine.triggerCycles + double(perCore) * ceilDiv(multiplied, lanes)) + taskCycles(machine, 0) + machine.scalarCycles + addition +
+  const double bias = wire.hasBias ? taskCycles(machine, 0) + wire.waveletsEach * machine.triggerCycles : 0;
+  // Where a row, or a multiplication, is over at once, the command is there before.
+  const bool isShort = wavelets == 1 || (wire.wide && t == 1);
+  cost.issue = fullest * (double(wavelets) * machine.triggerCycles + double(perCore) * ceilDiv(multiplied, lanes)) + taskCycles(machine, 0) + (isShort ? 1.7 : 3.0) * machine.scalarCycles + addition +
                (3.0 * machine.scalarCycles + addition + bias) / double(grid.columns);
   // Short sums are on their way before the next core asks for them.
   const double hop = neighbourCycles(machine) * std::min(1.0, 0.62 + 0.05 * double(t));
@@ -83,19 +86,20 @@ RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t in
 }
 
 /// What a row waits on average when the owner comes to the last column and turns back: sums that came from the one side then have all columns to pass from the other. The
-/// two accumulators let a core go on for two rows meanwhile, unless it waits for the stream as it is.
-static double turnCycles(const Machine &machine, const GridShape &grid, const RowCost &row) {
+/// two accumulators and the row at work let a core go on for three rows meanwhile, unless it waits for the stream as it is. On each hop as much of a sum as a queue holds waits for the
+/// rest, and for a multiplication that has begun. Found with contractions of 3 to 128 columns on the timing engine.
+static double turnCycles(const Machine &machine, const GridShape &grid, const RowCost &row, double weightsOfCore) {
   if (grid.columns < 3)
     return 0;
-  const double hop = neighbourCycles(machine) + machine.vectorSetupCycles;
-  const double slack = row.ingest >= row.issue ? 0 : 2 * std::max(row.issue, row.ingest);
+  const double hop = neighbourCycles(machine) + machine.vectorSetupCycles + 1.35 * double(std::min<int64_t>(grid.tokenBlock, machine.coreQueueDepth)) + std::min(0.3 * weightsOfCore, 4.5);
+  const double slack = row.ingest >= row.issue ? 0 : 3 * row.issue;
   return std::max(0.0, (grid.columns - 1) * hop - slack) / (2.0 * grid.columns);
 }
 
 /// Two things that go on side by side; where they take about as long, each waits for the other now and then.
 static double together(double one, double other) {
   const double longer = std::max(one, other), shorter = std::min(one, other);
-  return longer + 0.35 * std::max(0.0, shorter - 0.75 * longer);
+  return longer + 0.45 * std::max(0.0, shorter - 0.6 * longer);
 }
 
 /// What a row waits on average for its mask. A core passes a row on when it has all of it; when the first column owns a row, the last one gets it behind all others, and then the other way about.
@@ -107,9 +111,9 @@ static double maskTurnCycles(const Machine &machine, const GridShape &grid, cons
 
 double contractionCycles(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, const WireCost &wire) {
   constexpr int64_t descriptors = 12;
-  double fill = grid.columns * chainHopCycles(machine) + grid.rows * machine.hopCycles;
+  double fill = (grid.columns - 1) * neighbourCycles(machine) + grid.rows * machine.hopCycles;
   const RowCost row = contractionRow(machine, grid, inFeatures, wire);
-  const double turn = std::max(turnCycles(machine, grid, row), wire.isMasked ? maskTurnCycles(machine, grid, row) : 0);
+  const double turn = std::max(turnCycles(machine, grid, row, std::ceil(double(inFeatures) * wire.density / double(grid.columns))), wire.isMasked ? maskTurnCycles(machine, grid, row) : 0);
   return taskCycles(machine, descriptors) + fill + outFeatures * together(std::max(row.issue, row.ingest) + turn, row.link);
 }
 

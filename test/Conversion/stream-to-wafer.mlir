@@ -183,8 +183,8 @@ stream.program @sent_once machine "tiny" {
 // CHECK-LABEL: wafer.program @attention
 // CHECK: wafer.channel @wafer.ring <column_ring>
 // CHECK: wafer.task @attend  control
-// CHECK-NEXT: pe.mov f16 d4, d0 async
-// CHECK-NEXT: pe.mov f16 d1, d5 async
+// CHECK-NEXT: pe.mov f16 d6, d0 async
+// CHECK-NEXT: pe.mov f16 d1, d7 async
 // CHECK: pe.fmac f32
 // CHECK: wafer.command @wafer.core::@begin_attend{{$}}
 // CHECK-NEXT: wafer.command @wafer.core::@attend times 3 macs 1152
@@ -197,6 +197,28 @@ stream.program @attention machine "odd" {
     %x = stream.send @qkv : tensor<12x24xf16, #stream.layout<feature_block = 24>>
     %o = stream.attend %x heads 2 scale 1.0 : tensor<12x24xf16, #stream.layout<feature_block = 24>> -> tensor<12x8xf16, #stream.layout<feature_block = 8>>
     stream.receive %o, @o : tensor<12x8xf16, #stream.layout<feature_block = 8>>
+  }
+}
+
+// -----
+
+// Two columns share the only head: the scores of a block are what the one makes and what the other one has sent.
+// CHECK-LABEL: wafer.program @shared_head
+// CHECK: wafer.channel @wafer.pairs <column_pairs>
+// CHECK: wafer.task @attend  control
+// CHECK: pe.fmac f32
+// CHECK-NEXT: pe.mul f32 [[SOME:d[0-9]+]], {{.*}} clear1
+// CHECK: pe.mov f32 [[OUT:d[0-9]+]], [[PART:d[0-9]+]] async
+// CHECK-NEXT: pe.add f32 [[SCORES:d[0-9]+]], [[PART]], [[IN:d[0-9]+]]
+// CHECK: pe.max f32 {{d[0-9]+}}, {{d[0-9]+}}, [[SCORES]]
+// CHECK: wafer.command @wafer.core::@attend times 3 macs 1152
+stream.program @shared_head machine "odd" {
+  stream.tensor @qkv <input> : tensor<12x24xf32>
+  stream.tensor @o <output> : tensor<12x8xf32>
+  stream.segment batches 2 grid <columns = 2, rows = 3, groups = 2, token_block = 2, micro_batches = 1, batches_at_once = 2> {
+    %x = stream.send @qkv : tensor<12x24xf16, #stream.layout<feature_block = 12>>
+    %o = stream.attend %x heads 1 across 2 scale 1.0 : tensor<12x24xf16, #stream.layout<feature_block = 12>> -> tensor<12x8xf16, #stream.layout<feature_block = 4>>
+    stream.receive %o, @o : tensor<12x8xf16, #stream.layout<feature_block = 4>>
   }
 }
 

@@ -25,13 +25,13 @@ def rotated(x: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor) -> torc
 
 
 class Attention(nn.Module):
-    def __init__(self, width: int, heads: int, key_heads: int):
+    def __init__(self, width: int, heads: int, key_heads: int, rotary: Rotary | None = None):
         super().__init__()
         size = width // heads
         self.size = size
         self.q_proj, self.o_proj = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
         self.k_proj, self.v_proj = nn.Linear(width, key_heads * size, bias=False), nn.Linear(width, key_heads * size, bias=False)
-        self.rotary_emb = Rotary(size)
+        self.rotary_emb = rotary or Rotary(size)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         batch, length, width = x.shape
@@ -55,9 +55,9 @@ class FeedForward(nn.Module):
 
 
 class Layer(nn.Module):
-    def __init__(self, width: int, heads: int, key_heads: int, hidden: int):
+    def __init__(self, width: int, heads: int, key_heads: int, hidden: int, rotary: Rotary | None = None):
         super().__init__()
-        self.self_attn, self.mlp = Attention(width, heads, key_heads), FeedForward(width, hidden)
+        self.self_attn, self.mlp = Attention(width, heads, key_heads, rotary), FeedForward(width, hidden)
         self.input_layernorm, self.post_attention_layernorm = nn.RMSNorm(width, eps=1e-6), nn.RMSNorm(width, eps=1e-6)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -70,10 +70,11 @@ class Llama(nn.Module):
 
     def __init__(self, vocabulary: int = 32000, width: int = 4096, layers: int = 32, heads: int = 32, key_heads: int = 32, hidden: int = 11008):
         super().__init__()
+        rotary = Rotary(width // heads)  # of all layers
         self.model = nn.ModuleDict(
             {
                 "embed_tokens": nn.Embedding(vocabulary, width),
-                "layers": nn.ModuleList(Layer(width, heads, key_heads, hidden) for _ in range(layers)),
+                "layers": nn.ModuleList(Layer(width, heads, key_heads, hidden, rotary) for _ in range(layers)),
                 "norm": nn.RMSNorm(width, eps=1e-6),
             }
         )

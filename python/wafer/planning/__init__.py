@@ -244,8 +244,9 @@ def _segments_of(block: Block, *, machine: str | os.PathLike, description: Mappi
 
 
 def _twice(block: Block) -> Block:
-    """The block behind itself, with weights of its own."""
-    return dataclasses.replace(block, module=_Chain([block.module, copy.deepcopy(block.module)]))
+    """The block behind itself, with parameters of its own; tables of positions and the like are those of all blocks."""
+    shared = {id(buffer): buffer for buffer in block.module.buffers()}
+    return dataclasses.replace(block, module=_Chain([block.module, copy.deepcopy(block.module, shared)]))
 
 
 def _added(one: tuple[Segment, ...], two: tuple[Segment, ...]) -> tuple[Segment, ...]:

@@ -178,8 +178,10 @@ class _Interpreter(torch.fx.Interpreter):
         return super().call_function(torch.ops.aten.reshape.default if target is torch.ops.aten.view.default else target, args, kwargs)
 
 
-def _joint_graph(exported: torch.export.ExportedProgram, parameters: int, loss_index: int, scaled: bool, machine: Mapping | None) -> torch.fx.GraphModule:
-    """Inputs are those of the exported graph, and the scale if asked for; results are its results, then a gradient per parameter."""
+def _joint_graph(
+    exported: torch.export.ExportedProgram, parameters: int, loss_index: int, scaled: bool, machine: Mapping | None, weights: Collection[int]
+) -> torch.fx.GraphModule:
+    """Inputs are those of the exported graph, and the scale if asked for; results are its results, then a gradient per parameter. `weights`: which inputs are there before a run."""
     values = [node.meta["val"] for node in exported.graph.find_nodes(op="placeholder")]
     table = dict(core_aten_decompositions()) | decompositions.TABLE
     for op in _KEPT_WHOLE:
@@ -208,7 +210,8 @@ def _joint_graph(exported: torch.export.ExportedProgram, parameters: int, loss_i
     graph.graph.eliminate_dead_code()
     if machine is not None:
         _put_off(graph.graph)
-        recompute(graph.graph, graph.graph.output_node().args[0][loss_index], machine)
+        placeholders = graph.graph.find_nodes(op="placeholder")
+        recompute(graph.graph, graph.graph.output_node().args[0][loss_index], machine, {placeholders[i] for i in weights})
     return graph
 
 
@@ -233,12 +236,14 @@ def _import(
 ) -> Gradients:
     outputs = exported.graph_signature.output_specs
     loss_index = next(i for i, output in enumerate(outputs) if output.kind == OutputKind.USER_OUTPUT)
-    graph = _joint_graph(exported, len(parameters), loss_index, scaled, machine)
+    specs = exported.graph_signature.input_specs
+    is_weight = [spec.kind != InputKind.USER_INPUT and not (spec.kind == InputKind.PARAMETER and _parameter_of(spec.target, parameters) in given) for spec in specs]
+    graph = _joint_graph(exported, len(parameters), loss_index, scaled, machine, [i for i, yes in enumerate(is_weight) if yes])
     changed = {output.target: i for i, output in enumerate(outputs) if output.kind == OutputKind.BUFFER_MUTATION}
     nodes = graph.graph.find_nodes(op="placeholder")
     placeholders: dict[str, Placeholder] = {}
     arguments = []
-    for node, spec_of_input in zip(nodes, exported.graph_signature.input_specs):
+    for node, spec_of_input in zip(nodes, specs):
         kind, target = spec_of_input.kind, spec_of_input.target
         if kind == InputKind.USER_INPUT:
             if not hasattr(spec_of_input.arg, "value"):

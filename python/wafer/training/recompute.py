@@ -7,7 +7,7 @@ more: the hidden numbers of a feed-forward part come from its input, which is na
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import torch
 from torch import fx
@@ -33,14 +33,14 @@ def pays(machine: Mapping, tokens: int, features: int) -> bool:
     return products + weights < crossings
 
 
-def recompute(graph: fx.Graph, loss: fx.Node, machine: Mapping) -> None:
-    """Changes the graph of both passes, in which all behind `loss` is the backward pass."""
+def recompute(graph: fx.Graph, loss: fx.Node, machine: Mapping, weights: Collection[fx.Node] = ()) -> None:
+    """Changes the graph of both passes, in which all behind `loss` is the backward pass. `weights`: placeholders that are no inputs."""
     while loss.target in (_ATEN.detach.default, _ATEN.alias.default):
         loss = loss.args[0]
     nodes = list(graph.nodes)
     place = {node: i for i, node in enumerate(nodes)}
     backward = [node for node in nodes[place[loss] + 1 :] if node.op != "output"]
-    choice = _Choice(nodes[: place[loss] + 1], set(backward), machine)
+    choice = _Choice(nodes[: place[loss] + 1], set(backward), machine, weights)
     copies: dict[fx.Node, fx.Node] = {}
 
     def copy_of(node: fx.Node) -> fx.Node:
@@ -66,10 +66,10 @@ def recompute(graph: fx.Graph, loss: fx.Node, machine: Mapping) -> None:
 class _Choice:
     """Which values of the forward pass are computed again."""
 
-    def __init__(self, forward: Iterable[fx.Node], backward: set[fx.Node], machine: Mapping):
+    def __init__(self, forward: Iterable[fx.Node], backward: set[fx.Node], machine: Mapping, weights: Collection[fx.Node]):
         self.again: set[fx.Node] = set()
-        self.free: set[fx.Node] = set()  # weights, inputs, and views of those, which MemoryX has, and what it computes from nothing
-        self._constant: set[fx.Node] = set()
+        self.free: set[fx.Node] = set()  # weights, inputs, and views of those, which MemoryX has, and what it computes from weights or nothing
+        self._constant: set[fx.Node] = set(weights)
         self._saved: set[fx.Node] = set()
         self._needs: dict[fx.Node, frozenset[fx.Node]] = {}  # of a value that may be computed again, the others that have to be there
         self._machine = machine

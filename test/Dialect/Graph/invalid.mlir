@@ -147,6 +147,14 @@ func.func @attend_c1(%qkv: tensor<6x24xf32>) {
 
 // -----
 
+func.func @attend_c1_across(%qkv: tensor<6x24xf32>) {
+  // expected-error @+1 {{attend_c1: found heads of 4 elements across 3 columns, expected one or two, and a multiple of them}}
+  %0 = graph.attend heads 2 across 3 scale 1.0 %qkv : tensor<6x24xf32> -> tensor<6x8xf32>
+  return
+}
+
+// -----
+
 func.func @attend_c2(%qkv: tensor<6x24xf32>) {
   // expected-error @+1 {{attend_c2: found 6 tokens in 4 batch entries, expected a multiple}}
   %0 = graph.attend heads 2 scale 1.0 batches 4 %qkv : tensor<6x24xf32> -> tensor<6x8xf32>

@@ -125,7 +125,7 @@ stream.program @attend_c5 machine "odd" {
   stream.tensor @x <input> : tensor<4x6xf32>
   stream.segment batches 2 grid #stream.grid<columns = 1, rows = 4, groups = 1, token_block = 1, micro_batches = 2, bands = 2> {
     %x = stream.send @x : tensor<4x6xf32, #qkv>
-    // expected-error @+1 {{attend_c5: found 1 heads and batch entries of 2 tokens on #stream.grid<columns = 1, rows = 4, groups = 1, token_block = 1, micro_batches = 2, bands = 2>, expected columns that divide the heads and a band of a group of columns for each entry, whose cores have equally many of its tokens}}
+    // expected-error @+1 {{attend_c5: found 1 heads across 1 columns and batch entries of 2 tokens on #stream.grid<columns = 1, rows = 4, groups = 1, token_block = 1, micro_batches = 2, bands = 2>, expected columns that divide the heads, or their parts, and a band of a group of columns for each entry, whose cores have equally many of its tokens}}
     %y = stream.attend %x heads 1 scale 1.000000e+00 : tensor<4x6xf32, #qkv> -> tensor<4x2xf32, #out>
   }
 }
@@ -139,7 +139,7 @@ stream.program @attend_c5_rows machine "odd" {
   stream.tensor @x <input> : tensor<8x6xf32>
   stream.segment batches 2 grid #stream.grid<columns = 1, rows = 4, groups = 1, token_block = 1, micro_batches = 2, batches_at_once = 2, bands = 2> {
     %x = stream.send @x : tensor<8x6xf32, #qkv>
-    // expected-error @+1 {{attend_c5: found 1 heads and batch entries of 4 tokens on}}
+    // expected-error @+1 {{attend_c5: found 1 heads across 1 columns and batch entries of 4 tokens on}}
     %y = stream.attend %x heads 1 scale 1.000000e+00 : tensor<8x6xf32, #qkv> -> tensor<8x2xf32, #out>
   }
 }
@@ -638,7 +638,7 @@ stream.program @attend_c4 machine "odd" {
   stream.tensor @qkv <input> : tensor<6x24xf32>
   stream.segment {
     %x = stream.send @qkv : tensor<6x24xf16>
-    // expected-error @+1 {{attend_c4: found 24 features of queries, keys and values for 8 with 3 heads, expected three times as many, and a multiple of the heads}}
+    // expected-error @+1 {{attend_c4: found 24 features of queries, keys and values for 8 with 3 heads across 1 columns, expected three times as many, a multiple of the heads, and heads in one or two columns}}
     %o = stream.attend %x heads 3 scale 1.0 : tensor<6x24xf16> -> tensor<6x8xf16>
   }
 }
@@ -660,8 +660,19 @@ stream.program @attend_c5 machine "odd" {
   stream.tensor @qkv <input> : tensor<6x24xf32>
   stream.segment grid <columns = 3, rows = 3, groups = 1, token_block = 2, micro_batches = 1> {
     %x = stream.send @qkv : tensor<6x24xf16, #stream.layout<feature_block = 8>>
-    // expected-error @+1 {{attend_c5: found 2 heads and batch entries of 6 tokens}}
+    // expected-error @+1 {{attend_c5: found 2 heads across 1 columns and batch entries of 6 tokens}}
     %o = stream.attend %x heads 2 scale 1.0 : tensor<6x24xf16, #stream.layout<feature_block = 8>> -> tensor<6x8xf16, #stream.layout<feature_block = 3>>
+  }
+}
+
+// -----
+
+stream.program @attend_c5_shared machine "odd" {
+  stream.tensor @qkv <input> : tensor<6x24xf32>
+  stream.segment grid <columns = 1, rows = 3, groups = 1, token_block = 2, micro_batches = 1> {
+    %x = stream.send @qkv : tensor<6x24xf16, #stream.layout<feature_block = 24>>
+    // expected-error @+1 {{attend_c5: found 2 heads across 2 columns and batch entries of 6 tokens}}
+    %o = stream.attend %x heads 2 across 2 scale 1.0 : tensor<6x24xf16, #stream.layout<feature_block = 24>> -> tensor<6x8xf16, #stream.layout<feature_block = 8>>
   }
 }
 

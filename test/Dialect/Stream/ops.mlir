@@ -66,6 +66,8 @@ stream.program @attention machine "odd" {
     %o = stream.attend %x rotated %t : tensor<6x16xf16> heads 2 scale 5.000000e-01 causal : tensor<6x24xf16> -> tensor<6x8xf16>
     // CHECK: stream.attend %{{.*}} gradient %{{.*}} : tensor<6x8xf16> heads 2 scale 5.000000e-01 : tensor<6x24xf16> -> tensor<6x24xf16>
     %g = stream.attend %x gradient %o : tensor<6x8xf16> heads 2 scale 5.000000e-01 : tensor<6x24xf16> -> tensor<6x24xf16>
+    // CHECK: stream.attend %{{.*}} heads 2 across 2 scale 5.000000e-01 : tensor<6x24xf16> -> tensor<6x8xf16>
+    %s = stream.attend %x heads 2 across 2 scale 5.000000e-01 : tensor<6x24xf16> -> tensor<6x8xf16>
     stream.receive %g, @g : tensor<6x24xf16>
   }
 }

@@ -250,6 +250,33 @@ wafer.program @bands_of_one_row machine "odd" {
 
 // -----
 
+// Columns in pairs: an even one sends east and hears from there, an odd one west.
+// CHECK-LABEL: wafer.program @pairs
+// CHECK-DAG: wafer.route @pairs_0 at <0, 0 size 2, 2 step 2, 1> from <ramp> to [#wafer.dir<E>]
+// CHECK-DAG: wafer.route @pairs_0 at <1, 0 size 2, 2 step 2, 1> from <W> to [#wafer.dir<ramp>]
+// CHECK-DAG: wafer.route @pairs_1 at <1, 0 size 2, 2 step 2, 1> from <ramp> to [#wafer.dir<W>]
+// CHECK-DAG: wafer.route @pairs_1 at <0, 0 size 2, 2 step 2, 1> from <E> to [#wafer.dir<ramp>]
+// CHECK: wafer.region @wafer.columns_0_even_rows
+// CHECK-NEXT: wafer.override @pair_in "color" color @pairs_1
+// CHECK-NEXT: }
+// CHECK: wafer.region @wafer.columns_1_even_rows
+// CHECK-NEXT: wafer.override @pair_out "color" color @pairs_1
+// CHECK-NEXT: }
+wafer.program @pairs machine "odd" {
+  wafer.channel @command <column_multicast> weight
+  wafer.channel @pairs <column_pairs>
+  wafer.image @core command @command {
+    wafer.descriptor @pair_in <receive> f32 on @pairs extents [1, 1, 1, 2]
+    wafer.descriptor @pair_out <send> f32 on @pairs extents [1, 1, 1, 2]
+  }
+  wafer.entry @forward [] -> [] {
+    wafer.phase <x0 = 0, y0 = 0, columns = 4, rows = 2, groups = 1, token_block = 2, tokens = 4, micro_batches = 1, batches = 1> command @command {
+    }
+  }
+}
+
+// -----
+
 // A program that runs in MemoryX alone has nothing to route.
 // CHECK-LABEL: wafer.program @no_phase
 // CHECK-NEXT: wafer.entry

@@ -66,6 +66,9 @@ void CycleFabric::layGaps() {
     const bool isGap = rows > 0 && row == missing_->cores.above, isBelow = missing_->routers.count > 0 && row == missing_->routers.above;
     if (slot.next[south] == none || !(isGap || isBelow))
       continue;
+    // A ring passes every other row: its rows are as far from each other as ever, whatever is missing between.
+    if (isGap && slot.rx == wexe::Dir::N && slot.tx == 1u << south)
+      continue;
     if (isGap && slot.rx == wexe::Dir::Ramp) {
       slot.gap = static_cast<uint32_t>(gaps_.size());
       Gap &gap = gaps_.emplace_back();

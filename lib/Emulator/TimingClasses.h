@@ -39,10 +39,11 @@ private:
   uint32_t chainedGroupsLeft() const;
   Cut cutOfGroups(uint32_t left) const;
   uint64_t sentInTask(uint32_t x, uint32_t y, uint16_t pc, std::optional<uint8_t> &colour) const;
-  bool isClean(const Cut &cut) const;
-  Cut cutOfGrid() const;
+  bool hasSameImages() const;
+  bool hasCores(uint32_t first, uint32_t end) const;
+  Cut cutOf(uint32_t first, uint32_t end) const;
 
-  /// Rows at either end of the grid that are simulated; where relays fill their links, so many, or as many as make up so many cores.
+  /// Rows at either end of the grid that are simulated, an even number, so that a ring passes the last of them; where relays fill their links, so many, or as many as make up so many cores.
   static constexpr uint32_t keptRows = 2, manyRows = 16, manyCores = 2048;
 
   const LoadedProgram &part_;
@@ -50,8 +51,7 @@ private:
   const Machine &machine_;
   const wexe::GridT &grid_;
   uint32_t period_ = 1; ///< rows come and go in multiples of this: neighbours may differ by parity
-  uint32_t first_ = 0;  ///< of the rows that need not be there
-  bool rowsAreAlike_ = false;
+  Cut missing_;         ///< rows of the grid that need not be there
   uint32_t groupsLeft_ = 1;
 };
 

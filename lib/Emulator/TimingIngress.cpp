@@ -15,6 +15,7 @@ namespace wafer {
 namespace {
 
 constexpr uint64_t fewCoreCycles = 2'000'000;
+constexpr uint32_t lastCommands = 16; ///< behind which the edge looks for what comes next
 constexpr uint64_t rowsThatDiffer = 16; ///< rows of blocks that are alike on average
 constexpr double keptForMean = 16384; ///< weights that a column keeps in as many rounds as are alike
 
@@ -133,6 +134,8 @@ bool TimingIngress::startStep(Burst &burst) {
     burst.control = step().task;
     if (step().kind == wexe::StepKind::Send)
       repetitions_.emplace_back(rowsThatDiffer);
+    if (step().kind == wexe::StepKind::Command)
+      repetitions_.emplace_back(0);
     if (step().kind == wexe::StepKind::Receive)
       onTheWay_.push_back({step_, waveletsOfBlock(step()) * phase_.grid->rows * ports()});
     if (const auto &relay = grid_.relays[step_])
@@ -151,10 +154,17 @@ bool TimingIngress::continueStep(Burst &burst) {
   case wexe::StepKind::Sample:
     return weightBurst(burst);
   case wexe::StepKind::Command:
-    if (++commands_ >= step().times)
+    ++commands_;
+    skipCommands();
+    if (commands_ >= step().times)
       return false;
     aim(burst, phase_.command_colour, 0, 1, uint64_t(phase_.grid->columns) * grid_.groups);
     burst.control = step().task;
+    if (commands_ > grid_.inFront) {
+      mark(burst, {0, -1, 0, &repetitions_.back()});
+      // Whether more like it need be sent is known then. Nothing behind it could overtake it.
+      burst.isAwaited = commands_ + lastCommands < step().times;
+    }
     return true;
   case wexe::StepKind::Receive:
     return false;
@@ -391,6 +401,24 @@ void TimingIngress::skipRows() {
     return;
   place_ += periods * period->count;
   skipped_ += periods * period->cycles;
+}
+
+/// Leaves out commands of a step that is one task many times, as a ring's is, once it takes as long as before.
+void TimingIngress::skipCommands() {
+  if (const bool resultsLeave = blocksAreOnTheWay(); resultsLeave != resultsWereLeaving_) {
+    repetitions_.emplace_back(0);
+    resultsWereLeaving_ = resultsLeave;
+  }
+  const std::optional<Repetition::Period> one = repetitions_.back().period(3, 2000);
+  if (!one || !isWorthSkipping() || commands_ + 1 >= step().times)
+    return;
+  // Two buffers take turns: the last command finds them as it would.
+  const Repetition::Period two = {2 * one->count, 2 * one->cycles, 2 * one->left};
+  uint64_t periods = (step().times - 1 - commands_) / two.count;
+  if (resultsWereLeaving_)
+    periods = leaveOutResults(two, periods);
+  commands_ += static_cast<uint32_t>(periods * two.count);
+  skipped_ += periods * two.cycles;
 }
 
 void TimingIngress::skipMicroBatches() {

@@ -103,6 +103,7 @@ private:
   bool blocksAreOnTheWay();
   uint64_t leaveOutResults(const Repetition::Period &period, uint64_t periods);
   void skipRows();
+  void skipCommands();
   uint64_t waveletsOfBlock(const wexe::StepT &step) const;
   void nextRow();
   void aim(Burst &burst, uint8_t colour, uint64_t first, uint16_t step, uint64_t count) const;

@@ -130,7 +130,7 @@ MissingRows TimingClasses::missingRows() const {
   const Cut groups = cutOfGroups(groupsLeft_);
   // Without a last group behind them, nothing passes the others.
   const uint32_t passed = groupsLeft_ == 1 ? 0 : groups.count / grid_.columns;
-  return {{cut.first - 1, cut.count}, {below.first - 1 - cut.count, below.count}, {groups.first - 1, passed, grid_.columns}};
+  return {{cut.first - 1, cut.count}, {below.first - 1 - cut.count, below.count}, {groups.first - 1, passed, grid_.columns}, grid_.y0 + grid_.rows - cut.count};
 }
 
 /// Wavelets of `colour` that core (x, y) sends in a task that begins at `pc`.

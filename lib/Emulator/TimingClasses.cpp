@@ -60,7 +60,10 @@ TimingClasses::TimingClasses(const LoadedProgram &part, const wexe::GridT &grid)
       reachesOver = true;
       isBelow &= route->rect->y0() >= south;
     }
-  groupsLeft_ = !reachesOver ? 1 : isBelow ? chainedGroupsLeft() : grid.groups;
+  if (reachesOver && isBelow && grid.groups > 1)
+    leaveOutChainedGroups();
+  else if (reachesOver)
+    groupsLeft_ = grid.groups;
   // Where relays fill much of their links, which few columns do, cores hold each other up from row to row.
   const uint64_t share = std::max(machine_.ingestWaveletsPerCycle, machine_.egressWaveletsPerCycle), simulated = uint64_t(grid.columns) * groupsLeft_;
   const bool isCalm = uint64_t(grid.columns) * grid.groups >= 8 * share;
@@ -69,21 +72,38 @@ TimingClasses::TimingClasses(const LoadedProgram &part, const wexe::GridT &grid)
     missing_ = cutOf(grid.y0 + kept, south - kept);
 }
 
-/// The first group, of the others one of each parity, the last among them; all, if the program is not such that the rest can be taken out.
-uint32_t TimingClasses::chainedGroupsLeft() const {
-  const uint32_t left = std::min<uint32_t>(grid_.groups, grid_.groups % 2 == 0 ? 2 : 3);
-  const Cut cut = cutOfGroups(left);
-  auto clean = [&](const wexe::Rect &rect) { return isCleanOfColumns(rect, cut.first, cut.count); };
-  for (const auto &region : program_.regions)
-    if (!clean(*region->rect) || std::any_of(region->overrides.begin(), region->overrides.end(), [](const wexe::Override &entry) { return entry.dx() != 0; }))
-      return grid_.groups;
-  return std::all_of(program_.routes.begin(), program_.routes.end(), [&](const auto &route) { return clean(*route->rect); }) ? left : grid_.groups;
+/// Takes groups out between the last and the first, or of an odd number the second: neighbours send to each other on colours that take turns, and it sends as the last wants it.
+void TimingClasses::leaveOutChainedGroups() {
+  firstGroup_ = grid_.groups % 2;
+  groupsLeft_ = 2;
+  auto isClean = [&](const wexe::Rect &rect) { return isCleanOfColumns(rect, groupsBetween().first, groupsBetween().count) && isCleanOfColumns(rect, grid_.x0, firstGroup_ * grid_.columns); };
+  auto isPlain = [](const wexe::Override &entry) { return entry.dx() == 0; };
+  if (std::all_of(program_.regions.begin(), program_.regions.end(), [&](const auto &region) { return isClean(*region->rect) && std::all_of(region->overrides.begin(), region->overrides.end(), isPlain); }) &&
+      std::all_of(program_.routes.begin(), program_.routes.end(), [&](const auto &route) { return isClean(*route->rect); }))
+    return;
+  firstGroup_ = 0;
+  groupsLeft_ = grid_.groups;
 }
 
-/// All columns of groups that need not be there when so many are: those between the last one and the others.
-TimingClasses::Cut TimingClasses::cutOfGroups(uint32_t left) const {
-  const uint32_t inFront = std::max<uint32_t>(1, left - 1);
-  return {grid_.x0 + inFront * grid_.columns, (grid_.groups - left) * uint32_t(grid_.columns)};
+/// All columns of groups that need not be there, behind the first of those that are.
+TimingClasses::Cut TimingClasses::groupsBetween() const { return {grid_.x0 + (firstGroup_ + 1) * grid_.columns, (grid_.groups - groupsLeft_ - firstGroup_) * uint32_t(grid_.columns)}; }
+
+/// What the second group's cores below the grid get from the first, as what the first one's have in its place: nothing, to which they add.
+void TimingClasses::beginsSums(wexe::RegionT &region, const wexe::Rect &source) const {
+  const wexe::RegionT &first = *program_.regions[static_cast<size_t>(part_.regionAt(source.x0() - grid_.columns, source.y0()))];
+  for (const wexe::Override &kind : first.overrides)
+    if (kind.field() == wexe::DescField::Kind)
+      std::copy_if(first.overrides.begin(), first.overrides.end(), std::back_inserter(region.overrides), [&](const wexe::Override &entry) { return entry.descriptor() == kind.descriptor(); });
+}
+
+/// Whether it brings sums of the group before, in the first group that is left.
+bool TimingClasses::bringsSums(const wexe::RouteT &route, const wexe::Rect &kept) const {
+  if (firstGroup_ == 0 || route.rx != wexe::Dir::W || route.rect->y0() < grid_.y0 + uint32_t(grid_.rows) || kept.x0() >= grid_.x0 + uint32_t(grid_.columns))
+    return false;
+  // Sums of all columns come over the group's first one.
+  const uint32_t west = grid_.x0 + grid_.columns, y = route.rect->y0();
+  const RouteEntry entry = part_.routeAt(west, y, route.colour);
+  return entry.tx != 0 && entry.rx == wexe::Dir::W;
 }
 
 /// Whether all rows of the grid run what the first one does.
@@ -127,10 +147,9 @@ MissingRows TimingClasses::missingRows() const {
   for (const uint32_t south : {uint32_t(grid_.y0) + grid_.rows, uint32_t(grid_.y0) + grid_.rows + grid_.columns})
     if (below.count == 0 && machine_.height > south + 2 * period_ && !hasCores(south + period_, machine_.height))
       below = cutOf(south + period_, machine_.height - period_);
-  const Cut groups = cutOfGroups(groupsLeft_);
   // Without a last group behind them, nothing passes the others.
-  const uint32_t passed = groupsLeft_ == 1 ? 0 : groups.count / grid_.columns;
-  return {{cut.first - 1, cut.count}, {below.first - 1 - cut.count, below.count}, {groups.first - 1, passed, grid_.columns}, grid_.y0 + grid_.rows - cut.count};
+  const uint32_t passed = groupsLeft_ == 1 ? 0 : grid_.groups - groupsLeft_;
+  return {{cut.first - 1, cut.count}, {below.first - 1 - cut.count, below.count}, {grid_.x0 + grid_.columns - 1u, passed, grid_.columns}, grid_.y0 + grid_.rows - cut.count};
 }
 
 /// Wavelets of `colour` that core (x, y) sends in a task that begins at `pc`.
@@ -178,9 +197,11 @@ LoadedProgram TimingClasses::reduced(const MissingRows &missing) const {
     program.images.push_back(std::make_unique<wexe::ImageT>(*image));
 
   const Cut cut = {missing.cores.above + 1, missing.cores.count}, below = {missing.routers.above + 1, missing.routers.count};
-  const Cut groups = cutOfGroups(groupsLeft_);
+  const Cut groups = groupsBetween();
 
-  auto shrinkColumns = [&](wexe::Rect &rect) { return cutColumns(rect, grid_.x0 + uint32_t(grid_.columns) * grid_.groups, machine_.width) && cutColumns(rect, groups.first, groups.count); };
+  auto shrinkColumns = [&](wexe::Rect &rect) {
+    return cutColumns(rect, grid_.x0 + uint32_t(grid_.columns) * grid_.groups, machine_.width) && cutColumns(rect, groups.first, groups.count) && cutColumns(rect, grid_.x0, firstGroup_ * grid_.columns);
+  };
   for (const auto &source : program_.regions) {
     wexe::Rect rect = *source->rect;
     if (!shrinkColumns(rect))
@@ -189,6 +210,8 @@ LoadedProgram TimingClasses::reduced(const MissingRows &missing) const {
     keepRows(rect, cut.first, cut.count, [&](const wexe::Rect &kept, uint32_t before) {
       auto &region = program.regions.emplace_back(std::make_unique<wexe::RegionT>(*source));
       *region->rect = kept;
+      if (firstGroup_ > 0 && kept.x0() < grid_.x0 + uint32_t(grid_.columns) && source->rect->y0() >= grid_.y0 + uint32_t(grid_.rows))
+        beginsSums(*region, *source->rect);
       if (before == 0)
         return;
       region->name += "_below";
@@ -198,7 +221,7 @@ LoadedProgram TimingClasses::reduced(const MissingRows &missing) const {
   }
   for (const auto &source : program_.routes) {
     wexe::Rect rect = *source->rect;
-    if (!shrinkColumns(rect))
+    if (!shrinkColumns(rect) || bringsSums(*source, rect))
       continue;
     keepRows(rect, below.first + cut.count, below.count, [&](const wexe::Rect &some, uint32_t) {
       keepRows(some, cut.first, cut.count, [&](const wexe::Rect &kept, uint32_t) {

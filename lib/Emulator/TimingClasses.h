@@ -2,7 +2,7 @@
 //
 // Cores with the same image that differ only by an affine place, next to cores that do, do the same things at other times. The rows of a grid
 // are such cores, and so are its column groups. What is left is one group, and rows enough to see what one more of them costs. Where sums of the groups are added below
-// the grid, one group after the other, the first and the last are left: the last has to wait for what passes all others.
+// the grid, one group after the other, two are left, one of which begins and the other is the last: that has to wait for what passes all others.
 //
 //===----------------------------------------------------------------------===//
 
@@ -36,8 +36,10 @@ private:
   struct Cut {
     uint32_t first = 0, count = 0;
   };
-  uint32_t chainedGroupsLeft() const;
-  Cut cutOfGroups(uint32_t left) const;
+  void leaveOutChainedGroups();
+  Cut groupsBetween() const;
+  void beginsSums(wexe::RegionT &region, const wexe::Rect &source) const;
+  bool bringsSums(const wexe::RouteT &route, const wexe::Rect &kept) const;
   uint64_t sentInTask(uint32_t x, uint32_t y, uint16_t pc, std::optional<uint8_t> &colour) const;
   bool hasSameImages() const;
   bool hasCores(uint32_t first, uint32_t end) const;
@@ -52,7 +54,7 @@ private:
   const wexe::GridT &grid_;
   uint32_t period_ = 1; ///< rows come and go in multiples of this: neighbours may differ by parity
   Cut missing_;         ///< rows of the grid that need not be there
-  uint32_t groupsLeft_ = 1;
+  uint32_t groupsLeft_ = 1, firstGroup_ = 0; ///< so many, of which the first has this number
 };
 
 } // namespace wafer

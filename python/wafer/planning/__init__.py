@@ -196,18 +196,12 @@ def plan(
     if not 1 <= systems <= description["max_systems"]:
         raise CompileError(f"found systems={systems}, expected from 1 to the {description['max_systems']} of machine '{description['name']}'")
     planned = []
-    for block in (dataclasses.replace(block, inputs=tuple(map(_without_memory, block.inputs))) for block in blocks):
-        was_training = block.module.training
+    for block in blocks:
         with tempfile.TemporaryDirectory() as folder:
             trace = pathlib.Path(folder, "decisions.json")
             # Large programs need not be verified to be planned.
-            executable, diagnostics = _native.module().compile_text(
-                _gradients_of(block, description) if train else _forward_of(block, description), os.fspath(machine), precision, ["gradients" if train else "forward"], str(trace), activation_zeros=round(1000 * activation_zeros), choices_only=True,
-            )
-            if executable is None:
-                raise CompileError([diagnostic_of(diagnostic) for diagnostic in diagnostics] or "the compiler gave no reason")
+            compiled(block, machine=machine, train=train, precision=precision, activation_zeros=activation_zeros, trace=trace, choices_only=True)
             decisions = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
-        block.module.train(was_training)
         segments = tuple(
             Segment(
                 row["cycles"], row["contraction_cycles"], row["transfer_cycles"], row["macs"], row["bound_by"] or "elementwise",
@@ -226,6 +220,26 @@ def plan(
         description["name"], systems, train, first.shape[0] * (first.shape[1] if first.dim() > 2 else 1), tuple(planned), description["clock_ghz"] * 1e9,
         float(description["width"] * description["height"] * lanes), float(description["ingest_wavelets_per_cycle"]), nothing.bytes_per_second, state_bytes, description["memoryx_dram_bytes"], description["memoryx_flash_bytes"],
     )  # fmt: skip
+
+
+def compiled(
+    block: Block, *, machine: str | os.PathLike = "wse3", train: bool = False, precision: str = "f16", activation_zeros: float = 0.5, trace: os.PathLike | None = None, choices_only: bool = False
+) -> bytes:
+    """A block's program, without weights. `trace`: file for the compiler's decisions; with `choices_only` they are all that there is.
+
+    Raises: CompileError, UnsupportedOpError; both name the line of the model's source.
+    """
+    block = dataclasses.replace(block, inputs=tuple(map(_without_memory, block.inputs)))
+    was_training = block.module.training
+    description = nothing_for(machine).machine_description
+    text = _gradients_of(block, description) if train else _forward_of(block, description)
+    executable, diagnostics = _native.module().compile_text(
+        text, os.fspath(machine), precision, ["gradients" if train else "forward"], os.fspath(trace) if trace else "", activation_zeros=round(1000 * activation_zeros), choices_only=choices_only,
+    )  # fmt: skip
+    block.module.train(was_training)
+    if executable is None:
+        raise CompileError([diagnostic_of(diagnostic) for diagnostic in diagnostics] or "the compiler gave no reason")
+    return executable
 
 
 def _without_memory(value: torch.Tensor) -> torch.Tensor:

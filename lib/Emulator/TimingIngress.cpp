@@ -17,8 +17,8 @@ namespace {
 constexpr uint64_t fewCoreCycles = 2'000'000;
 constexpr uint32_t lastCommands = 16; ///< behind which the edge looks for what comes next
 constexpr uint64_t rowsThatDiffer = 16; ///< rows of blocks that are alike on average
-constexpr uint64_t fewCycles = 2048; ///< too few to say how long rows take
-constexpr uint64_t lastRows = 16;    ///< of a weight, which are sent as they are
+constexpr uint64_t fewCycles = 2048;              ///< too few to say how long rows take
+constexpr uint64_t lastRows = 4, lastCycles = 4096; ///< of a weight, which are sent as they are: at least so many, for so long
 constexpr double keptForMean = 16384; ///< weights that a column keeps in as many rounds as are alike
 
 } // namespace
@@ -62,7 +62,7 @@ std::optional<Repetition::Period> RowTimes::period(uint64_t cycles) const {
   size_t count = turn_;
   while (count < complete_ && lasted(complete_ - 1, count) < cycles)
     count += turn_;
-  const size_t between = count / 4 + 1;
+  const size_t between = count / 8 + 1;
   if (complete_ < count + between + 1)
     return std::nullopt;
   const size_t last = complete_ - 1, before = last - between;
@@ -420,9 +420,12 @@ void TimingIngress::skipRows() {
   const uint64_t columns = phase_.grid->columns, next = place_ * columns + owner_;
   // Sums that pass other groups are held up only when the way is full.
   const auto period = rowTimes_.back().period(fewCycles + uint64_t(4) * missing_.groups.count * missing_.groups.columns);
-  if (!period || !isWorthSkipping() || rowsOfStep() < next + lastRows + period->count)
+  if (!period || !isWorthSkipping())
     return;
-  uint64_t rows = rowsOfStep() - lastRows - next, cycles = rows * period->cycles / period->count;
+  const uint64_t last = std::max(lastRows, lastCycles * period->count / period->cycles);
+  if (rowsOfStep() < next + last + period->count)
+    return;
+  uint64_t rows = rowsOfStep() - last - next, cycles = rows * period->cycles / period->count;
   if (resultsWereLeaving_) {
     const uint64_t periods = leaveOutResults(*period, rows / period->count);
     rows = periods * period->count;

@@ -360,12 +360,6 @@ void CoreModel::bindDot(Trigger &trigger) const {
   checkMemory(trigger.row, trigger.readsRow, trigger.insn.src1, pc);
 }
 
-Trigger CoreModel::arrive(uint32_t payload) {
-  Trigger trigger = boundTrigger();
-  take(trigger, payload);
-  return trigger;
-}
-
 void CoreModel::take(Trigger &trigger, uint32_t payload) {
   trigger.values = 0;
   uint32_t rows = trigger.rows.extent[0];

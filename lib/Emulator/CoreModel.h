@@ -100,12 +100,10 @@ public:
   void advance(unsigned reg, int64_t bytes, uint16_t pc);
   /// Reads descriptors and checks them: desc_c1, desc_c2, desc_c3, vec_c1, route_c7.
   Operation issue(const Instruction &insn, uint16_t pc);
-  /// The trigger for a data wavelet (task_c2, index_c1); advances the implicit index.
-  Trigger arrive(uint32_t payload);
-  /// What a data wavelet brings for the bound trigger, in the place of what one before it brought.
-  void take(Trigger &bound, uint32_t payload);
-  /// The descriptors of the bound trigger as they are now, without a wavelet.
+  /// The descriptors of the bound trigger as they are now, without a wavelet (task_c2).
   Trigger boundTrigger();
+  /// What a data wavelet brings for it, in the place of what one before it brought (index_c1); advances the implicit index.
+  void take(Trigger &bound, uint32_t payload);
 
   /// Works on the next element of an operation. `fabricBits` holds the element from the fabric, if one of the sources is; returns the bits
   /// to send when dst is.

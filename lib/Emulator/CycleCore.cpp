@@ -176,7 +176,7 @@ Activity CycleCore::stepTrigger(CycleFabric &fabric, EngineStats &stats, bool da
   const bool inRegisters = trigger_->addsOnTheWay() || trigger_->dst.kind == wexe::DescKind::Acc;
   const Lanes &lanes = inRegisters ? machine_.fmacAccLanes : machine_.fmacMemLanes;
   if (trigger_->values == 0) {
-    trigger_.reset(); // an index
+    trigger_ = nullptr; // an index
     return Activity::Busy;
   }
   // A wavelet takes at least one cycle, its values that have nothing to multiply take none.
@@ -202,7 +202,7 @@ Activity CycleCore::stepTrigger(CycleFabric &fabric, EngineStats &stats, bool da
   if (triggerElement_ == elements) {
     triggerElement_ = 0;
     if (++triggerValue_ >= trigger_->values)
-      trigger_.reset();
+      trigger_ = nullptr;
   }
   return Activity::Busy;
 }
@@ -246,6 +246,7 @@ std::optional<Activity> CycleCore::fetch(EngineStats &stats) {
       task_.reset();
     } else {
       model.control(insn, pc);
+      bound_.reset();
       ++*task_;
     }
     busy_ = insn.opcode == Opcode::Ldd ? machine_.descriptorCycles : machine_.scalarCycles;
@@ -279,13 +280,16 @@ void CycleCore::startCommand(CycleFabric &fabric, EngineStats &stats) {
     startTask(wavelet.payload);
     return;
   }
-  trigger_ = model.arrive(wavelet.payload);
+  if (!bound_)
+    bound_ = model.boundTrigger();
+  trigger_ = &*bound_;
+  model.take(*trigger_, wavelet.payload);
   triggerValue_ = 0;
   triggerIsFree_ = false;
   stats.instructions += 2; // the trigger and the end of its task
   busy_ = machine_.triggerCycles;
   if (trigger_->elementsPerRow() == 0)
-    trigger_.reset();
+    trigger_ = nullptr;
 }
 
 /// One cycle of the task. Steps that a machine does in no time are followed by the next one at once; tasks and queues are finite.

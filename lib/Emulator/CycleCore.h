@@ -91,7 +91,8 @@ private:
   uint16_t taskEntry_ = 0;
   uint64_t taskSerial_ = 0;
   std::optional<Running> operation_; ///< the task waits for it
-  std::optional<Trigger> trigger_;
+  std::optional<Trigger> bound_; ///< the trigger of data wavelets, until a descriptor or what is bound changes
+  Trigger *trigger_ = nullptr;   ///< that, while it is at work
   bool triggerIsFree_ = false; ///< no microthread is in its way; it stays so
   unsigned triggerValue_ = 0;
   uint64_t triggerElement_ = 0;

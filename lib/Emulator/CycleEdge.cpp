@@ -16,7 +16,7 @@ void CycleEdge::beginRun() {
 }
 
 void CycleEdge::lookAhead(Ingress &in, uint64_t now) {
-  while (more_ && window_.size() - through_ < lookAhead_) {
+  while (more_ && window_.size() - through_ < lookAhead_ && (window_.empty() || window_.back().isThrough || !window_.back().burst.isAwaited)) {
     Sending next;
     if (!(more_ = in.next(next.burst)))
       return;

@@ -157,7 +157,7 @@ bool CycleEngine::leaveOut(uint8_t colour, bool into, uint64_t count) {
     return false;
   std::vector<Operation *> relays;
   for (CycleCore &core : cores_)
-    if ((core.model.y <= missing_->cores.above) == into) {
+    if (core.model.y < missing_->south && (core.model.y <= missing_->cores.above) == into) {
       Operation *relay = core.relayOf(count);
       if (!relay)
         return false;

@@ -66,6 +66,9 @@ void CycleFabric::layGaps() {
     const bool isGap = rows > 0 && row == missing_->cores.above, isBelow = missing_->routers.count > 0 && row == missing_->routers.above;
     if (slot.next[south] == none || !(isGap || isBelow))
       continue;
+    // A ring passes every other row: its rows are as far from each other as ever, whatever is missing between.
+    if (isGap && slot.rx == wexe::Dir::N && slot.tx == 1u << south)
+      continue;
     if (isGap && slot.rx == wexe::Dir::Ramp) {
       slot.gap = static_cast<uint32_t>(gaps_.size());
       Gap &gap = gaps_.emplace_back();
@@ -276,6 +279,7 @@ void CycleFabric::decideRouter(uint32_t index, uint64_t now, uint64_t &egressLef
   };
   const size_t before = moves_.size();
   bool mayRest = true;
+  uint64_t until = UINT64_MAX;
   for (uint32_t left = router.filled; left != 0; left &= left - 1) {
     const uint32_t i = router.firstSlot + static_cast<uint32_t>(__builtin_ctz(left));
     // The way out of the wafer depends on others.
@@ -283,7 +287,7 @@ void CycleFabric::decideRouter(uint32_t index, uint64_t now, uint64_t &egressLef
     if (slots_[i].queue.readyAt(now))
       insert(i, waiting, &Slot::lastForward);
     else
-      mayRest = false;
+      until = std::min(until, slots_[i].queue.ready());
   }
   unsigned claimed = 0; // each output serves one colour per cycle
   for (unsigned i = 0; i < waiting; ++i) {
@@ -301,21 +305,25 @@ void CycleFabric::decideRouter(uint32_t index, uint64_t now, uint64_t &egressLef
   for (uint32_t left = router.offered; left != 0; left &= left - 1) {
     const uint32_t i = router.firstSlot + static_cast<uint32_t>(__builtin_ctz(left));
     const Slot &slot = slots_[i];
-    if (!ramps_[index].out[slot.colour].readyAt(now))
-      mayRest = false;
+    if (const WaveletQueue &offered = ramps_[index].out[slot.colour]; !offered.readyAt(now))
+      until = std::min(until, offered.ready());
     else if (slot.queue.size() < slot.depth)
       insert(i, fromRamp, &Slot::lastFromRamp);
   }
   if (fromRamp > 0)
     moves_.push_back({MoveKind::FromRamp, turn[0]});
-  router.rests = mayRest && moves_.size() == before;
+  if (!mayRest || moves_.size() != before)
+    return;
+  router.rests = until == UINT64_MAX;
+  router.until = router.rests ? 0 : until;
 }
 
 void CycleFabric::decide(uint64_t now) {
   moves_.clear();
   for (uint32_t router : active_) {
     uint64_t noEgress = 0;
-    decideRouter(router, now, noEgress);
+    if (routers_[router].until <= now)
+      decideRouter(router, now, noEgress);
   }
   // Output ports share a budget, so routers of the south edge take turns; for all others the order does not matter.
   std::sort(activeSouth_.begin(), activeSouth_.end());

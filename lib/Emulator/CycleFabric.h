@@ -35,6 +35,8 @@ public:
     ring_[(head_ + size_++) & (ring_.size() - 1)] = {wavelet, ready};
   }
   bool readyAt(uint64_t now) const { return size_ > 0 && ring_[head_].ready <= now; }
+  /// The cycle from which the first can be taken. Not for empty ones.
+  uint64_t ready() const { return ring_[head_].ready; }
   /// How many from the front can be taken now, at most `most`.
   size_t readyCount(uint64_t now, size_t most) const {
     size_t count = 0;
@@ -153,6 +155,7 @@ private:
     uint32_t firstSlot = 0, endSlot = 0;
     uint32_t filled = 0, offered = 0; ///< a bit for each slot with wavelets, and for each with some at the ramp
     bool active = false, rests = false; ///< among the active ones; none of its wavelets can move before something changes around it
+    uint64_t until = 0;                 ///< or else before this cycle
   };
   /// A relay through rows that are missing, in a column.
   struct Gap {
@@ -192,6 +195,7 @@ private:
   void activate(uint32_t index) {
     Router &router = routers_[index];
     router.rests = false;
+    router.until = 0;
     if (router.active || (router.filled | router.offered) == 0)
       return;
     router.active = true;

@@ -33,7 +33,7 @@ public:
     uint32_t before = 0, count = 0, columns = 0; ///< `columns` of each
   };
   /// Rows of cores, and below the grid rows of routers, numbered without the former.
-  MissingRows(Rows cores, Rows routers, Groups groups) : cores(cores), routers(routers), groups(groups) {}
+  MissingRows(Rows cores, Rows routers, Groups groups, uint32_t south) : cores(cores), routers(routers), groups(groups), south(south) {}
 
   /// The next step in which this colour goes to the missing rows.
   void expect(uint8_t colour, const Relay &relay) { relays_[colour].push_back(relay); }
@@ -49,6 +49,7 @@ public:
 
   const Rows cores, routers;
   const Groups groups;
+  const uint32_t south; ///< the first row below those of the grid that are there
   std::map<uint8_t, uint64_t> leftOut; ///< by colour
 
 private:

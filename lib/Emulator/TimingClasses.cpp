@@ -11,8 +11,6 @@ namespace wafer {
 
 namespace {
 
-uint32_t endY(const wexe::Rect &rect) { return rect.y0() + uint32_t(rect.ny() - 1) * rect.sy() + 1; }
-
 wexe::Rect resized(const wexe::Rect &rect, uint32_t y0, uint32_t nx, uint32_t ny) {
   return {rect.x0(), static_cast<uint16_t>(y0), static_cast<uint16_t>(nx), static_cast<uint16_t>(ny), rect.sx(), rect.sy()};
 }
@@ -34,14 +32,16 @@ bool cutColumns(wexe::Rect &rect, uint32_t first, uint32_t count) {
   return left > 0;
 }
 
-/// A rect without the rows of a cut, those behind moved up: it reaches over all of them or has none.
-void cutRows(wexe::Rect &rect, uint32_t first, uint32_t count) {
-  if (count == 0 || endY(rect) <= first)
-    return;
-  if (rect.y0() >= first + count)
-    rect = resized(rect, rect.y0() - count, rect.nx(), rect.ny());
-  else
-    rect = resized(rect, rect.y0(), rect.nx(), rect.ny() - count / rect.sy());
+/// Rows of a rect north of y.
+uint32_t rowsBefore(const wexe::Rect &rect, uint32_t y) { return rect.y0() >= y ? 0 : std::min<uint32_t>(rect.ny(), (y - 1 - rect.y0()) / rect.sy() + 1); }
+
+/// What is left of a rect without rows [first, first + count), those behind moved up: calls keep(rect, rows of it that are before).
+template <typename Keep> void keepRows(const wexe::Rect &rect, uint32_t first, uint32_t count, Keep keep) {
+  const uint32_t before = rowsBefore(rect, first), upTo = rowsBefore(rect, first + count);
+  if (before > 0)
+    keep(resized(rect, rect.y0(), rect.nx(), before), 0u);
+  if (upTo < rect.ny())
+    keep(resized(rect, rect.y0() + upTo * rect.sy() - count, rect.nx(), rect.ny() - upTo), upTo);
 }
 
 } // namespace
@@ -60,59 +60,96 @@ TimingClasses::TimingClasses(const LoadedProgram &part, const wexe::GridT &grid)
       reachesOver = true;
       isBelow &= route->rect->y0() >= south;
     }
-  groupsLeft_ = !reachesOver ? 1 : isBelow ? chainedGroupsLeft() : grid.groups;
+  if (reachesOver && isBelow && grid.groups > 1)
+    leaveOutChainedGroups();
+  else if (reachesOver)
+    groupsLeft_ = grid.groups;
   // Where relays fill much of their links, which few columns do, cores hold each other up from row to row.
   const uint64_t share = std::max(machine_.ingestWaveletsPerCycle, machine_.egressWaveletsPerCycle), simulated = uint64_t(grid.columns) * groupsLeft_;
   const bool isCalm = uint64_t(grid.columns) * grid.groups >= 8 * share;
-  first_ = (isCalm ? keptRows : std::max<uint32_t>(manyRows, static_cast<uint32_t>(manyCores / 2 / simulated))) / period_ * period_;
-  rowsAreAlike_ = first_ > 0 && grid.rows >= 2 * first_ + period_ && isClean(cutOfGrid());
+  const uint32_t kept = isCalm ? keptRows : std::max<uint32_t>(manyRows, static_cast<uint32_t>(manyCores / 4 / simulated * 2));
+  if (2 * kept < grid.rows && hasSameImages())
+    missing_ = cutOf(grid.y0 + kept, south - kept);
 }
 
-/// The first group, of the others one of each parity, the last among them; all, if the program is not such that the rest can be taken out.
-uint32_t TimingClasses::chainedGroupsLeft() const {
-  const uint32_t left = std::min<uint32_t>(grid_.groups, grid_.groups % 2 == 0 ? 2 : 3);
-  const Cut cut = cutOfGroups(left);
-  auto clean = [&](const wexe::Rect &rect) { return isCleanOfColumns(rect, cut.first, cut.count); };
-  for (const auto &region : program_.regions)
-    if (!clean(*region->rect) || std::any_of(region->overrides.begin(), region->overrides.end(), [](const wexe::Override &entry) { return entry.dx() != 0; }))
-      return grid_.groups;
-  return std::all_of(program_.routes.begin(), program_.routes.end(), [&](const auto &route) { return clean(*route->rect); }) ? left : grid_.groups;
+/// Takes groups out between the last and the first, or of an odd number the second: neighbours send to each other on colours that take turns, and it sends as the last wants it.
+void TimingClasses::leaveOutChainedGroups() {
+  firstGroup_ = grid_.groups % 2;
+  groupsLeft_ = 2;
+  auto isClean = [&](const wexe::Rect &rect) { return isCleanOfColumns(rect, groupsBetween().first, groupsBetween().count) && isCleanOfColumns(rect, grid_.x0, firstGroup_ * grid_.columns); };
+  auto isPlain = [](const wexe::Override &entry) { return entry.dx() == 0; };
+  if (std::all_of(program_.regions.begin(), program_.regions.end(), [&](const auto &region) { return isClean(*region->rect) && std::all_of(region->overrides.begin(), region->overrides.end(), isPlain); }) &&
+      std::all_of(program_.routes.begin(), program_.routes.end(), [&](const auto &route) { return isClean(*route->rect); }))
+    return;
+  firstGroup_ = 0;
+  groupsLeft_ = grid_.groups;
 }
 
-/// All columns of groups that need not be there when so many are: those between the last one and the others.
-TimingClasses::Cut TimingClasses::cutOfGroups(uint32_t left) const {
-  const uint32_t inFront = std::max<uint32_t>(1, left - 1);
-  return {grid_.x0 + inFront * grid_.columns, (grid_.groups - left) * uint32_t(grid_.columns)};
+/// All columns of groups that need not be there, behind the first of those that are.
+TimingClasses::Cut TimingClasses::groupsBetween() const { return {grid_.x0 + (firstGroup_ + 1) * grid_.columns, (grid_.groups - groupsLeft_ - firstGroup_) * uint32_t(grid_.columns)}; }
+
+/// What the second group's cores below the grid get from the first, as what the first one's have in its place: nothing, to which they add.
+void TimingClasses::beginsSums(wexe::RegionT &region, const wexe::Rect &source) const {
+  const wexe::RegionT &first = *program_.regions[static_cast<size_t>(part_.regionAt(source.x0() - grid_.columns, source.y0()))];
+  for (const wexe::Override &kind : first.overrides)
+    if (kind.field() == wexe::DescField::Kind)
+      std::copy_if(first.overrides.begin(), first.overrides.end(), std::back_inserter(region.overrides), [&](const wexe::Override &entry) { return entry.descriptor() == kind.descriptor(); });
 }
 
-/// Whether whatever has a row there has all that are of its parity, begins before and goes on behind.
-bool TimingClasses::isClean(const Cut &cut) const {
-  auto clean = [&](const wexe::Rect &rect) {
-    if (endY(rect) <= cut.first || rect.y0() >= cut.first + cut.count)
-      return true;
-    return rect.y0() < cut.first + rect.sy() && endY(rect) + rect.sy() > cut.first + cut.count && cut.count % rect.sy() == 0;
-  };
-  if (!std::all_of(program_.regions.begin(), program_.regions.end(), [&](const auto &region) { return clean(*region->rect); }))
+/// Whether it brings sums of the group before, in the first group that is left.
+bool TimingClasses::bringsSums(const wexe::RouteT &route, const wexe::Rect &kept) const {
+  if (firstGroup_ == 0 || route.rx != wexe::Dir::W || route.rect->y0() < grid_.y0 + uint32_t(grid_.rows) || kept.x0() >= grid_.x0 + uint32_t(grid_.columns))
     return false;
-  return std::all_of(program_.routes.begin(), program_.routes.end(), [&](const auto &route) { return clean(*route->rect); });
+  // Sums of all columns come over the group's first one.
+  const uint32_t west = grid_.x0 + grid_.columns, y = route.rect->y0();
+  const RouteEntry entry = part_.routeAt(west, y, route.colour);
+  return entry.tx != 0 && entry.rx == wexe::Dir::W;
 }
 
-TimingClasses::Cut TimingClasses::cutOfGrid() const { return {grid_.y0 + first_, (grid_.rows - 2 * first_) / period_ * period_}; }
+/// Whether all rows of the grid run what the first one does.
+bool TimingClasses::hasSameImages() const {
+  auto imageAt = [&](uint32_t x, uint32_t y) {
+    const int region = part_.regionAt(x, y);
+    return region < 0 ? -1 : static_cast<int64_t>(program_.regions[static_cast<size_t>(region)]->image);
+  };
+  for (uint32_t x = grid_.x0; x < grid_.x0 + uint32_t(grid_.columns) * grid_.groups; ++x)
+    for (uint32_t y = grid_.y0 + 1u; y < grid_.y0 + uint32_t(grid_.rows); ++y)
+      if (imageAt(x, y) != imageAt(x, grid_.y0))
+        return false;
+  return true;
+}
+
+bool TimingClasses::hasCores(uint32_t first, uint32_t end) const {
+  return std::any_of(program_.regions.begin(), program_.regions.end(), [&](const auto &region) { return rowsBefore(*region->rect, end) > rowsBefore(*region->rect, first); });
+}
+
+/// As many of the rows [first, end) as can go, such that what is behind them goes on as they begin: its routers are as theirs. A band of rows may begin among them.
+TimingClasses::Cut TimingClasses::cutOf(uint32_t first, uint32_t end) const {
+  auto isAlike = [&](uint32_t y) {
+    for (uint32_t x = grid_.x0; x < grid_.x0 + uint32_t(grid_.columns) * grid_.groups; ++x)
+      for (uint32_t colour = 0; colour < machine_.colours; ++colour) {
+        const RouteEntry a = part_.routeAt(x, first, colour), b = part_.routeAt(x, y, colour);
+        if (a.tx != b.tx || (a.tx != 0 && a.rx != b.rx))
+          return false;
+      }
+    return true;
+  };
+  for (uint32_t left = 0; left < period_; ++left)
+    if (first + left < end && isAlike(end - left))
+      return {first, end - left - first};
+  return {};
+}
 
 MissingRows TimingClasses::missingRows() const {
-  const Cut cut = rowsAreAlike_ ? cutOfGrid() : Cut();
-  Cut below;
+  const Cut &cut = missing_;
   // Right below the grid, or behind the rows that add sums of groups.
+  Cut below;
   for (const uint32_t south : {uint32_t(grid_.y0) + grid_.rows, uint32_t(grid_.y0) + grid_.rows + grid_.columns})
-    if (below.count == 0 && machine_.height > south + 2 * period_) {
-      below = {south + period_, (machine_.height - south - 2 * period_) / period_ * period_};
-      if (!isClean(below))
-        below.count = 0;
-    }
-  const Cut groups = cutOfGroups(groupsLeft_);
+    if (below.count == 0 && machine_.height > south + 2 * period_ && !hasCores(south + period_, machine_.height))
+      below = cutOf(south + period_, machine_.height - period_);
   // Without a last group behind them, nothing passes the others.
-  const uint32_t passed = groupsLeft_ == 1 ? 0 : groups.count / grid_.columns;
-  return {{cut.first - 1, cut.count}, {below.first - 1 - cut.count, below.count}, {groups.first - 1, passed, grid_.columns}};
+  const uint32_t passed = groupsLeft_ == 1 ? 0 : grid_.groups - groupsLeft_;
+  return {{cut.first - 1, cut.count}, {below.first - 1 - cut.count, below.count}, {grid_.x0 + grid_.columns - 1u, passed, grid_.columns}, grid_.y0 + grid_.rows - cut.count};
 }
 
 /// Wavelets of `colour` that core (x, y) sends in a task that begins at `pc`.
@@ -159,42 +196,39 @@ LoadedProgram TimingClasses::reduced(const MissingRows &missing) const {
   for (const auto &image : program_.images)
     program.images.push_back(std::make_unique<wexe::ImageT>(*image));
 
-  const Cut cut = {missing.cores.above + 1, missing.cores.count}, below = {missing.routers.above + 1 + cut.count, missing.routers.count};
-  const Cut groups = cutOfGroups(groupsLeft_);
+  const Cut cut = {missing.cores.above + 1, missing.cores.count}, below = {missing.routers.above + 1, missing.routers.count};
+  const Cut groups = groupsBetween();
 
-  auto shrink = [&](wexe::Rect &rect) {
-    if (!cutColumns(rect, grid_.x0 + uint32_t(grid_.columns) * grid_.groups, machine_.width) || !cutColumns(rect, groups.first, groups.count))
-      return false;
-    cutRows(rect, below.first, below.count);
-    cutRows(rect, cut.first, cut.count);
-    return true;
+  auto shrinkColumns = [&](wexe::Rect &rect) {
+    return cutColumns(rect, grid_.x0 + uint32_t(grid_.columns) * grid_.groups, machine_.width) && cutColumns(rect, groups.first, groups.count) && cutColumns(rect, grid_.x0, firstGroup_ * grid_.columns);
   };
   for (const auto &source : program_.regions) {
-    auto region = std::make_unique<wexe::RegionT>(*source);
-    if (!shrink(*region->rect))
+    wexe::Rect rect = *source->rect;
+    if (!shrinkColumns(rect))
       continue;
     // A row counts those that are missing too, so that what is below them is a region of its own.
-    auto below = std::make_unique<wexe::RegionT>(*region);
-    wexe::Rect &rect = *region->rect;
-    const uint32_t above = rect.y0() < cut.first ? (cut.first - 1 - rect.y0()) / rect.sy() + 1 : 0;
-    if (cut.count > 0 && rect.y0() < cut.first + cut.count && above < rect.ny()) {
-      const uint32_t skipped = above + cut.count / rect.sy();
-      below->name += "_below";
-      *below->rect = resized(rect, rect.y0() + above * rect.sy(), rect.nx(), rect.ny() - above);
-      for (wexe::Override &override : below->overrides)
-        override = wexe::Override(override.descriptor(), override.field(), static_cast<uint32_t>(int64_t(override.base()) + int64_t(override.dy()) * skipped),
-                                  override.dx(), override.dy());
-      program.regions.push_back(std::move(below));
-      if (above == 0)
-        continue;
-      rect = resized(rect, rect.y0(), rect.nx(), above);
-    }
-    program.regions.push_back(std::move(region));
+    keepRows(rect, cut.first, cut.count, [&](const wexe::Rect &kept, uint32_t before) {
+      auto &region = program.regions.emplace_back(std::make_unique<wexe::RegionT>(*source));
+      *region->rect = kept;
+      if (firstGroup_ > 0 && kept.x0() < grid_.x0 + uint32_t(grid_.columns) && source->rect->y0() >= grid_.y0 + uint32_t(grid_.rows))
+        beginsSums(*region, *source->rect);
+      if (before == 0)
+        return;
+      region->name += "_below";
+      for (wexe::Override &override : region->overrides)
+        override = wexe::Override(override.descriptor(), override.field(), static_cast<uint32_t>(int64_t(override.base()) + int64_t(override.dy()) * before), override.dx(), override.dy());
+    });
   }
   for (const auto &source : program_.routes) {
-    auto route = std::make_unique<wexe::RouteT>(*source);
-    if (shrink(*route->rect))
-      program.routes.push_back(std::move(route));
+    wexe::Rect rect = *source->rect;
+    if (!shrinkColumns(rect) || bringsSums(*source, rect))
+      continue;
+    keepRows(rect, below.first + cut.count, below.count, [&](const wexe::Rect &some, uint32_t) {
+      keepRows(some, cut.first, cut.count, [&](const wexe::Rect &kept, uint32_t) {
+        auto &route = program.routes.emplace_back(std::make_unique<wexe::RouteT>(*source));
+        *route->rect = kept;
+      });
+    });
   }
   Machine machine = machine_;
   machine.width = grid_.x0 + grid_.columns * groupsLeft_;

@@ -2,7 +2,7 @@
 //
 // Cores with the same image that differ only by an affine place, next to cores that do, do the same things at other times. The rows of a grid
 // are such cores, and so are its column groups. What is left is one group, and rows enough to see what one more of them costs. Where sums of the groups are added below
-// the grid, one group after the other, the first and the last are left: the last has to wait for what passes all others.
+// the grid, one group after the other, two are left, one of which begins and the other is the last: that has to wait for what passes all others.
 //
 //===----------------------------------------------------------------------===//
 
@@ -36,13 +36,16 @@ private:
   struct Cut {
     uint32_t first = 0, count = 0;
   };
-  uint32_t chainedGroupsLeft() const;
-  Cut cutOfGroups(uint32_t left) const;
+  void leaveOutChainedGroups();
+  Cut groupsBetween() const;
+  void beginsSums(wexe::RegionT &region, const wexe::Rect &source) const;
+  bool bringsSums(const wexe::RouteT &route, const wexe::Rect &kept) const;
   uint64_t sentInTask(uint32_t x, uint32_t y, uint16_t pc, std::optional<uint8_t> &colour) const;
-  bool isClean(const Cut &cut) const;
-  Cut cutOfGrid() const;
+  bool hasSameImages() const;
+  bool hasCores(uint32_t first, uint32_t end) const;
+  Cut cutOf(uint32_t first, uint32_t end) const;
 
-  /// Rows at either end of the grid that are simulated; where relays fill their links, so many, or as many as make up so many cores.
+  /// Rows at either end of the grid that are simulated, an even number, so that a ring passes the last of them; where relays fill their links, so many, or as many as make up so many cores.
   static constexpr uint32_t keptRows = 2, manyRows = 16, manyCores = 2048;
 
   const LoadedProgram &part_;
@@ -50,9 +53,8 @@ private:
   const Machine &machine_;
   const wexe::GridT &grid_;
   uint32_t period_ = 1; ///< rows come and go in multiples of this: neighbours may differ by parity
-  uint32_t first_ = 0;  ///< of the rows that need not be there
-  bool rowsAreAlike_ = false;
-  uint32_t groupsLeft_ = 1;
+  Cut missing_;         ///< rows of the grid that need not be there
+  uint32_t groupsLeft_ = 1, firstGroup_ = 0; ///< so many, of which the first has this number
 };
 
 } // namespace wafer

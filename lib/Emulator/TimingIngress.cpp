@@ -15,16 +15,21 @@ namespace wafer {
 namespace {
 
 constexpr uint64_t fewCoreCycles = 2'000'000;
+constexpr uint32_t lastCommands = 16; ///< behind which the edge looks for what comes next
 constexpr uint64_t rowsThatDiffer = 16; ///< rows of blocks that are alike on average
+constexpr uint64_t fewCycles = 2048;              ///< too few to say how long rows take
+constexpr uint64_t lastRows = 4, lastCycles = 4096; ///< of a weight, which are sent as they are: at least so many, for so long
 constexpr double keptForMean = 16384; ///< weights that a column keeps in as many rounds as are alike
 
 } // namespace
+
+/// Whether they are the same but for one part of `parts`.
+static bool near(uint64_t a, uint64_t b, uint64_t parts) { return (a > b ? a - b : b - a) * parts <= a; }
 
 std::optional<Repetition::Period> Repetition::period(unsigned times, uint64_t parts) const {
   const size_t n = begins_.size();
   auto lasted = [&](size_t from, size_t count) { return begins_[from] - begins_[from - count]; };
   auto leftIn = [&](size_t from, size_t count) { return lefts_[from] - lefts_[from - count]; };
-  auto near = [](uint64_t a, uint64_t b, uint64_t parts) { return (a > b ? a - b : b - a) * parts <= a; };
   // A few may take turns, as owners of odd and even rows do.
   for (size_t count : {1, 2, 4}) {
     if (differ_ || n < times * count + 1)
@@ -43,6 +48,28 @@ std::optional<Repetition::Period> Repetition::period(unsigned times, uint64_t pa
       return Period{differ_, last, leftIn(n - 1, differ_)};
   }
   return std::nullopt;
+}
+
+/// Of the slowest column, the last `count` rows up to this one.
+uint64_t RowTimes::lasted(size_t row, size_t count) const {
+  uint64_t most = 0;
+  for (uint64_t column = 0; column < columns_; ++column)
+    most = std::max(most, rows_[row].sent[column] - rows_[row - count].sent[column]);
+  return most;
+}
+
+std::optional<Repetition::Period> RowTimes::period(uint64_t cycles) const {
+  size_t count = turn_;
+  while (count < complete_ && lasted(complete_ - 1, count) < cycles)
+    count += turn_;
+  const size_t between = count / 8 + 1;
+  if (complete_ < count + between + 1)
+    return std::nullopt;
+  const size_t last = complete_ - 1, before = last - between;
+  const uint64_t left = rows_[last].left - rows_[last - count].left;
+  if (!near(lasted(last, count), lasted(before, count), 1000) || !near(left, rows_[before].left - rows_[before - count].left, 50))
+    return std::nullopt;
+  return Repetition::Period{count, lasted(last, count), left};
 }
 
 uint64_t drawKept(uint64_t valid, double density, uint64_t row, uint64_t column) {
@@ -65,10 +92,12 @@ uint64_t wordsOfRow(const wexe::StepT &step, uint64_t kept) {
   return linkForm(step).words(step.columns, kept, byteSize(elementType(step.type)) * 8);
 }
 
-void TimingIngress::mark(Burst &burst, Mark mark) {
-  mark.at = skipped_;
-  marks_.push_back(mark);
-  burst.tag = static_cast<uint32_t>(marks_.size());
+TimingIngress::Mark &TimingIngress::markOf(Burst &burst) {
+  if (burst.tag == 0) {
+    marks_.emplace_back().at = skipped_;
+    burst.tag = static_cast<uint32_t>(marks_.size());
+  }
+  return marks_[burst.tag - 1];
 }
 
 void TimingIngress::sent(uint32_t tag, uint64_t cycle) {
@@ -77,6 +106,8 @@ void TimingIngress::sent(uint32_t tag, uint64_t cycle) {
   now_ = cycle;
   if (mark.of)
     mark.of->add(mark.at, left_);
+  if (mark.rows)
+    mark.rows->add(mark.row, mark.column, mark.at, left_);
 }
 
 /// To `count` columns of each group.
@@ -108,14 +139,9 @@ bool TimingIngress::next(Burst &burst) {
 
 /// A step's first burst.
 bool TimingIngress::startStep(Burst &burst) {
-  Mark first;
-  if (step_ == phase_.prologue) {
-    const uint32_t before = microBatch_;
+  const uint32_t before = microBatch_;
+  if (step_ == phase_.prologue)
     skipMicroBatches();
-    first.repeats = microBatch_ - before;
-    first.of = &repetitions_.front();
-  }
-  first.step = static_cast<int>(step_);
   began_ = true;
   place_ = owner_ = column_ = masked_ = 0;
   biasIsNext_ = false;
@@ -124,8 +150,7 @@ bool TimingIngress::startStep(Burst &burst) {
   commands_ = 0;
   streams_ = static_cast<uint32_t>(streamsAtOnce(step().batch_sizes, step().batch_strides, phase_.grid->batches_at_once));
   if (step().kind == wexe::StepKind::Contract || step().kind == wexe::StepKind::Scale || step().kind == wexe::StepKind::Sample) {
-    repetitions_.emplace_back(roundsThatDiffer());
-    // Its rounds begin with it; a mark has one purpose, so the first round has none but its step's.
+    forgetRows();
     if (!weightBurst(burst))
       return false;
   } else {
@@ -133,12 +158,19 @@ bool TimingIngress::startStep(Burst &burst) {
     burst.control = step().task;
     if (step().kind == wexe::StepKind::Send)
       repetitions_.emplace_back(rowsThatDiffer);
+    if (step().kind == wexe::StepKind::Command)
+      repetitions_.emplace_back(0);
     if (step().kind == wexe::StepKind::Receive)
       onTheWay_.push_back({step_, waveletsOfBlock(step()) * phase_.grid->rows * ports()});
     if (const auto &relay = grid_.relays[step_])
       missing_.expect(relay->first, relay->second);
   }
-  mark(burst, first);
+  Mark &mark = markOf(burst);
+  mark.step = static_cast<int>(step_);
+  if (step_ == phase_.prologue) {
+    mark.repeats = microBatch_ - before;
+    mark.of = &repetitions_.front();
+  }
   return true;
 }
 
@@ -151,10 +183,17 @@ bool TimingIngress::continueStep(Burst &burst) {
   case wexe::StepKind::Sample:
     return weightBurst(burst);
   case wexe::StepKind::Command:
-    if (++commands_ >= step().times)
+    ++commands_;
+    skipCommands();
+    if (commands_ >= step().times)
       return false;
     aim(burst, phase_.command_colour, 0, 1, uint64_t(phase_.grid->columns) * grid_.groups);
     burst.control = step().task;
+    if (commands_ > grid_.inFront) {
+      markOf(burst).of = &repetitions_.back();
+      // Whether more like it need be sent is known then. Nothing behind it could overtake it.
+      burst.isAwaited = commands_ + lastCommands < step().times;
+    }
     return true;
   case wexe::StepKind::Receive:
     return false;
@@ -191,11 +230,11 @@ bool TimingIngress::blocksAreOnTheWay() {
 /// The block of one core: one port after the other, for the cores from the north on.
 bool TimingIngress::sendBurst(Burst &burst) {
   if (column_ == 0)
-    skipRows();
+    skipBlocks();
   if (place_ == phase_.grid->rows)
     return false;
   if (column_ == 0)
-    mark(burst, {0, -1, 0, &repetitions_.back()});
+    markOf(burst).of = &repetitions_.back();
   // Of groups that stand for all, one burst takes the room of those that differ; of all groups, it goes to those that do not.
   const uint32_t differ = grid_.sent[step_], groups = std::min(differ, grid_.groups);
   aim(burst, step().colour, column_, static_cast<uint16_t>(groups * phase_.grid->columns), grid_.groups / groups);
@@ -246,10 +285,12 @@ uint64_t TimingIngress::roundsThatDiffer() const {
   return std::clamp<uint64_t>(static_cast<uint64_t>(keptForMean / (each * phase_.grid->columns)) + 1, 2, 32);
 }
 
+/// A Sample step's indices follow two rows behind its commands, weights one row behind those for their mask.
+uint64_t TimingIngress::rowsOfStep() const { return step().rows + (step().kind == wexe::StepKind::Sample ? 2u : isMasked() ? 1u : 0u); }
+
 /// Rows with this place in their owner's block.
 uint64_t TimingIngress::roundLength(uint64_t place) const {
-  // A Sample step's indices follow two rows behind its commands, weights one row behind those for their mask.
-  const uint64_t columns = phase_.grid->columns, before = place * columns, rows = step().rows + (step().kind == wexe::StepKind::Sample ? 2u : isMasked() ? 1u : 0u);
+  const uint64_t columns = phase_.grid->columns, before = place * columns, rows = rowsOfStep();
   return before >= rows ? 0 : std::min<uint64_t>(columns, rows - before);
 }
 
@@ -273,6 +314,7 @@ bool TimingIngress::sampleBurst(Burst &burst) {
   else if (row == step().rows)
     burst.control = step().task;
   sent_ += burst.data.size() + 1;
+  markRow(burst);
   if (++column_ == phase_.grid->columns)
     nextRow();
   return burst.control || !burst.data.empty();
@@ -304,16 +346,8 @@ void TimingIngress::maskBurst(Burst &burst) {
 
 bool TimingIngress::weightBurst(Burst &burst) {
   const bool contract = step().kind == wexe::StepKind::Contract;
-  if (column_ == 0 && owner_ == 0 && masked_ == 0 && !biasIsNext_ && place_ > 0) {
-    // What a shorter round takes says nothing of longer ones.
-    const bool resultsLeave = blocksAreOnTheWay();
-    if (roundLength(place_) != roundLength(place_ - 1) || !roundsAreSettled() || resultsLeave != resultsWereLeaving_)
-      repetitions_.emplace_back(roundsThatDiffer());
-    resultsWereLeaving_ = resultsLeave;
-    skipRounds();
-    if (roundLength(place_) > 0)
-      mark(burst, {0, -1, 0, &repetitions_.back()});
-  }
+  if (column_ == 0 && masked_ == 0 && !biasIsNext_)
+    beginRow(burst);
   if (step().kind == wexe::StepKind::Sample) {
     while (roundLength(place_) > 0)
       if (sampleBurst(burst))
@@ -344,6 +378,7 @@ bool TimingIngress::weightBurst(Burst &burst) {
   biasIsNext_ = false;
   sent_ += burst.data.size() + 1;
   burst.control = column < owner ? step().task_east : column > owner ? step().task_west : step().task_own;
+  markRow(burst);
   if (!contract || ++column_ == phase_.grid->columns)
     nextRow();
   return true;
@@ -368,6 +403,68 @@ void TimingIngress::skipRounds() {
   skipped_ += periods * period->cycles;
 }
 
+/// Whether each row of a weight takes as long as any other.
+bool TimingIngress::hasEqualRows() const { return (step().kind == wexe::StepKind::Contract || step().kind == wexe::StepKind::Sample) && !isMasked() && roundsThatDiffer() == 0; }
+
+void TimingIngress::markRow(Burst &burst) {
+  if (!hasEqualRows())
+    return;
+  Mark &mark = markOf(burst);
+  mark.rows = &rowTimes_.back();
+  mark.row = row_;
+  mark.column = column_;
+}
+
+/// Leaves out rows, all but the last ones, whoever their owners would be.
+void TimingIngress::skipRows() {
+  const uint64_t columns = phase_.grid->columns, next = place_ * columns + owner_;
+  // Sums that pass other groups are held up only when the way is full.
+  const auto period = rowTimes_.back().period(fewCycles + uint64_t(4) * missing_.groups.count * missing_.groups.columns);
+  if (!period || !isWorthSkipping())
+    return;
+  const uint64_t last = std::max(lastRows, lastCycles * period->count / period->cycles);
+  if (rowsOfStep() < next + last + period->count)
+    return;
+  uint64_t rows = rowsOfStep() - last - next, cycles = rows * period->cycles / period->count;
+  if (resultsWereLeaving_) {
+    const uint64_t periods = leaveOutResults(*period, rows / period->count);
+    rows = periods * period->count;
+    cycles = periods * period->cycles;
+  }
+  if (rows == 0)
+    return;
+  place_ = (next + rows) / columns;
+  owner_ = (next + rows) % columns;
+  skipped_ += cycles;
+  forgetRows();
+}
+
+/// What was sent before says nothing of what follows.
+void TimingIngress::forgetRows() {
+  repetitions_.emplace_back(roundsThatDiffer());
+  // Owners of a contraction go there and back.
+  rowTimes_.emplace_back(phase_.grid->columns, phase_.grid->columns * (step().kind == wexe::StepKind::Contract ? 2u : 1u));
+}
+
+/// The next burst is the first of a row.
+void TimingIngress::beginRow(Burst &burst) {
+  const bool resultsLeave = blocksAreOnTheWay();
+  if (resultsLeave != resultsWereLeaving_ || !roundsAreSettled())
+    forgetRows();
+  resultsWereLeaving_ = resultsLeave;
+  if (hasEqualRows()) {
+    skipRows();
+  } else if (owner_ == 0 && place_ > 0) {
+    // What a shorter round takes says nothing of longer ones.
+    if (roundLength(place_) != roundLength(place_ - 1))
+      repetitions_.emplace_back(roundsThatDiffer());
+    skipRounds();
+    if (roundLength(place_) > 0)
+      markOf(burst).of = &repetitions_.back();
+  }
+  row_ = rowTimes_.back().begin();
+}
+
 /// Results leave meanwhile: leaves out as many of those of missing rows, for as many of the periods as these last.
 uint64_t TimingIngress::leaveOutResults(const Repetition::Period &period, uint64_t periods) {
   const Result &result = onTheWay_.front();
@@ -380,7 +477,7 @@ uint64_t TimingIngress::leaveOutResults(const Repetition::Period &period, uint64
 }
 
 /// Leaves out blocks for rows that are missing, once they take as long as those before.
-void TimingIngress::skipRows() {
+void TimingIngress::skipBlocks() {
   const uint64_t here = phase_.grid->rows - missing_.cores.count + rowsThatDiffer;
   const auto &relay = grid_.relays[step_];
   const std::optional<Repetition::Period> period = relay ? repetitions_.back().period(3, 100) : std::nullopt;
@@ -391,6 +488,24 @@ void TimingIngress::skipRows() {
     return;
   place_ += periods * period->count;
   skipped_ += periods * period->cycles;
+}
+
+/// Leaves out commands of a step that is one task many times, as a ring's is, once it takes as long as before.
+void TimingIngress::skipCommands() {
+  if (const bool resultsLeave = blocksAreOnTheWay(); resultsLeave != resultsWereLeaving_) {
+    repetitions_.emplace_back(0);
+    resultsWereLeaving_ = resultsLeave;
+  }
+  const std::optional<Repetition::Period> one = repetitions_.back().period(3, 2000);
+  if (!one || !isWorthSkipping() || commands_ + 1 >= step().times)
+    return;
+  // Two buffers take turns: the last command finds them as it would.
+  const Repetition::Period two = {2 * one->count, 2 * one->cycles, 2 * one->left};
+  uint64_t periods = (step().times - 1 - commands_) / two.count;
+  if (resultsWereLeaving_)
+    periods = leaveOutResults(two, periods);
+  commands_ += static_cast<uint32_t>(periods * two.count);
+  skipped_ += periods * two.cycles;
 }
 
 void TimingIngress::skipMicroBatches() {

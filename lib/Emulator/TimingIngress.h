@@ -37,6 +37,39 @@ private:
   std::vector<uint64_t> begins_, lefts_;
 };
 
+/// When rows of a weight were sent, to each of its columns. They do not go on alike: one that waits for sums from afar falls behind the others, which have room to go on as
+/// they did for a while. In the end all are as fast as the slowest.
+class RowTimes {
+public:
+  /// `turn`: rows after which the owners are the same again.
+  RowTimes(uint64_t columns, uint64_t turn) : columns_(columns), turn_(turn) {}
+  /// The number of the next row.
+  size_t begin() {
+    rows_.push_back({std::vector<uint64_t>(columns_), 0, 0});
+    return rows_.size() - 1;
+  }
+  void add(size_t row, uint64_t column, uint64_t cycle, uint64_t left) {
+    rows_[row].sent[column] = cycle;
+    rows_[row].left = left;
+    ++rows_[row].columns;
+    while (complete_ < rows_.size() && rows_[complete_].columns == columns_)
+      ++complete_;
+  }
+  /// So many rows take so many cycles from now on: as many did up to the last one, and up to one before. They are turns, of at least `cycles`.
+  std::optional<Repetition::Period> period(uint64_t cycles) const;
+
+private:
+  struct Row {
+    std::vector<uint64_t> sent; ///< by column, in cycles
+    uint64_t columns, left;     ///< to which it was sent, and wavelets of results that were out by then
+  };
+  uint64_t lasted(size_t row, size_t count) const;
+
+  const uint64_t columns_, turn_;
+  std::vector<Row> rows_;
+  size_t complete_ = 0;
+};
+
 /// What of a phase's grid is simulated.
 struct TimingGrid {
   uint32_t groups = 1;   ///< of all, some stand for others
@@ -80,6 +113,9 @@ private:
     int step = -1;        ///< that begins with it
     uint64_t repeats = 0; ///< micro-batches that were not sent before it
     Repetition *of = nullptr;
+    RowTimes *rows = nullptr; ///< of which it is a column of the row
+    size_t row = 0;
+    uint64_t column = 0;
   };
 
   const wexe::StepT &step() const { return *phase_.steps[step_]; }
@@ -102,12 +138,19 @@ private:
   bool isWorthSkipping() const;
   bool blocksAreOnTheWay();
   uint64_t leaveOutResults(const Repetition::Period &period, uint64_t periods);
+  void skipBlocks();
+  void skipCommands();
+  bool hasEqualRows() const;
+  uint64_t rowsOfStep() const;
   void skipRows();
+  void forgetRows();
+  void beginRow(Burst &burst);
+  void markRow(Burst &burst);
   uint64_t waveletsOfBlock(const wexe::StepT &step) const;
   void nextRow();
   void aim(Burst &burst, uint8_t colour, uint64_t first, uint16_t step, uint64_t count) const;
   uint64_t wavelets(uint64_t row, uint64_t column);
-  void mark(Burst &burst, Mark mark);
+  Mark &markOf(Burst &burst);
 
   const wexe::PhaseT &phase_;
   const TimingOptions &options_;
@@ -135,6 +178,8 @@ private:
   std::deque<Result> onTheWay_;
   uint64_t left_ = 0; ///< wavelets that are out
   std::deque<Repetition> repetitions_; ///< the first is that of micro-batches; then one for the rounds of each step that came
+  std::deque<RowTimes> rowTimes_;      ///< the last is of what is sent
+  size_t row_ = 0;                     ///< of it
   std::deque<Mark> marks_;             ///< by tag - 1
 };
 

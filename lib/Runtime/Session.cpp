@@ -10,7 +10,11 @@
 #include "wafer/Runtime/Flash.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <exception>
+#include <mutex>
+#include <thread>
 #include <utility>
 
 namespace wafer {
@@ -438,7 +442,8 @@ NamedTensors Session::run(const std::string &name, const NamedTensors &inputs, c
   return outputs;
 }
 
-PhaseStats Session::timeOnWafer(const wexe::PhaseT &phase) const {
+PhaseStats Session::timeOnWafer(const wexe::PhaseT &phase, std::mutex &readsWeights) const {
+  const Clock::time_point start = Clock::now();
   const wexe::ProgramT &program = program_.program();
   TimingOptions options;
   options.density = [&](const wexe::StepT &step) {
@@ -449,7 +454,10 @@ PhaseStats Session::timeOnWafer(const wexe::PhaseT &phase) const {
     return elements == 0 || weight.dense_nonzeros == 0 ? 1.0 : double(weight.dense_nonzeros) / double(elements);
   };
   KeptWeights kept(program, store_);
-  options.kept = [&](const wexe::StepT &step, uint64_t row, uint64_t column) { return kept.of(step, phase.grid->columns, row, column, options.density(step)); };
+  options.kept = [&](const wexe::StepT &step, uint64_t row, uint64_t column) {
+    const std::lock_guard<std::mutex> lock(readsWeights); // other phases are timed meanwhile
+    return kept.of(step, phase.grid->columns, row, column, options.density(step));
+  };
   PhaseStats stats;
   stats.timing = timePhase(program_, phase, options);
   const PhaseTiming &timing = *stats.timing;
@@ -462,7 +470,34 @@ PhaseStats Session::timeOnWafer(const wexe::PhaseT &phase) const {
   stats.name = nameOf(phase);
   stats.streamed = {timing.wavelets.weights * bytesPerWavelet, timing.wavelets.activationsIn * bytesPerWavelet,
                     timing.wavelets.activationsOut * bytesPerWavelet, timing.wavelets.commands * bytesPerWavelet};
+  stats.seconds = secondsSince(start);
   return stats;
+}
+
+/// Those phases, each by itself, on as many threads as the session has.
+std::vector<PhaseStats> Session::timeEach(const std::vector<const wexe::PhaseT *> &phases) const {
+  std::vector<PhaseStats> timed(phases.size());
+  std::vector<std::exception_ptr> failed(phases.size());
+  std::atomic<size_t> next{0};
+  std::mutex readsWeights;
+  auto work = [&] {
+    for (size_t i; (i = next++) < phases.size();)
+      try {
+        timed[i] = timeOnWafer(*phases[i], readsWeights);
+      } catch (...) {
+        failed[i] = std::current_exception();
+      }
+  };
+  std::vector<std::thread> others;
+  for (size_t i = 1; i < std::min<size_t>(options_.threads, phases.size()); ++i)
+    others.emplace_back(work);
+  work();
+  for (std::thread &thread : others)
+    thread.join();
+  for (const std::exception_ptr &exception : failed)
+    if (exception)
+      std::rethrow_exception(exception);
+  return timed;
 }
 
 std::vector<std::string> Session::outputsOf(const wexe::EntryT &entry, const wexe::PhaseT &phase) const {
@@ -495,7 +530,7 @@ static std::vector<int64_t> timingKey(const wexe::ProgramT &program, const wexe:
     }
     for (int64_t field : {int64_t(step->kind), int64_t(step->bias >= 0), int64_t(step->type), int64_t(step->wire), int64_t(step->rows),
                           int64_t(step->columns), int64_t(step->feature_block), int64_t(step->out_block), int64_t(step->colour), int64_t(step->task),
-                          int64_t(step->task_east), int64_t(step->task_west), int64_t(step->task_own), int64_t(step->task_bias), int64_t(step->input_zeros), int64_t(step->output_zeros)})
+                          int64_t(step->times), int64_t(step->task_east), int64_t(step->task_west), int64_t(step->task_own), int64_t(step->task_bias), int64_t(step->input_zeros), int64_t(step->output_zeros)})
       key.push_back(field);
   }
   return key;
@@ -508,17 +543,28 @@ void Session::time(const std::string &name) {
   checkBlocks(entry);
   RunStats stats;
   std::map<std::vector<int64_t>, size_t> known; ///< phases of layers that do the same
+  std::vector<const wexe::PhaseT *> different;
+  std::vector<size_t> like; ///< of each phase on the wafer, which of those
   for (const auto &phase : entry.phases) {
-    const Clock::time_point phaseStart = Clock::now();
+    if (phase->kind != wexe::PhaseKind::Wafer)
+      continue;
+    const std::vector<int64_t> key = timingKey(program_.program(), *phase);
+    const auto found = key.empty() ? known.end() : known.find(key);
+    like.push_back(found == known.end() ? different.size() : found->second);
+    if (found != known.end())
+      continue;
+    if (!key.empty())
+      known.emplace(key, different.size());
+    different.push_back(phase.get());
+  }
+  const std::vector<PhaseStats> timed = timeEach(different);
+  size_t onWafer = 0;
+  for (const auto &phase : entry.phases) {
     if (phase->kind == wexe::PhaseKind::Wafer) {
-      const std::vector<int64_t> key = timingKey(program_.program(), *phase);
-      const auto before = key.empty() ? known.end() : known.find(key);
-      if (before == known.end()) {
-        if (!key.empty())
-          known.emplace(key, stats.phases.size());
-        stats.phases.push_back(timeOnWafer(*phase));
-      } else {
-        stats.phases.push_back(stats.phases[before->second]);
+      const size_t which = like[onWafer++];
+      stats.phases.push_back(timed[which]);
+      if (different[which] != phase.get()) {
+        stats.phases.back().seconds = 0;
         stats.phases.back().name = nameOf(*phase);
         for (size_t i = 0; i < phase->steps.size(); ++i) {
           stats.phases.back().timing->steps[i].name = phase->steps[i]->name;
@@ -533,7 +579,6 @@ void Session::time(const std::string &name) {
       stats.phases.back().reason = function.reason;
     }
     stats.phases.back().outputs = outputsOf(entry, *phase);
-    stats.phases.back().seconds = secondsSince(phaseStart);
   }
   flashBytesWritten_ = 0;
   finishStats(entry, stats, before);

@@ -99,6 +99,14 @@ def test_zeros_of_a_weight_are_counted_where_they_are():
     assert timed.macs_executed == counted.macs_executed
 
 
+def test_threads_do_not_change_the_time():
+    model, x = nn.Sequential(nn.Linear(48, 40), nn.Softmax(-1), nn.Flatten(), nn.Linear(40, 8)), random(60, 48)
+    sparsity.prune(model[0], 0.5)
+    once, twice = (wafer.compile(model, (x,), machine="tiny", threads=threads).time().as_dict() for threads in (1, 2))
+    for one, other in zip(once["phases"], twice["phases"], strict=True):
+        assert {key: one[key] for key in one if key != "seconds"} == {key: other[key] for key in other if key != "seconds"}
+
+
 def test_neither_weights_nor_inputs_are_needed():
     with torch.device("meta"):
         model, x = nn.Linear(256, 256), torch.empty(2048, 256)

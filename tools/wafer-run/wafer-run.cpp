@@ -43,7 +43,7 @@ void addOptions(CLI::App &app, Options &options) {
   app.add_option("--output-dir", options.outputDir, "folder for the outputs, each as NAME.npy; it is made if it is not there (not with --engine timing, which has none)");
   app.add_option("--engine", options.session.engine, "functional (fast) or cycle (counts time), which give the same bits; timing: time alone, without inputs and outputs")
       ->capture_default_str();
-  app.add_option("--threads", options.session.threads, "threads of the functional engine")
+  app.add_option("--threads", options.session.threads, "threads of the functional engine, and of the timing engine, which times phases side by side")
       ->check(CLI::Range(1u, 1024u))
       ->capture_default_str();
   app.add_option("--stats", options.stats, "file for what was counted, as JSON");

@@ -38,6 +38,7 @@ struct Burst {
   std::optional<uint32_t> linkWords = std::nullopt;
   uint32_t copies = 1; ///< bursts like this one, to ports that nobody simulates, that take room on the link with it
   uint32_t tag = 0;    ///< Ingress::sent is told of bursts that have one
+  bool isAwaited = false; ///< what is behind it is asked for when it is through
 };
 
 /// A row of a weight, whole: what each column of some groups gets for one output of a contraction (docs/spec/weight-stream.md section 2, Contract).

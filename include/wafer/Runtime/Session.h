@@ -13,6 +13,7 @@
 #include "wafer/Runtime/Stats.h"
 
 #include <functional>
+#include <mutex>
 #include <set>
 
 namespace wafer {
@@ -78,7 +79,8 @@ private:
   void checkBlocks(const wexe::EntryT &entry) const;
   void changeLoad(uint16_t load, bool continues);
   PhaseStats runOnWafer(const wexe::PhaseT &phase, TensorValues &values);
-  PhaseStats timeOnWafer(const wexe::PhaseT &phase) const;
+  PhaseStats timeOnWafer(const wexe::PhaseT &phase, std::mutex &readsWeights) const;
+  std::vector<PhaseStats> timeEach(const std::vector<const wexe::PhaseT *> &phases) const;
   std::vector<std::string> outputsOf(const wexe::EntryT &entry, const wexe::PhaseT &phase) const;
   uint64_t skippingMacs(const EngineStats &counted, const wexe::PhaseT &phase, size_t step) const;
   void spill(TensorValues &values, FlashPlaces &inFlash);

@@ -204,12 +204,10 @@ def plan(
     if not 1 <= systems <= description["max_systems"]:
         raise CompileError(f"found systems={systems}, expected from 1 to the {description['max_systems']} of machine '{description['name']}'")
     planned = []
-    how = {"machine": machine, "description": description, "train": train, "precision": precision, "activation_zeros": activation_zeros}
-    for block in (dataclasses.replace(block, inputs=tuple(map(_without_memory, block.inputs))) for block in blocks):
-        was_training = block.module.training
+    how = {"machine": machine, "train": train, "precision": precision, "activation_zeros": activation_zeros}
+    for block in blocks:
         segments = _segments_of(block, **how)
         further = _added(segments, _segments_of(_twice(block), **how)) if block.repeats > 1 else ()
-        block.module.train(was_training)
         parameters = sum(parameter.numel() for parameter in block.module.parameters())
         planned.append(BlockPlan(block.name, block.repeats, parameters, segments, further))
     first = blocks[0].inputs[0]
@@ -220,16 +218,32 @@ def plan(
     )  # fmt: skip
 
 
-def _segments_of(block: Block, *, machine: str | os.PathLike, description: Mapping, train: bool, precision: str, activation_zeros: float) -> tuple[Segment, ...]:
+def compiled(
+    block: Block, *, machine: str | os.PathLike = "wse3", train: bool = False, precision: str = "f16", activation_zeros: float = 0.5, trace: os.PathLike | None = None, choices_only: bool = False
+) -> bytes:
+    """A block's program, without weights. `trace`: file for the compiler's decisions; with `choices_only` they are all that there is.
+
+    Raises: CompileError, UnsupportedOpError; both name the line of the model's source.
+    """
+    block = dataclasses.replace(block, inputs=tuple(map(_without_memory, block.inputs)))
+    was_training = block.module.training
+    description = nothing_for(machine).machine_description
+    text = _gradients_of(block, description) if train else _forward_of(block, description)
+    executable, diagnostics = _native.module().compile_text(
+        text, os.fspath(machine), precision, ["gradients" if train else "forward"], os.fspath(trace) if trace else "", activation_zeros=round(1000 * activation_zeros), choices_only=choices_only,
+    )  # fmt: skip
+    block.module.train(was_training)
+    if executable is None:
+        raise CompileError([diagnostic_of(diagnostic) for diagnostic in diagnostics] or "the compiler gave no reason")
+    return executable
+
+
+def _segments_of(block: Block, **how: object) -> tuple[Segment, ...]:
+    """`how`: as for `compiled`."""
     with tempfile.TemporaryDirectory() as folder:
         trace = pathlib.Path(folder, "decisions.json")
         # Large programs need not be verified to be planned.
-        executable, diagnostics = _native.module().compile_text(
-            _gradients_of(block, description) if train else _forward_of(block, description), os.fspath(machine), precision, ["gradients" if train else "forward"], str(trace),
-            activation_zeros=round(1000 * activation_zeros), choices_only=True,
-        )  # fmt: skip
-        if executable is None:
-            raise CompileError([diagnostic_of(diagnostic) for diagnostic in diagnostics] or "the compiler gave no reason")
+        compiled(block, trace=trace, choices_only=True, **how)
         decisions = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
     return tuple(
         Segment(

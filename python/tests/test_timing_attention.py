@@ -14,9 +14,9 @@ FEW_TOKENS = 20  # bytes of sums that leave a core room for one token
 
 
 class Attend(nn.Module):
-    def __init__(self, is_causal):
+    def __init__(self, is_causal, across=1):
         super().__init__()
-        self.how = HEADS, 0.4, is_causal
+        self.how = HEADS, 0.4, is_causal, across
 
     def forward(self, qkv, rotation=None):
         return torch.ops.wafer.attend(qkv, rotation, *self.how)
@@ -76,9 +76,19 @@ def test_bands_are_alike(kind, batch, tokens, bands, tmp_path):
     agrees(program, x)
 
 
-def test_projections_stand_around_a_ring(tmp_path):
+@pytest.mark.parametrize("kind", [Attend, Gradient])
+@pytest.mark.parametrize("bands", [1, 2])
+def test_columns_that_share_a_head_wait_for_each_other(kind, bands, tmp_path):
+    x = inputs(kind, 2 * bands, 64 // bands, 8)
+    program, grid = compiled(tmp_path, kind(True, across=2), x, columns=16, sums=FEW_TOKENS)
+    assert grid == (64, bands, 1)
+    agrees(program, x)
+
+
+@pytest.mark.parametrize("across", [1, 2])
+def test_projections_stand_around_a_ring(across, tmp_path):
     size = 8
-    layers, x = nn.Sequential(nn.Linear(24, 3 * HEADS * size), Attend(True), nn.Linear(HEADS * size, 24)), torch.zeros(4, 32, 24)
+    layers, x = nn.Sequential(nn.Linear(24, 3 * HEADS * size), Attend(True, across), nn.Linear(HEADS * size, 24)), torch.zeros(4, 32, 24)
     program, grid = compiled(tmp_path, layers, (x,), sums=FEW_TOKENS)
     assert grid[1] == 2
     agrees(program, (x,))

@@ -62,7 +62,7 @@ std::optional<Repetition::Period> RowTimes::period(uint64_t cycles) const {
   size_t count = turn_;
   while (count < complete_ && lasted(complete_ - 1, count) < cycles)
     count += turn_;
-  const size_t between = count / 8 + 1;
+  const size_t between = count / 4 + 1;
   if (complete_ < count + between + 1)
     return std::nullopt;
   const size_t last = complete_ - 1, before = last - between;

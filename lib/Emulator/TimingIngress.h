@@ -1,6 +1,6 @@
 //===- TimingIngress.h - a phase's schedule without data --------------------===//
 //
-// The bursts of docs/spec/weight-stream.md with nothing but zeros in them. Rounds (a row of a weight for each owner column) are alike, and so are
+// The bursts of docs/spec/weight-stream.md with nothing but zeros in them. Rows of a weight are alike, rounds of them (one for each owner column), steps of a ring, and so are
 // micro-batches: once the time from one to the next stays the same, those that follow are not sent, and their time is added instead.
 //
 //===----------------------------------------------------------------------===//

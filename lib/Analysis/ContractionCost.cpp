@@ -57,9 +57,9 @@ static double passedRowCycles(const Machine &machine, int64_t tokens, uint32_t l
   return taskCycles(machine, 0) + 3.0 * machine.scalarCycles + 2 * vectorCycles(machine, tokens, lanes);
 }
 
-/// Rows whose sums go together.
-static RowCost rowsCost(const Machine &machine, const GridShape &grid, int64_t inFeatures, const WireCost &wire) {
-  const int64_t t = grid.tokenBlock, together = wire.together, sums = together * t, sent = static_cast<int64_t>(std::ceil(inFeatures * wire.density));
+/// `together` rows of an owner, which the sums of as many go with as the wire says.
+static RowCost rowsCost(const Machine &machine, const GridShape &grid, int64_t inFeatures, const WireCost &wire, int64_t together) {
+  const int64_t t = grid.tokenBlock, sums = wire.together * t, sent = static_cast<int64_t>(std::ceil(inFeatures * wire.density));
   const int64_t perRow = ceilDiv(sent, grid.columns), perCore = wire.density < 1 ? ceilDiv(together * sent, grid.columns) : together * perRow, perWavelet = wire.perWavelet;
   const int64_t wavelets = wire.waveletsEach * ceilDiv(perCore, perWavelet);
   uint32_t lanes = wire.wide ? machine.fmacAccLanes.bits32 : machine.fmacAccLanes.bits16;
@@ -96,7 +96,7 @@ static RowCost rowsCost(const Machine &machine, const GridShape &grid, int64_t i
 }
 
 RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t inFeatures, const WireCost &wire) {
-  const RowCost all = rowsCost(machine, grid, inFeatures, wire);
+  const RowCost all = rowsCost(machine, grid, inFeatures, wire, wire.together);
   const double rows = double(wire.together);
   return {all.issue / rows, all.link / rows, all.ingest / rows};
 }
@@ -144,9 +144,17 @@ static double maskTurnCycles(const Machine &machine, const GridShape &grid, cons
 double contractionCycles(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, const WireCost &wire) {
   constexpr int64_t descriptors = 12;
   double fill = grid.columns * chainHopCycles(machine) + grid.rows * machine.hopCycles;
-  const RowCost rows = rowsCost(machine, grid, inFeatures, wire);
-  const double turn = std::max(turnCycles(machine, grid, rows), wire.isMasked ? maskTurnCycles(machine, grid, rows) : 0);
-  return taskCycles(machine, descriptors) + fill + double(outFeatures) / double(wire.together) * sideBySide(std::max(rows.issue, rows.ingest) + turn, rows.link);
+  auto cyclesOf = [&](int64_t together) {
+    const RowCost rows = rowsCost(machine, grid, inFeatures, wire, together);
+    const double turn = std::max(turnCycles(machine, grid, rows), wire.isMasked ? maskTurnCycles(machine, grid, rows) : 0);
+    return sideBySide(std::max(rows.issue, rows.ingest) + turn, rows.link);
+  };
+  // In the last round columns have fewer rows, whose sums are as many.
+  const int64_t round = wire.together * grid.columns, left = outFeatures % round;
+  double cycles = double(outFeatures / round * grid.columns) * cyclesOf(wire.together);
+  if (left > 0)
+    cycles += double(std::min(grid.columns, left)) * cyclesOf(ceilDiv(left, grid.columns));
+  return taskCycles(machine, descriptors) + fill + cycles;
 }
 
 double scaleCycles(const Machine &machine, const GridShape &grid, int64_t features) {

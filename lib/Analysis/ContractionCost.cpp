@@ -31,20 +31,25 @@ static double neighbourCycles(const Machine &machine) { return 2.0 * machine.ram
 /// A sum on its way along a chain; the next core has set up its addition when it comes.
 static double chainHopCycles(const Machine &machine) { return neighbourCycles(machine) + 2.0 * machine.scalarCycles; }
 
-/// What a row of partial sums takes on its way past the columns to its owner. Chains of neighbouring rows follow each other from both sides, a wavelet a cycle, and wait for the owner's
+/// What `sums` partial sums that go together take on their way past the columns to their owner. Chains that follow each other from both sides, a wavelet a cycle, wait for the owner's
 /// two additions. What that is on average was found with contractions of 3 to 32 columns on the timing engine.
-static double chainCycles(const Machine &machine, const GridShape &grid) {
-  const double t = grid.tokenBlock, columns = grid.columns;
-  if (columns < 3) // one neighbour, every second row
+static double chainCycles(const Machine &machine, const GridShape &grid, int64_t sums) {
+  const double t = double(sums), columns = double(grid.columns);
+  if (columns < 3) // one neighbour, every second time
     return columns < 2 ? 0 : t / 2 + machine.vectorSetupCycles;
   const double additions = 2 * (1 - 0.66 / columns) / machine.vectorLanes.bits32;
   return t * (1 + additions) + machine.vectorSetupCycles + 5 - 26 / columns;
 }
 
-/// What a row waits for when the way past the columns, `hop` cycles each, is longer than what they may be apart: the two rows that a core keeps, what queues hold, and the
-/// bursts that the edge looks ahead. On average three quarters of the columns lie between the owner and the further end. Found as chainCycles was, with up to 373 columns.
-static double lagCycles(const Machine &machine, const GridShape &grid, double hop, int64_t wavelets) {
-  const double apart = 2 + (2.0 * machine.coreQueueDepth + machine.routerQueueDepth) / double(wavelets + 1) + double(machine.width) / double(grid.columns);
+/// How many rows of so many wavelets queues hold, and the edge looks ahead.
+static double rowsAhead(const Machine &machine, const GridShape &grid, double wavelets) {
+  return (2.0 * machine.coreQueueDepth + machine.routerQueueDepth) / (wavelets + 1) + double(machine.width) / double(grid.columns);
+}
+
+/// What `together` rows wait for when the way past the columns, `hop` cycles each, is longer than what they may be apart: twice the sums that a core keeps, what queues hold, and
+/// the bursts that the edge looks ahead. On average three quarters of the columns lie between the owner and the further end. Found as chainCycles was, with up to 373 columns.
+static double lagCycles(const Machine &machine, const GridShape &grid, double hop, int64_t wavelets, int64_t together = 1) {
+  const double apart = 2 + (2.0 * machine.coreQueueDepth + machine.routerQueueDepth) / double(wavelets + 1) + double(machine.width) / double(grid.columns * together);
   return 0.75 * double(grid.columns - 1) * hop / apart;
 }
 
@@ -53,51 +58,80 @@ static double passedRowCycles(const Machine &machine, int64_t tokens, uint32_t l
   return taskCycles(machine, 0) + 3.0 * machine.scalarCycles + 2 * vectorCycles(machine, tokens, lanes);
 }
 
-RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t inFeatures, const WireCost &wire) {
-  int64_t t = grid.tokenBlock, perCore = ceilDiv(static_cast<int64_t>(std::ceil(inFeatures * wire.density)), grid.columns), perWavelet = wire.perWavelet;
-  int64_t wavelets = wire.waveletsEach * ceilDiv(perCore, perWavelet);
+/// `together` rows of an owner, which the sums of as many go with as the wire says.
+static RowCost rowsCost(const Machine &machine, const GridShape &grid, int64_t inFeatures, const WireCost &wire, int64_t together) {
+  const int64_t t = grid.tokenBlock, sums = wire.together * t, sent = static_cast<int64_t>(std::ceil(inFeatures * wire.density));
+  const int64_t perRow = ceilDiv(sent, grid.columns), perCore = wire.density < 1 ? ceilDiv(together * sent, grid.columns) : together * perRow, perWavelet = wire.perWavelet;
+  const int64_t wavelets = wire.waveletsEach * ceilDiv(perCore, perWavelet);
   uint32_t lanes = wire.wide ? machine.fmacAccLanes.bits32 : machine.fmacAccLanes.bits16;
   const int64_t multiplied = std::max<int64_t>(1, std::llround(t * wire.nonzeros));
   RowCost cost;
-  // Of a sparse row, the column that is kept most holds up the others, though a row or two later.
-  const double mean = std::max(1.0, inFeatures * wire.density / double(grid.columns));
+  // Of a sparse row, the column that is kept most holds up the others, though a row or two later. Of rows that go together, those even out that queues hold or the edge looks ahead.
+  const double ahead = std::clamp(rowsAhead(machine, grid, double(wavelets) / double(together)), 1.0, double(together));
+  const double mean = std::max(1.0, ahead * inFeatures * wire.density / double(grid.columns));
   const double fullest = wire.density < 1 ? 1 + 0.35 * std::sqrt((1 - wire.density) * std::log(double(grid.columns)) / mean) : 1;
-  // Additions are microthreads, whose set-up takes no time of the others. The owner, one of all columns, adds twice and moves its registers on, and takes a bias with a task of
-  // its own.
-  const double addition = static_cast<double>(ceilDiv(t, machine.vectorLanes.bits32));
-  const double bias = wire.hasBias ? taskCycles(machine, 0) + wire.waveletsEach * machine.triggerCycles : 0;
+  // Additions are microthreads, whose set-up takes no time of the others. The owner, one of all columns, adds twice and moves its registers on, and takes biases with a task of
+  // their own.
+  const double addition = static_cast<double>(ceilDiv(sums, machine.vectorLanes.bits32));
+  const double bias = wire.hasBias ? taskCycles(machine, 0) + double(together) * wire.waveletsEach * machine.triggerCycles : 0;
   // Where a row, or a multiplication, is over at once, the command is there before.
   const bool isShort = wavelets == 1 || (wire.wide && t == 1);
   cost.issue = fullest * (double(wavelets) * machine.triggerCycles + double(perCore) * ceilDiv(multiplied, lanes)) + taskCycles(machine, 0) + (isShort ? 1.7 : 3.0) * machine.scalarCycles + addition +
                (3.0 * machine.scalarCycles + addition + bias) / double(grid.columns);
   // Short sums are on their way before the next core asks for them.
-  const double hop = neighbourCycles(machine) * std::min(1.0, 0.62 + 0.05 * double(t));
-  cost.link = std::max({chainCycles(machine, grid), lagCycles(machine, grid, hop, wavelets), wavelets + 1.0});
+  const double hop = neighbourCycles(machine) * std::min(1.0, 0.62 + 0.05 * double(sums));
+  cost.link = std::max({chainCycles(machine, grid, sums), lagCycles(machine, grid, hop, wavelets, together), wavelets + 1.0});
   // The last busy column may be shorter; its command comes all the same.
-  int64_t sent = static_cast<int64_t>(std::ceil(inFeatures * wire.density)), full = perCore ? sent / perCore : 0, rest = perCore ? sent % perCore : 0;
-  const int64_t words = wire.linkWords ? wire.linkWords : full * wavelets + wire.waveletsEach * ceilDiv(rest, perWavelet);
-  int64_t commands = grid.columns + (wire.hasBias ? 1 + wire.waveletsEach : 0);
+  int64_t full = perRow ? sent / perRow : 0, rest = perRow ? sent % perRow : 0;
+  const int64_t words = wire.linkWords ? wire.linkWords : wire.waveletsEach * (full * ceilDiv(perRow, perWavelet) + ceilDiv(rest, perWavelet));
+  int64_t commands = grid.columns + (wire.hasBias ? 1 + together * wire.waveletsEach : 0);
+  // A row that comes packed is taken off the link when the edge looks ahead as far as its first column; behind it cores wait, but for what is in their queues.
+  if (wire.linkWords && together > 1)
+    cost.issue += std::max(0.0, double(together * wire.linkWords * grid.columns) / (double(machine.ingestWaveletsPerCycle) * machine.width) - 0.25 * cost.issue);
   if (wire.isMasked) {
     cost.issue += passedRowCycles(machine, t, machine.vectorLanes.bits16);
     commands += grid.columns;
   }
-  cost.ingest = double(wire.streams) * double(words + commands) / machine.ingestWaveletsPerCycle;
+  cost.ingest = double(wire.streams) * double(together * words + commands) / machine.ingestWaveletsPerCycle;
   return cost;
+}
+
+RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t inFeatures, const WireCost &wire) {
+  const RowCost all = rowsCost(machine, grid, inFeatures, wire, wire.together);
+  const double rows = double(wire.together);
+  return {all.issue / rows, all.link / rows, all.ingest / rows};
+}
+
+int64_t rowsTogether(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, WireCost wire) {
+  /// Of which an index of 16 bits tells the weights apart.
+  constexpr int64_t mostWeights = 1 << 16;
+  int64_t best = 1;
+  double least = 0;
+  for (wire.together = 1; wire.together == 1 || (2 * wire.together * grid.tokenBlock * 4 <= int64_t(machine.accumulatorBytes) && wire.together * grid.columns <= outFeatures &&
+                                                 wire.together * ceilDiv(inFeatures, grid.columns) <= mostWeights);
+       wire.together *= 2) {
+    const double cycles = contractionCycles(machine, grid, inFeatures, outFeatures, wire);
+    if (wire.together > 1 && cycles >= least)
+      continue;
+    best = wire.together;
+    least = cycles;
+  }
+  return best;
 }
 
 /// What a row waits on average when the owner comes to the last column and turns back: sums that came from the one side then have all columns to pass from the other. The
 /// two accumulators and the row at work let a core go on for three rows meanwhile, unless it waits for the stream as it is. On each hop as much of a sum as a queue holds waits for the
 /// rest, and for a multiplication that has begun. Found with contractions of 3 to 128 columns on the timing engine.
-static double turnCycles(const Machine &machine, const GridShape &grid, const RowCost &row, double weightsOfCore) {
+static double turnCycles(const Machine &machine, const GridShape &grid, const RowCost &row, int64_t together, double weightsOfCore) {
   if (grid.columns < 3)
     return 0;
-  const double hop = neighbourCycles(machine) + machine.vectorSetupCycles + 1.35 * double(std::min<int64_t>(grid.tokenBlock, machine.coreQueueDepth)) + std::min(0.3 * weightsOfCore, 4.5);
+  const double hop = neighbourCycles(machine) + machine.vectorSetupCycles + 1.35 * double(std::min<int64_t>(together * grid.tokenBlock, machine.coreQueueDepth)) + std::min(0.3 * weightsOfCore, 4.5);
   const double slack = row.ingest >= row.issue ? 0 : 3 * row.issue;
   return std::max(0.0, (grid.columns - 1) * hop - slack) / (2.0 * grid.columns);
 }
 
 /// Two things that go on side by side; where they take about as long, each waits for the other now and then.
-static double together(double one, double other) {
+static double sideBySide(double one, double other) {
   const double longer = std::max(one, other), shorter = std::min(one, other);
   return longer + 0.45 * std::max(0.0, shorter - 0.6 * longer);
 }
@@ -112,9 +146,18 @@ static double maskTurnCycles(const Machine &machine, const GridShape &grid, cons
 double contractionCycles(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, const WireCost &wire) {
   constexpr int64_t descriptors = 12;
   double fill = (grid.columns - 1) * neighbourCycles(machine) + grid.rows * machine.hopCycles;
-  const RowCost row = contractionRow(machine, grid, inFeatures, wire);
-  const double turn = std::max(turnCycles(machine, grid, row, std::ceil(double(inFeatures) * wire.density / double(grid.columns))), wire.isMasked ? maskTurnCycles(machine, grid, row) : 0);
-  return taskCycles(machine, descriptors) + fill + outFeatures * together(std::max(row.issue, row.ingest) + turn, row.link);
+  const double weightsOfCore = std::ceil(double(inFeatures) * wire.density / double(grid.columns));
+  auto cyclesOf = [&](int64_t together) {
+    const RowCost rows = rowsCost(machine, grid, inFeatures, wire, together);
+    const double turn = std::max(turnCycles(machine, grid, rows, together, weightsOfCore), wire.isMasked ? maskTurnCycles(machine, grid, rows) : 0);
+    return sideBySide(std::max(rows.issue, rows.ingest) + turn, rows.link);
+  };
+  // In the last round columns have fewer rows, whose sums are as many.
+  const int64_t round = wire.together * grid.columns, left = outFeatures % round;
+  double cycles = double(outFeatures / round * grid.columns) * cyclesOf(wire.together);
+  if (left > 0)
+    cycles += double(std::min(grid.columns, left)) * cyclesOf(ceilDiv(left, grid.columns));
+  return taskCycles(machine, descriptors) + fill + cycles;
 }
 
 double scaleCycles(const Machine &machine, const GridShape &grid, int64_t features) {

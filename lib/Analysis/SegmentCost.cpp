@@ -89,7 +89,7 @@ void SegmentModel::readBuffers(stream::SegmentOp segment) {
       auto type = cast<RankedTensorType>(buffer.values.front().getType());
       for (Value value : buffer.values)
         bufferOf[value] = buffers.size();
-      buffers.push_back({stream::numFeatures(type), elementBytesOf(type), buffer.first, buffer.last});
+      buffers.push_back({stream::numFeatures(type), elementBytesOf(type), buffer.first, buffer.last, bool(buffer.values.front().getDefiningOp<stream::ContractOp>())});
     }
     for (auto [op, kernel] : llvm::zip_equal(segment.getBody().front(), kernels_)) {
       auto receive = dyn_cast<stream::ReceiveOp>(op);
@@ -198,7 +198,23 @@ WireCost SegmentModel::wireOn(const Kernel &kernel, const Machine &machine, cons
   WireCost wire = kernel.wire;
   wire.groupsAdded = groupSumsPay(machine, grid) && (kernel.batchSizes.empty() || grid.batchesAtOnce == 1);
   wire.streams = streamsAtOnce(kernel.batchSizes, kernel.batchStrides, grid.batchesAtOnce);
+  wire.together = rowsTogether(kernel, machine, grid);
   return wire;
+}
+
+/// One where rows of a mask pass the columns between the sums, where batch entries take turns, and beside attention, which has the accumulator cache to itself.
+int64_t SegmentModel::rowsTogether(const Kernel &kernel, const Machine &machine, const GridShape &grid) const {
+  if (kernel.kind != Kernel::Contract || kernel.wire.isMasked || !kernel.batchSizes.empty() || partsOfHeads() > 0)
+    return 1;
+  return wafer::rowsTogether(machine, grid, kernel.in, kernel.out, kernel.wire);
+}
+
+llvm::SmallVector<int64_t> SegmentModel::rowsTogether(const Machine &machine, const GridShape &grid) const {
+  llvm::SmallVector<int64_t> rows;
+  for (const Kernel &kernel : kernels_)
+    if (kernel.kind == Kernel::Contract)
+      rows.push_back(rowsTogether(kernel, machine, grid));
+  return rows;
 }
 
 static AttentionShape shapeOf(stream::AttendOp attend) {
@@ -250,7 +266,7 @@ double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &gri
   return clock.end() + std::max<int64_t>(0, grid.microBatches - enough) * (clock.end() - before);
 }
 
-int64_t SegmentModel::valueBytes(const GridShape &grid, Room room) const {
+int64_t SegmentModel::valueBytes(const GridShape &grid, Room room, int64_t mostTogether) const {
   int64_t most = 0, step = 0;
   for (const Kernel &kernel : kernels_) {
     int64_t live = 0;
@@ -267,12 +283,12 @@ int64_t SegmentModel::valueBytes(const GridShape &grid, Room room) const {
       live = attentionBytes(grid, shapeOf(kernel.attend));
     for (const Buffer &buffer : buffers_[room.isCompact][grid.microBatches > 1])
       if (buffer.first <= step && step <= buffer.last)
-        live += ceilDiv(buffer.features, grid.columns) * grid.tokenBlock * buffer.elementBytes;
+        live += (ceilDiv(buffer.features, grid.columns) + (buffer.isContracted ? mostTogether - 1 : 0)) * grid.tokenBlock * buffer.elementBytes;
     most = std::max(most, live);
     ++step;
   }
-  // Two sums that owners build and a row of ones are there all the time.
-  return static_cast<int64_t>(most * margin) + 3 * grid.tokenBlock * 4;
+  // Two places for sums that owners build and a row of ones are there all the time.
+  return static_cast<int64_t>(most * margin) + (2 * mostTogether + 1) * grid.tokenBlock * 4;
 }
 
 SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid, Room room) const {
@@ -299,7 +315,10 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
   cost.cycles = cyclesTogether(machine, grid, room.isCompact, each);
   cost.contractions *= grid.microBatches;
   cost.transfers = std::max(0.0, cost.cycles - cost.contractions - others * grid.microBatches);
-  cost.valueBytes = valueBytes(grid, room);
+  int64_t mostTogether = 1;
+  for (int64_t together : rowsTogether(machine, grid))
+    mostTogether = std::max(mostTogether, together);
+  cost.valueBytes = valueBytes(grid, room, mostTogether);
   return cost;
 }
 

@@ -295,8 +295,6 @@ Trigger CoreModel::boundTrigger() {
       trap("vec_c1", pc,
            "the rows' extent[" + std::to_string(d) + "] is " + std::to_string(trigger.rows.extent[d]) + ", but the destination's is " +
                std::to_string(trigger.dst.extent[d]));
-  if (trigger.dst.extent[0] != 1)
-    trap("vec_c1", pc, "the destination's extent[0] is " + std::to_string(trigger.dst.extent[0]) + ", expected 1");
   trigger.writes = footprintOf(trigger.dst);
   trigger.reads = footprintOf(trigger.rows);
   checkMemory(trigger.dst, trigger.writes, trigger.insn.dst, pc);
@@ -321,6 +319,8 @@ void CoreModel::bindMask(Trigger &trigger) const {
     if (trigger.row.extent[d] != trigger.dst.extent[d])
       trap("vec_c1", pc,
            "the mask's extent[" + std::to_string(d) + "] is " + std::to_string(trigger.row.extent[d]) + ", but the destination's is " + std::to_string(trigger.dst.extent[d]));
+  if (trigger.dst.extent[0] != 1)
+    trap("vec_c1", pc, "the destination's extent[0] is " + std::to_string(trigger.dst.extent[0]) + ", expected 1 with a mask");
   trigger.readsRow = footprintOf(trigger.row);
   checkMemory(trigger.row, trigger.readsRow, trigger.insn.src1, pc);
   if (trigger.readsRow.overlaps(trigger.writes))
@@ -362,14 +362,18 @@ void CoreModel::bindDot(Trigger &trigger) const {
 
 void CoreModel::take(Trigger &trigger, uint32_t payload) {
   trigger.values = 0;
-  uint32_t rows = trigger.rows.extent[0];
+  const uint32_t rows = trigger.rows.extent[0], indices = trigger.indices();
   ElementType type = trigger.insn.type;
   auto add = [&](uint32_t index, float value) {
-    if (index >= rows)
-      trap("index_c1", trigger.pc, "index " + std::to_string(index) + ", but the source has " + std::to_string(rows) + " rows");
-    trigger.index[trigger.values] = index;
+    if (index >= indices)
+      trap("index_c1", trigger.pc,
+           "index " + std::to_string(index) + ", but the source has " + std::to_string(rows) + " rows" + (indices == rows ? "" : " for each of " + std::to_string(trigger.dst.extent[0]) + " sums"));
+    trigger.index[trigger.values] = index % rows;
+    trigger.sum[trigger.values] = index / rows;
     trigger.value[trigger.values++] = value;
   };
+  // What is left of a wavelet behind the weights for a sum is padding.
+  auto isOfSameSum = [&](unsigned number) { return implicitIndex % rows + number < rows; };
   auto half = [&](uint32_t bits) { return numberFromBits(type, bits & 0xffff).f; };
   switch (trigger.insn.opcode) {
   case Opcode::Fmacw:
@@ -385,16 +389,16 @@ void CoreModel::take(Trigger &trigger, uint32_t payload) {
   case Opcode::Fmacp:
   case Opcode::Fmacpm:
     add(implicitIndex, half(payload));
-    if (implicitIndex + 1 < rows)
+    if (isOfSameSum(1))
       add(implicitIndex + 1, half(payload >> 16));
-    implicitIndex += 2;
+    implicitIndex += trigger.values;
     break;
   case Opcode::Fmacq:
   case Opcode::Fmacqm:
     add(implicitIndex, static_cast<int8_t>(payload));
-    for (unsigned i = 1; i < 4 && implicitIndex + i < rows; ++i)
+    for (unsigned i = 1; i < 4 && isOfSameSum(i); ++i)
       add(implicitIndex + i, static_cast<int8_t>(payload >> 8 * i));
-    implicitIndex += 4;
+    implicitIndex += trigger.values;
     break;
   case Opcode::Fmacx:
   case Opcode::Fmacxm:
@@ -412,9 +416,9 @@ void CoreModel::take(Trigger &trigger, uint32_t payload) {
   }
 }
 
-/// The row that an arriving index picks.
-static Descriptor rowOf(const Trigger &trigger, uint32_t index) {
-  Descriptor row = trigger.rows;
+/// One of the rows, which dimension 0 tells apart.
+static Descriptor rowOf(const Descriptor &rows, uint32_t index) {
+  Descriptor row = rows;
   row.base += static_cast<uint32_t>(int64_t(index) * row.stride[0] * byteSize(elementType(row.type)));
   row.extent[0] = 1;
   return row;
@@ -429,7 +433,7 @@ Number CoreModel::elementAt(const Descriptor &descriptor, const Walk &at) const 
 
 /// The dot product of the row that the trigger's index picks and its other row.
 float CoreModel::dot(const Trigger &trigger) const {
-  Walk a(rowOf(trigger, trigger.index[0])), b(trigger.row);
+  Walk a(rowOf(trigger.rows, trigger.index[0])), b(trigger.row);
   // As many sums as the lanes of a 16-bit FMAC, whatever the machine has.
   float sums[8] = {};
   for (uint64_t j = 0, n = trigger.elementsPerRow(); j < n; ++j, a.next(), b.next()) {
@@ -460,7 +464,7 @@ std::vector<char> CoreModel::wanted(const Trigger &trigger) const {
 }
 
 template <typename Function> void CoreModel::forEachProduct(const Trigger &trigger, unsigned which, Function function) const {
-  Walk source(rowOf(trigger, trigger.index[which])), target(trigger.dst);
+  Walk source(rowOf(trigger.rows, trigger.index[which])), target(rowOf(trigger.dst, trigger.sum[which]));
   for (char isWanted : wanted(trigger)) {
     const Number x = elementAt(trigger.rows, source);
     if (isWanted && !(trigger.insn.skip0 && isZero(x)))

@@ -58,7 +58,7 @@ struct Operation {
 
 bool conflict(const Operation &earlier, const Operation &later);
 
-/// An arriving weight at work: dst[j] = fma(value, src0[index][j], dst[j]), or the same in i32, for all j or where src1[j] is not 0. Or one that
+/// An arriving weight at work: dst[sum][j] = fma(value, src0[index][j], dst[sum][j]), or the same in i32, for all j or where src1[j] is not 0. Or one that
 /// adds on the way: an index, dst = src2 + src0[index] . src1, or a number, dst = src0 + that; one element from the fabric or a constant and one to the fabric.
 struct Trigger {
   Instruction insn;
@@ -70,11 +70,14 @@ struct Trigger {
   int inputColour = -1, outputColour = -1; ///< of one that adds on the way
   float value[4] = {0, 0, 0, 0}; ///< holds 8-bit integers exactly
   uint32_t index[4] = {0, 0, 0, 0};
+  uint32_t sum[4] = {0, 0, 0, 0}; ///< row of dst
   unsigned values = 0;
 
   bool addsOnTheWay() const { return wafer::addsOnTheWay(insn.opcode); }
   bool isMasked() const { return isMaskedFmac(insn.opcode); }
   uint64_t elementsPerRow() const { return uint64_t(rows.extent[1]) * rows.extent[2] * rows.extent[3]; }
+  /// What arriving indices stay below: they count through the rows for the first sum, then for the next one.
+  uint32_t indices() const { return addsOnTheWay() ? rows.extent[0] : uint32_t(dst.extent[0]) * rows.extent[0]; }
 };
 
 bool conflict(const Operation &earlier, const Trigger &later);

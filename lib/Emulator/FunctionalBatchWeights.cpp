@@ -47,7 +47,7 @@ FunctionalBatch::BoundTrigger *FunctionalBatch::boundTrigger() {
       return &known;
   BoundTrigger bound{model.dataTask, *dst, *rows, model.boundTrigger(), false};
   bound.isFast = FunctionalBlocks::fits(bound.dst) && isFloat(insn.type) && bound.dst.type == wexe::ElemType::F32 && isFloat(elementType(bound.rows.type)) &&
-                 bound.dst.elements() != 0 && !bound.trigger.writes.overlaps(bound.trigger.reads);
+                 bound.dst.elements() != 0 && bound.dst.extent[0] == 1 && !bound.trigger.writes.overlaps(bound.trigger.reads);
   if (triggers_.size() < mostTriggers) {
     triggers_.push_back(bound);
     return &triggers_.back();
@@ -143,7 +143,7 @@ bool FunctionalBatch::runWeights(EngineStats &stats) {
   panels_.forget(trigger.writes);
   blocks_.write(bound->dst, trigger.writes, std::move(sums));
   if (!isIndexed)
-    first().implicitIndex += static_cast<uint32_t>(data.count * (trigger.insn.opcode == Opcode::Fmacp ? 2 : 1));
+    first().implicitIndex = static_cast<uint32_t>(std::min<uint64_t>(first().implicitIndex + data.count * (trigger.insn.opcode == Opcode::Fmacp ? 2 : 1), trigger.rows.extent[0]));
   stats.instructions += 2 * data.count * cores_.size();
   first().count(products, stats);
   return true;

@@ -28,7 +28,7 @@ inline Instruction exchange(uint8_t a, uint8_t b) {
 /// The cores of one column of all groups.
 struct FunctionalColumn {
   std::vector<FunctionalCore *> cores; ///< of each group from north to south
-  size_t each = 0; ///< elements of a core
+  size_t each = 0, sums = 1; ///< elements of a core in a row; and rows of them that products are added to
   Trigger trigger;
 
   /// Those that a port commands. False when something is left for them to do, or when others get what comes there.
@@ -61,8 +61,9 @@ struct FunctionalColumn {
     } catch (const Trap &) {
       return false; // when a weight arrives, the core says so
     }
-    each = trigger.dst.elements();
-    return each != 0 && isRowOfFloats(trigger.dst, each) && isZero(trigger.dst);
+    each = trigger.elementsPerRow();
+    sums = trigger.dst.extent[0];
+    return each != 0 && sums != 0 && isRowOfFloats(trigger.dst, each * sums) && isZero(trigger.dst);
   }
 
   CoreModel &first() const { return cores[0]->model; }

@@ -49,14 +49,14 @@ bool FunctionalContraction::prepare(Team &team) {
     for (size_t i = 0; i < team.ports.count; ++i)
       if (!column.addCores(routing_.targetOfPort(static_cast<uint16_t>(team.ports.first + c + i * columns), team.ports.colour), batches_))
         return false;
-    if (!prepare(column) || column.cores.size() != team.columns[0].cores.size() || column.each != team.columns[0].each)
+    if (!prepare(column) || column.cores.size() != team.columns[0].cores.size() || column.each != team.columns[0].each || column.sums != team.columns[0].sums)
       return false;
   }
   return true;
 }
 
 bool FunctionalContraction::prepare(Column &column) {
-  if (!column.bindProducts() || !isFloat(elementType(column.trigger.rows.type)) || !column.holdsRow(column.trigger.insn.dst) || !column.holdsApart(column.trigger.insn.src0))
+  if (!column.bindProducts() || !isFloat(elementType(column.trigger.rows.type)) || !column.holdsSums(column.trigger.insn.dst) || !column.holdsApart(column.trigger.insn.src0))
     return false;
   column.panels = std::make_unique<FunctionalPanels>(column.cores, pool_);
   return true;
@@ -85,7 +85,7 @@ const FunctionalContraction::Command *FunctionalContraction::commandOf(Team &tea
     if (isZeroConstant(from))
       return true;
     colour = from.colour;
-    return from.kind == wexe::DescKind::FabIn && from.type == wexe::ElemType::F32 && from.elements() == column.each &&
+    return from.kind == wexe::DescKind::FabIn && from.type == wexe::ElemType::F32 && from.elements() == column.each * column.sums &&
            std::all_of(column.cores.begin(), column.cores.end(), [&](const FunctionalCore *core) { return core->model.receives(from.colour); });
   };
   switch (task.kind) {
@@ -105,7 +105,7 @@ const FunctionalContraction::Command *FunctionalContraction::commandOf(Team &tea
     if (!column.takesTurns(task.otherSum) || !uniform({task.in, task.out}) || !input(task.in, command.in))
       return nullptr;
     const Descriptor &out = column.at(task.out);
-    if (out.kind != wexe::DescKind::FabOut || out.type != wexe::ElemType::F32 || out.elements() != column.each)
+    if (out.kind != wexe::DescKind::FabOut || out.type != wexe::ElemType::F32 || out.elements() != column.each * column.sums)
       return nullptr;
     command.out = out.colour;
     // To the core beside each.
@@ -127,11 +127,11 @@ const FunctionalContraction::Command *FunctionalContraction::commandOf(Team &tea
     break;
   }
   case SumTask::Own: {
-    if (column.own || !column.takesTurns(task.otherSum) || !column.holdsRow(task.total) || !column.holdsRow(task.otherTotal) ||
+    if (column.own || !column.takesTurns(task.otherSum) || !column.holdsSums(task.total) || !column.holdsSums(task.otherTotal) ||
         !uniform({task.in, task.secondIn, task.result}) || !input(task.in, command.in) || !input(task.secondIn, command.secondIn))
       return nullptr;
     const Descriptor &result = column.at(task.result);
-    if (!isMemory(result) || result.kind == wexe::DescKind::Acc || !isFloat(elementType(result.type)) || !isContiguous(result) || result.elements() != column.each)
+    if (!isMemory(result) || result.kind == wexe::DescKind::Acc || !isFloat(elementType(result.type)) || !isContiguous(result) || result.elements() != column.each * column.sums)
       return nullptr;
     column.own = &command;
     break;
@@ -218,7 +218,6 @@ void FunctionalContraction::multiply(Team &team) {
   // The last two stay where owners build them; more rows may come.
   for (size_t r = 0; r < rows.size(); ++r)
     team.rows[r].keepsTotal = rows[r].number + 2 >= team.columns[rows[r].owner].owned;
-  team.taken += rows.size();
   product_.begin(std::move(columns), team.rows);
   team.rows.clear(team.columns.size());
 }

@@ -13,6 +13,8 @@ namespace wafer {
 /// The next row, if all of its bursts are here and as expected.
 bool FunctionalContraction::readRow(FunctionalStream &stream, Team &team, ProductRow &row, size_t &bursts) {
   const size_t columns = team.columns.size();
+  if (team.columns[0].sums != 1)
+    return false; // the cores tell rows whose sums go together apart
   team.rows.beginRow();
   team.commands.resize(columns);
   team.wavelets.resize(columns);
@@ -55,7 +57,7 @@ bool FunctionalContraction::readRow(FunctionalStream &stream, Team &team, Produc
 
 /// Whether the cores do the same with rows of as many weights.
 static bool haveSameCommands(const WeightRow &a, const WeightRow &b) {
-  return a.opcode == b.opcode && a.type == b.type && a.count == b.count && a.east == b.east && a.west == b.west && a.own == b.own &&
+  return a.opcode == b.opcode && a.type == b.type && a.count == b.count && a.together == b.together && a.east == b.east && a.west == b.west && a.own == b.own &&
          a.bias.has_value() == b.bias.has_value() && (!a.bias || a.bias->command == b.bias->command);
 }
 
@@ -63,7 +65,7 @@ static bool haveSameCommands(const WeightRow &a, const WeightRow &b) {
 bool FunctionalContraction::readCommands(const WeightRow &whole, Team &team) {
   const size_t columns = team.columns.size();
   const bool isPacked = whole.opcode == Opcode::Fmacp;
-  if (whole.owner >= columns)
+  if (whole.owner >= columns || whole.together > team.columns[0].sums)
     return false;
   team.seen.resize(columns);
   std::optional<Team::Seen> &seen = team.seen[whole.owner];
@@ -75,8 +77,9 @@ bool FunctionalContraction::readCommands(const WeightRow &whole, Team &team) {
   for (size_t c = 0; c < columns; ++c) {
     const Trigger &trigger = team.columns[c].trigger;
     const size_t rows = trigger.rows.extent[0], count = whole.countIn(c);
-    // What is left of the last wavelet multiplies nothing only if there is no row for it.
-    if (trigger.insn.opcode != whole.opcode || trigger.insn.type != whole.type || count > rows || (isPacked && count % 2 != 0 && count != rows))
+    // What is left of the last wavelet multiplies nothing only if there is no row for it; and as many weights as rows come before those of the next sum.
+    if (trigger.insn.opcode != whole.opcode || trigger.insn.type != whole.type || count > rows || (isPacked && count % 2 != 0 && count != rows) ||
+        (whole.together > 1 && count != 0 && count != rows))
       return false;
     team.commands[c] = commandOf(team, c, c < whole.owner ? whole.east : c > whole.owner ? whole.west : whole.own);
     if (!team.commands[c])
@@ -89,8 +92,8 @@ bool FunctionalContraction::readCommands(const WeightRow &whole, Team &team) {
     const Command *exchange = commandOf(team, owner, whole.bias->command);
     if (!exchange || exchange->task.kind != SumTask::Exchange || exchange->task.otherRows != team.commands[owner]->task.otherRows)
       return false;
-    // A wavelet for two brings one that is 0 along.
-    if (isPacked && exchange->otherRows.rows.extent[0] != 1)
+    // A wavelet for two brings one that is 0 along; and each sum has one bias.
+    if ((isPacked || whole.together > 1) && exchange->otherRows.rows.extent[0] != 1)
       return false;
   }
   seen = {whole, team.commands};
@@ -107,6 +110,8 @@ bool FunctionalContraction::readRow(const WeightRow &whole, Team &team, ProductR
   if (!readCommands(whole, team))
     return false;
   row.owner = whole.owner;
+  row.place = whole.place;
+  row.isLast = whole.place + 1 == whole.together;
   if (whole.bias) {
     row.hasBias = true;
     row.bias = numberFromBits(whole.type, whole.bias->bits).f;
@@ -132,40 +137,72 @@ bool FunctionalContraction::readRow(const WeightRow &whole, Team &team, ProductR
   return true;
 }
 
-/// Takes the row that was read, if its result has a place.
-bool FunctionalContraction::acceptRow(Team &team, ProductRow row) {
-  // Beside all that the owner holds.
-  Column &owner = team.columns[row.owner];
+/// Whether the owner has a place for what it makes next, beside all that it holds.
+bool FunctionalContraction::hasPlace(const Column &owner) const {
   const SumTask &own = owner.own->task;
   Descriptor result = owner.at(own.result);
   result.base = static_cast<uint32_t>(static_cast<int64_t>(result.base) + static_cast<int64_t>(owner.owned) * own.step);
   const Footprint place = footprintOf(result);
-  if (static_cast<int64_t>(result.base) > UINT16_MAX || place.low < owner.first().image.dataStart || place.high > program_.machine().sramBytes ||
-      result.base % byteSize(elementType(result.type)) != 0)
-    return false;
-  for (const auto &[reg, other] : owner.held)
-    if (other.overlaps(place))
-      return false;
+  return static_cast<int64_t>(result.base) <= UINT16_MAX && place.low >= owner.first().image.dataStart && place.high <= program_.machine().sramBytes &&
+         result.base % byteSize(elementType(result.type)) == 0 && std::none_of(owner.held.begin(), owner.held.end(), [&](const auto &other) { return other.second.overlaps(place); });
+}
 
-  row.resultBase = result.base;
-  row.number = owner.owned++;
+/// Takes the row that was read, if its result has a place.
+bool FunctionalContraction::acceptRow(Team &team, ProductRow row) {
+  Column &owner = team.columns[row.owner];
+  if (row.place == 0 && !hasPlace(owner))
+    return false;
+  const SumTask &own = owner.own->task;
+  const Descriptor &result = owner.at(own.result);
+  row.number = owner.owned;
+  const auto rowBytes = static_cast<uint32_t>(owner.each * byteSize(elementType(result.type)));
+  row.resultBase = static_cast<uint32_t>(static_cast<int64_t>(result.base) + static_cast<int64_t>(row.number) * own.step) + row.place * rowBytes;
   team.rows.endRow(row);
+  ++team.taken;
+  for (size_t c = 0; c < team.columns.size(); ++c) {
+    Column &column = team.columns[c];
+    column.instructions += 2 * team.wavelets[c];
+    column.hasWeights |= team.wavelets[c] != 0;
+    wavelets_ += team.wavelets[c];
+  }
+  if (row.hasBias) {
+    owner.instructions += 2 * team.biasWavelets;
+    wavelets_ += team.biasWavelets;
+    owner.hasWeights = true;
+  }
+  if (!row.isLast)
+    return true;
+  acceptCommands(team, row);
+  // Sums for which no row has come are 0.
+  weights_.values.clear();
+  weights_.rows.clear();
+  for (row.hasBias = false; ++row.place < owner.sums;) {
+    row.resultBase += rowBytes;
+    team.rows.beginRow();
+    for (size_t c = 0; c < team.columns.size(); ++c)
+      team.rows.addColumn(weights_);
+    team.rows.endRow(row);
+  }
+  return true;
+}
+
+/// What comes behind rows whose sums go together.
+void FunctionalContraction::acceptCommands(Team &team, const ProductRow &row) {
   for (size_t c = 0; c < team.columns.size(); ++c) {
     Column &column = team.columns[c];
     const SumTask &task = team.commands[c]->task;
     ++column.taken;
     column.last = team.commands[c]->number;
-    column.elementOps += task.vectors * column.numbers();
-    column.instructions += task.instructions + 2 * team.wavelets[c];
-    column.hasWeights |= team.wavelets[c] != 0;
-    wavelets_ += team.wavelets[c] + 1;
+    column.elementOps += task.vectors * column.numbers() * column.sums;
+    column.instructions += task.instructions;
   }
+  wavelets_ += team.columns.size();
+  Column &owner = team.columns[row.owner];
+  ++owner.owned;
   if (row.hasBias) {
-    owner.instructions += 2 * team.biasWavelets + 2; // the exchange and its end
-    wavelets_ += team.biasWavelets + 1;
-    owner.hasWeights = true;
+    owner.instructions += 2; // the exchange and its end
+    ++wavelets_;
   }
-  return true;
 }
 
 } // namespace wafer

@@ -30,13 +30,13 @@ struct FunctionalContraction::Column : FunctionalColumn {
   const Command *own = nullptr;
   std::map<uint8_t, Footprint> held; ///< by register: what commands work on, apart from each other
   int otherSum = -1;                 ///< register
-  uint64_t taken = 0, owned = 0;
+  uint64_t taken = 0, owned = 0; ///< commands for sums that go together
   uint32_t last = 0; ///< command
   bool hasWeights = false;
   uint64_t instructions = 0, elementOps = 0, products = 0; ///< to be counted; instructions of one core
 
-  /// Whether the register is one row of f32 in memory, apart from everything else.
-  bool holdsRow(uint8_t reg) { return isUniform(reg) && isRowOfFloats(at(reg), each) && holdsApart(reg); }
+  /// Whether the register is a row of f32 in memory for each sum, apart from everything else.
+  bool holdsSums(uint8_t reg) { return isUniform(reg) && isRowOfFloats(at(reg), each * sums) && holdsApart(reg); }
   bool holdsApart(uint8_t reg) {
     const Footprint place = footprintOf(at(reg));
     if (held.count(reg) != 0)
@@ -46,7 +46,7 @@ struct FunctionalContraction::Column : FunctionalColumn {
   }
   /// The accumulator that takes turns with the trigger's: empty, and the same for all commands.
   bool takesTurns(uint8_t reg) {
-    if (otherSum < 0 && holdsRow(reg) && isZero(at(reg)))
+    if (otherSum < 0 && holdsSums(reg) && isZero(at(reg)))
       otherSum = reg;
     return otherSum == reg;
   }
@@ -68,7 +68,7 @@ struct FunctionalContraction::Team {
   std::vector<size_t> wavelets;          ///< of its weights, by column
   size_t biasWavelets = 0;
   ProductRows rows;      ///< that are taken and not multiplied
-  uint64_t taken = 0;    ///< rows that were multiplied
+  uint64_t taken = 0;    ///< rows
 };
 
 } // namespace wafer

@@ -369,39 +369,48 @@ bool FunctionalCore::runWeights(WordSink &sink, EngineStats &stats) {
   // A sum to which nothing is added keeps the bits of its NaN.
   if (fast && !integers && bound.insn.skip0) {
     const auto *sums = reinterpret_cast<const float *>(model.memory(bound.dst.kind) + bound.dst.base);
-    fast = std::none_of(sums, sums + elements, [](float sum) { return std::isnan(sum); });
+    fast = std::none_of(sums, sums + bound.dst.elements(), [](float sum) { return std::isnan(sum); });
   }
   // The mask is the same for all of the weights: where it hides sums, what they were is put back.
   const bool isMasked = bound.isMasked();
   const std::vector<char> wanted = isMasked ? model.wanted(bound) : std::vector<char>();
   const uint64_t each = isMasked ? static_cast<uint64_t>(std::count(wanted.begin(), wanted.end(), 1)) : elements;
   weights_.clear();
+  uint32_t sum = 0; // that they are for
   uint64_t products = 0;
+  auto multiply = [&] {
+    if (weights_.empty() || elements == 0)
+      return;
+    uint8_t *sums = model.memory(bound.dst.kind) + bound.dst.base + sum * elements * sizeof(float);
+    row_.resize(isMasked ? elements : 0);
+    if (isMasked)
+      std::memcpy(row_.data(), sums, row_.size() * sizeof(float));
+    if (integers)
+      addIntegerProducts(reinterpret_cast<int32_t *>(sums), elements, weights_);
+    else
+      fmacRun(reinterpret_cast<float *>(sums), elements, weights_.data(), weights_.size(), elementType(row.type), bound.insn.skip0);
+    for (size_t j = 0; j < row_.size(); ++j)
+      if (!wanted[j])
+        std::memcpy(sums + j * sizeof(float), &row_[j], sizeof(float));
+    weights_.clear();
+  };
   for (size_t i = 0; i < command_->data.count; ++i) {
     model.take(bound, command_->data.data.get()[i]);
     stats.instructions += 2;
     for (unsigned v = 0; v < bound.values; ++v) {
       products += bound.insn.skip0 ? model.products(bound, v, 1) : each;
-      if (fast)
-        weights_.push_back({model.memory(row.kind) + row.base + bound.index[v] * rowBytes, bound.value[v]});
-      else
+      if (!fast) {
         model.fmac(bound, v, 0, elements);
+        continue;
+      }
+      if (bound.sum[v] != sum)
+        multiply();
+      sum = bound.sum[v];
+      weights_.push_back({model.memory(row.kind) + row.base + bound.index[v] * rowBytes, bound.value[v]});
     }
   }
   model.count(products, stats);
-  if (!fast || elements == 0)
-    return true;
-  uint8_t *sums = model.memory(bound.dst.kind) + bound.dst.base;
-  row_.resize(isMasked ? elements : 0);
-  if (isMasked)
-    std::memcpy(row_.data(), sums, row_.size() * sizeof(float));
-  if (integers)
-    addIntegerProducts(reinterpret_cast<int32_t *>(sums), elements, weights_);
-  else
-    fmacRun(reinterpret_cast<float *>(sums), elements, weights_.data(), weights_.size(), elementType(row.type), bound.insn.skip0);
-  for (size_t j = 0; j < row_.size(); ++j)
-    if (!wanted[j])
-      std::memcpy(sums + j * sizeof(float), &row_[j], sizeof(float));
+  multiply();
   return true;
 }
 

@@ -185,7 +185,7 @@ void FunctionalProduct::finishRow(const ProductRow &row, size_t firstToken, size
     const CoreModel &core = (*owner.cores)[at / owner.each]->model;
     copyLines(rounded + j * size, core.memory(owner.result.kind) + row.resultBase + inCore * size, length * size);
     if (row.keepsTotal)
-      std::memcpy(core.memory(kept.kind) + kept.base + inCore * sizeof(float), total + j, length * sizeof(float));
+      std::memcpy(core.memory(kept.kind) + kept.base + (row.place * owner.each + inCore) * sizeof(float), total + j, length * sizeof(float));
     j += length;
   }
 }

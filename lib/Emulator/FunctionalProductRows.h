@@ -14,7 +14,9 @@ namespace wafer {
 struct ProductRow {
   size_t owner = 0;        ///< column
   uint32_t resultBase = 0; ///< byte address in the owner's cores
-  uint64_t number = 0;     ///< of those that the owner has
+  uint64_t number = 0;     ///< of the rows whose sums go together, among those that the owner has
+  uint32_t place = 0;      ///< among them
+  bool isLast = true;      ///< of them
   bool keepsTotal = false; ///< in the place that is its turn
   bool hasBias = false;
   float bias = 0;

@@ -86,7 +86,7 @@ bool FunctionalScale::prepare(Column &column, const Burst &burst) {
     if (port >= program_.machine().width || !column.addCores(routing_.targetOfPort(static_cast<uint16_t>(port), burst.colour), batches_))
       return false;
   }
-  if (!column.bindProducts() || column.trigger.insn.skip0)
+  if (!column.bindProducts() || column.sums != 1 || column.trigger.insn.skip0)
     return false;
   column.row = column.trigger.rows;
   return column.row.extent[0] == 1 && isSimpleRow(column.row, column.each);

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 namespace wafer {
 
@@ -282,17 +283,19 @@ uint64_t TimingIngress::roundsThatDiffer() const {
   if (!isIndexed() || density >= 1)
     return 0;
   const double each = std::max(1.0, density * static_cast<double>(step().columns) / phase_.grid->columns);
-  return std::clamp<uint64_t>(static_cast<uint64_t>(keptForMean / (each * phase_.grid->columns)) + 1, 2, 32);
+  return std::clamp<uint64_t>(static_cast<uint64_t>(keptForMean / (each * static_cast<double>(rowsOfRound()))) + 1, 2, 32);
 }
 
 /// A Sample step's indices follow two rows behind its commands, weights one row behind those for their mask.
 uint64_t TimingIngress::rowsOfStep() const { return step().rows + (step().kind == wexe::StepKind::Sample ? 2u : isMasked() ? 1u : 0u); }
 
-/// Rows with this place in their owner's block.
+/// Rows of the round with this number.
 uint64_t TimingIngress::roundLength(uint64_t place) const {
-  const uint64_t columns = phase_.grid->columns, before = place * columns, rows = rowsOfStep();
-  return before >= rows ? 0 : std::min<uint64_t>(columns, rows - before);
+  const uint64_t most = rowsOfRound(), before = place * most, rows = rowsOfStep();
+  return before >= rows ? 0 : std::min<uint64_t>(most, rows - before);
 }
+
+uint64_t TimingIngress::rowsOfRound() const { return uint64_t(phase_.grid->columns) * step().rows_together; }
 
 void TimingIngress::nextRow() {
   column_ = masked_ = 0;
@@ -345,7 +348,6 @@ void TimingIngress::maskBurst(Burst &burst) {
 }
 
 bool TimingIngress::weightBurst(Burst &burst) {
-  const bool contract = step().kind == wexe::StepKind::Contract;
   if (column_ == 0 && masked_ == 0 && !biasIsNext_)
     beginRow(burst);
   if (step().kind == wexe::StepKind::Sample) {
@@ -360,28 +362,44 @@ bool TimingIngress::weightBurst(Burst &burst) {
     maskBurst(burst);
     return true;
   }
+  // The last row of a round has a command for each column.
+  do
+    rowBurst(burst);
+  while (!burst.control && burst.data.empty());
+  return true;
+}
+
+/// What a column gets of a row, which may be nothing.
+void TimingIngress::rowBurst(Burst &burst) {
   // Scale's rows are in order. Those of a mask are one ahead.
-  const uint64_t columns = phase_.grid->columns, row = streamedRow(place_ * columns + owner_ - isMasked(), step().rows, contract ? columns : UINT64_MAX), owner = row % columns;
+  const bool contract = step().kind == wexe::StepKind::Contract;
+  const uint64_t columns = phase_.grid->columns, together = step().rows_together;
+  const uint64_t row = streamedRow(place_ * rowsOfRound() + owner_ - isMasked(), step().rows, contract ? columns : UINT64_MAX, together), owner = row % columns;
+  const PlaceTogether among = placeTogether(row, step().rows, columns, together);
   const uint64_t column = contract ? column_ : owner;
   aim(burst, phase_.command_colour, column, phase_.grid->columns, grid_.groups);
   burst.copies = streams_;
-  const bool hasBias = step().bias >= 0 && column == owner;
+  const bool hasBias = step().bias >= 0 && column == owner && among.isLast();
   const uint64_t each = step().wire == wexe::WireFormat::Indexed32 ? 2 : 1;
-  burst.data.assign(biasIsNext_ || !contract ? each : wavelets(row, column), 0);
-  if (contract && !biasIsNext_ && step().link != wexe::LinkFormat::Wavelets)
-    burst.linkWords = column == 0 ? static_cast<uint32_t>(wordsOfRow(step(), std::accumulate(kept(row).begin(), kept(row).end(), uint64_t(0)))) : 0;
+  burst.data.assign(biasIsNext_ || !contract ? each * among.count : wavelets(row, column), 0);
+  if (contract && !biasIsNext_ && step().link != wexe::LinkFormat::Wavelets) {
+    if (column == 0)
+      linkWords_ += static_cast<uint32_t>(wordsOfRow(step(), std::accumulate(kept(row).begin(), kept(row).end(), uint64_t(0))));
+    if (!burst.data.empty() || among.isLast())
+      burst.linkWords = std::exchange(linkWords_, 0);
+  }
   if (hasBias && !biasIsNext_) {
     burst.control = step().task_bias;
     biasIsNext_ = true;
-    return true;
+    return;
   }
   biasIsNext_ = false;
   sent_ += burst.data.size() + 1;
-  burst.control = column < owner ? step().task_east : column > owner ? step().task_west : step().task_own;
+  if (among.isLast())
+    burst.control = column < owner ? step().task_east : column > owner ? step().task_west : step().task_own;
   markRow(burst);
   if (!contract || ++column_ == phase_.grid->columns)
     nextRow();
-  return true;
 }
 
 /// Leaves out rounds that will take as long as those before, all but the last of them.
@@ -403,8 +421,10 @@ void TimingIngress::skipRounds() {
   skipped_ += periods * period->cycles;
 }
 
-/// Whether each row of a weight takes as long as any other.
-bool TimingIngress::hasEqualRows() const { return (step().kind == wexe::StepKind::Contract || step().kind == wexe::StepKind::Sample) && !isMasked() && roundsThatDiffer() == 0; }
+/// Whether each row of a weight takes as long as any other. Of those that go together the last one has the command.
+bool TimingIngress::hasEqualRows() const {
+  return (step().kind == wexe::StepKind::Contract || step().kind == wexe::StepKind::Sample) && !isMasked() && step().rows_together == 1 && roundsThatDiffer() == 0;
+}
 
 void TimingIngress::markRow(Burst &burst) {
   if (!hasEqualRows())

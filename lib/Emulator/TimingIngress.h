@@ -125,6 +125,7 @@ private:
   const std::vector<uint64_t> &kept(uint64_t row);
   bool sampleBurst(Burst &burst);
   bool weightBurst(Burst &burst);
+  void rowBurst(Burst &burst);
   bool isMasked() const { return step().kind == wexe::StepKind::Contract && step().output_zeros > 0; }
   void maskBurst(Burst &burst);
   bool isIndexed() const;
@@ -132,6 +133,7 @@ private:
   void skipMicroBatches();
   void skipRounds();
   uint64_t roundLength(uint64_t place) const;
+  uint64_t rowsOfRound() const;
   bool roundsAreSettled() const;
   uint64_t ports() const { return uint64_t(phase_.grid->columns) * grid_.groups; }
   bool roundsAreLong() const;
@@ -169,6 +171,7 @@ private:
   uint64_t masked_ = 0; ///< columns that got their command for the mask of a contraction's row
   std::vector<uint64_t> kept_; ///< by column, of the row of the step that was asked for last
   uint64_t keptRow_ = UINT64_MAX;
+  uint32_t linkWords_ = 0; ///< of rows, until a burst has them
   uint32_t streams_ = 1; ///< weights that batch entries of the step stream side by side, for each of which a burst stands
   /// What cores are to send in a Receive step that began.
   struct Result {

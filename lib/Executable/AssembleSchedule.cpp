@@ -124,7 +124,8 @@ void Assembler::step(wexe::PhaseT &phase) {
               {"mask_own", taskInto(step.mask_own)},
               {"mask_last", taskInto(step.mask_last)},
               {"times", integerInto("a count", step.times)},
-              {"macs", integerInto("a count", step.macs)}},
+              {"macs", integerInto("a count", step.macs)},
+              {"rows_together", integerInto("a count", step.rows_together)}},
              {{"groups_added", [&] { step.groups_added = true; }}});
   in_.endLine();
 }

@@ -315,6 +315,8 @@ std::string Disassembler::step(const wexe::StepT &step) const {
   if (step.times != 1)
     text += " times=" + std::to_string(step.times);
   number("macs", static_cast<int64_t>(step.macs));
+  if (step.rows_together != 1)
+    text += " rows_together=" + std::to_string(step.rows_together);
   return text + (step.location.empty() ? "" : " location=" + quote(step.location));
 }
 

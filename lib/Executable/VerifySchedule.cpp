@@ -350,6 +350,10 @@ void Schedule::checkContract(const wexe::GridT &grid, const wexe::StepT &step, c
     refuse(where, "expects " + std::to_string(step.input_zeros) + " thousandths of its input to be zero, expected at most 1000", "exe_c15");
   if (step.output_zeros > 1000)
     refuse(where, "expects its mask to hide " + std::to_string(step.output_zeros) + " thousandths of its results, expected at most 1000", "exe_c15");
+  if (step.rows_together == 0 || (step.rows_together > 1 && (step.output_zeros > 0 || !step.batch_sizes.empty())))
+    refuse(where, "has " + std::to_string(step.rows_together) + " rows together, expected at least one, and no more with a mask or batch sizes", "exe_c21");
+  if (step.wire == wexe::WireFormat::Indexed16 && uint64_t(step.feature_block) * step.rows_together > 65536)
+    refuse(where, "sends an index of 16 bits for " + std::to_string(step.rows_together) + " rows of " + std::to_string(step.feature_block) + " features, expected at most 65536 in all", "exe_c21");
   if (step.guard != -1 && tensor(step.guard, "guard", where).role == wexe::Role::Weight)
     refuse(where, "is guarded by weight " + quoted(program_.tensors[step.guard]->name) + ", expected a tensor that an earlier phase or the caller gives", "exe_c15");
   checkCovers(grid, step.columns, step.feature_block, "input features", where);

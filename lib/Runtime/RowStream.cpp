@@ -56,13 +56,13 @@ struct RowPlaces {
   RowPlaces(const RowPlan &plan, uint64_t first, uint64_t end, uint8_t *begin, uint64_t pitch) {
     uint64_t last = 0;
     for (uint64_t place = first; place < end; ++place) {
-      const uint64_t row = streamedRow(place, plan.rows, plan.roundLength);
+      const uint64_t row = streamedRow(place, plan.rows, plan.roundLength, plan.together);
       low = std::min(low, row);
       last = std::max(last, row);
     }
     to.resize(last + 1 - low);
     for (uint64_t place = first; place < end; ++place)
-      to[streamedRow(place, plan.rows, plan.roundLength) - low] = begin + (place - first) * pitch;
+      to[streamedRow(place, plan.rows, plan.roundLength, plan.together) - low] = begin + (place - first) * pitch;
   }
   uint64_t high() const { return low + to.size(); }
 
@@ -298,7 +298,7 @@ RowStream::Row RowStream::next() {
   const uint8_t *bytes = current_.bytes.data() + at_ * plan.rowBytes();
   const uint64_t number = current_.first + at_++;
   const EntrySpan &span = (*current_.spans)[number % current_.spans->size()];
-  return {streamedRow(number / current_.spans->size(), plan.rows, plan.roundLength), span.first, span.count, plan.weight ? bytes : nullptr, plan.bias ? bytes + plan.weightBytes() : nullptr,
+  return {streamedRow(number / current_.spans->size(), plan.rows, plan.roundLength, plan.together), span.first, span.count, plan.weight ? bytes : nullptr, plan.bias ? bytes + plan.weightBytes() : nullptr,
           current_.found.isKept, current_.found.weight};
 }
 

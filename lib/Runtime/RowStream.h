@@ -25,7 +25,7 @@ struct RowPlan {
   std::shared_ptr<const TensorSource> weight, bias;
   uint64_t rows = 0, columns = 0;
   int64_t rowStride = 0, columnStride = 0, offset = 0;
-  uint64_t roundLength = UINT64_MAX; ///< of the order in which rows are streamed (RowOrder.h)
+  uint64_t roundLength = UINT64_MAX, together = 1; ///< columns of a round and rows of each, of the order in which rows are streamed (RowOrder.h)
   /// What a batch entry adds to the offset (BatchEntries.h); empty: the same rows for all.
   std::vector<uint32_t> batchSizes;
   std::vector<int64_t> batchStrides;

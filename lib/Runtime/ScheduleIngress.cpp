@@ -161,7 +161,6 @@ protected:
     if (row_.bias) {
       biasBits_ = 0;
       convertElements(biasType_, row_.bias, 1, wireType, reinterpret_cast<uint8_t *>(&biasBits_));
-      encoder_.scalar(reinterpret_cast<const uint8_t *>(&biasBits_), bias_);
     }
     return true;
   }
@@ -188,7 +187,6 @@ protected:
   uint64_t owner_ = 0;           ///< column of the row's result
   std::vector<uint8_t> weights_; ///< of the row, as the wire has them
   uint32_t biasBits_ = 0;        ///< of the row
-  std::vector<uint32_t> bias_;   ///< the same as wavelets
 
 private:
   void convertWeights(uint64_t columns) { convertElements(weightType_, row_.weights, columns, dtypeOf(step_.type), weights_.data()); }
@@ -232,7 +230,7 @@ public:
       const uint64_t each = step.columns / grid_.columns, longer = step.columns % grid_.columns;
       for (uint32_t k = 0; k < step.columns; ++k) {
         const uint32_t column = k % grid_.columns, index = k / grid_.columns;
-        places_.push_back({column, index, static_cast<uint32_t>(column * each + std::min<uint64_t>(column, longer) + index)});
+        places_.push_back({column, index, static_cast<uint32_t>(each + (column < longer)), static_cast<uint32_t>(column * each + std::min<uint64_t>(column, longer) + index)});
       }
     }
   }
@@ -254,7 +252,7 @@ public:
   RowCounts skipRow() override {
     rowIsTaken_ = false;
     RowCounts counts;
-    counts.commands = grid_.columns + (row_.bias ? 1 : 0);
+    counts.commands = whole_.place + 1 < whole_.together ? 0 : grid_.columns + (row_.bias ? 1 : 0);
     if (row_.isKept) {
       counts.values = kept_->sorted.countOf(row_.row);
       counts.words = kept_->wordsOf(row_.row);
@@ -275,7 +273,7 @@ public:
     }
     if (row_.bias) {
       ++counts.values;
-      counts.words += bias_.size();
+      counts.words += encoder_.waveletsEach();
     }
     return counts;
   }
@@ -289,63 +287,83 @@ public:
       burst.control = firstMasks_.task(*column);
       return true;
     }
-    if (column_ == grid_.columns) {
-      if (!rowIsTaken_ && !takeRow(step_.columns))
+    for (;;) {
+      if (column_ == grid_.columns && !beginRow())
         return false;
-      rowIsTaken_ = false;
-      column_ = 0;
-      if (row_.isKept)
-        readKept(step_.columns);
-      // A round is its own mirror image: what comes at a row's number is the number of where the row comes.
-      masks_ = MaskCommands(grid_, step_, streamedRow(row_.row, step_.rows, grid_.columns) + 1);
-      if (row_.weights && codec_)
-        unpack();
-      else if (row_.weights)
-        spread();
-      weightsOfColumn_ = spread_.data();
-      waveletsOfColumn_ = wavelets_.data();
-    }
-    if (std::optional<uint64_t> column = masks_.next()) {
-      aim(burst, *column);
-      burst.control = masks_.task(*column);
-      return true;
-    }
-    aim(burst, column_);
-    if (biasIsNext_) {
-      biasIsNext_ = false;
-      values = 1;
-      burst.data = bias_;
-      burst.control = step_.task_own;
-      ++column_;
-      return true;
-    }
-    if (row_.weights) {
-      const uint64_t count = featuresInColumn(step_.columns, grid_.columns, column_);
-      if (codec_)
-        burst.linkWords = column_ == 0 ? static_cast<uint32_t>(packed_.size()) : 0;
-      if (codec_ && isIndexed_) {
-        const uint32_t *end = std::as_const(wavelets_).data() + columnEnds_[column_];
-        burst.data.assign(waveletsOfColumn_, end);
-        waveletsOfColumn_ = end;
-      } else {
-        encoder_.weights(weightsOfColumn_, count, burst.data);
-        weightsOfColumn_ += count * encoder_.elementBytes();
+      if (std::optional<uint64_t> column = masks_.next()) {
+        aim(burst, *column);
+        burst.control = masks_.task(*column);
+        return true;
       }
-      values = encoder_.valuesIn(burst.data.size(), count);
-    } else {
-      values = 0;
+      aim(burst, column_);
+      if (biasIsNext_) {
+        biasIsNext_ = false;
+        values = place_.count;
+        burst.data.swap(biases_);
+        burst.control = step_.task_own;
+        ++column_;
+        return true;
+      }
+      takeWeights(burst);
+      const bool isLast = place_.isLast();
+      if (isLast && column_ == owner_ && row_.bias) {
+        burst.control = step_.task_bias;
+        biasIsNext_ = true;
+        return true;
+      }
+      if (isLast)
+        burst.control = column_ < owner_ ? step_.task_east : column_ > owner_ ? step_.task_west : step_.task_own;
+      ++column_;
+      if (burst.control || !burst.data.empty())
+        return true;
     }
-    if (column_ == owner_ && row_.bias) {
-      burst.control = step_.task_bias;
-      biasIsNext_ = true;
-      return true;
-    }
-    burst.control = column_ < owner_ ? step_.task_east : column_ > owner_ ? step_.task_west : step_.task_own;
-    ++column_;
-    return true;
   }
 
 private:
+  /// Begins with the next row. False: there is none.
+  bool beginRow() {
+    if (!rowIsTaken_ && !takeRow(step_.columns))
+      return false;
+    rowIsTaken_ = false;
+    column_ = 0;
+    place_ = placeOfRow();
+    if (row_.isKept)
+      readKept(step_.columns);
+    // A round is its own mirror image: what comes at a row's number is the number of where the row comes.
+    masks_ = MaskCommands(grid_, step_, streamedRow(row_.row, step_.rows, grid_.columns) + 1);
+    if (row_.weights && codec_)
+      unpack();
+    else if (row_.weights)
+      spread();
+    weightsOfColumn_ = spread_.data();
+    waveletsOfColumn_ = wavelets_.data();
+    if (place_.place == 0)
+      biases_.clear();
+    if (row_.bias)
+      encoder_.addScalar(reinterpret_cast<const uint8_t *>(&biasBits_), static_cast<uint32_t>(place_.place), biases_);
+    return true;
+  }
+  PlaceTogether placeOfRow() const { return placeTogether(row_.row, step_.rows, grid_.columns, step_.rows_together); }
+
+  /// The next column's weights. Words on the link come with the first of the row.
+  void takeWeights(Burst &burst) {
+    values = 0;
+    if (!row_.weights)
+      return;
+    const uint64_t count = featuresInColumn(step_.columns, grid_.columns, column_);
+    if (codec_ && isIndexed_) {
+      const uint32_t *end = std::as_const(wavelets_).data() + columnEnds_[column_];
+      burst.data.assign(waveletsOfColumn_, end);
+      waveletsOfColumn_ = end;
+    } else {
+      encoder_.weights(weightsOfColumn_, count, static_cast<uint32_t>(place_.place * count), burst.data);
+      weightsOfColumn_ += count * encoder_.elementBytes();
+    }
+    values = encoder_.valuesIn(burst.data.size(), count);
+    if (codec_ && (!burst.data.empty() || place_.isLast()))
+      burst.linkWords = std::exchange(linkWords_, 0);
+  }
+
   /// The row that was taken, whole.
   void describeRow() {
     Burst first;
@@ -361,6 +379,8 @@ private:
     whole_.sorted = kept_ ? &kept_->sorted : nullptr;
     whole_.number = row_.row;
     whole_.owner = static_cast<uint16_t>(owner_);
+    whole_.place = static_cast<uint32_t>(placeOfRow().place);
+    whole_.together = static_cast<uint32_t>(placeOfRow().count);
     whole_.east = step_.task_east;
     whole_.west = step_.task_west;
     whole_.own = step_.task_own;
@@ -395,6 +415,7 @@ private:
   void unpack() {
     codec_->encode(weights_.data(), step_.columns, packed_);
     codec_->decode(packed_, step_.columns, unpacked_);
+    linkWords_ += static_cast<uint32_t>(packed_.size());
     if (isIndexed_)
       return putWavelets();
     const unsigned size = encoder_.elementBytes();
@@ -414,7 +435,7 @@ private:
     for (size_t i = 0; i < unpacked_.positions.size(); ++i) {
       const Place &place = places_[unpacked_.positions[i]];
       size_t &at = columnEnds_[place.column];
-      encoder_.put(place.index, unpacked_.values[i], wavelets_.data() + at);
+      encoder_.put(static_cast<uint32_t>(place_.place * place.count + place.index), unpacked_.values[i], wavelets_.data() + at);
       at += each;
     }
   }
@@ -423,6 +444,7 @@ private:
   /// Row n's mask goes ahead of the weights of the row before, so that it is there in time.
   MaskCommands firstMasks_, masks_;
   uint64_t column_; ///< the next one of the row
+  PlaceTogether place_{0, 1}; ///< of the row
   const bool isIndexed_;
   bool rowIsTaken_ = false; ///< and none of its bursts is sent
   WeightRow whole_;
@@ -430,14 +452,17 @@ private:
   const uint8_t *weightsOfColumn_ = nullptr;
   // Of a row that comes without its zeros:
   struct Place {
-    uint32_t column, index, spread; ///< spread: in order of columns
+    uint32_t column, index, count; ///< count: of the column
+    uint32_t spread;               ///< in order of columns
   };
   std::vector<Place> places_; ///< of each weight
   std::optional<LinkCodec> codec_;
   std::vector<uint32_t> packed_, wavelets_;
+  uint32_t linkWords_ = 0; ///< of rows, until a burst has them
   LinkCodec::Row unpacked_;
   std::vector<size_t> columnEnds_; ///< in wavelets_
   const uint32_t *waveletsOfColumn_ = nullptr;
+  std::vector<uint32_t> biases_; ///< wavelets of the rows whose sums go together
   bool biasIsNext_ = false;
 };
 
@@ -451,10 +476,7 @@ public:
       return false;
     aim(burst, owner_);
     values = 1;
-    if (betaIsNext_)
-      burst.data = bias_;
-    else
-      encoder_.scalar(weights_.data(), burst.data);
+    encoder_.addScalar(betaIsNext_ ? reinterpret_cast<const uint8_t *>(&biasBits_) : weights_.data(), 0, burst.data);
     betaIsNext_ = !betaIsNext_ && row_.bias;
     burst.control = betaIsNext_ ? step_.task_bias : step_.task_own;
     return true;
@@ -574,6 +596,7 @@ PhaseIngress::PhaseIngress(const wexe::ProgramT &program, const wexe::PhaseT &ph
       plan.batchSizes = step->batch_sizes;
       plan.batchStrides = step->batch_strides;
       plan.roundLength = phase.grid->columns;
+      plan.together = step->rows_together;
     } else {
       plan.columns = 1;
       plan.rowStride = 1;

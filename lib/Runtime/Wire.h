@@ -41,14 +41,14 @@ public:
   }
   /// Of floats, at addresses that suit them.
   void makeZerosPositive(uint8_t *elements, size_t count) const;
-  /// A column's weights, index 0 first. Zeros are left out where wavelets carry an index.
-  void weights(const uint8_t *elements, size_t count, std::vector<uint32_t> &words) const;
+  /// A column's weights, `index` that of the first. Zeros are left out where wavelets carry an index.
+  void weights(const uint8_t *elements, size_t count, uint32_t index, std::vector<uint32_t> &words) const;
   /// How many weights that many wavelets carry, of a column that has `count`.
   uint64_t valuesIn(size_t wavelets, size_t count) const {
     return format_ == wexe::WireFormat::Indexed16 ? wavelets : format_ == wexe::WireFormat::Indexed32 ? wavelets / 2 : count;
   }
-  /// A bias, gamma or beta: index 0, sent whatever its value.
-  void scalar(const uint8_t *element, std::vector<uint32_t> &words) const;
+  /// A bias, gamma or beta, behind the words that are there: sent whatever its value.
+  void addScalar(const uint8_t *element, uint32_t index, std::vector<uint32_t> &words) const;
 
 private:
   wexe::WireFormat format_;

@@ -288,7 +288,7 @@ void ProgramReader::readStep(const wexe::StepT &step, OpBuilder &inside) {
                             i64(step.column_stride), i64(step.offset), list(step.batch_sizes), list(step.batch_strides), i64(step.feature_block), i64(step.out_block), task(step.task_east), task(step.task_west),
                             task(step.task_own), step.bias < 0 ? SymbolRefAttr() : task(step.task_bias), step.input_zeros == 0 ? IntegerAttr() : i64(step.input_zeros), tensor(step.guard),
                             step.output_zeros == 0 ? IntegerAttr() : i64(step.output_zeros), maskTask(step.mask_east), maskTask(step.mask_west), maskTask(step.mask_own),
-                            maskTask(step.mask_last));
+                            maskTask(step.mask_last), i64(step.rows_together));
     break;
   }
   case wexe::StepKind::Sample:

@@ -384,6 +384,7 @@ LogicalResult ProgramWriter::writeStep(Operation *op, wfr::PhaseOp phase, wexe::
       return failure();
     step->guard = *guard;
     step->output_zeros = contract.getOutputZeros();
+    step->rows_together = contract.getRowsTogether();
     for (auto [name, field] : {std::pair(contract.getMaskEast(), &step->mask_east), std::pair(contract.getMaskWest(), &step->mask_west),
                                std::pair(contract.getMaskOwn(), &step->mask_own), std::pair(contract.getMaskLast(), &step->mask_last)}) {
       FailureOr<uint16_t> number = this->task(op, name);

@@ -1,6 +1,7 @@
 """Zeros that are made: by pruning, and in training; which weights are kept is the same everywhere and goes on after a stop."""
 
 import copy
+import json
 
 import numpy
 import pytest
@@ -264,6 +265,31 @@ def test_zeros_in_f32_save_as_many_macs():
     assert program.stats.macs_executed == model.weight.count_nonzero().item() * 16
     assert torch.equal(functional, program(x, engine="cycle"))
     torch.testing.assert_close(functional, model(x).detach())
+
+
+@pytest.mark.parametrize("precision", ["f16", "bf16", "f32"])
+@pytest.mark.parametrize("zeros", [0, 0.8])
+def test_sums_of_rows_go_together(tmp_path, zeros, precision):
+    """With a smaller accumulator cache each row has a command of its own; rows do not divide among the columns."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(33, 70), nn.ReLU(), nn.Linear(70, 33, bias=False))
+    if zeros:
+        sparsity.prune(model, zeros)
+    x = torch.randn(16, 33)
+    together = wafer.compile(model, (x,), machine="tiny", precision=precision)
+    machine = tmp_path / "few_sums.json"
+    machine.write_text(json.dumps(together.machine_description | {"name": "few_sums", "accumulator_bytes": 32}))
+    alone = wafer.compile(model, (x,), machine=machine, precision=precision)
+    result = together(x)
+    functional = together.stats
+    assert torch.equal(result, together(x, engine="cycle"))
+    assert functional.macs_executed == together.stats.macs_executed
+    assert torch.equal(result, together(x, engine="functional"))
+    if zeros:
+        torch.testing.assert_close(result, alone(x), rtol=1e-2, atol=1e-2)  # columns may be fewer
+    else:
+        assert torch.equal(result, alone(x))
+    assert together.time().cycles < alone.time().cycles
 
 
 @pytest.mark.parametrize("precision", ["f16", "f32"])

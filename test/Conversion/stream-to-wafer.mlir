@@ -48,6 +48,29 @@ stream.program @linear machine "odd" {
 
 // -----
 
+// Sums of two rows go together: an index says which of them a weight adds to, and of three rows of a column the last has room for another one behind it.
+// CHECK-LABEL: wafer.program @rows_together
+// CHECK-DAG: wafer.buffer @[[Y:.*]] bytes 16 live 1, 2{{$}}
+// CHECK-DAG: wafer.buffer @[[SUM:.*]] bytes 16 live 0, 2 acc
+// CHECK-DAG: wafer.descriptor @{{.*}} <acc> f32 on @[[SUM]] {{.*}}extents [2, 1, 1, 2] strides [2, 0, 0, 1]
+// CHECK-DAG: wafer.descriptor @{{.*}} <mem> f16 on @[[Y]] {{.*}}extents [2, 1, 1, 2] strides [2, 0, 0, 1]
+// CHECK-DAG: wafer.descriptor @{{.*}} <receive> f32 {{.*}}extents [2, 1, 1, 2]
+// CHECK: pe.addd d7, 8
+// CHECK: wafer.contract @w as f16 {{.*}} together 2
+stream.program @rows_together machine "odd" {
+  stream.tensor @x <input> : tensor<3x10xf32>
+  stream.tensor @w <weight> : tensor<7x10xf32>
+  stream.tensor @y <output> : tensor<3x7xf32>
+  stream.segment grid <columns = 3, rows = 2, groups = 1, token_block = 2, micro_batches = 1> {
+    %x = stream.send @x : tensor<3x10xf16, #stream.layout<feature_block = 4>>
+    %y = stream.contract %x, @w wire <indexed16> {row_stride = 10 : i64, column_stride = 1 : i64, offset = 0 : i64, rows_together = 2 : i64}
+        : tensor<3x10xf16, #stream.layout<feature_block = 4>> -> tensor<3x7xf16, #stream.layout<feature_block = 3>>
+    stream.receive %y, @y : tensor<3x7xf16, #stream.layout<feature_block = 3>>
+  }
+}
+
+// -----
+
 // The wire format decides which instruction an arriving weight runs.
 // CHECK-LABEL: wafer.program @wire_formats
 // CHECK-DAG: pe.fmacd f32 d1, d0

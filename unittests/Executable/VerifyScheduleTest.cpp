@@ -120,6 +120,17 @@ TEST(Verify, exe_c15_NoMoreThanAllOfTheInputIsZero) {
   expectRefused(program, "exe_c15", "expects 1001 thousandths of its input to be zero");
 }
 
+TEST(Verify, exe_c21_RowsThatGoTogetherHaveNoMask) {
+  wexe::ProgramT program = linearProgram();
+  step(program, "fc").rows_together = 2;
+  EXPECT_EQ(refusal(program), "");
+  step(program, "fc").output_zeros = 500;
+  expectRefused(program, "exe_c21", "has 2 rows together, expected at least one, and no more with a mask or batch sizes");
+  step(program, "fc").output_zeros = 0;
+  step(program, "fc").rows_together = 0;
+  expectRefused(program, "exe_c21", "has 0 rows together");
+}
+
 TEST(Verify, link_c1_GroupsAndBlocksHaveASizeAndOthersNone) {
   wexe::ProgramT program = linearProgram();
   wexe::StepT &fc = step(program, "fc");

@@ -106,6 +106,32 @@ TEST_F(TensorStoreTest, StreamsAWeightThatIsLargerThanTheTier) {
   }
 }
 
+// Sums of several rows of a column go together; of a last round some columns have a row more than others, and some none.
+TEST(RowOrder, RowsOfAColumnComeOneAfterAnother) {
+  auto order = [](uint64_t rows) {
+    std::vector<uint64_t> order;
+    for (uint64_t place = 0; place < rows; ++place)
+      order.push_back(streamedRow(place, rows, 3, 2));
+    return order;
+  };
+  EXPECT_EQ(order(12), (std::vector<uint64_t>{0, 3, 1, 4, 2, 5, 8, 11, 7, 10, 6, 9}));
+  EXPECT_EQ(order(10), (std::vector<uint64_t>{0, 3, 1, 4, 2, 5, 8, 7, 6, 9}));
+  EXPECT_EQ(order(8), (std::vector<uint64_t>{0, 3, 1, 4, 2, 5, 7, 6}));
+  EXPECT_EQ(order(5), (std::vector<uint64_t>{0, 3, 1, 4, 2}));
+  EXPECT_EQ(order(2), (std::vector<uint64_t>{0, 1}));
+}
+
+TEST(RowOrder, ARowKnowsHowManyGoWithIt) {
+  auto among = [](uint64_t row) {
+    const PlaceTogether place = placeTogether(row, 10, 3, 2);
+    return std::pair(place.place, place.count);
+  };
+  EXPECT_EQ(among(4), std::pair(uint64_t(1), uint64_t(2)));
+  EXPECT_EQ(among(6), std::pair(uint64_t(0), uint64_t(2)));
+  EXPECT_EQ(among(9), std::pair(uint64_t(1), uint64_t(2)));
+  EXPECT_EQ(among(8), std::pair(uint64_t(0), uint64_t(1)));
+}
+
 // Rows go there and back, and the last round may be short; pieces begin anywhere.
 TEST_F(TensorStoreTest, StreamsEverySecondRoundBackwards) {
   std::vector<uint64_t> order;

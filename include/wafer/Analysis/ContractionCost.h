@@ -38,6 +38,7 @@ struct WireCost {
   bool groupsAdded = false; ///< of a sample: sums of groups are added on the wafer
   int64_t linkWords = 0; ///< of a row on MemoryX's link, where it does not travel as wavelets
   int64_t streams = 1;  ///< side by side, for batch entries that have weights of their own
+  int64_t together = 1; ///< rows of an owner whose sums go together
 };
 
 /// Cycles per output row of a contraction, by what may bind it.
@@ -52,6 +53,9 @@ struct RowCost {
 
 /// A row of `inFeatures` weights in f32 (one per wavelet) or 16 bits (two per wavelet).
 RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t inFeatures, const WireCost &wire);
+
+/// How many rows of one owner best have their sums passed on together: as many as the accumulator cache has room for, unless fewer take no longer.
+int64_t rowsTogether(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, WireCost wire);
 
 /// A whole contraction of one micro-batch: rows, the filling of the chain, and what it costs to begin.
 double contractionCycles(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, const WireCost &wire);

@@ -53,6 +53,8 @@ public:
   const std::vector<int64_t> &features() const { return features_; }
   /// Kernel whose result has most features.
   mlir::Operation *largest() const { return largest_; }
+  /// Of each contraction of the segment, how many rows of an owner have their sums passed on together.
+  llvm::SmallVector<int64_t> rowsTogether(const Machine &machine, const GridShape &grid) const;
 
 private:
   struct Kernel {
@@ -70,6 +72,7 @@ private:
   };
   struct Buffer {
     int64_t features, elementBytes, first, last;
+    bool isContracted; ///< behind the block is room for rows that come with its last ones
   };
 
   int64_t groupsSent(const Kernel &send, const GridShape &grid) const;
@@ -79,7 +82,9 @@ private:
   double cyclesOf(const Kernel &kernel, const Machine &machine, const GridShape &grid, int64_t chunkBytes) const;
   /// Of all micro-batches; `each`: of a kernel, in one of them.
   double cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each) const;
-  int64_t valueBytes(const GridShape &grid, Room room) const;
+  /// `mostTogether`: rows of a contraction whose sums go together.
+  int64_t valueBytes(const GridShape &grid, Room room, int64_t mostTogether) const;
+  int64_t rowsTogether(const Kernel &kernel, const Machine &machine, const GridShape &grid) const;
 
   std::vector<Kernel> kernels_;
   std::vector<Buffer> buffers_[2][2]; ///< where values that leave give their place up at once, or not; in one micro-batch, or several

@@ -55,6 +55,8 @@ struct WeightRow {
   SortedRows *sorted = nullptr;
   size_t number = 0;
   uint16_t owner = 0; ///< column
+  /// Of rows of one owner whose sums go together, which one this is, and how many there are; commands come behind the last of them.
+  uint32_t place = 0, together = 1;
   uint32_t east = 0, west = 0, own = 0; ///< commands of the columns before the owner, behind it, and of it
   struct Bias {
     uint32_t command = 0; ///< before it

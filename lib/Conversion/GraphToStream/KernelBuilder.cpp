@@ -160,7 +160,7 @@ void KernelBuilder::emit(Operation *op, const WaferKernel &kernel) {
                                                  stream::WireFormatAttr(), stream::LinkAttr(), builder_.getI64IntegerAttr(kernel.rowStride),
                                                  builder_.getI64IntegerAttr(kernel.columnStride), builder_.getI64IntegerAttr(kernel.offset),
                                                  builder_.getDenseI64ArrayAttr(kernel.batchSizes), builder_.getDenseI64ArrayAttr(kernel.batchStrides), IntegerAttr(), FlatSymbolRefAttr(),
-                                                 /*mask=*/Value(), IntegerAttr());
+                                                 /*mask=*/Value(), IntegerAttr(), IntegerAttr());
     return;
   case KernelKind::Attend: {
     const BlockShape input = kernel.input;

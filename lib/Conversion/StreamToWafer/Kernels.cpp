@@ -122,8 +122,8 @@ PassedRow::Tasks PassedRow::tasks(SegmentContext &ctx, Location loc, const Block
 
 } // namespace
 
-SegmentContext::SegmentContext(ImageBuilder &image, OpBuilder &steps, int64_t tokenBlock, LiveRange live)
-    : image(image), steps(steps), tokens(tokenBlock), live_(live) {}
+SegmentContext::SegmentContext(ImageBuilder &image, OpBuilder &steps, int64_t tokenBlock, int64_t mostTogether, LiveRange live)
+    : image(image), steps(steps), tokens(tokenBlock), mostTogether_(mostTogether), live_(live) {}
 
 FlatSymbolRefAttr SegmentContext::whole(const Block &block) { return firstRows(block, block.rows); }
 
@@ -131,20 +131,24 @@ FlatSymbolRefAttr SegmentContext::firstRows(const Block &block, int64_t rows) {
   return image.memory(block.buffer.getValue(), block.element, block.buffer, {1, 1, rows, tokens}, {0, 0, tokens, 1});
 }
 
-FlatSymbolRefAttr SegmentContext::row(StringRef hint, Type type, FlatSymbolRefAttr buffer, bool inAccumulator) {
-  return image.memory(hint, type, buffer, {1, 1, 1, tokens}, {0, 0, 0, 1}, {}, inAccumulator);
+FlatSymbolRefAttr SegmentContext::row(StringRef hint, Type type, FlatSymbolRefAttr buffer, int64_t rows, bool inAccumulator) {
+  return image.memory(hint, type, buffer, {rows, 1, 1, tokens}, {rows > 1 ? tokens : 0, 0, 0, 1}, {}, inAccumulator);
 }
 
-FlatSymbolRefAttr SegmentContext::accumulator(unsigned index, Type type) {
+FlatSymbolRefAttr SegmentContext::resultRows(const Block &block, int64_t together) {
+  return together == 1 ? firstRow(block) : row(block.buffer.getValue(), block.element, block.buffer, together);
+}
+
+FlatSymbolRefAttr SegmentContext::accumulator(unsigned index, Type type, int64_t together) {
   if (!accumulatorBuffers_[index])
-    accumulatorBuffers_[index] = image.buffer(image.loc(), "accumulator", tokens * 4, live_, /*inAccumulator=*/true);
-  return row("sum", type, accumulatorBuffers_[index], /*inAccumulator=*/true);
+    accumulatorBuffers_[index] = image.buffer(image.loc(), "accumulator", mostTogether_ * tokens * 4, live_, /*inAccumulator=*/true);
+  return row("sum", type, accumulatorBuffers_[index], together, /*inAccumulator=*/true);
 }
 
-FlatSymbolRefAttr SegmentContext::ownerSum(unsigned index, Type type) {
+FlatSymbolRefAttr SegmentContext::ownerSum(unsigned index, Type type, int64_t together) {
   if (!sumBuffers_[index])
-    sumBuffers_[index] = image.buffer(image.loc(), "owner_sum", tokens * 4, live_);
-  return row("total", type, sumBuffers_[index]);
+    sumBuffers_[index] = image.buffer(image.loc(), "owner_sum", mostTogether_ * tokens * 4, live_);
+  return row("total", type, sumBuffers_[index], together);
 }
 
 FlatSymbolRefAttr SegmentContext::ones(Type type) {
@@ -159,12 +163,12 @@ FlatSymbolRefAttr SegmentContext::onesByIndex(Type type, wfr::PerCoreAttr rows) 
   return image.memory("ones_rows", type, onesBuffers_[type.isF32() ? "f32" : type.isF16() ? "f16" : "bf16"], {1, 1, 1, tokens}, {tokens, 0, 0, 1}, rows);
 }
 
-FlatSymbolRefAttr SegmentContext::chainIn(bool east, Type type) {
-  return image.receive(east ? "east_in" : "west_in", type, east ? channels::chainEast : channels::chainWest, {1, 1, 1, tokens}, {}, 0);
+FlatSymbolRefAttr SegmentContext::chainIn(bool east, Type type, int64_t together) {
+  return image.receive(east ? "east_in" : "west_in", type, east ? channels::chainEast : channels::chainWest, {together, 1, 1, tokens}, {}, 0);
 }
 
-FlatSymbolRefAttr SegmentContext::chainOut(bool east, Type type) {
-  return image.send(east ? "east_out" : "west_out", type, east ? channels::chainEast : channels::chainWest, {1, 1, 1, tokens});
+FlatSymbolRefAttr SegmentContext::chainOut(bool east, Type type, int64_t together) {
+  return image.send(east ? "east_out" : "west_out", type, east ? channels::chainEast : channels::chainWest, {together, 1, 1, tokens});
 }
 
 FlatSymbolRefAttr SegmentContext::dataTask(Location loc, stream::WireFormat wire, Type type, bool skipsZeros, bool isMasked) {
@@ -238,10 +242,11 @@ void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input
 
   TaskBuilder begin(image, loc, named("begin", op.getWeightAttr()));
   Type sumType = sumOf(input.element);
-  begin.load(rows, inputRows).load(sum, ctx.accumulator(0, sumType)).load(otherSum, ctx.accumulator(1, sumType));
-  begin.load(eastIn, ctx.chainIn(true, sumType)).load(eastOut, ctx.chainOut(true, sumType));
-  begin.load(westIn, ctx.chainIn(false, sumType)).load(westOut, ctx.chainOut(false, sumType));
-  begin.load(result, ctx.firstRow(output)).load(total, ctx.ownerSum(0, sumType)).load(otherTotal, ctx.ownerSum(1, sumType));
+  const int64_t together = op.getRowsTogether().value_or(1);
+  begin.load(rows, inputRows).load(sum, ctx.accumulator(0, sumType, together)).load(otherSum, ctx.accumulator(1, sumType, together));
+  begin.load(eastIn, ctx.chainIn(true, sumType, together)).load(eastOut, ctx.chainOut(true, sumType, together));
+  begin.load(westIn, ctx.chainIn(false, sumType, together)).load(westOut, ctx.chainOut(false, sumType, together));
+  begin.load(result, ctx.resultRows(output, together)).load(total, ctx.ownerSum(0, sumType, together)).load(otherTotal, ctx.ownerSum(1, sumType, together));
   if (op.getBias())
     begin.load(ones, ctx.ones(input.element)).load(one, image.constant("one", 1.0f)).emit(vectorInsn(Opcode::Mov, ElementType::F32, ones, one));
   // Not on the chains of the sums, behind which it would wait for all columns of the row before.
@@ -259,7 +264,7 @@ void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input
   TaskBuilder own(image, loc, named("own", op.getWeightAttr()));
   own.emit(asAsync(clearing(vectorInsn(Opcode::Add, elementTypeOf(sumType), total, eastIn, sum))))
       .emit(asAsync(vectorInsn(Opcode::Add, elementTypeOf(sumType), result, total, westIn)))
-      .advance(result, output.rowBytes())
+      .advance(result, together * output.rowBytes())
       .swap(sum, otherSum)
       .swap(total, otherTotal);
   if (op.getBias())
@@ -273,7 +278,7 @@ void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input
                           op.getLinkAttr(), i64(output.features), i64(input.features), op.getRowStrideAttr(), op.getColumnStrideAttr(), op.getOffsetAttr(), op.getBatchSizesAttr(),
                           op.getBatchStridesAttr(), i64(input.rows),
                           i64(output.rows), ctx.passSum(loc, true, sumType), ctx.passSum(loc, false, sumType), ownTask, biasTask, op.getInputZerosAttr(), op.getGuardAttr(),
-                          op.getOutputZerosAttr(), maskTasks.east, maskTasks.west, maskTasks.own, maskTasks.last);
+                          op.getOutputZerosAttr(), maskTasks.east, maskTasks.west, maskTasks.own, maskTasks.last, i64(together));
 }
 
 // y[n] = gamma[n] * x[n] + beta * 1: `rows` is a pointer to row n, exchanged with the ones for beta.

@@ -29,7 +29,8 @@ struct Block {
 /// What the kernels of one segment share. Tasks and buffers that several kernels use are written at their first use.
 class SegmentContext {
 public:
-  SegmentContext(ImageBuilder &image, mlir::OpBuilder &steps, int64_t tokenBlock, LiveRange live);
+  /// `mostTogether`: rows of a contraction whose sums go together, at most.
+  SegmentContext(ImageBuilder &image, mlir::OpBuilder &steps, int64_t tokenBlock, int64_t mostTogether, LiveRange live);
 
   ImageBuilder &image;
   mlir::OpBuilder &steps; ///< inserts into the phase
@@ -40,24 +41,27 @@ public:
   mlir::FlatSymbolRefAttr whole(const Block &block);
   mlir::FlatSymbolRefAttr firstRows(const Block &block, int64_t rows);
   mlir::FlatSymbolRefAttr firstRow(const Block &block) { return firstRows(block, 1); }
+  /// As many rows as a contraction makes together; the last of them may lie behind the block.
+  mlir::FlatSymbolRefAttr resultRows(const Block &block, int64_t together);
 
-  /// Two accumulators in the cache, read as f32 or i32.
-  mlir::FlatSymbolRefAttr accumulator(unsigned index, mlir::Type type);
-  /// Two rows for the sum that an owner builds.
-  mlir::FlatSymbolRefAttr ownerSum(unsigned index, mlir::Type type);
+  /// Two accumulators in the cache, read as f32 or i32, for the sums of `together` rows.
+  mlir::FlatSymbolRefAttr accumulator(unsigned index, mlir::Type type, int64_t together = 1);
+  /// Two places for the sums that an owner builds.
+  mlir::FlatSymbolRefAttr ownerSum(unsigned index, mlir::Type type, int64_t together);
   /// A row of ones of the type, and the constant that fills it.
   mlir::FlatSymbolRefAttr ones(mlir::Type type);
   /// That row as what arriving weights multiply: the only row of the cores that `rows` says.
   mlir::FlatSymbolRefAttr onesByIndex(mlir::Type type, wfr::PerCoreAttr rows);
-  mlir::FlatSymbolRefAttr chainIn(bool east, mlir::Type type);
-  mlir::FlatSymbolRefAttr chainOut(bool east, mlir::Type type);
+  mlir::FlatSymbolRefAttr chainIn(bool east, mlir::Type type, int64_t together);
+  mlir::FlatSymbolRefAttr chainOut(bool east, mlir::Type type, int64_t together);
   /// The data task for a wire format and value type.
   mlir::FlatSymbolRefAttr dataTask(mlir::Location loc, stream::WireFormat wire, mlir::Type type, bool skipsZeros = false, bool isMasked = false);
   /// The task that passes a partial sum on.
   mlir::SymbolRefAttr passSum(mlir::Location loc, bool east, mlir::Type type);
 
 private:
-  mlir::FlatSymbolRefAttr row(llvm::StringRef hint, mlir::Type type, mlir::FlatSymbolRefAttr buffer, bool inAccumulator = false);
+  mlir::FlatSymbolRefAttr row(llvm::StringRef hint, mlir::Type type, mlir::FlatSymbolRefAttr buffer, int64_t rows = 1, bool inAccumulator = false);
+  const int64_t mostTogether_;
   LiveRange live_;
   mlir::FlatSymbolRefAttr accumulatorBuffers_[2], sumBuffers_[2];
   llvm::StringMap<mlir::FlatSymbolRefAttr> onesBuffers_, dataTasks_;

@@ -83,7 +83,9 @@ void ProgramLowering::assignBlocks(stream::SegmentOp segment, stream::GridAttr g
     Block block = blockOf(owner, grid);
     const LiveRange live = {buffer.first, buffer.last};
     std::string name = (owner.getDefiningOp()->getName().stripDialect() + "_value").str();
-    const int64_t bytes = block.rows * block.rowBytes();
+    // A contraction's last results come with others behind the block.
+    auto contract = owner.getDefiningOp<stream::ContractOp>();
+    const int64_t bytes = llvm::alignTo(block.rows, contract ? contract.getRowsTogether().value_or(1) : 1) * block.rowBytes();
     block.buffer = segment.getLoads() > 1 ? image_->keptBuffer(owner.getLoc(), name + "_" + std::to_string(number), bytes, live) : image_->buffer(owner.getLoc(), name, bytes, live);
     for (Value value : buffer.values)
       blocks_[value] = block;
@@ -165,7 +167,11 @@ LogicalResult ProgramLowering::lowerLoad(stream::SegmentOp segment, stream::Grid
   startImage(segment.getLoc());
   const int64_t last = step_ + static_cast<int64_t>(kernels.size()) - 1;
   assignBlocks(segment, grid, step_, last);
-  SegmentContext ctx(*image_, steps, grid.getTokenBlock(), {step_, last});
+  int64_t mostTogether = 1;
+  for (Operation *op : kernels)
+    if (auto contract = dyn_cast<stream::ContractOp>(op))
+      mostTogether = std::max<int64_t>(mostTogether, contract.getRowsTogether().value_or(1));
+  SegmentContext ctx(*image_, steps, grid.getTokenBlock(), mostTogether, {step_, last});
   // What is sent once comes first.
   auto isOnce = [&](Operation *op) {
     auto send = dyn_cast<stream::SendOp>(op);

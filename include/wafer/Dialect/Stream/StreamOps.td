@@ -127,6 +127,8 @@ def Stream_ContractOp : Stream_Kernel<"contract", [Pure]> {
     ```mlir
     %s = stream.contract %q, @keys mask %m {output_zeros = 495 : i64, ...} : tensor<128x64xf16>, tensor<128x128xi8> -> tensor<128x128xf16>
     ```
+    `rows_together`: so many rows of one column have their sums passed on together (include/wafer/Machine/RowOrder.h); one by one without it.
+
     (contract_c1) Input and result have the same tokens. (contract_c2) The strides stay inside the weight. (contract_c3) The bias has as many elements as the result has features.
     (contract_c4) dense32 and indexed32 go with f32 input, packed16 and indexed16 with f16 or bf16 input, packed8 and indexed16 with i8 input.
     (contract_c6) i8 input has an i32 result, which is exact, and no bias; and only i8 input has one.
@@ -138,7 +140,7 @@ def Stream_ContractOp : Stream_Kernel<"contract", [Pure]> {
   let arguments = (ins Stream_Block:$input, FlatSymbolRefAttr:$weight, OptionalAttr<FlatSymbolRefAttr>:$bias, OptionalAttr<Stream_WireFormatAttr>:$wire,
     OptionalAttr<Stream_LinkAttr>:$link, I64Attr:$row_stride, I64Attr:$column_stride, I64Attr:$offset, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_sizes,
     DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_strides, OptionalAttr<I64Attr>:$input_zeros, OptionalAttr<FlatSymbolRefAttr>:$guard, Optional<Stream_Block>:$mask,
-    OptionalAttr<I64Attr>:$output_zeros);
+    OptionalAttr<I64Attr>:$output_zeros, OptionalAttr<I64Attr>:$rows_together);
   let results = (outs Stream_Block:$result);
   let assemblyFormat = "$input `,` $weight (`bias` $bias^)? (`mask` $mask^)? (`wire` $wire^)? (`link` $link^)? attr-dict `:` type($input) (`,` type($mask)^)? `->` type($result)";
   let hasVerifier = 1;

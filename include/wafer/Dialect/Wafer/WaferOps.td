@@ -175,16 +175,17 @@ def Wafer_CommandOp : Wafer_Step<"command"> {
 }
 def Wafer_ContractOp : Wafer_Step<"contract"> {
   let summary = "stream a weight, row by row";
-  let description = [{ `masks`: where rows of a mask pass the columns ahead of the weights that they are for; `output_zeros` thousandths of it are expected to be 0. }];
+  let description = [{ `masks`: where rows of a mask pass the columns ahead of the weights that they are for; `output_zeros` thousandths of it are expected to be 0.
+    `together`: so many rows of one owner have their sums passed on by one command. }];
   let arguments = (ins FlatSymbolRefAttr:$weight, OptionalAttr<FlatSymbolRefAttr>:$bias, TypeAttr:$type, Stream_WireFormatAttr:$wire, OptionalAttr<Stream_LinkAttr>:$link, I64Attr:$rows, I64Attr:$columns,
     I64Attr:$row_stride, I64Attr:$column_stride, I64Attr:$offset, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_sizes,
     DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$batch_strides, I64Attr:$feature_block, I64Attr:$out_block,
     SymbolRefAttr:$task_east, SymbolRefAttr:$task_west, SymbolRefAttr:$task_own, OptionalAttr<SymbolRefAttr>:$task_bias, DefaultValuedAttr<I64Attr, "0">:$input_zeros,
     OptionalAttr<FlatSymbolRefAttr>:$guard, DefaultValuedAttr<I64Attr, "0">:$output_zeros, OptionalAttr<SymbolRefAttr>:$mask_east, OptionalAttr<SymbolRefAttr>:$mask_west,
-    OptionalAttr<SymbolRefAttr>:$mask_own, OptionalAttr<SymbolRefAttr>:$mask_last);
+    OptionalAttr<SymbolRefAttr>:$mask_own, OptionalAttr<SymbolRefAttr>:$mask_last, DefaultValuedAttr<I64Attr, "1">:$rows_together);
   let assemblyFormat = [{
     $weight (`bias` $bias^)? `as` $type `wire` $wire (`link` $link^)? `rows` $rows `columns` $columns `strides` $row_stride `,` $column_stride `offset` $offset (`batches` $batch_sizes^ `by` $batch_strides)? `blocks` $feature_block `,` $out_block
-    `east` $task_east `west` $task_west `own` $task_own (`bias_task` $task_bias^)? (`masks` `east` $mask_east^ `west` $mask_west `own` $mask_own `last` $mask_last)? attr-dict
+    `east` $task_east `west` $task_west `own` $task_own (`bias_task` $task_bias^)? (`together` $rows_together^)? (`masks` `east` $mask_east^ `west` $mask_west `own` $mask_own `last` $mask_last)? attr-dict
   }];
 }
 def Wafer_SampleOp : Wafer_Step<"sample"> {

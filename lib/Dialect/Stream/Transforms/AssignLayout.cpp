@@ -351,6 +351,7 @@ void AssignLayout::chooseWires(SegmentOp segment, const GridShape &grid) const {
     auto cycles = [&](WireFormat format) {
       WireCost wire = wireCost(contract, format);
       wire.streams = streamsAtOnce(contract.getBatchSizes(), contract.getBatchStrides(), grid.batchesAtOnce);
+      wire.together = contract.getRowsTogether().value_or(1);
       return contractionRow(machine, grid, numFeatures(contract.getInput().getType()), wire).cycles();
     };
     setWireFormat(contract, cycles(sparse) < worthwhile * cycles(dense) ? sparse : dense);
@@ -402,6 +403,9 @@ void AssignLayout::runOnOperation() {
       ++segmentsSplit;
       continue;
     }
+    for (auto [contract, together] : llvm::zip_equal(segment.getOps<ContractOp>(), model.rowsTogether(machine, best.grid)))
+      if (together > 1)
+        contract.setRowsTogether(together);
     applyLayout(segment, machine, best.grid, copies);
     segment.setChunkBytes(best.room.chunkBytes);
     segment.setCompact(best.room.isCompact);

@@ -147,7 +147,9 @@ void PhaseTimer::count(StepTiming &timing, const wexe::StepT &step, bool isOnce)
     const uint64_t weights = isIndexed ? kept : uint64_t(step.rows) * step.columns, biases = hasBias * waveletsEach * step.rows;
     once.weightWavelets = wavelets + biases;
     once.weights = (isPacked ? words : wavelets) + biases;
-    once.commands = uint64_t(step.rows) * (grid.columns + hasBias + (step.output_zeros > 0 ? grid.columns : 0));
+    // One for rows whose sums go together.
+    const uint64_t round = uint64_t(grid.columns) * step.rows_together, turns = step.rows / round * grid.columns + std::min<uint64_t>(grid.columns, step.rows % round);
+    once.commands = turns * (grid.columns + hasBias + (step.output_zeros > 0 ? grid.columns : 0));
     macs = static_cast<uint64_t>(std::llround(static_cast<double>(weights * tokens) * shareOfNonzeros(step))) + hasBias * uint64_t(step.rows) * tokens;
     break;
   }

@@ -14,8 +14,8 @@ constexpr size_t mostSpareRows = 4;
 } // namespace
 
 FunctionalContraction::FunctionalContraction(const LoadedProgram &program, FunctionalRouting &routing, const std::vector<std::unique_ptr<FunctionalBatch>> &batches,
-                                             unsigned threads)
-    : program_(program), routing_(routing), batches_(batches), product_(threads) {}
+                                             Crew &crew)
+    : program_(program), routing_(routing), batches_(batches), product_(crew) {}
 FunctionalContraction::~FunctionalContraction() = default;
 
 /// Whether the rows that begin with this burst can be taken.

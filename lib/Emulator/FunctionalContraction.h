@@ -22,7 +22,7 @@ namespace wafer {
 
 class FunctionalContraction {
 public:
-  FunctionalContraction(const LoadedProgram &program, FunctionalRouting &routing, const std::vector<std::unique_ptr<FunctionalBatch>> &batches, unsigned threads);
+  FunctionalContraction(const LoadedProgram &program, FunctionalRouting &routing, const std::vector<std::unique_ptr<FunctionalBatch>> &batches, Crew &crew);
   ~FunctionalContraction();
 
   /// Whether a burst may be the first of a row; one command to all columns is not.

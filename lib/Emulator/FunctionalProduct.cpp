@@ -49,10 +49,9 @@ void FunctionalProduct::begin(std::vector<ProductColumn> columns, ProductRows &r
   tiles_ = (tokens_ + tileWidth - 1) / tileWidth;
   arrange();
   nextTile_ = 0;
-  if (threads_ == 1)
-    return guardedWork();
-  for (size_t i = 1; i < std::min<size_t>(threads_, tiles_ + 1); ++i)
-    workers_.emplace_back([this] { guardedWork(); });
+  crew_.begin([this] { work(); }, tiles_);
+  if (crew_.size() == 1)
+    crew_.complete();
 }
 
 /// Rows of one owner are added in the same order, so that many of them can be at once.
@@ -109,28 +108,7 @@ void FunctionalProduct::arrange(const Chunk &chunk, size_t column, size_t &place
   }
 }
 
-void FunctionalProduct::complete() {
-  if (!workers_.empty())
-    guardedWork();
-  join();
-  if (error_)
-    std::rethrow_exception(std::exchange(error_, nullptr));
-}
-
-void FunctionalProduct::join() {
-  for (std::thread &worker : workers_)
-    worker.join();
-  workers_.clear();
-}
-
-void FunctionalProduct::guardedWork() {
-  try {
-    work();
-  } catch (...) {
-    std::lock_guard lock(mutex_);
-    error_ = std::current_exception();
-  }
-}
+void FunctionalProduct::complete() { crew_.complete(); }
 
 void FunctionalProduct::work() {
   if (nextTile_ >= tiles_)

@@ -9,13 +9,12 @@ namespace {
 /// Weights that are multiplied before others are read.
 constexpr size_t mostWeights = size_t(1) << 19;
 constexpr size_t mostRows = 1024;
-constexpr size_t mostSpareRows = 4;
 
 } // namespace
 
 FunctionalContraction::FunctionalContraction(const LoadedProgram &program, FunctionalRouting &routing, const std::vector<std::unique_ptr<FunctionalBatch>> &batches,
                                              Crew &crew)
-    : program_(program), routing_(routing), batches_(batches), product_(crew) {}
+    : program_(program), routing_(routing), batches_(batches), crew_(crew) {}
 FunctionalContraction::~FunctionalContraction() = default;
 
 /// Whether the rows that begin with this burst can be taken.
@@ -24,6 +23,12 @@ FunctionalContraction::Team *FunctionalContraction::teamOf(const Ports &ports) {
   if (!team) {
     team = std::make_unique<Team>();
     team->ports = ports;
+    if (spareRooms_.empty()) {
+      team->room = std::make_unique<Room>();
+    } else {
+      team->room = std::move(spareRooms_.back());
+      spareRooms_.pop_back();
+    }
     // Cores whose rows wait in another team are not what they seem.
     const bool isApart = std::none_of(teams_.begin(), teams_.end(), [&](const auto &other) {
       return other.second && other.second != team && other.second->isReady && other.second->ports.first < ports.end() && ports.first < other.second->ports.end();
@@ -39,26 +44,22 @@ bool FunctionalContraction::prepare(Team &team) {
   if (columns == 0 || size_t(team.ports.first) + columns * team.ports.count > program_.machine().width)
     return false;
   team.columns.resize(columns);
-  if (!spareRows_.empty()) {
-    team.rows = std::move(spareRows_.back());
-    spareRows_.pop_back();
-  }
-  team.rows.clear(columns);
+  team.room->rows.clear(columns);
   for (size_t c = 0; c < columns; ++c) {
     Column &column = team.columns[c];
     for (size_t i = 0; i < team.ports.count; ++i)
       if (!column.addCores(routing_.targetOfPort(static_cast<uint16_t>(team.ports.first + c + i * columns), team.ports.colour), batches_))
         return false;
-    if (!prepare(column) || column.cores.size() != team.columns[0].cores.size() || column.each != team.columns[0].each)
+    if (!prepare(column, *team.room) || column.cores.size() != team.columns[0].cores.size() || column.each != team.columns[0].each)
       return false;
   }
   return true;
 }
 
-bool FunctionalContraction::prepare(Column &column) {
+bool FunctionalContraction::prepare(Column &column, Room &room) {
   if (!column.bindProducts() || !isFloat(elementType(column.trigger.rows.type)) || !column.holdsRow(column.trigger.insn.dst) || !column.holdsApart(column.trigger.insn.src0))
     return false;
-  column.panels = std::make_unique<FunctionalPanels>(column.cores, pool_);
+  column.panels = std::make_unique<FunctionalPanels>(column.cores, room.pool);
   return true;
 }
 
@@ -165,10 +166,14 @@ bool FunctionalContraction::isChain(const Team &team, size_t &owned) const {
   return (*owner)->in == east && (*owner)->secondIn == west && (east < 0 || east != west);
 }
 
-/// Begins with all rows that wait.
-void FunctionalContraction::multiply(Team &team) {
-  product_.complete();
-  const ProductRows &rows = team.rows;
+void FunctionalContraction::complete() {
+  if (atWork_)
+    std::exchange(atWork_, nullptr)->room->product.complete();
+}
+
+/// Begins with all rows that wait, or without a crew multiplies them. No others are being multiplied by this crew.
+void FunctionalContraction::multiply(Team &team, Crew *crew) {
+  ProductRows &rows = team.room->rows;
   if (rows.size() == 0)
     return;
   std::vector<ProductColumn> columns(team.columns.size());
@@ -203,12 +208,13 @@ void FunctionalContraction::multiply(Team &team) {
     }
     columns[c].cores = &column.cores;
     columns[c].each = column.each;
-    // Packing one may move the other: pointers are taken when both are there.
+    columns[c].panels = column.panels.get();
+    // Making one may move the other: pointers are taken when both are there.
     if (mayHaveBias)
-      column.panels->of(ones.rows, ones.reads);
-    columns[c].rows = &column.panels->of(column.trigger.rows, column.trigger.reads);
+      column.panels->tilesOf(ones.rows, ones.reads);
+    columns[c].rows = &column.panels->tilesOf(column.trigger.rows, column.trigger.reads);
     if (mayHaveBias)
-      columns[c].ones = &column.panels->of(ones.rows, ones.reads);
+      columns[c].ones = &column.panels->tilesOf(ones.rows, ones.reads);
     if (column.own) {
       columns[c].result = column.at(column.own->task.result);
       columns[c].totals[0] = column.at(column.own->task.total);
@@ -217,16 +223,16 @@ void FunctionalContraction::multiply(Team &team) {
   }
   // The last two stay where owners build them; more rows may come.
   for (size_t r = 0; r < rows.size(); ++r)
-    team.rows[r].keepsTotal = rows[r].number + 2 >= team.columns[rows[r].owner].owned;
+    rows[r].keepsTotal = rows[r].number + 2 >= team.columns[rows[r].owner].owned;
   team.taken += rows.size();
-  product_.begin(std::move(columns), team.rows);
-  team.rows.clear(team.columns.size());
+  team.room->product.begin(std::move(columns), rows, crew);
+  rows.clear(team.columns.size());
 }
 
 /// Leaves the cores as their own work would have.
-void FunctionalContraction::finish(Team &team, EngineStats &stats) {
-  multiply(team);
-  product_.complete();
+void FunctionalContraction::finish(Team &team, Crew *crew, EngineStats &stats) {
+  multiply(team, crew);
+  team.room->product.complete();
   stats.rowsTogether += team.taken;
   for (Column &column : team.columns) {
     if (column.taken == 0)
@@ -288,8 +294,11 @@ bool FunctionalContraction::takeRow(FunctionalStream &stream) {
     for (size_t i = 0; i < bursts; ++i)
       stream.skip();
   }
-  if (team->rows.weights() >= mostWeights || team->rows.size() == mostRows)
-    multiply(*team);
+  if (team->room->rows.weights() >= mostWeights || team->room->rows.size() == mostRows) {
+    complete();
+    multiply(*team, &crew_);
+    atWork_ = team;
+  }
   return true;
 }
 
@@ -299,11 +308,24 @@ bool FunctionalContraction::run(FunctionalStream &stream, EngineStats &stats) {
   bool any = false;
   while (takeRow(stream))
     any = true;
-  for (const auto &[place, team] : teams_) {
+  complete();
+  std::vector<Team *> teams;
+  for (const auto &[place, team] : teams_)
     if (team->isReady)
-      finish(*team, stats);
-    if (spareRows_.size() < mostSpareRows)
-      spareRows_.push_back(std::move(team->rows));
+      teams.push_back(team.get());
+  // Many teams have few tokens each, and a thread takes one of them; few share all threads.
+  if (teams.size() >= crew_.size()) {
+    std::vector<EngineStats> counts(teams.size());
+    crew_.forEach(teams.size(), [&](size_t i) { finish(*teams[i], nullptr, counts[i]); });
+    for (const EngineStats &more : counts)
+      addCounts(more, stats);
+  } else {
+    for (Team *team : teams)
+      finish(*team, &crew_, stats);
+  }
+  for (const auto &[place, team] : teams_) {
+    team->columns.clear();
+    spareRooms_.push_back(std::move(team->room));
   }
   teams_.clear();
   stats.waveletsIn += wavelets_;

@@ -13,7 +13,7 @@ namespace wafer {
 /// The next row, if all of its bursts are here and as expected.
 bool FunctionalContraction::readRow(FunctionalStream &stream, Team &team, ProductRow &row, size_t &bursts) {
   const size_t columns = team.columns.size();
-  team.rows.beginRow();
+  team.room->rows.beginRow();
   team.commands.resize(columns);
   team.wavelets.resize(columns);
   team.biasWavelets = 0;
@@ -41,7 +41,7 @@ bool FunctionalContraction::readRow(FunctionalStream &stream, Team &team, Produc
     } else if ((command->task.kind == SumTask::Own && command->task.exchangesRows) || !decode(team.columns[c].trigger, *part)) {
       return false;
     } else {
-      team.rows.addColumn(weights_);
+      team.room->rows.addColumn(weights_);
       team.wavelets[c] = part->count;
     }
     exchanged = command->task.kind == SumTask::Exchange ? command : nullptr;
@@ -101,7 +101,7 @@ bool FunctionalContraction::readCommands(const WeightRow &whole, Team &team) {
 bool FunctionalContraction::readRow(const WeightRow &whole, Team &team, ProductRow &row) {
   const size_t columns = team.columns.size();
   const bool isIndexed = whole.opcode == Opcode::Fmacw || whole.opcode == Opcode::Fmacx, isPacked = whole.opcode == Opcode::Fmacp;
-  team.rows.beginRow();
+  team.room->rows.beginRow();
   team.wavelets.resize(columns);
   team.biasWavelets = 0;
   if (!readCommands(whole, team))
@@ -115,18 +115,18 @@ bool FunctionalContraction::readRow(const WeightRow &whole, Team &team, ProductR
   if (isIndexed && whole.sorted && whole.sorted->isComplete()) {
     for (size_t c = 0; c < columns; ++c) {
       const SortedRows::Run run = whole.sorted->run(whole.number, c);
-      team.rows.addColumn(ProductRows::Run{run.values, run.indices, run.count});
+      team.room->rows.addColumn(ProductRows::Run{run.values, run.indices, run.count});
     }
   } else {
-    sorter_.sort(whole, isIndexed, team.rows);
+    sorter_.sort(whole, isIndexed, team.room->rows);
     if (isIndexed && whole.sorted)
       whole.sorted->add(whole.number, [&](size_t column) {
-        const ProductRows::Run run = team.rows.lastRun(column);
+        const ProductRows::Run run = team.room->rows.lastRun(column);
         return SortedRows::Run{run.values, run.rows, run.count};
       });
   }
   for (size_t c = 0; c < columns; ++c) {
-    const size_t count = team.rows.lastRun(c).count;
+    const size_t count = team.room->rows.lastRun(c).count;
     team.wavelets[c] = isPacked ? (count + 1) / 2 : whole.opcode == Opcode::Fmacx ? 2 * count : count;
   }
   return true;
@@ -149,7 +149,7 @@ bool FunctionalContraction::acceptRow(Team &team, ProductRow row) {
 
   row.resultBase = result.base;
   row.number = owner.owned++;
-  team.rows.endRow(row);
+  team.room->rows.endRow(row);
   for (size_t c = 0; c < team.columns.size(); ++c) {
     Column &column = team.columns[c];
     const SumTask &task = team.commands[c]->task;

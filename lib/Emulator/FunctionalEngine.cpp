@@ -278,11 +278,7 @@ EngineStats FunctionalEngine::run(Ingress &in, Egress &out) {
       break;
   }
   for (const auto &domain : domains_) {
-    stats_.instructions += domain->counts.instructions;
-    stats_.macs += domain->counts.macs;
-    stats_.elementOps += domain->counts.elementOps;
-    for (auto [task, macs] : domain->counts.skippingMacs)
-      stats_.skippingMacs[task] += macs;
+    addCounts(domain->counts, stats_);
     domain->counts = EngineStats();
   }
   checkComplete();

@@ -13,8 +13,9 @@ namespace wafer {
 
 namespace {
 
-/// Rows whose sums, for a tile of tokens, stay in the host's first cache beside what a column multiplies.
-constexpr size_t rowsAtOnce = 4 * panelHeight;
+/// Rows whose sums, for a tile of tokens, stay near while columns are added to them. What a column multiplies is fetched once for all of them, so that few rows,
+/// whose sums would fit into the host's first cache, are none the better.
+constexpr size_t rowsAtOnce = 16 * panelHeight;
 
 /// Rounds to a memory type.
 void store(wexe::ElemType type, const float *from, uint8_t *to, size_t n) {

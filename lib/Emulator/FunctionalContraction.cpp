@@ -6,9 +6,9 @@ namespace wafer {
 
 namespace {
 
-/// Weights that are multiplied before others are read.
+/// Weights that are multiplied before others are read; fewer where other threads wait for the first of them.
 constexpr size_t mostWeights = size_t(1) << 19;
-constexpr size_t mostRows = 1024;
+constexpr size_t mostRows = 1024, mostRowsOfCrew = 384;
 
 } // namespace
 
@@ -171,6 +171,13 @@ void FunctionalContraction::complete() {
     std::exchange(atWork_, nullptr)->room->product.complete();
 }
 
+/// Begins with the rows of a team, while the caller looks for more.
+void FunctionalContraction::multiplyMeanwhile(Team &team) {
+  complete();
+  multiply(team, &crew_);
+  atWork_ = &team;
+}
+
 /// Begins with all rows that wait, or without a crew multiplies them. No others are being multiplied by this crew.
 void FunctionalContraction::multiply(Team &team, Crew *crew) {
   ProductRows &rows = team.room->rows;
@@ -283,7 +290,11 @@ bool FunctionalContraction::takeRow(FunctionalStream &stream) {
     if (!team || !readRow(*whole, *team, row) || !acceptRow(*team, row))
       return false;
     stream.skipRow();
+    lastWasWhole_ = true;
   } else {
+    // To read what comes behind whole rows takes its time.
+    if (std::exchange(lastWasWhole_, false) && teams_.size() == 1)
+      multiplyMeanwhile(*teams_.begin()->second);
     const FunctionalStream::Part *part = stream.peek(0);
     if (!part || !mayBegin(*part))
       return false;
@@ -294,16 +305,14 @@ bool FunctionalContraction::takeRow(FunctionalStream &stream) {
     for (size_t i = 0; i < bursts; ++i)
       stream.skip();
   }
-  if (team->room->rows.weights() >= mostWeights || team->room->rows.size() == mostRows) {
-    complete();
-    multiply(*team, &crew_);
-    atWork_ = team;
-  }
+  if (team->room->rows.weights() >= mostWeights || team->room->rows.size() == (crew_.size() == 1 ? mostRows : mostRowsOfCrew))
+    multiplyMeanwhile(*team);
   return true;
 }
 
 bool FunctionalContraction::run(FunctionalStream &stream, EngineStats &stats) {
   teams_.clear();
+  lastWasWhole_ = false;
   wavelets_ = 0;
   bool any = false;
   while (takeRow(stream))

@@ -50,6 +50,7 @@ private:
   const Command *commandOf(Team &team, size_t column, uint32_t number);
   bool isChain(const Team &team, size_t &owned) const;
   bool takeRow(FunctionalStream &stream);
+  void multiplyMeanwhile(Team &team);
   void multiply(Team &team, Crew *crew);
   void complete();
   void finish(Team &team, Crew *crew, EngineStats &stats);
@@ -67,6 +68,7 @@ private:
   std::map<std::pair<uint16_t, uint16_t>, std::unique_ptr<Team>> teams_; ///< by first port and number of ports, of one run
   std::vector<std::unique_ptr<Room>> spareRooms_;
   Team *atWork_ = nullptr; ///< whose rows are being multiplied
+  bool lastWasWhole_ = false; ///< of the rows that were taken
   uint64_t wavelets_ = 0;
   Weights weights_;            ///< of a column that is read
   WeightSorter sorter_;        ///< of a row that is read

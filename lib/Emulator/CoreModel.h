@@ -184,6 +184,16 @@ private:
   uint16_t controlTask_ = 0; ///< pc at which the last one began
 };
 
+/// What cores count.
+inline void addCounts(const EngineStats &more, EngineStats &stats) {
+  stats.instructions += more.instructions;
+  stats.macs += more.macs;
+  stats.elementOps += more.elementOps;
+  stats.rowsTogether += more.rowsTogether;
+  for (auto [task, macs] : more.skippingMacs)
+    stats.skippingMacs[task] += macs;
+}
+
 } // namespace wafer
 
 #endif // WAFER_LIB_EMULATOR_COREMODEL_H

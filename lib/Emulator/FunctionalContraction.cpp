@@ -6,16 +6,15 @@ namespace wafer {
 
 namespace {
 
-/// Weights that are multiplied before others are read.
+/// Weights that are multiplied before others are read; fewer where other threads wait for the first of them.
 constexpr size_t mostWeights = size_t(1) << 19;
-constexpr size_t mostRows = 1024;
-constexpr size_t mostSpareRows = 4;
+constexpr size_t mostRows = 1024, mostRowsOfCrew = 384;
 
 } // namespace
 
 FunctionalContraction::FunctionalContraction(const LoadedProgram &program, FunctionalRouting &routing, const std::vector<std::unique_ptr<FunctionalBatch>> &batches,
-                                             unsigned threads)
-    : program_(program), routing_(routing), batches_(batches), product_(threads) {}
+                                             Crew &crew)
+    : program_(program), routing_(routing), batches_(batches), crew_(crew) {}
 FunctionalContraction::~FunctionalContraction() = default;
 
 /// Whether the rows that begin with this burst can be taken.
@@ -24,6 +23,12 @@ FunctionalContraction::Team *FunctionalContraction::teamOf(const Ports &ports) {
   if (!team) {
     team = std::make_unique<Team>();
     team->ports = ports;
+    if (spareRooms_.empty()) {
+      team->room = std::make_unique<Room>();
+    } else {
+      team->room = std::move(spareRooms_.back());
+      spareRooms_.pop_back();
+    }
     // Cores whose rows wait in another team are not what they seem.
     const bool isApart = std::none_of(teams_.begin(), teams_.end(), [&](const auto &other) {
       return other.second && other.second != team && other.second->isReady && other.second->ports.first < ports.end() && ports.first < other.second->ports.end();
@@ -39,26 +44,22 @@ bool FunctionalContraction::prepare(Team &team) {
   if (columns == 0 || size_t(team.ports.first) + columns * team.ports.count > program_.machine().width)
     return false;
   team.columns.resize(columns);
-  if (!spareRows_.empty()) {
-    team.rows = std::move(spareRows_.back());
-    spareRows_.pop_back();
-  }
-  team.rows.clear(columns);
+  team.room->rows.clear(columns);
   for (size_t c = 0; c < columns; ++c) {
     Column &column = team.columns[c];
     for (size_t i = 0; i < team.ports.count; ++i)
       if (!column.addCores(routing_.targetOfPort(static_cast<uint16_t>(team.ports.first + c + i * columns), team.ports.colour), batches_))
         return false;
-    if (!prepare(column) || column.cores.size() != team.columns[0].cores.size() || column.each != team.columns[0].each || column.sums != team.columns[0].sums)
+    if (!prepare(column, *team.room) || column.cores.size() != team.columns[0].cores.size() || column.each != team.columns[0].each || column.sums != team.columns[0].sums)
       return false;
   }
   return true;
 }
 
-bool FunctionalContraction::prepare(Column &column) {
+bool FunctionalContraction::prepare(Column &column, Room &room) {
   if (!column.bindProducts() || !isFloat(elementType(column.trigger.rows.type)) || !column.holdsSums(column.trigger.insn.dst) || !column.holdsApart(column.trigger.insn.src0))
     return false;
-  column.panels = std::make_unique<FunctionalPanels>(column.cores, pool_);
+  column.panels = std::make_unique<FunctionalPanels>(column.cores, room.pool);
   return true;
 }
 
@@ -165,10 +166,21 @@ bool FunctionalContraction::isChain(const Team &team, size_t &owned) const {
   return (*owner)->in == east && (*owner)->secondIn == west && (east < 0 || east != west);
 }
 
-/// Begins with all rows that wait.
-void FunctionalContraction::multiply(Team &team) {
-  product_.complete();
-  const ProductRows &rows = team.rows;
+void FunctionalContraction::complete() {
+  if (atWork_)
+    std::exchange(atWork_, nullptr)->room->product.complete();
+}
+
+/// Begins with the rows of a team, while the caller looks for more.
+void FunctionalContraction::multiplyMeanwhile(Team &team) {
+  complete();
+  multiply(team, &crew_);
+  atWork_ = &team;
+}
+
+/// Begins with all rows that wait, or without a crew multiplies them. No others are being multiplied by this crew.
+void FunctionalContraction::multiply(Team &team, Crew *crew) {
+  ProductRows &rows = team.room->rows;
   if (rows.size() == 0)
     return;
   std::vector<ProductColumn> columns(team.columns.size());
@@ -203,12 +215,13 @@ void FunctionalContraction::multiply(Team &team) {
     }
     columns[c].cores = &column.cores;
     columns[c].each = column.each;
-    // Packing one may move the other: pointers are taken when both are there.
+    columns[c].panels = column.panels.get();
+    // Making one may move the other: pointers are taken when both are there.
     if (mayHaveBias)
-      column.panels->of(ones.rows, ones.reads);
-    columns[c].rows = &column.panels->of(column.trigger.rows, column.trigger.reads);
+      column.panels->tilesOf(ones.rows, ones.reads);
+    columns[c].rows = &column.panels->tilesOf(column.trigger.rows, column.trigger.reads);
     if (mayHaveBias)
-      columns[c].ones = &column.panels->of(ones.rows, ones.reads);
+      columns[c].ones = &column.panels->tilesOf(ones.rows, ones.reads);
     if (column.own) {
       columns[c].result = column.at(column.own->task.result);
       columns[c].totals[0] = column.at(column.own->task.total);
@@ -217,15 +230,15 @@ void FunctionalContraction::multiply(Team &team) {
   }
   // The last two stay where owners build them; more rows may come.
   for (size_t r = 0; r < rows.size(); ++r)
-    team.rows[r].keepsTotal = rows[r].number + 2 >= team.columns[rows[r].owner].owned;
-  product_.begin(std::move(columns), team.rows);
-  team.rows.clear(team.columns.size());
+    rows[r].keepsTotal = rows[r].number + 2 >= team.columns[rows[r].owner].owned;
+  team.room->product.begin(std::move(columns), rows, crew);
+  rows.clear(team.columns.size());
 }
 
 /// Leaves the cores as their own work would have.
-void FunctionalContraction::finish(Team &team, EngineStats &stats) {
-  multiply(team);
-  product_.complete();
+void FunctionalContraction::finish(Team &team, Crew *crew, EngineStats &stats) {
+  multiply(team, crew);
+  team.room->product.complete();
   stats.rowsTogether += team.taken;
   for (Column &column : team.columns) {
     if (column.taken == 0)
@@ -276,7 +289,11 @@ bool FunctionalContraction::takeRow(FunctionalStream &stream) {
     if (!team || !readRow(*whole, *team, row) || !acceptRow(*team, row))
       return false;
     stream.skipRow();
+    lastWasWhole_ = true;
   } else {
+    // To read what comes behind whole rows takes its time.
+    if (std::exchange(lastWasWhole_, false) && teams_.size() == 1)
+      multiplyMeanwhile(*teams_.begin()->second);
     const FunctionalStream::Part *part = stream.peek(0);
     if (!part || !mayBegin(*part))
       return false;
@@ -287,22 +304,36 @@ bool FunctionalContraction::takeRow(FunctionalStream &stream) {
     for (size_t i = 0; i < bursts; ++i)
       stream.skip();
   }
-  if (team->rows.weights() >= mostWeights || team->rows.size() == mostRows)
-    multiply(*team);
+  if (team->room->rows.weights() >= mostWeights || team->room->rows.size() >= (crew_.size() == 1 ? mostRows : mostRowsOfCrew))
+    multiplyMeanwhile(*team);
   return true;
 }
 
 bool FunctionalContraction::run(FunctionalStream &stream, EngineStats &stats) {
   teams_.clear();
+  lastWasWhole_ = false;
   wavelets_ = 0;
   bool any = false;
   while (takeRow(stream))
     any = true;
-  for (const auto &[place, team] : teams_) {
+  complete();
+  std::vector<Team *> teams;
+  for (const auto &[place, team] : teams_)
     if (team->isReady)
-      finish(*team, stats);
-    if (spareRows_.size() < mostSpareRows)
-      spareRows_.push_back(std::move(team->rows));
+      teams.push_back(team.get());
+  // Many teams have few tokens each, and a thread takes one of them; few share all threads.
+  if (teams.size() >= crew_.size()) {
+    std::vector<EngineStats> counts(teams.size());
+    crew_.forEach(teams.size(), [&](size_t i) { finish(*teams[i], nullptr, counts[i]); });
+    for (const EngineStats &more : counts)
+      addCounts(more, stats);
+  } else {
+    for (Team *team : teams)
+      finish(*team, &crew_, stats);
+  }
+  for (const auto &[place, team] : teams_) {
+    team->columns.clear();
+    spareRooms_.push_back(std::move(team->room));
   }
   teams_.clear();
   stats.waveletsIn += wavelets_;

@@ -22,7 +22,7 @@ namespace wafer {
 
 class FunctionalContraction {
 public:
-  FunctionalContraction(const LoadedProgram &program, FunctionalRouting &routing, const std::vector<std::unique_ptr<FunctionalBatch>> &batches, unsigned threads);
+  FunctionalContraction(const LoadedProgram &program, FunctionalRouting &routing, const std::vector<std::unique_ptr<FunctionalBatch>> &batches, Crew &crew);
   ~FunctionalContraction();
 
   /// Whether a burst may be the first of a row; one command to all columns is not.
@@ -34,6 +34,7 @@ private:
   struct Column;
   struct Team;
   struct Command;
+  struct Room;
 
   /// Where rows go: to one column of all groups after another.
   struct Ports {
@@ -45,12 +46,14 @@ private:
 
   Team *teamOf(const Ports &ports);
   bool prepare(Team &team);
-  bool prepare(Column &column);
+  bool prepare(Column &column, Room &room);
   const Command *commandOf(Team &team, size_t column, uint32_t number);
   bool isChain(const Team &team, size_t &owned) const;
   bool takeRow(FunctionalStream &stream);
-  void multiply(Team &team);
-  void finish(Team &team, EngineStats &stats);
+  void multiplyMeanwhile(Team &team);
+  void multiply(Team &team, Crew *crew);
+  void complete();
+  void finish(Team &team, Crew *crew, EngineStats &stats);
 
   // Rows (FunctionalContractionRows.cpp).
   bool readRow(FunctionalStream &stream, Team &team, ProductRow &row, size_t &bursts);
@@ -63,13 +66,14 @@ private:
   const LoadedProgram &program_;
   FunctionalRouting &routing_;
   const std::vector<std::unique_ptr<FunctionalBatch>> &batches_;
-  ValuePool pool_;
+  Crew &crew_;
   std::map<std::pair<uint16_t, uint16_t>, std::unique_ptr<Team>> teams_; ///< by first port and number of ports, of one run
-  std::vector<ProductRows> spareRows_; ///< for their room
+  std::vector<std::unique_ptr<Room>> spareRooms_;
+  Team *atWork_ = nullptr; ///< whose rows are being multiplied
+  bool lastWasWhole_ = false; ///< of the rows that were taken
   uint64_t wavelets_ = 0;
   Weights weights_;            ///< of a column that is read
   WeightSorter sorter_;        ///< of a row that is read
-  FunctionalProduct product_; ///< of rows of a team; gone before it is
 };
 
 } // namespace wafer

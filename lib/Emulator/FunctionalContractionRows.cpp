@@ -15,7 +15,7 @@ bool FunctionalContraction::readRow(FunctionalStream &stream, Team &team, Produc
   const size_t columns = team.columns.size();
   if (team.columns[0].sums != 1)
     return false; // the cores tell rows whose sums go together apart
-  team.rows.beginRow();
+  team.room->rows.beginRow();
   team.commands.resize(columns);
   team.wavelets.resize(columns);
   team.biasWavelets = 0;
@@ -43,7 +43,7 @@ bool FunctionalContraction::readRow(FunctionalStream &stream, Team &team, Produc
     } else if ((command->task.kind == SumTask::Own && command->task.exchangesRows) || !decode(team.columns[c].trigger, *part)) {
       return false;
     } else {
-      team.rows.addColumn(weights_);
+      team.room->rows.addColumn(weights_);
       team.wavelets[c] = part->count;
     }
     exchanged = command->task.kind == SumTask::Exchange ? command : nullptr;
@@ -104,7 +104,7 @@ bool FunctionalContraction::readCommands(const WeightRow &whole, Team &team) {
 bool FunctionalContraction::readRow(const WeightRow &whole, Team &team, ProductRow &row) {
   const size_t columns = team.columns.size();
   const bool isIndexed = whole.opcode == Opcode::Fmacw || whole.opcode == Opcode::Fmacx, isPacked = whole.opcode == Opcode::Fmacp;
-  team.rows.beginRow();
+  team.room->rows.beginRow();
   team.wavelets.resize(columns);
   team.biasWavelets = 0;
   if (!readCommands(whole, team))
@@ -120,18 +120,18 @@ bool FunctionalContraction::readRow(const WeightRow &whole, Team &team, ProductR
   if (isIndexed && whole.sorted && whole.sorted->isComplete()) {
     for (size_t c = 0; c < columns; ++c) {
       const SortedRows::Run run = whole.sorted->run(whole.number, c);
-      team.rows.addColumn(ProductRows::Run{run.values, run.indices, run.count});
+      team.room->rows.addColumn(ProductRows::Run{run.values, run.indices, run.count});
     }
   } else {
-    sorter_.sort(whole, isIndexed, team.rows);
+    sorter_.sort(whole, isIndexed, team.room->rows);
     if (isIndexed && whole.sorted)
       whole.sorted->add(whole.number, [&](size_t column) {
-        const ProductRows::Run run = team.rows.lastRun(column);
+        const ProductRows::Run run = team.room->rows.lastRun(column);
         return SortedRows::Run{run.values, run.rows, run.count};
       });
   }
   for (size_t c = 0; c < columns; ++c) {
-    const size_t count = team.rows.lastRun(c).count;
+    const size_t count = team.room->rows.lastRun(c).count;
     team.wavelets[c] = isPacked ? (count + 1) / 2 : whole.opcode == Opcode::Fmacx ? 2 * count : count;
   }
   return true;
@@ -157,7 +157,7 @@ bool FunctionalContraction::acceptRow(Team &team, ProductRow row) {
   row.number = owner.owned;
   const auto rowBytes = static_cast<uint32_t>(owner.each * byteSize(elementType(result.type)));
   row.resultBase = static_cast<uint32_t>(static_cast<int64_t>(result.base) + static_cast<int64_t>(row.number) * own.step) + row.place * rowBytes;
-  team.rows.endRow(row);
+  team.room->rows.endRow(row);
   ++team.taken;
   for (size_t c = 0; c < team.columns.size(); ++c) {
     Column &column = team.columns[c];
@@ -178,10 +178,10 @@ bool FunctionalContraction::acceptRow(Team &team, ProductRow row) {
   weights_.rows.clear();
   for (row.hasBias = false; ++row.place < owner.sums;) {
     row.resultBase += rowBytes;
-    team.rows.beginRow();
+    team.room->rows.beginRow();
     for (size_t c = 0; c < team.columns.size(); ++c)
-      team.rows.addColumn(weights_);
-    team.rows.endRow(row);
+      team.room->rows.addColumn(weights_);
+    team.room->rows.endRow(row);
   }
   return true;
 }

@@ -52,8 +52,16 @@ struct FunctionalContraction::Column : FunctionalColumn {
   }
 };
 
+/// What a team works in, kept for the next one.
+struct FunctionalContraction::Room {
+  ValuePool pool;
+  ProductRows rows; ///< that are taken and not multiplied
+  FunctionalProduct product;
+};
+
 /// The columns that rows go to one after another.
 struct FunctionalContraction::Team {
+  std::unique_ptr<Room> room; // before the columns, whose panels are its
   Ports ports;
   bool isReady = false;
   std::vector<Column> columns;
@@ -67,7 +75,6 @@ struct FunctionalContraction::Team {
   std::vector<std::optional<Seen>> seen; ///< by owner
   std::vector<size_t> wavelets;          ///< of its weights, by column
   size_t biasWavelets = 0;
-  ProductRows rows;      ///< that are taken and not multiplied
   uint64_t taken = 0;    ///< rows
 };
 

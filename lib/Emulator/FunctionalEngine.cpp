@@ -15,7 +15,6 @@
 #include <deque>
 #include <exception>
 #include <functional>
-#include <thread>
 
 namespace wafer {
 
@@ -129,6 +128,7 @@ private:
 
   const LoadedProgram &program_;
   const unsigned threads_;
+  Crew crew_;
   std::vector<ImageModel> images_;
   FunctionalRouting routing_;
   std::vector<std::unique_ptr<FunctionalCore>> cores_;
@@ -141,7 +141,7 @@ private:
 };
 
 FunctionalEngine::FunctionalEngine(const LoadedProgram &program, const EngineOptions &options)
-    : program_(program), threads_(std::max(1u, options.threads)), images_(imageModels(program)), routing_(program, threads_),
+    : program_(program), threads_(std::max(1u, options.threads)), crew_(threads_), images_(imageModels(program)), routing_(program, threads_),
       stream_(program.machine().width) {
   for (uint32_t core = 0; core < routing_.cores(); ++core) {
     const auto [x, y] = routing_.at(core);
@@ -160,8 +160,8 @@ FunctionalEngine::FunctionalEngine(const LoadedProgram &program, const EngineOpt
       batches_[batch]->start(*start);
       domains_[routing_.domainOf(batch)]->wake(batch);
     }
-  contraction_ = std::make_unique<FunctionalContraction>(program, routing_, batches_, threads_);
-  scale_ = std::make_unique<FunctionalScale>(program, routing_, batches_);
+  contraction_ = std::make_unique<FunctionalContraction>(program, routing_, batches_, crew_);
+  scale_ = std::make_unique<FunctionalScale>(program, routing_, batches_, crew_);
 }
 
 /// Sends bursts to the cores, up to where rows of a contraction may begin: weights behind a command that all columns got. Returns whether there were any.
@@ -197,7 +197,7 @@ bool FunctionalEngine::feed() {
   return !isFirst;
 }
 
-/// Runs the domains that have work, and `alongside` on a thread if there is more than one. Returns whether any had.
+/// Runs the domains that have work, and `alongside` if there are threads for more than one. Returns whether any had.
 bool FunctionalEngine::runDomains(const std::function<void()> &alongside) {
   std::vector<Domain *> working;
   for (const auto &domain : domains_)
@@ -205,25 +205,21 @@ bool FunctionalEngine::runDomains(const std::function<void()> &alongside) {
       working.push_back(domain.get());
   if (working.empty())
     return false;
-  const unsigned workers = static_cast<unsigned>(std::min<size_t>(threads_, working.size()));
   std::atomic<size_t> next{0};
-  auto work = [&] {
-    for (size_t i = next++; i < working.size(); i = next++)
-      working[i]->run();
-  };
   std::exception_ptr error;
-  std::vector<std::thread> pool;
-  for (unsigned worker = 1; worker < workers; ++worker)
-    pool.emplace_back(work);
-  if (workers > 1)
+  crew_.begin(
+      [&] {
+        for (size_t i = next++; i < working.size(); i = next++)
+          working[i]->run();
+      },
+      working.size() - 1);
+  if (std::min(crew_.size(), working.size()) > 1)
     try {
       alongside();
     } catch (...) {
       error = std::current_exception();
     }
-  work();
-  for (std::thread &thread : pool)
-    thread.join();
+  crew_.complete();
   for (const Domain *domain : working)
     if (domain->error)
       std::rethrow_exception(domain->error);
@@ -282,11 +278,7 @@ EngineStats FunctionalEngine::run(Ingress &in, Egress &out) {
       break;
   }
   for (const auto &domain : domains_) {
-    stats_.instructions += domain->counts.instructions;
-    stats_.macs += domain->counts.macs;
-    stats_.elementOps += domain->counts.elementOps;
-    for (auto [task, macs] : domain->counts.skippingMacs)
-      stats_.skippingMacs[task] += macs;
+    addCounts(domain->counts, stats_);
     domain->counts = EngineStats();
   }
   checkComplete();

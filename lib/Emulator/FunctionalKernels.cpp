@@ -339,8 +339,37 @@ size_t narrowVectors(const float *from, uint8_t *to, size_t n) {
   return j;
 }
 
+constexpr size_t transposedAtOnce = 8;
+
+HWY_INLINE void transposeBlock(const uint16_t *from, size_t fromPitch, uint16_t *to, size_t toPitch) {
+  const hn::Full128<uint16_t> one;
+  const hn::Repartition<uint32_t, decltype(one)> two;
+  const hn::Repartition<uint64_t, decltype(one)> four;
+  using Numbers = hn::Vec<decltype(one)>;
+  Numbers rows[8], pairs[8], fours[8];
+  for (size_t r = 0; r < 8; ++r)
+    rows[r] = hn::LoadU(one, from + r * fromPitch);
+  for (size_t r = 0; r < 8; r += 2) {
+    pairs[r] = hn::InterleaveLower(one, rows[r], rows[r + 1]);
+    pairs[r + 1] = hn::InterleaveUpper(one, rows[r], rows[r + 1]);
+  }
+  for (size_t half = 0; half < 8; half += 4)
+    for (size_t i = 0; i < 2; ++i) {
+      const auto a = hn::BitCast(two, pairs[half + i]), b = hn::BitCast(two, pairs[half + 2 + i]);
+      fours[half + 2 * i] = hn::BitCast(one, hn::InterleaveLower(two, a, b));
+      fours[half + 2 * i + 1] = hn::BitCast(one, hn::InterleaveUpper(two, a, b));
+    }
+  for (size_t i = 0; i < 4; ++i) {
+    const auto a = hn::BitCast(four, fours[i]), b = hn::BitCast(four, fours[4 + i]);
+    hn::StoreU(hn::BitCast(one, hn::InterleaveLower(four, a, b)), one, to + 2 * i * toPitch);
+    hn::StoreU(hn::BitCast(one, hn::InterleaveUpper(four, a, b)), one, to + (2 * i + 1) * toPitch);
+  }
+}
+
 #else
 
+constexpr size_t transposedAtOnce = 1;
+HWY_INLINE void transposeBlock(const uint16_t *from, size_t, uint16_t *to, size_t) { *to = *from; }
 template <bool isHalf, bool skipsZeros> size_t fmacVectors(float *, size_t, const RowWeight *, size_t) { return 0; }
 template <bool isHalf> size_t dotVectors(const uint8_t *, const float *, size_t, float *) { return 0; }
 size_t keepVectors(float *, size_t, uint32_t *, size_t &done) { return done = 0; }
@@ -446,6 +475,17 @@ void widenF16(const uint8_t *from, float *to, size_t n) {
     to[j] = elementAt(from, j, ElementType::F16);
 }
 
+void transpose16(const uint16_t *from, size_t fromPitch, uint16_t *to, size_t toPitch, size_t rows, size_t columns) {
+  constexpr size_t some = transposedAtOnce;
+  const size_t wholeRows = rows / some * some, wholeColumns = columns / some * some;
+  for (size_t r = 0; r < wholeRows; r += some)
+    for (size_t c = 0; c < wholeColumns; c += some)
+      transposeBlock(from + r * fromPitch + c, fromPitch, to + c * toPitch + r, toPitch);
+  for (size_t r = 0; r < rows; ++r)
+    for (size_t c = r < wholeRows ? wholeColumns : 0; c < columns; ++c)
+      to[c * toPitch + r] = from[r * fromPitch + c];
+}
+
 template <bool isHalf> void widenRowsOf(const uint8_t *from, size_t n, size_t count, int64_t step, float *to, size_t pitch) {
   const size_t done = widenRowsVectors<isHalf>(from, n, count, step, to, pitch);
   for (size_t k = 0; done < n && k < count; ++k, from += step, to += pitch)
@@ -480,6 +520,7 @@ HWY_EXPORT(arithmeticOfBoth);
 HWY_EXPORT(arithmeticOfScalar);
 HWY_EXPORT(fold);
 HWY_EXPORT(widenF16);
+HWY_EXPORT(transpose16);
 HWY_EXPORT(widenRows);
 HWY_EXPORT(narrowF16);
 
@@ -504,6 +545,9 @@ void fold(Folding folding, float *sums, const float *rows, size_t length, size_t
 void widenF16(const uint8_t *from, float *to, size_t n) { HWY_DYNAMIC_DISPATCH(widenF16)(from, to, n); }
 void widenRows(const uint8_t *from, ElementType type, size_t n, size_t count, int64_t step, float *to, size_t pitch) {
   HWY_DYNAMIC_DISPATCH(widenRows)(from, type, n, count, step, to, pitch);
+}
+void transpose16(const uint16_t *from, size_t fromPitch, uint16_t *to, size_t toPitch, size_t rows, size_t columns) {
+  HWY_DYNAMIC_DISPATCH(transpose16)(from, fromPitch, to, toPitch, rows, columns);
 }
 void narrowF16(const float *from, uint8_t *to, size_t n) { HWY_DYNAMIC_DISPATCH(narrowF16)(from, to, n); }
 

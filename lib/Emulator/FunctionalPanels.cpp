@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 namespace wafer {
 
@@ -24,12 +25,28 @@ float loadElement(const uint8_t *at, ElementType type) {
 } // namespace
 
 PackedRows &FunctionalPanels::of(const Descriptor &rows, const Footprint &footprint) {
+  PackedRows &packed = tilesOf(rows, footprint);
+  for (size_t tile = 0; tile < packed.isPacked.size(); ++tile)
+    packTile(packed, tile);
+  return packed;
+}
+
+PackedRows &FunctionalPanels::tilesOf(const Descriptor &rows, const Footprint &footprint) {
   for (PackedRows &known : packed_)
     if (sameDescriptor(known.rows, rows))
       return known;
   if (packed_.size() == mostPanels)
     packed_.erase(packed_.begin());
-  packed_.push_back(pack(rows, footprint));
+  Descriptor row = rows;
+  row.extent[0] = 1;
+  const size_t count = rows.extent[0], width = row.elements() * cores_.size(), tiles = (width + tileWidth - 1) / tileWidth;
+  PackedRows packed{rows, footprint, pool_.make(tiles * count * tileWidth), {}, ++packings_, {}, std::vector<char>(tiles)};
+  packed.panel = {packed.values.data(), count, width};
+  if (width % tileWidth != 0)
+    std::fill_n(packed.values.data() + (tiles - 1) * count * tileWidth, count * tileWidth, 0.0f);
+  if (!isContiguous(row) || (rows.type != wexe::ElemType::F16 && rows.type != wexe::ElemType::F32))
+    packElements(packed);
+  packed_.push_back(std::move(packed));
   return packed_.back();
 }
 
@@ -62,41 +79,42 @@ void FunctionalPanels::forget(const Footprint &footprint) {
       packed_.erase(packed_.begin() + static_cast<long>(i));
 }
 
-PackedRows FunctionalPanels::pack(const Descriptor &rows, const Footprint &footprint) {
-  Descriptor row = rows;
-  row.extent[0] = 1;
-  const size_t count = rows.extent[0], each = row.elements(), width = each * cores_.size();
-  const size_t tiles = (width + tileWidth - 1) / tileWidth;
+/// Rows that lie one element behind the other.
+void FunctionalPanels::packTile(PackedRows &packed, size_t tile) const {
+  if (std::exchange(packed.isPacked[tile], 1))
+    return;
+  const Descriptor &rows = packed.rows;
+  const Panel &panel = packed.panel;
+  const size_t each = panel.width / cores_.size(), begin = tile * tileWidth, end = std::min(begin + tileWidth, panel.width);
   const ElementType type = elementType(rows.type);
   const int64_t rowBytes = int64_t(rows.stride[0]) * byteSize(type);
-  const bool isDense = isContiguous(row) && (type == ElementType::F16 || type == ElementType::F32);
+  float *to = packed.values.data() + begin * panel.rows;
+  // The part of each core.
+  for (size_t at = begin, some = 0; panel.rows > 0 && at < end; at += some) {
+    some = std::min(each - at % each, end - at);
+    const uint8_t *from = cores_[at / each]->model.memory(rows.kind) + rows.base + at % each * byteSize(type);
+    widenRows(from, type, some, panel.rows, rowBytes, to + (at - begin), tileWidth);
+  }
+}
 
-  PackedRows packed{rows, footprint, pool_.make(tiles * count * tileWidth), {}, ++packings_, {}};
-  float *to = packed.values.data();
-  if (width % tileWidth != 0)
-    std::fill_n(to + (tiles - 1) * count * tileWidth, count * tileWidth, 0.0f);
-  std::vector<float> widened(isDense ? 0 : each);
+/// Rows however they lie.
+void FunctionalPanels::packElements(PackedRows &packed) const {
+  Descriptor row = packed.rows;
+  row.extent[0] = 1;
+  const ElementType type = elementType(row.type);
+  const size_t count = packed.panel.rows, each = row.elements();
   for (size_t i = 0; i < cores_.size(); ++i) {
-    const uint8_t *memory = cores_[i]->model.memory(rows.kind);
-    // The part of a core in each tile.
-    for (size_t j = 0, some = 0; isDense && count > 0 && j < each; j += some) {
-      const size_t at = i * each + j;
-      some = std::min(tileWidth - at % tileWidth, each - j);
-      widenRows(memory + rows.base + j * byteSize(type), type, some, count, rowBytes, to + at / tileWidth * count * tileWidth + at % tileWidth, tileWidth);
-    }
-    for (size_t k = 0; !isDense && k < count; ++k) {
-      row.base = static_cast<uint32_t>(rows.base + static_cast<int64_t>(k) * rowBytes);
+    const uint8_t *memory = cores_[i]->model.memory(row.kind);
+    for (size_t k = 0; k < count; ++k) {
+      row.base = static_cast<uint32_t>(packed.rows.base + static_cast<int64_t>(k) * packed.rows.stride[0] * byteSize(type));
       Walk walk(row);
-      for (float &value : widened) {
-        value = loadElement(memory + walk.address(), type);
+      for (size_t at = i * each; at < (i + 1) * each; ++at) {
+        packed.values.data()[(at / tileWidth * count + k) * tileWidth + at % tileWidth] = loadElement(memory + walk.address(), type);
         walk.next();
       }
-      for (size_t j = 0; j < each; ++j)
-        to[((i * each + j) / tileWidth * count + k) * tileWidth + (i * each + j) % tileWidth] = widened[j];
     }
   }
-  packed.panel = {to, count, width};
-  return packed;
+  std::fill(packed.isPacked.begin(), packed.isPacked.end(), 1);
 }
 
 bool zerosAddNothing(const Trigger &trigger, const float *weights, size_t count) {

@@ -20,6 +20,7 @@ struct PackedRows {
   Panel panel;
   uint64_t number = 0;              ///< differs from that of every other packing
   std::vector<uint32_t> nonzeros;   ///< by row, in all cores; empty until it is asked for
+  std::vector<char> isPacked;       ///< by tile
 };
 
 class FunctionalPanels {
@@ -28,6 +29,9 @@ public:
 
   /// `rows` as they are in memory now.
   PackedRows &of(const Descriptor &rows, const Footprint &footprint);
+  /// The same with tiles that are packed by whoever multiplies them: different ones by different threads.
+  PackedRows &tilesOf(const Descriptor &rows, const Footprint &footprint);
+  void packTile(PackedRows &packed, size_t tile) const;
   /// Numbers of each row that are not 0.
   const std::vector<uint32_t> &nonzerosOf(const Descriptor &rows, const Footprint &footprint);
   /// Multiplications of weights with numbers that are not 0. `indices`: the weights' rows, null: 0, 1, 2, ...
@@ -37,7 +41,7 @@ public:
   void forgetAll() { packed_.clear(); }
 
 private:
-  PackedRows pack(const Descriptor &rows, const Footprint &footprint);
+  void packElements(PackedRows &packed) const;
 
   const std::vector<FunctionalCore *> &cores_;
   ValuePool &pool_;

@@ -7,13 +7,15 @@
 #include <hwy/aligned_allocator.h>
 
 #include <cstring>
+#include <utility>
 
 namespace wafer {
 
 namespace {
 
-/// Rows whose sums, for a tile of tokens, stay in the host's first cache beside what a column multiplies.
-constexpr size_t rowsAtOnce = 4 * panelHeight;
+/// Rows whose sums, for a tile of tokens, stay near while columns are added to them. What a column multiplies is fetched once for all of them, so that few rows,
+/// whose sums would fit into the host's first cache, are none the better.
+constexpr size_t rowsAtOnce = 16 * panelHeight;
 
 /// Rounds to a memory type.
 void store(wexe::ElemType type, const float *from, uint8_t *to, size_t n) {
@@ -42,21 +44,37 @@ const float *tileOf(const PackedRows &packed, size_t tile) { return packed.panel
 
 } // namespace
 
-void FunctionalProduct::begin(std::vector<ProductColumn> columns, ProductRows &rows) {
+void FunctionalProduct::begin(std::vector<ProductColumn> columns, ProductRows &rows, Crew *crew) {
   columns_ = std::move(columns);
   std::swap(rows_, rows);
   tokens_ = columns_[0].each * columns_[0].cores->size();
   tiles_ = (tokens_ + tileWidth - 1) / tileWidth;
-  arrange();
+  orderRows();
+  // Where the indexed weights of each chunk go.
+  std::vector<size_t> placed;
+  size_t all = 0;
+  for (Chunk chunk = chunkAt(0); chunk.size() > 0; chunk = chunkAt(chunk.end)) {
+    placed.push_back(all);
+    for (size_t place = chunk.begin; place < chunk.end; ++place)
+      all += rows_.indexedOf(order_[place]);
+  }
+  auto arrangeChunk = [&](size_t i) { arrange(chunkAt(i * rowsAtOnce), placed[i]); };
   nextTile_ = 0;
-  if (threads_ == 1)
-    return guardedWork();
-  for (size_t i = 1; i < std::min<size_t>(threads_, tiles_ + 1); ++i)
-    workers_.emplace_back([this] { guardedWork(); });
+  crew_ = crew;
+  if (crew_) {
+    crew_->forEach(placed.size(), arrangeChunk);
+    crew_->begin([this] { work(); }, tiles_);
+    if (crew_->size() == 1)
+      complete();
+  } else {
+    for (size_t i = 0; i < placed.size(); ++i)
+      arrangeChunk(i);
+    work();
+  }
 }
 
 /// Rows of one owner are added in the same order, so that many of them can be at once.
-void FunctionalProduct::arrange() {
+void FunctionalProduct::orderRows() {
   const size_t columns = columns_.size();
   auto partOf = [&](const ProductRow &row) { return 2 * row.owner + row.hasBias; };
   std::vector<size_t> begins(2 * columns + 1);
@@ -75,10 +93,13 @@ void FunctionalProduct::arrange() {
     order_[begins[partOf(rows_[r])]++] = static_cast<uint32_t>(r);
   runs_.resize(columns * rows_.size());
   placed_.resize(rows_.indexed());
-  size_t placed = 0;
-  for (size_t begin = 0; begin < rows_.size(); begin += rowsAtOnce)
-    for (size_t c = 0; c < columns; ++c)
-      arrange({begin, std::min(begin + rowsAtOnce, rows_.size())}, c, placed);
+}
+
+FunctionalProduct::Chunk FunctionalProduct::chunkAt(size_t begin) const { return {begin, std::min(begin + rowsAtOnce, rows_.size())}; }
+
+void FunctionalProduct::arrange(const Chunk &chunk, size_t placed) {
+  for (size_t c = 0; c < columns_.size(); ++c)
+    arrange(chunk, c, placed);
 }
 
 /// Rows of equally many weights come one after another, so that the host foresees the ends of their loops. Weights with an index are put in that order, behind the
@@ -110,26 +131,8 @@ void FunctionalProduct::arrange(const Chunk &chunk, size_t column, size_t &place
 }
 
 void FunctionalProduct::complete() {
-  if (!workers_.empty())
-    guardedWork();
-  join();
-  if (error_)
-    std::rethrow_exception(std::exchange(error_, nullptr));
-}
-
-void FunctionalProduct::join() {
-  for (std::thread &worker : workers_)
-    worker.join();
-  workers_.clear();
-}
-
-void FunctionalProduct::guardedWork() {
-  try {
-    work();
-  } catch (...) {
-    std::lock_guard lock(mutex_);
-    error_ = std::current_exception();
-  }
+  if (Crew *crew = std::exchange(crew_, nullptr))
+    crew->complete();
 }
 
 void FunctionalProduct::work() {
@@ -145,8 +148,12 @@ void FunctionalProduct::work() {
 
 void FunctionalProduct::multiplyTile(size_t tile, float *totals, float *wests) {
   const size_t columns = columns_.size(), firstToken = tile * tileWidth, tokens = std::min(tileWidth, tokens_ - firstToken);
-  for (Chunk chunk{0, 0}; chunk.begin < rows_.size(); chunk.begin = chunk.end) {
-    chunk.end = std::min(chunk.begin + rowsAtOnce, rows_.size());
+  for (ProductColumn &column : columns_) {
+    column.panels->packTile(*column.rows, tile);
+    if (column.ones)
+      column.panels->packTile(*column.ones, tile);
+  }
+  for (Chunk chunk = chunkAt(0); chunk.size() > 0; chunk = chunkAt(chunk.end)) {
     std::fill_n(totals, chunk.size() * tileWidth, 0.0f);
     std::fill_n(wests, chunk.size() * tileWidth, 0.0f);
     for (size_t c = 0; c < columns; ++c) {

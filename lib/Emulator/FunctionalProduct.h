@@ -8,12 +8,10 @@
 #ifndef WAFER_LIB_EMULATOR_FUNCTIONALPRODUCT_H
 #define WAFER_LIB_EMULATOR_FUNCTIONALPRODUCT_H
 
+#include "FunctionalCrew.h"
 #include "FunctionalProductRows.h"
 
 #include <atomic>
-#include <exception>
-#include <mutex>
-#include <thread>
 
 namespace wafer {
 
@@ -21,7 +19,8 @@ namespace wafer {
 struct ProductColumn {
   const std::vector<FunctionalCore *> *cores = nullptr;
   size_t each = 0; ///< tokens of a core
-  const PackedRows *rows = nullptr, *ones = nullptr; ///< `ones`: what a bias multiplies, if there may be one
+  const FunctionalPanels *panels = nullptr;
+  PackedRows *rows = nullptr, *ones = nullptr; ///< whose tiles are packed when they are multiplied; `ones`: what a bias multiplies, if there may be one
   bool skipsZeros = false;
   Descriptor result;    ///< of any row
   Descriptor totals[2]; ///< sums from the west and their own, by turns
@@ -29,12 +28,17 @@ struct ProductColumn {
 
 class FunctionalProduct {
 public:
-  explicit FunctionalProduct(unsigned threads) : threads_(threads) {}
-  ~FunctionalProduct() { join(); }
+  FunctionalProduct() = default;
+  FunctionalProduct(const FunctionalProduct &) = delete;
+  FunctionalProduct &operator=(const FunctionalProduct &) = delete;
+  ~FunctionalProduct() {
+    if (crew_)
+      crew_->wait();
+  }
 
-  /// Multiplies rows, now or while the caller does other things. What came before is complete. Rows and columns are the product's until then; in return `rows`
-  /// becomes some that are done with, for their room.
-  void begin(std::vector<ProductColumn> columns, ProductRows &rows);
+  /// Multiplies rows, now or, with a crew of many, while the caller does other things. What came before is complete. Rows and columns are the product's until then;
+  /// in return `rows` becomes some that are done with, for their room.
+  void begin(std::vector<ProductColumn> columns, ProductRows &rows, Crew *crew);
   /// Helps until all is done. Throws what went wrong.
   void complete();
 
@@ -45,20 +49,20 @@ private:
     size_t size() const { return end - begin; }
   };
 
-  void arrange();
+  void orderRows();
+  Chunk chunkAt(size_t begin) const;
+  void arrange(const Chunk &chunk, size_t placed);
   void arrange(const Chunk &chunk, size_t column, size_t &placed);
   void work();
-  void guardedWork();
   void multiplyTile(size_t tile, float *totals, float *wests);
   void addColumn(size_t column, size_t tile, size_t begin, size_t end, bool withBias, float *sums) const;
   void finishRow(const ProductRow &row, size_t firstToken, size_t count, float *total, float *west) const;
-  void join();
   /// The first row of a chunk whose owner is no column before this one.
   size_t firstFrom(size_t column, const Chunk &chunk) const { return std::clamp(ownersFrom_[column], chunk.begin, chunk.end); }
   /// The first of those whose owner this column is that has a bias.
   size_t firstWithBias(size_t column, const Chunk &chunk) const { return std::clamp(biasesFrom_[column], firstFrom(column, chunk), firstFrom(column + 1, chunk)); }
 
-  const unsigned threads_;
+  Crew *crew_ = nullptr; ///< that is at it
   std::vector<ProductColumn> columns_;
   ProductRows rows_;
   std::vector<uint32_t> order_;      ///< rows in order of their owners, those with a bias last
@@ -68,9 +72,6 @@ private:
   std::vector<RowRun> runs_;         ///< by column, then in the order in which it multiplies them
   size_t tiles_ = 0, tokens_ = 0;
   std::atomic<size_t> nextTile_{0};
-  std::vector<std::thread> workers_;
-  std::mutex mutex_;
-  std::exception_ptr error_;
 };
 
 } // namespace wafer

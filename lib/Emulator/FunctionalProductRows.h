@@ -34,6 +34,7 @@ public:
   void clear(size_t columns) {
     columns_ = columns;
     rows_.clear();
+    indexedOf_.clear();
     runs_.clear();
     weights_ = indexed_ = 0;
     values_.clear();
@@ -44,6 +45,7 @@ public:
   size_t weights() const { return weights_; }
   /// Those of them that have an index.
   size_t indexed() const { return indexed_; }
+  size_t indexedOf(size_t row) const { return indexedOf_[row]; }
   ProductRow &operator[](size_t row) { return rows_[row]; }
   const ProductRow &operator[](size_t row) const { return rows_[row]; }
   Run run(size_t row, size_t column) const { return runAt(runs_[row * columns_ + column]); }
@@ -77,11 +79,13 @@ public:
   void addColumn(const Run &kept) { runs_.push_back({kept.values, kept.rows, 0, noIndex, kept.count}); }
   void endRow(const ProductRow &row) {
     rows_.push_back(row);
+    const size_t before = indexed_;
     for (size_t column = 0; column < columns_; ++column) {
       const Run run = lastRun(column);
       weights_ += run.count;
       indexed_ += run.rows ? run.count : 0;
     }
+    indexedOf_.push_back(indexed_ - before);
     endOfValues_ = values_.size();
     endOfIndices_ = indices_.size();
   }
@@ -104,6 +108,7 @@ private:
   size_t columns_ = 0, weights_ = 0, indexed_ = 0;
   size_t endOfValues_ = 0, endOfIndices_ = 0; ///< of the rows that have ended
   std::vector<ProductRow> rows_;
+  std::vector<size_t> indexedOf_; ///< by row
   std::vector<Place> runs_; ///< by row, then column
   std::vector<float> values_;
   std::vector<uint32_t> indices_;

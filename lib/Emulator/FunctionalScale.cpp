@@ -41,8 +41,8 @@ struct FunctionalScale::Column : FunctionalColumn {
   uint32_t last = 0; ///< command
 };
 
-FunctionalScale::FunctionalScale(const LoadedProgram &program, FunctionalRouting &routing, const std::vector<std::unique_ptr<FunctionalBatch>> &batches)
-    : program_(program), routing_(routing), batches_(batches) {}
+FunctionalScale::FunctionalScale(const LoadedProgram &program, FunctionalRouting &routing, const std::vector<std::unique_ptr<FunctionalBatch>> &batches, Crew &crew)
+    : program_(program), routing_(routing), batches_(batches), crew_(crew) {}
 FunctionalScale::~FunctionalScale() = default;
 
 namespace {
@@ -168,20 +168,20 @@ bool FunctionalScale::isFree(const Column &column, const Descriptor &row) const 
 /// All features that were taken, core by core: each works on its own memory, from the first to the last.
 void FunctionalScale::compute(const Column &column) {
   const size_t n = column.each;
-  sums_.resize(n);
+  std::vector<float> sums(n);
   for (FunctionalCore *core : column.cores) {
     const CoreModel &model = core->model;
     uint8_t *rows = model.memory(column.row.kind), *results = model.memory(column.result.kind);
     const uint8_t *ones = column.hasBeta ? model.memory(column.ones.kind) + column.ones.base : nullptr;
     for (const Feature &feature : column.taken) {
       const RowWeight weights[2] = {{rows + feature.row, feature.gamma}, {ones, feature.beta}};
-      std::fill(sums_.begin(), sums_.end(), 0.0f);
-      fmacRun(sums_.data(), n, weights, feature.hasBeta ? 2 : 1, elementType(column.row.type), false);
-      arithmeticWithScalar(Arithmetic::Add, 0, sums_.data(), sums_.data(), n);
+      std::fill(sums.begin(), sums.end(), 0.0f);
+      fmacRun(sums.data(), n, weights, feature.hasBeta ? 2 : 1, elementType(column.row.type), false);
+      arithmeticWithScalar(Arithmetic::Add, 0, sums.data(), sums.data(), n);
       if (column.result.type == wexe::ElemType::F16)
-        narrowF16(sums_.data(), results + feature.result, n);
+        narrowF16(sums.data(), results + feature.result, n);
       else
-        std::memcpy(results + feature.result, sums_.data(), n * sizeof(float));
+        std::memcpy(results + feature.result, sums.data(), n * sizeof(float));
     }
   }
 }
@@ -231,7 +231,6 @@ bool FunctionalScale::takeFeature(FunctionalStream &stream) {
 void FunctionalScale::finish(Column &column, EngineStats &stats) {
   const Task &own = *column.own;
   const uint64_t taken = column.taken.size();
-  compute(column);
   for (FunctionalCore *core : column.cores) {
     CoreModel &model = core->model;
     model.noteUse(column.trigger.writes);
@@ -264,9 +263,13 @@ bool FunctionalScale::run(FunctionalStream &stream, EngineStats &stats) {
   bool any = false;
   while (!stream.peekRow() && takeFeature(stream))
     any = true;
+  std::vector<Column *> taken;
   for (const auto &[first, column] : columns_)
     if (!column->taken.empty())
-      finish(*column, stats);
+      taken.push_back(column.get());
+  crew_.forEach(taken.size(), [&](size_t i) { compute(*taken[i]); });
+  for (Column *column : taken)
+    finish(*column, stats);
   columns_.clear();
   stats.waveletsIn += wavelets_;
   return any;

@@ -10,6 +10,7 @@
 #define WAFER_LIB_EMULATOR_FUNCTIONALSCALE_H
 
 #include "FunctionalColumn.h"
+#include "FunctionalCrew.h"
 #include "FunctionalStream.h"
 
 #include <map>
@@ -18,7 +19,7 @@ namespace wafer {
 
 class FunctionalScale {
 public:
-  FunctionalScale(const LoadedProgram &program, FunctionalRouting &routing, const std::vector<std::unique_ptr<FunctionalBatch>> &batches);
+  FunctionalScale(const LoadedProgram &program, FunctionalRouting &routing, const std::vector<std::unique_ptr<FunctionalBatch>> &batches, Crew &crew);
   ~FunctionalScale();
 
   /// Takes features from the front of the stream, as many as can be. Returns whether there were any. Nothing on the wafer can go on by itself.
@@ -35,16 +36,16 @@ private:
   bool weightOf(const Column &column, const FunctionalStream::Part &part, float &weight);
   bool takeFeature(FunctionalStream &stream);
   bool isFree(const Column &column, const Descriptor &row) const;
-  void compute(const Column &column);
+  static void compute(const Column &column);
   void finish(Column &column, EngineStats &stats);
 
   const LoadedProgram &program_;
   FunctionalRouting &routing_;
   const std::vector<std::unique_ptr<FunctionalBatch>> &batches_;
+  Crew &crew_;
   std::map<uint16_t, std::unique_ptr<Column>> columns_; ///< by first port, of one run
   uint64_t wavelets_ = 0;
-  Weights weights_;       ///< of a burst
-  std::vector<float> sums_; ///< of a core
+  Weights weights_; ///< of a burst
 };
 
 } // namespace wafer

@@ -7,12 +7,14 @@
 #ifndef WAFER_LIB_RUNTIME_LAYOUT_H
 #define WAFER_LIB_RUNTIME_LAYOUT_H
 
+#include "wafer/Emulator/NumberFormats.h"
 #include "wafer/Executable/Grids.h"
 #include "wafer/Machine/FeatureLayout.h"
 #include "wafer/Runtime/Tensor.h"
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <type_traits>
 
 namespace wafer {
@@ -44,6 +46,29 @@ public:
   }
   /// Whether every place has an element.
   bool isFull() const { return valid_ == featureBlock_ && firstToken_ + (tokenBlock_ - 1) * tokenStep_ < tokens_; }
+
+  /// The first element of the tokens of the core and of those beside it in its group, if every place of these cores has an element, and the tokens are one
+  /// distance apart: such cores' blocks are copied together.
+  std::optional<uint64_t> together() const {
+    const uint64_t first = (tokensBefore_ + firstToken_) % tensorTokens_;
+    constexpr uint64_t few = 8; // whose transposition is no gain
+    if (columns_ < few || tokenBlock_ < few || features_ != featureBlock_ * columns_ || !isFull() || first + (tokenBlock_ - 1) * tokenStep_ >= tensorTokens_)
+      return std::nullopt;
+    return first * features_;
+  }
+  /// Elements from one of these tokens to the next.
+  uint64_t tokenPitch() const { return tokenStep_ * features_; }
+  /// Copies elements of 16 bits from such tokens to the blocks of these cores, which lie one behind the other, or back.
+  void pickTogether(const uint16_t *tokens, uint64_t pitch, uint16_t *blocks) const {
+    for (uint64_t j = 0; j < featureBlock_; ++j)
+      transpose16(tokens + j * columns_, pitch, blocks + j * tokenBlock_, size(), tokenBlock_, columns_);
+  }
+  void placeTogether(const uint16_t *blocks, uint16_t *tokens, uint64_t pitch) const {
+    for (uint64_t j = 0; j < featureBlock_; ++j)
+      transpose16(blocks + j * tokenBlock_, size(), tokens + j * columns_, pitch, columns_, tokenBlock_);
+  }
+  uint64_t tokens() const { return tokenBlock_; }
+  uint64_t features() const { return features_; }
 
 private:
   /// Calls `use` with the size, as a constant where it is a usual one, the place in the block and the number of the element in the tensor.

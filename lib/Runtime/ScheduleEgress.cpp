@@ -35,6 +35,20 @@ std::string PhaseEgress::describe(const wexe::StepT &step, uint32_t portInGrid) 
   return "tensor '" + program_.tensors[step.tensor]->name + "' from column " + std::to_string(grid_.x0 + portInGrid);
 }
 
+/// All blocks of a row of cores in a group.
+void PhaseEgress::placeTogether(const wexe::StepT &step, const BlockLayout &layout, uint64_t first, const uint16_t *blocks) {
+  Tensor &tensor = tensors_.at(static_cast<unsigned>(step.tensor));
+  const DType from = dtypeOf(step.type), to = tensor.dtype();
+  uint8_t *tokens = tensor.mutableData() + first * byteSize(to);
+  if (from == to)
+    return layout.placeTogether(blocks, reinterpret_cast<uint16_t *>(tokens), layout.tokenPitch());
+  const uint64_t features = layout.features();
+  tokens_.resize(layout.tokens() * features * sizeof(uint16_t));
+  layout.placeTogether(blocks, reinterpret_cast<uint16_t *>(tokens_.data()), features);
+  for (uint64_t i = 0; i < layout.tokens(); ++i)
+    convertElements(from, tokens_.data() + i * features * sizeof(uint16_t), features, to, tokens + i * layout.tokenPitch() * byteSize(to));
+}
+
 void PhaseEgress::place(const wexe::StepT &step, const Channel &channel, uint32_t portInGrid) {
   Tensor &tensor = tensors_.at(static_cast<unsigned>(step.tensor));
   // The southernmost core's block comes first.
@@ -44,6 +58,17 @@ void PhaseEgress::place(const wexe::StepT &step, const Channel &channel, uint32_
   const unsigned size = byteSize(tensor.dtype());
   const uint8_t *words = reinterpret_cast<const uint8_t *>(channel.words.data());
   const DType from = dtypeOf(step.type);
+  if (const std::optional<uint64_t> first = layout.together(); first && byteSize(from) == sizeof(uint16_t)) {
+    const auto known = blocks_.try_emplace({&step, channel.microBatch, portInGrid / grid_.columns, row}).first;
+    Blocks &blocks = known->second;
+    blocks.elements.resize(grid_.columns * layout.size());
+    std::memcpy(blocks.elements.data() + portInGrid % grid_.columns * layout.size(), words, layout.size() * sizeof(uint16_t));
+    if (++blocks.arrived < grid_.columns)
+      return;
+    placeTogether(step, layout, *first, blocks.elements.data());
+    blocks_.erase(known);
+    return;
+  }
   std::vector<uint8_t> converted;
   if (from != tensor.dtype()) {
     converted.resize(layout.size() * size);

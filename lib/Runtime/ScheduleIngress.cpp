@@ -106,6 +106,14 @@ private:
   void fillBlock(std::vector<uint32_t> &words) {
     BlockLayout layout(grid_, step_, tensor_.shape(), microBatch_, port_ / grid_.columns, port_ % grid_.columns, row_);
     const DType from = tensor_.dtype(), to = dtypeOf(step_.type);
+    const uint64_t column = port_ % grid_.columns;
+    if (column == 0)
+      isTogether_ = fillBlocks(layout);
+    if (isTogether_) {
+      words.assign((layout.size() + 1) / 2, 0);
+      std::memcpy(words.data(), blocks_.data() + column * layout.size(), layout.size() * sizeof(uint16_t));
+      return;
+    }
     const unsigned size = byteSize(from);
     picked_.resize(layout.size() * size);
     if (!layout.isFull())
@@ -118,6 +126,27 @@ private:
     convertElements(from, picked_.data(), layout.size(), to, reinterpret_cast<uint8_t *>(words.data()));
   }
 
+  /// The blocks of all columns, if they can be had together.
+  bool fillBlocks(const BlockLayout &layout) {
+    const DType from = tensor_.dtype(), to = dtypeOf(step_.type);
+    const std::optional<uint64_t> first = layout.together();
+    if (!first || byteSize(to) != sizeof(uint16_t))
+      return false;
+    const uint8_t *tokens = tensor_.data() + *first * byteSize(from);
+    uint64_t pitch = layout.tokenPitch();
+    if (from != to) {
+      const uint64_t features = layout.features();
+      picked_.resize(layout.tokens() * features * sizeof(uint16_t));
+      for (uint64_t i = 0; i < layout.tokens(); ++i)
+        convertElements(from, tokens + i * pitch * byteSize(from), features, to, picked_.data() + i * features * sizeof(uint16_t));
+      tokens = picked_.data();
+      pitch = features;
+    }
+    blocks_.resize(grid_.columns * layout.size());
+    layout.pickTogether(reinterpret_cast<const uint16_t *>(tokens), pitch, blocks_.data());
+    return true;
+  }
+
   const wexe::GridT &grid_;
   const wexe::StepT &step_;
   const Tensor &tensor_;
@@ -125,7 +154,9 @@ private:
   CommandBursts command_;
   const uint32_t groups_; ///< that differ
   uint32_t port_ = 0, row_ = 0;
-  std::vector<uint8_t> picked_; ///< a block in the tensor's type
+  std::vector<uint8_t> picked_; ///< a block in the tensor's type, or tokens in the wire's
+  bool isTogether_ = false;     ///< the blocks of the row
+  std::vector<uint16_t> blocks_;
 };
 
 /// What Contract and Scale share: rows from the stream, converted to the wire's type.

@@ -31,6 +31,16 @@ def test_heads_give_pytorchs_numbers_and_both_engines_the_same_bits(machine, hea
     assert program.stats.macs_executed == macs
 
 
+@pytest.mark.parametrize("heads", [4, 6])
+def test_threads_that_share_heads_change_no_bit_and_no_count(heads):
+    operand = operands(heads, 1)
+    program = wafer.compile(Attention(), operand, machine="small", progress=False)
+    found, counted = program(*operand, threads=1), program.stats.as_dict()["total"]
+    for threads in (2, 3):
+        assert torch.equal(program(*operand, threads=threads), found)
+        assert program.stats.as_dict()["total"] == counted
+
+
 def test_small_heads_do_not_take_the_wafer_one_by_one():
     program = wafer.compile(Attention(), operands(8, 1), machine="small", progress=False)
     assert [phase["micro_batches"] for phase in _stats(program, operands(8, 1)).phases if phase.get("steps")] == [pytest.approx(2, abs=2)]

@@ -115,7 +115,8 @@ TEST_P(ContractionTest, HasTheBitsOfTheDocumentedOrder) {
     EXPECT_EQ(stats.rowsTogether, 0u);
 }
 
-// Rows that MemoryX offers whole give what their bursts give, in bits and in counts, whether or not the engine takes them, and with what it kept of them.
+// Rows that MemoryX offers whole give what their bursts give, in bits and in counts, whether or not the engine takes them, with what it kept of them, and shared by
+// threads.
 TEST_P(ContractionTest, IsTheSameInWholeRows) {
   const auto &[engineName, which] = GetParam();
   const Contraction &shape = which.shape;
@@ -124,9 +125,14 @@ TEST_P(ContractionTest, IsTheSameInWholeRows) {
   ListIngress bursts(wholeSchedule(shape, data));
   ListEgress out, outOfRows;
   EngineStats expected = createEngine("cycle", program, {})->run(bursts, out);
-  auto engine = createEngine(engineName, program, {});
+  std::unique_ptr<Engine> engine;
   SortedRows kept(shape.n, shape.columns);
-  for (int run = 0; run < 3; ++run) {
+  for (int run = 0; run < 4; ++run) {
+    if (run % 2 == 0) {
+      EngineOptions options;
+      options.threads = run == 0 ? 1 : 3;
+      engine = createEngine(engineName, program, options);
+    }
     RowIngress rows(shape, data);
     if (run > 0)
       rows.kept = &kept;

@@ -72,6 +72,9 @@ inline uint16_t f32ToF16(float value) {
 void widenF16(const uint8_t *from, float *to, size_t n);
 void narrowF16(const float *from, uint8_t *to, size_t n);
 
+/// to[c * toPitch + r] = from[r * fromPitch + c], of rows and columns of numbers of 16 bits (FunctionalKernels.cpp).
+void transpose16(const uint16_t *from, size_t fromPitch, uint16_t *to, size_t toPitch, size_t rows, size_t columns);
+
 } // namespace wafer
 
 #endif // WAFER_EMULATOR_NUMBERFORMATS_H

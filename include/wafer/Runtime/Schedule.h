@@ -13,9 +13,11 @@
 
 #include <map>
 #include <memory>
+#include <tuple>
 
 namespace wafer {
 
+class BlockLayout;
 class KeptRows;
 class RowStream;
 class StepBursts;
@@ -90,14 +92,22 @@ private:
     uint32_t block = 0;          ///< complete blocks of this step
     std::vector<uint32_t> words; ///< of the block that is coming
   };
+  /// Blocks of the cores that lie side by side in a group, until all have come.
+  struct Blocks {
+    uint32_t arrived = 0;
+    std::vector<uint16_t> elements;
+  };
   size_t wordsPerBlock(const wexe::StepT &step) const;
   void place(const wexe::StepT &step, const Channel &channel, uint32_t portInGrid);
+  void placeTogether(const wexe::StepT &step, const BlockLayout &layout, uint64_t first, const uint16_t *blocks);
   std::string describe(const wexe::StepT &step, uint32_t portInGrid) const;
 
   const wexe::ProgramT &program_;
   const wexe::GridT &grid_;
   std::map<uint8_t, std::vector<const wexe::StepT *>> stepsOf_; ///< Receive steps by colour, in order
   std::map<uint8_t, std::vector<Channel>> channels_;            ///< by colour, then port in the grid
+  std::map<std::tuple<const wexe::StepT *, uint32_t, uint32_t, uint32_t>, Blocks> blocks_; ///< by step, micro-batch, group and row
+  std::vector<uint8_t> tokens_;                                                            ///< in the wire's type
   TensorValues tensors_;
   std::map<uint8_t, std::unique_ptr<SampledSums>> sums_; ///< by colour
   uint64_t wavelets_ = 0;

@@ -39,7 +39,8 @@ def test_the_time_of_a_step_is_that_of_its_program():
     steps = [wafer.train_step(model, F.cross_entropy, wafer.optim.SGD(lr=0.1), (x, target), machine="tiny", shards=2, systems=systems) for systems in (1, 2)]
     one, two = (step.time() for step in steps)
     assert one.wafer == pytest.approx(2 * steps[0].program.time().wafer_seconds) and two.wafer == pytest.approx(one.wafer / 2)
-    assert one.wafer < one.seconds < one.without_overlap and two.sums == one.updates
+    # The loss is divided by the number of samples behind the gradients, whose updates that hides.
+    assert one.wafer <= one.seconds < one.without_overlap and two.sums == one.updates
     assert (one.samples, one.tokens) == (4, 4)
 
 
@@ -56,6 +57,7 @@ def test_the_timeline_of_a_step_has_systems_and_what_follows_them(tmp_path):
     sums = [event for _, lane, event in spans if lane == "SwarmX"]
     updates = [event for _, lane, event in spans if lane == "MemoryX updates"]
     assert sum(event["dur"] for event in sums) == pytest.approx(found.sums * 1e6, abs=0.01)
-    assert max(event["ts"] + event["dur"] for event in updates) == pytest.approx(found.seconds * 1e6, abs=0.01)
+    assert max(event["ts"] + event["dur"] for event in updates) <= found.seconds * 1e6 + 0.01
+    assert max(event["ts"] + event["dur"] for _, _, event in spans) == pytest.approx(found.seconds * 1e6, abs=0.01)
     shards = [event for system, lane, event in spans if (system, lane) == ("system 1", "phases")]
     assert max(event["ts"] + event["dur"] for event in shards) == pytest.approx(found.wafer * 1e6, abs=0.01)

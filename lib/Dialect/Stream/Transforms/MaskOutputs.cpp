@@ -231,6 +231,7 @@ bool MaskOutputs::pays(ContractOp contract, GridAttr grid) const {
   masked.streams = streamsAtOnce(contract.getBatchSizes(), contract.getBatchStrides(), shape.batchesAtOnce);
   WireCost full = masked;
   full.isMasked = false;
+  full.together = static_cast<int64_t>(contract.getRowsTogether().value_or(1));
   full.nonzeros = 1 - contract.getInputZeros().value_or(0) / 1000.0;
   auto map = contract.getMask().getDefiningOp<MapOp>();
   const int64_t operations = llvm::range_size(map.getBody().front().without_terminator());
@@ -271,8 +272,11 @@ bool MaskOutputs::mask(ContractOp contract, ZeroAnalysis &analysis) {
   if (llvm::all_of(part.arguments, [&](BlockArgument argument) { return attempt.moveBefore(reader.getInputs()[argument.getArgNumber()]); })) {
     contract.getMaskMutable().assign(makeMask(contract, reader, conditions, part));
     contract.setOutputZeros(expectedZeros(reader, conditions, analysis));
-    if (pays(contract, *segment.getGrid()) && fits(segment))
+    if (pays(contract, *segment.getGrid()) && fits(segment)) {
+      // Rows of a mask come one by one.
+      contract.removeRowsTogetherAttr();
       return true;
+    }
   }
   attempt.undo();
   return false;

@@ -10,6 +10,7 @@ from torch import nn
 import wafer
 from wafer.compiler import nothing_for
 from wafer.training import recompute
+from wafer.training.joint import differentiate
 
 
 class FeedForward(nn.Module):
@@ -72,6 +73,13 @@ def test_hidden_values_do_not_leave_the_wafer(monkeypatch):
     kept = crossing(trained(model, x, x, "small")[1])
     monkeypatch.setattr(recompute, "pays", lambda machine, tokens, features: True)
     assert crossing(trained(model, x, x, "small")[1]) < 0.9 * kept
+
+
+def test_a_scaled_loss_does_not_hide_the_backward_pass(monkeypatch):
+    monkeypatch.setattr(recompute, "pays", lambda machine, tokens, features: True)
+    machine, x = nothing_for("small").machine_description, torch.randn(64, 8)
+    plain, scaled = (differentiate(FeedForward(8, 64), mean_square, (x, x), machine=machine, scaled=scaled).imported.text for scaled in (False, True))
+    assert scaled.count("graph.again") == plain.count("graph.again") > 0
 
 
 def test_it_pays_on_a_wafer_and_not_on_few_cores():

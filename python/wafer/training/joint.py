@@ -209,9 +209,9 @@ def _joint_graph(
                 graph = make_fx(again, decomposition_table=table, tracing_mode="real", _allow_non_fake_inputs=True)(*values, scale)
     graph.graph.eliminate_dead_code()
     if machine is not None:
-        _put_off(graph.graph)
         placeholders = graph.graph.find_nodes(op="placeholder")
         recompute(graph.graph, graph.graph.output_node().args[0][loss_index], machine, {placeholders[i] for i in weights})
+        _put_off(graph.graph)  # after that, the backward pass is no longer what is behind the loss
     return graph
 
 

@@ -5,12 +5,15 @@
 #include "Semantics.h"
 #include "TimingClasses.h"
 #include "TimingIngress.h"
+#include "TimingParts.h"
 #include "wafer/Executable/Grids.h"
 #include "wafer/Machine/BatchEntries.h"
 #include "wafer/Machine/FeatureLayout.h"
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
+#include <map>
 #include <set>
 
 namespace wafer {
@@ -30,14 +33,22 @@ private:
 /// Of the products of a step's weights, those that are not passed over. Zeros and what a mask hides are taken to have nothing to do with each other.
 double shareOfNonzeros(const wexe::StepT &step) { return (1 - step.input_zeros / 1000.0) * (1 - step.output_zeros / 1000.0); }
 
+/// Steps that were timed by themselves.
+struct PartTime {
+  uint64_t cycles = 0;
+  std::vector<TimingIngress::Span> spans; ///< of the steps
+  std::optional<Repetition::Period> pace; ///< of rows that were not sent
+};
+
 class PhaseTimer {
 public:
-  PhaseTimer(const LoadedProgram &program, const wexe::PhaseT &phase, const TimingOptions &options)
-      : part_(program.load(phase.load)), phase_(phase), options_(options), classes_(part_, *phase.grid) {}
+  PhaseTimer(const LoadedProgram &program, const wexe::PhaseT &phase, const TimingOptions &options) : part_(program.load(phase.load)), phase_(phase), options_(options) {}
   PhaseTiming time();
 
 private:
   std::vector<TimingIngress::Span> simulate();
+  PartTime timeLong(const TimingPart &part);
+  PartTime run(const wexe::PhaseT &steps, TimingUse use);
   uint64_t groupsSent(const wexe::StepT &step) const {
     return step.kind == wexe::StepKind::Send ? groupsThatDiffer(*phase_.grid, step, part_.program().tensors[step.tensor]->shape) : phase_.grid->groups;
   }
@@ -46,28 +57,84 @@ private:
   const LoadedProgram &part_;
   const wexe::PhaseT &phase_;
   const TimingOptions &options_;
-  const TimingClasses classes_;
+  std::map<TimingUse, TimingClasses> classes_;
+  std::map<std::vector<int64_t>, PartTime> known_; ///< long parts
+  std::deque<wexe::PhaseT> phases_;                ///< of parts; a step stays where it is, since what is counted in its weight is remembered
   PhaseTiming timing_;
 };
 
 /// Spans of the steps; what it took and how long the phase takes go to `timing_`.
 std::vector<TimingIngress::Span> PhaseTimer::simulate() {
+  const std::vector<TimingPart> parts = partsOf(part_, phase_, options_);
+  if (parts.size() == 1) {
+    const PartTime time = run(phase_, {});
+    timing_.cycles = time.cycles;
+    return time.spans;
+  }
+  std::vector<TimingIngress::Span> spans;
+  for (const TimingPart &part : parts) {
+    const PartTime time = part.isLong ? timeLong(part) : run(phases_.emplace_back(phaseOf(phase_, part)), {});
+    for (size_t i = 0; i < part.count; ++i)
+      spans.push_back({timing_.cycles + time.spans[i].begin, time.spans[i].cycles});
+    // The first row has done all that the last one has, as much earlier as commands are on their way from one to the other. What follows begins there.
+    const uint64_t way = &part == &parts.back() ? 0 : std::min<uint64_t>(spans.back().cycles, phase_.grid->rows * part_.machine().hopCycles);
+    if (!part.end)
+      spans.back().cycles -= way;
+    timing_.cycles += part.end ? time.spans[part.count].begin : time.cycles - way;
+  }
+  return spans;
+}
+
+/// A command and one step, of whose weight some rows tell what the others take.
+PartTime PhaseTimer::timeLong(const TimingPart &part) {
+  wexe::PhaseT &steps = phases_.emplace_back(phaseOf(phase_, part));
+  wexe::StepT &step = *steps.steps[1];
+  const TimingUse use = {step.kind != wexe::StepKind::Contract, coloursOf(part_, steps), step.kind == wexe::StepKind::Sample};
+  const uint32_t rows = step.rows;
+  step.rows = rowsThatTell(*phase_.grid, step, options_);
+  std::vector<int64_t> key = timingKey(part_, steps, options_);
+  // What ends the phase is not told from what goes on.
+  key.push_back(part.end.has_value());
+  const bool isKnown = key.size() > 1;
+  PartTime time;
+  if (const auto found = known_.find(key); isKnown && found != known_.end())
+    time = found->second;
+  else
+    time = run(steps, use);
+  if (isKnown)
+    known_[key] = time;
+  if (rows == step.rows)
+    return time;
+  if (!time.pace) {
+    step.rows = rows;
+    return run(steps, use);
+  }
+  const uint64_t others = (rows - step.rows) * time.pace->cycles / time.pace->count;
+  time.cycles += others;
+  time.spans[1].cycles += others;
+  for (size_t i = 2; i < time.spans.size(); ++i)
+    time.spans[i].begin += others;
+  return time;
+}
+
+PartTime PhaseTimer::run(const wexe::PhaseT &steps, TimingUse use) {
   const wexe::GridT &grid = *phase_.grid;
+  const TimingClasses &classes = classes_.try_emplace(use, part_, grid, use).first->second;
   TimingGrid small;
-  small.groups = classes_.groupsLeft();
+  small.groups = classes.groupsLeft();
   small.inFront = 2 * part_.machine().coreQueueDepth + part_.machine().routerQueueDepth;
-  MissingRows missing = classes_.missingRows();
-  for (const auto &step : phase_.steps) {
+  MissingRows missing = classes.missingRows();
+  for (const auto &step : steps.steps) {
     small.sent.push_back(static_cast<uint32_t>(groupsSent(*step)));
-    small.relays.push_back(missing.cores.count > 0 && (step->kind == wexe::StepKind::Send || step->kind == wexe::StepKind::Receive) ? classes_.relayOf(missing, step->task) : std::nullopt);
+    small.relays.push_back(missing.cores.count > 0 && (step->kind == wexe::StepKind::Send || step->kind == wexe::StepKind::Receive) ? classes.relayOf(missing, step->task) : std::nullopt);
   }
   small.cores = uint64_t(grid.columns) * small.groups * (grid.rows - missing.cores.count);
-  const LoadedProgram program = classes_.reduced(missing);
+  const LoadedProgram program = classes.reduced(missing);
   EngineOptions options;
   options.withData = false;
   // Sums of groups that are added leave once for all.
   std::set<uint8_t> forAll;
-  for (const auto &step : phase_.steps)
+  for (const auto &step : steps.steps)
     if (step->kind == wexe::StepKind::Sample && step->groups_added)
       forAll.insert(step->colour);
   options.copiesOfWavelet = [&](uint16_t port, uint8_t colour) { return forAll.count(colour) ? 1 : shareOf(grid.groups, small.groups, (port - grid.x0) / grid.columns); };
@@ -75,18 +142,18 @@ std::vector<TimingIngress::Span> PhaseTimer::simulate() {
   options.missing = &missing;
   // Which step a trigger works for is told by the command that bound it.
   uint16_t command = 0;
-  for (const auto &step : phase_.steps)
+  for (const auto &step : steps.steps)
     if (step->kind == wexe::StepKind::Command)
       command = step->task;
     else if (step->input_zeros > 0 || step->output_zeros > 0)
       options.nonzeros[command] = shareOfNonzeros(*step);
-  TimingIngress ingress(phase_, options_, small, missing);
+  TimingIngress ingress(steps, options_, small, missing);
   TimingEgress egress(ingress);
   const EngineStats stats = createCycleEngine(program, options)->run(ingress, egress);
-  timing_.simulatedCores = stats.cores;
-  timing_.simulatedCycles = stats.cycles;
-  timing_.cycles = stats.cycles + ingress.skipped();
-  return ingress.spans(timing_.cycles);
+  timing_.simulatedCores = std::max(timing_.simulatedCores, stats.cores);
+  timing_.simulatedCycles += stats.cycles;
+  const uint64_t cycles = stats.cycles + ingress.skipped();
+  return {cycles, ingress.spans(cycles), ingress.pace()};
 }
 
 /// What a step does is known without running it.

@@ -46,30 +46,34 @@ template <typename Keep> void keepRows(const wexe::Rect &rect, uint32_t first, u
 
 } // namespace
 
-TimingClasses::TimingClasses(const LoadedProgram &part, const wexe::GridT &grid) : part_(part), program_(part.program()), machine_(part.machine()), grid_(grid) {
+TimingClasses::TimingClasses(const LoadedProgram &part, const wexe::GridT &grid, TimingUse use) : part_(part), program_(part.program()), machine_(part.machine()), grid_(grid), use_(use) {
   for (const auto &region : program_.regions)
     period_ = std::lcm(period_, region->rect->sy());
   for (const auto &route : program_.routes)
-    if (route->rect->ny() > 1)
+    if (route->rect->ny() > 1 && isUsed(route->colour))
       period_ = std::lcm(period_, route->rect->sy());
   // What of a group reaches into the next: nothing, or sums below the grid.
   const uint32_t end = grid.x0 + grid.columns, south = grid.y0 + uint32_t(grid.rows);
   bool reachesOver = false, isBelow = true;
   for (const auto &route : program_.routes)
-    if (const uint32_t to = columnsBefore(*route->rect, end); to > columnsBefore(*route->rect, end - 1) && (route->rx == wexe::Dir::E || (route->tx >> unsigned(wexe::Dir::E) & 1))) {
+    if (const uint32_t to = columnsBefore(*route->rect, end); isUsed(route->colour) && to > columnsBefore(*route->rect, end - 1) && (route->rx == wexe::Dir::E || (route->tx >> unsigned(wexe::Dir::E) & 1))) {
       reachesOver = true;
       isBelow &= route->rect->y0() >= south;
     }
-  if (reachesOver && isBelow && grid.groups > 1)
+  if (reachesOver && isBelow && grid.groups > 1 && use.below)
     leaveOutChainedGroups();
-  else if (reachesOver)
+  else if (reachesOver && !isBelow)
     groupsLeft_ = grid.groups;
   // Where relays fill much of their links, which few columns do, cores hold each other up from row to row.
   const uint64_t share = std::max(machine_.ingestWaveletsPerCycle, machine_.egressWaveletsPerCycle), simulated = uint64_t(grid.columns) * groupsLeft_;
   const bool isCalm = uint64_t(grid.columns) * grid.groups >= 8 * share;
-  const uint32_t kept = isCalm ? keptRows : std::max<uint32_t>(manyRows, static_cast<uint32_t>(manyCores / 4 / simulated * 2));
-  if (2 * kept < grid.rows && hasSameImages())
-    missing_ = cutOf(grid.y0 + kept, south - kept);
+  const uint32_t many = isCalm ? pairOfRows : std::max<uint32_t>(manyRows, static_cast<uint32_t>(manyCores / 4 / simulated * 2));
+  if (2 * many >= grid.rows || !hasSameImages())
+    return;
+  if (isCalm && !use.pairs)
+    missing_ = cutOf(grid.y0 + 1u, south - 1);
+  if (missing_.count == 0)
+    missing_ = cutOf(grid.y0 + many, south - many);
 }
 
 /// Takes groups out between the last and the first, or of an odd number the second: neighbours send to each other on colours that take turns, and it sends as the last wants it.
@@ -128,6 +132,8 @@ TimingClasses::Cut TimingClasses::cutOf(uint32_t first, uint32_t end) const {
   auto isAlike = [&](uint32_t y) {
     for (uint32_t x = grid_.x0; x < grid_.x0 + uint32_t(grid_.columns) * grid_.groups; ++x)
       for (uint32_t colour = 0; colour < machine_.colours; ++colour) {
+        if (!isUsed(colour))
+          continue;
         const RouteEntry a = part_.routeAt(x, first, colour), b = part_.routeAt(x, y, colour);
         if (a.tx != b.tx || (a.tx != 0 && a.rx != b.rx))
           return false;
@@ -145,7 +151,7 @@ MissingRows TimingClasses::missingRows() const {
   // Right below the grid, or behind the rows that add sums of groups.
   Cut below;
   for (const uint32_t south : {uint32_t(grid_.y0) + grid_.rows, uint32_t(grid_.y0) + grid_.rows + grid_.columns})
-    if (below.count == 0 && machine_.height > south + 2 * period_ && !hasCores(south + period_, machine_.height))
+    if (use_.below && below.count == 0 && machine_.height > south + 2 * period_ && !hasCores(south + period_, machine_.height))
       below = cutOf(south + period_, machine_.height - period_);
   // Without a last group behind them, nothing passes the others.
   const uint32_t passed = groupsLeft_ == 1 ? 0 : grid_.groups - groupsLeft_;
@@ -198,13 +204,15 @@ LoadedProgram TimingClasses::reduced(const MissingRows &missing) const {
 
   const Cut cut = {missing.cores.above + 1, missing.cores.count}, below = {missing.routers.above + 1, missing.routers.count};
   const Cut groups = groupsBetween();
+  const uint32_t end = use_.below ? machine_.height : grid_.y0 + uint32_t(grid_.rows);
 
-  auto shrinkColumns = [&](wexe::Rect &rect) {
-    return cutColumns(rect, grid_.x0 + uint32_t(grid_.columns) * grid_.groups, machine_.width) && cutColumns(rect, groups.first, groups.count) && cutColumns(rect, grid_.x0, firstGroup_ * grid_.columns);
+  auto shrink = [&](wexe::Rect &rect) {
+    rect = resized(rect, rect.y0(), rect.nx(), rowsBefore(rect, end));
+    return rect.ny() > 0 && cutColumns(rect, grid_.x0 + uint32_t(grid_.columns) * grid_.groups, machine_.width) && cutColumns(rect, groups.first, groups.count) && cutColumns(rect, grid_.x0, firstGroup_ * grid_.columns);
   };
   for (const auto &source : program_.regions) {
     wexe::Rect rect = *source->rect;
-    if (!shrinkColumns(rect))
+    if (!shrink(rect))
       continue;
     // A row counts those that are missing too, so that what is below them is a region of its own.
     keepRows(rect, cut.first, cut.count, [&](const wexe::Rect &kept, uint32_t before) {
@@ -221,7 +229,7 @@ LoadedProgram TimingClasses::reduced(const MissingRows &missing) const {
   }
   for (const auto &source : program_.routes) {
     wexe::Rect rect = *source->rect;
-    if (!shrinkColumns(rect) || bringsSums(*source, rect))
+    if (!isUsed(source->colour) || !shrink(rect) || bringsSums(*source, rect))
       continue;
     keepRows(rect, below.first + cut.count, below.count, [&](const wexe::Rect &some, uint32_t) {
       keepRows(some, cut.first, cut.count, [&](const wexe::Rect &kept, uint32_t) {
@@ -232,7 +240,7 @@ LoadedProgram TimingClasses::reduced(const MissingRows &missing) const {
   }
   Machine machine = machine_;
   machine.width = grid_.x0 + grid_.columns * groupsLeft_;
-  machine.height = machine_.height - below.count - cut.count;
+  machine.height = end - below.count - cut.count;
   machine.defects = {}; // rows that differ in their dead cores are no class
   program.machine = machine.toJson();
   program.machine_hash = machine.hash();

@@ -13,14 +13,23 @@
 #include "wafer/Executable/Executable.h"
 
 #include <optional>
+#include <tuple>
 
 namespace wafer {
+
+/// What of a grid takes part in steps that are timed.
+struct TimingUse {
+  bool pairs = true; ///< rows may send to others, which take turns with them
+  uint32_t colours = UINT32_MAX; ///< a bit for each
+  bool below = true; ///< what is below the grid, where results leave and groups may add theirs
+  bool operator<(const TimingUse &other) const { return std::tie(pairs, colours, below) < std::tie(other.pairs, other.colours, other.below); }
+};
 
 /// A program for one load and one grid, with less of both.
 class TimingClasses {
 public:
   /// `part` is one load; its cores and routers are all classified, whatever the phases are.
-  TimingClasses(const LoadedProgram &part, const wexe::GridT &grid);
+  TimingClasses(const LoadedProgram &part, const wexe::GridT &grid, TimingUse use);
 
   /// Groups that have to be there, of all.
   uint32_t groupsLeft() const { return groupsLeft_; }
@@ -41,17 +50,19 @@ private:
   void beginsSums(wexe::RegionT &region, const wexe::Rect &source) const;
   bool bringsSums(const wexe::RouteT &route, const wexe::Rect &kept) const;
   uint64_t sentInTask(uint32_t x, uint32_t y, uint16_t pc, std::optional<uint8_t> &colour) const;
+  bool isUsed(unsigned colour) const { return use_.colours >> colour & 1; }
   bool hasSameImages() const;
   bool hasCores(uint32_t first, uint32_t end) const;
   Cut cutOf(uint32_t first, uint32_t end) const;
 
-  /// Rows at either end of the grid that are simulated, an even number, so that a ring passes the last of them; where relays fill their links, so many, or as many as make up so many cores.
-  static constexpr uint32_t keptRows = 2, manyRows = 16, manyCores = 2048;
+  /// Rows at either end of the grid that are simulated: an even number where a ring passes the last of them, else one; where relays fill their links, so many, or as many as make up so many cores.
+  static constexpr uint32_t pairOfRows = 2, manyRows = 16, manyCores = 2048;
 
   const LoadedProgram &part_;
   const wexe::ProgramT &program_;
   const Machine &machine_;
   const wexe::GridT &grid_;
+  const TimingUse use_;
   uint32_t period_ = 1; ///< rows come and go in multiples of this: neighbours may differ by parity
   Cut missing_;         ///< rows of the grid that need not be there
   uint32_t groupsLeft_ = 1, firstGroup_ = 0; ///< so many, of which the first has this number

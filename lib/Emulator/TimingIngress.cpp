@@ -3,6 +3,7 @@
 #include "TimingIngress.h"
 
 #include "Semantics.h"
+#include "TimingParts.h"
 #include "wafer/Machine/BatchEntries.h"
 #include "wafer/Machine/FeatureLayout.h"
 #include "wafer/Machine/RowOrder.h"
@@ -275,12 +276,12 @@ uint64_t TimingIngress::wavelets(uint64_t row, uint64_t column) {
   return valid;
 }
 
-bool TimingIngress::isIndexed() const { return step().kind == wexe::StepKind::Sample || step().wire == wexe::WireFormat::Indexed16 || step().wire == wexe::WireFormat::Indexed32; }
+bool isIndexed(const wexe::StepT &step) { return step.kind == wexe::StepKind::Sample || step.wire == wexe::WireFormat::Indexed16 || step.wire == wexe::WireFormat::Indexed32; }
 
 /// Rounds of a sparse weight over which a column's share of it is the mean; 0: it is not sparse.
 uint64_t TimingIngress::roundsThatDiffer() const {
   const double density = options_.density ? options_.density(step()) : 1.0;
-  if (!isIndexed() || density >= 1)
+  if (!isIndexed(step()) || density >= 1)
     return 0;
   const double each = std::max(1.0, density * static_cast<double>(step().columns) / phase_.grid->columns);
   return std::clamp<uint64_t>(static_cast<uint64_t>(keptForMean / (each * static_cast<double>(rowsOfRound()))) + 1, 2, 32);
@@ -421,13 +422,8 @@ void TimingIngress::skipRounds() {
   skipped_ += periods * period->cycles;
 }
 
-/// Whether each row of a weight takes as long as any other. Of those that go together the last one has the command.
-bool TimingIngress::hasEqualRows() const {
-  return (step().kind == wexe::StepKind::Contract || step().kind == wexe::StepKind::Sample) && !isMasked() && step().rows_together == 1 && roundsThatDiffer() == 0;
-}
-
 void TimingIngress::markRow(Burst &burst) {
-  if (!hasEqualRows())
+  if (!hasEqualRows(step(), options_))
     return;
   Mark &mark = markOf(burst);
   mark.rows = &rowTimes_.back();
@@ -456,6 +452,7 @@ void TimingIngress::skipRows() {
   place_ = (next + rows) / columns;
   owner_ = (next + rows) % columns;
   skipped_ += cycles;
+  pace_ = period;
   forgetRows();
 }
 
@@ -472,7 +469,7 @@ void TimingIngress::beginRow(Burst &burst) {
   if (resultsLeave != resultsWereLeaving_ || !roundsAreSettled())
     forgetRows();
   resultsWereLeaving_ = resultsLeave;
-  if (hasEqualRows()) {
+  if (hasEqualRows(step(), options_)) {
     skipRows();
   } else if (owner_ == 0 && place_ > 0) {
     // What a shorter round takes says nothing of longer ones.

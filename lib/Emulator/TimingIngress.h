@@ -85,6 +85,8 @@ inline uint32_t shareOf(uint32_t all, uint32_t some, uint32_t which) { return al
 
 /// Weights of a row in a column that are sent.
 uint64_t keptInColumn(const TimingOptions &options, const wexe::StepT &step, uint64_t columns, uint64_t row, uint64_t column);
+/// Whether a step sends indices, of weights that are kept.
+bool isIndexed(const wexe::StepT &step);
 /// Words of a row of so many on MemoryX's link, of a step whose rows do not travel as wavelets.
 uint64_t wordsOfRow(const wexe::StepT &step, uint64_t kept);
 
@@ -99,6 +101,8 @@ public:
 
   /// Cycles of what was not sent.
   uint64_t skipped() const { return skipped_; }
+  /// What rows took that were not sent, if any were not.
+  const std::optional<Repetition::Period> &pace() const { return pace_; }
   /// When a step began in the first micro-batch, and its cycles in all of them.
   struct Span {
     uint64_t begin = 0, cycles = 0;
@@ -128,7 +132,6 @@ private:
   void rowBurst(Burst &burst);
   bool isMasked() const { return step().kind == wexe::StepKind::Contract && step().output_zeros > 0; }
   void maskBurst(Burst &burst);
-  bool isIndexed() const;
   uint64_t roundsThatDiffer() const;
   void skipMicroBatches();
   void skipRounds();
@@ -142,7 +145,6 @@ private:
   uint64_t leaveOutResults(const Repetition::Period &period, uint64_t periods);
   void skipBlocks();
   void skipCommands();
-  bool hasEqualRows() const;
   uint64_t rowsOfStep() const;
   void skipRows();
   void forgetRows();
@@ -183,6 +185,7 @@ private:
   std::deque<Repetition> repetitions_; ///< the first is that of micro-batches; then one for the rounds of each step that came
   std::deque<RowTimes> rowTimes_;      ///< the last is of what is sent
   size_t row_ = 0;                     ///< of it
+  std::optional<Repetition::Period> pace_;
   std::deque<Mark> marks_;             ///< by tag - 1
 };
 

@@ -66,6 +66,7 @@ std::string toJson(const RunStats &stats) {
         entry["steps"].push_back({{"name", step.name}, {"wire", step.wire}, {"link", step.link}, {"macs_dense", step.macsDense}, {"macs", step.macsExecuted}, {"bytes", step.bytes}, {"skips_input_zeros", step.skipsInputZeros}, {"skips_outputs", step.skipsOutputs},
                                   {"bytes_dense", step.bytesDense}});
       if (phase.timing) {
+        entry["simulated_cycles"] = phase.timing->simulatedCycles;
         entry["schedule"] = Json::array();
         for (const StepTiming &step : phase.timing->steps)
           entry["schedule"].push_back({{"name", step.name}, {"kind", wexe::EnumNameStepKind(step.kind)}, {"location", step.location}, {"begin", step.begin},

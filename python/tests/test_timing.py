@@ -91,6 +91,29 @@ def test_transfers_of_which_most_is_left_out_take_the_time_of_the_link():
     assert leaves == 3 * 65536 and first < 65536 * 1.25 and stats.cycles == pytest.approx(first + leaves, rel=0.01)
 
 
+def layers(*widths):
+    """Layers on a machine of few cores, each of which takes a million cycles."""
+    torch.manual_seed(0)
+    return nn.Sequential(*(layer for before, after in zip(widths, widths[1:], strict=False) for layer in (nn.Linear(before, after), nn.Tanh())))
+
+
+def test_long_steps_are_timed_by_themselves(tmp_path):
+    counted, timed = both(layers(1024, 2048, 1024, 2048), random(4, 1024), machine=tall(tmp_path, 8, 4, 1))
+    assert [step["kind"] for step in timed.phases[0]["schedule"] if step["cycles"] > 500_000] == ["Contract"] * 3
+    assert timed.cycles == pytest.approx(counted.cycles, rel=0.001)
+    assert timed.macs_executed == counted.macs_executed
+    # The end of a step is the begin of the next one.
+    schedule = timed.phases[0]["schedule"]
+    assert [step["begin"] for step in schedule[1:]] == [step["begin"] + step["cycles"] for step in schedule[:-1]]
+
+
+def test_equal_long_steps_are_simulated_once(tmp_path):
+    # With as many tokens sums of rows do not go together.
+    once, thrice = (wafer.compile(layers(*[1024, 2048] * count), (random(160, 1024),), machine=tall(tmp_path, 8, 4, 1)).time() for count in (1, 2))
+    steps, more = (stats.phases[0]["simulated_cycles"] for stats in (once, thrice))
+    assert thrice.cycles > 2.6 * once.cycles and steps < once.cycles / 2 and more < 2.5 * steps
+
+
 def test_zeros_of_a_weight_are_counted_where_they_are():
     model = nn.Linear(96, 64)
     sparsity.prune(model, 0.8)

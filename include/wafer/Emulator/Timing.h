@@ -18,6 +18,8 @@ struct TimingOptions {
   std::function<uint64_t(const wexe::StepT &step, uint64_t row, uint64_t column)> kept;
   /// Share of weights that are kept, by step.
   std::function<double(const wexe::StepT &step)> density;
+  /// Steps that take so many cycles at least are timed by themselves: what is lost between them and their neighbours are some hundreds.
+  uint64_t longCycles = 1 << 18;
 };
 
 /// What goes between MemoryX and the wafer, in words of its link, one for each wavelet unless the edge unpacks them; what goes to several columns at once counts once.
@@ -44,7 +46,7 @@ struct PhaseTiming {
   uint64_t cores = 0;
   WaveletCounts wavelets;
   std::vector<StepTiming> steps;
-  uint64_t simulatedCores = 0, simulatedCycles = 0; ///< what it took
+  uint64_t simulatedCores = 0, simulatedCycles = 0; ///< what it took: cores, of a part of the phase at most, and cycles that were not left out, of all parts
 };
 
 /// Kept weights among `valid` of them, drawn so that all rows and columns together have the share `density`.

@@ -108,10 +108,10 @@ def test_long_steps_are_timed_by_themselves(tmp_path):
 
 
 def test_equal_long_steps_are_simulated_once(tmp_path):
-    # With as many tokens sums of rows do not go together.
-    once, thrice = (wafer.compile(layers(*[1024, 2048] * count), (random(160, 1024),), machine=tall(tmp_path, 8, 4, 1)).time() for count in (1, 2))
+    # With as many tokens sums of rows do not go together. Between layers it simulates what is between them.
+    once, thrice = (wafer.compile(layers(*[2048] * (count + 1)), (random(160, 2048),), machine=tall(tmp_path, 8, 4, 1)).time() for count in (1, 3))
     steps, more = (stats.phases[0]["simulated_cycles"] for stats in (once, thrice))
-    assert thrice.cycles > 2.6 * once.cycles and steps < once.cycles / 2 and more < 2.5 * steps
+    assert thrice.cycles > 2.7 * once.cycles and more < 1.1 * steps
 
 
 def test_zeros_of_a_weight_are_counted_where_they_are():

@@ -237,6 +237,7 @@ void FunctionalBatch::runTask(uint16_t pc, BatchSink &sink, EngineStats &stats) 
   for (;; ++pc) {
     const Instruction &insn = first().at(pc);
     if (insn.opcode != Opcode::End && insnClass(insn.opcode) != InsnClass::Control && !issue(insn, pc, sink, stats)) {
+      runElementsOfAll();
       part();
       for (FunctionalCore *core : cores_)
         core->resume(pc);
@@ -244,7 +245,7 @@ void FunctionalBatch::runTask(uint16_t pc, BatchSink &sink, EngineStats &stats) 
     }
     stats.instructions += cores_.size();
     if (insn.opcode == Opcode::End)
-      return;
+      return runElementsOfAll();
     if (insnClass(insn.opcode) == InsnClass::Control)
       registers_.control(insn, pc);
   }
@@ -320,17 +321,27 @@ bool FunctionalBatch::issueLocal(const Plan &plan, EngineStats &stats) {
     stats.elementOps += plan.op.elements * cores_.size();
     stats.macs += plan.op.isFmac() ? plan.op.elements * cores_.size() : 0;
   }
-  for (FunctionalCore *core : cores_) {
-    if (plan.runs)
-      runElements(*plan.runs, core->model);
-    else
-      core->runLocal(plan.op, stats);
+  if (plan.runs) {
+    elements_.push_back(*plan.runs);
+    return true;
   }
+  runElementsOfAll();
+  for (FunctionalCore *core : cores_)
+    core->runLocal(plan.op, stats);
   return true;
+}
+
+/// Each core does all of them before the next one begins, so that what it works on stays near.
+void FunctionalBatch::runElementsOfAll() {
+  for (FunctionalCore *core : cores_)
+    for (const ElementRuns &runs : elements_)
+      runElements(runs, core->model);
+  elements_.clear();
 }
 
 bool FunctionalBatch::issueFabric(const Plan &plan, BatchSink &sink, EngineStats &stats) {
   const Operation &op = plan.op;
+  runElementsOfAll(); // whose results it may read
   // Nothing is changed before it is clear that all can be done.
   for (unsigned i = 0; i < op.sources; ++i)
     if (isMemory(op.src[i]) && !blocks_.settle(op.reads[i], op.src[i].type == wexe::ElemType::F32 ? &op.src[i] : nullptr))

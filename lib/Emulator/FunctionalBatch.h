@@ -57,6 +57,7 @@ private:
   Plan &planOf(const Instruction &insn, uint16_t pc);
   bool issue(const Instruction &insn, uint16_t pc, BatchSink &sink, EngineStats &stats);
   bool issueLocal(const Plan &plan, EngineStats &stats);
+  void runElementsOfAll();
   bool issueFabric(const Plan &plan, BatchSink &sink, EngineStats &stats);
 
   // Weights (FunctionalBatchWeights.cpp).
@@ -111,7 +112,8 @@ private:
     std::vector<Plan> known;
     size_t oldest = 0;
   };
-  std::vector<Plans> plans_; ///< by pc
+  std::vector<Plans> plans_;          ///< by pc
+  std::vector<ElementRuns> elements_; ///< that were issued and are still to be done, of the task at work
   std::vector<BoundTrigger> triggers_;
   size_t oldestTrigger_ = 0;
   unsigned madeInVain_ = 0;      ///< sums that were made ahead and of no use, less those that were

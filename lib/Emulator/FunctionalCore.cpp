@@ -90,8 +90,8 @@ bool mayReadAhead(const Operation &op) {
   return true;
 }
 
-FunctionalCore::FunctionalCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, uint32_t number)
-    : model(program, image, x, y), in(program.machine().colours), number(number) {}
+FunctionalCore::FunctionalCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, uint32_t number, std::shared_ptr<uint8_t> memory)
+    : model(program, image, x, y, std::move(memory)), in(program.machine().colours), number(number) {}
 
 bool FunctionalCore::quiet() const {
   return isIdle() && std::all_of(in.begin(), in.end(), [](const WordQueue &queue) { return queue.size() == 0; });

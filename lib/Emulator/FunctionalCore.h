@@ -40,7 +40,7 @@ void quiet16(ElementType type, uint8_t *data, size_t n);
 
 class FunctionalCore {
 public:
-  FunctionalCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, uint32_t number);
+  FunctionalCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, uint32_t number, std::shared_ptr<uint8_t> memory);
 
   /// Goes on until input or a command is missing. Counts into `stats`.
   void run(WordSink &sink, EngineStats &stats);

@@ -7,6 +7,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "CoreMemory.h"
 #include "FunctionalContraction.h"
 #include "FunctionalScale.h"
 #include "FunctionalTransfer.h"
@@ -145,9 +146,10 @@ private:
 FunctionalEngine::FunctionalEngine(const LoadedProgram &program, const EngineOptions &options)
     : program_(program), threads_(std::max(1u, options.threads)), crew_(threads_), images_(imageModels(program)), routing_(program, threads_),
       stream_(program.machine().width) {
+  const CoreMemory memory(routing_.cores(), CoreModel::memoryBytes(program.machine()));
   for (uint32_t core = 0; core < routing_.cores(); ++core) {
     const auto [x, y] = routing_.at(core);
-    cores_.push_back(std::make_unique<FunctionalCore>(program, images_[program.program().regions[program.regionAt(x, y)]->image], x, y, core));
+    cores_.push_back(std::make_unique<FunctionalCore>(program, images_[program.program().regions[program.regionAt(x, y)]->image], x, y, core, memory.of(core)));
   }
   for (unsigned domain = 0; domain < routing_.domains(); ++domain)
     domains_.push_back(std::make_unique<Domain>(routing_, batches_, domain));

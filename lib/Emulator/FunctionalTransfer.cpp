@@ -82,7 +82,7 @@ bool FunctionalTransfer::prepare(Plan &plan, const Burst &command) {
 
 /// Reads what the command lets a core do: load registers, then move its block and pass others on. A task that would trap is left to the core.
 bool FunctionalTransfer::addCore(Plan &plan, FunctionalCore &core, uint32_t number) const {
-  CoreModel model(program_, core.model.image, core.model.x, core.model.y, false);
+  CoreModel model(program_, core.model.image, core.model.x, core.model.y, nullptr);
   const auto task = model.image.controlTasks.find(number & 0xffff);
   if (task == model.image.controlTasks.end())
     return false;

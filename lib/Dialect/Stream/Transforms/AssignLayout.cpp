@@ -2,6 +2,7 @@
 
 #include "wafer/Dialect/Stream/Transforms/Passes.h"
 
+#include "ShortenLives.h"
 #include "SplitSegment.h"
 
 #include "wafer/Analysis/SegmentCost.h"
@@ -59,7 +60,8 @@ struct AssignLayout : impl::AssignLayoutBase<AssignLayout> {
   void runOnOperation() override;
   LogicalResult writeTrace(StringRef lines);
   std::optional<GridShape> withRows(const SegmentModel &model, GridShape grid, int64_t rowsAtMost) const;
-  Candidate choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile);
+  Candidate choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile, SmallVectorImpl<Candidate> *tooLarge = nullptr);
+  SegmentOp withShorterLives(SegmentOp segment, Candidate &best, SmallVectorImpl<Candidate> &tooLarge, llvm::raw_ostream *traceFile);
   Candidate evaluate(const SegmentModel &model, const GridShape &grid, ArrayRef<Code> codes) const;
   void chooseWires(SegmentOp segment, const GridShape &grid) const;
   void failToFit(SegmentOp segment, const SegmentModel &model, const Candidate &smallest);
@@ -189,8 +191,8 @@ std::optional<GridShape> AssignLayout::withRows(const SegmentModel &model, GridS
   return grid;
 }
 
-/// The cheapest candidate that fits; if none does, the smallest; without bytes if tokens cannot lie as attention needs them.
-Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile) {
+/// The cheapest candidate that fits; if none does, the smallest; without bytes if tokens cannot lie as attention needs them. `tooLarge`: those whose values are.
+Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile, SmallVectorImpl<Candidate> *tooLarge) {
   SmallVector<Code> codes;
   const int64_t kernels = std::distance(segment.getBody().front().begin(), segment.getBody().front().end());
   for (int64_t loads = 1; loads <= std::min(kernels, mostLoads); loads += std::max<int64_t>(1, loads / 8)) {
@@ -254,20 +256,57 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
             trace(*traceFile, candidate, /*chosen=*/false);
           if (candidate.fits && (!best || candidate.rank() < best->rank()))
             best = candidate;
+          if (!candidate.fits && tooLarge)
+            tooLarge->push_back(candidate);
           if (!smallest || candidate.bytes < smallest->bytes)
             smallest = candidate;
         }
     }
   }
-  if (best && traceFile)
-    trace(*traceFile, *best, /*chosen=*/true);
   return best ? *best : smallest.value_or(Candidate());
+}
+
+/// A copy of the segment, in its place, in which some values are made again instead of kept so that a faster candidate than `best`, or any, fits; none if that takes about as long. `best` is then that of the copy.
+SegmentOp AssignLayout::withShorterLives(SegmentOp segment, Candidate &best, SmallVectorImpl<Candidate> &tooLarge, llvm::raw_ostream *traceFile) {
+  /// What a candidate has to save to be tried, and has to have saved in the end; how much it may lack; how many are tried.
+  constexpr double promising = 0.9, worthwhile = 0.97, room = 2, withoutGaps = 0.99;
+  constexpr size_t mostTries = 12;
+  auto isFaster = [&](double cycles, double part) { return !best.fits || cycles <= part * best.cost.cycles; };
+  llvm::erase_if(tooLarge, [&](const Candidate &candidate) { return !isFaster(candidate.cost.cycles, promising) || double(candidate.bytes) > room * double(machine.sramBytes); });
+  llvm::sort(tooLarge, [](const Candidate &a, const Candidate &b) { return a.rank() < b.rank(); });
+  SegmentOp shorter;
+  // Several limits of rows come to one grid.
+  tooLarge.erase(std::unique(tooLarge.begin(), tooLarge.end(), [](const Candidate &a, const Candidate &b) { return a.rank() == b.rank() && a.bytes == b.bytes; }), tooLarge.end());
+  for (const Candidate &candidate : ArrayRef(tooLarge).take_front(mostTries)) {
+    if (!isFaster(candidate.cost.cycles, promising))
+      break;
+    SegmentOp copy = segment.clone();
+    segment->getBlock()->getOperations().insert(segment->getIterator(), copy);
+    std::optional<Candidate> found;
+    std::string lines;
+    llvm::raw_string_ostream ofCopy(lines);
+    if (shortenLives(copy, machine, candidate.grid, static_cast<int64_t>(withoutGaps * double(int64_t(machine.sramBytes) - (candidate.bytes - candidate.cost.valueBytes)))))
+      found = choose(copy, SegmentModel(copy), traceFile ? &ofCopy : nullptr);
+    if (!found || !found->fits || !isFaster(found->cost.cycles, worthwhile)) {
+      copy.erase();
+      continue;
+    }
+    best = *found;
+    if (traceFile)
+      *traceFile << lines;
+    if (shorter)
+      shorter.erase();
+    shorter = copy;
+  }
+  if (shorter)
+    segment.erase();
+  return shorter;
 }
 
 void AssignLayout::failToFit(SegmentOp segment, const SegmentModel &model, const Candidate &smallest) {
   if (smallest.bytes == 0) {
     emitError(segment.getLoc()) << "found batch entries of " << model.entryTokens() << " tokens that attend to each other, expected a number that up to " << machine.height << " rows of cores share, up to "
-                                << machine.accumulatorBytes / 12 << " in each (attend_c5); pad the sequence, or take a larger machine";
+                                << machine.accumulatorBytes / 8 << " in each (attend_c5); pad the sequence, or take a larger machine";
     return;
   }
   Operation *largest = model.largest();
@@ -390,20 +429,28 @@ void AssignLayout::runOnOperation() {
   for (std::deque<SegmentOp> queue(segments.begin(), segments.end()); !queue.empty();) {
     SegmentOp segment = queue.front();
     Copies copies(segment);
-    SegmentModel model(segment);
-    Candidate best = choose(segment, model, decisionTrace.empty() ? nullptr : &trace);
+    SmallVector<Candidate> tooLarge;
+    llvm::raw_ostream *traceFile = decisionTrace.empty() ? nullptr : &trace;
+    Candidate best = choose(segment, SegmentModel(segment), traceFile, &tooLarge);
+    if (SegmentOp shorter = withShorterLives(segment, best, tooLarge, traceFile)) {
+      segment = shorter;
+      copies = Copies(segment);
+      ++segmentsShortened;
+    }
     if (!best.fits) {
       // Too many values at a time, or too much code: half of the kernels first, what crosses waits in MemoryX.
       SegmentOp second = splitSegment(segment);
       if (!second) {
-        failToFit(segment, model, best);
+        failToFit(segment, SegmentModel(segment), best);
         return signalPassFailure();
       }
       queue.insert(queue.begin() + 1, second);
       ++segmentsSplit;
       continue;
     }
-    for (auto [contract, together] : llvm::zip_equal(segment.getOps<ContractOp>(), model.rowsTogether(machine, best.grid)))
+    if (traceFile)
+      this->trace(*traceFile, best, /*chosen=*/true);
+    for (auto [contract, together] : llvm::zip_equal(segment.getOps<ContractOp>(), SegmentModel(segment).rowsTogether(machine, best.grid)))
       if (together > 1)
         contract.setRowsTogether(together);
     applyLayout(segment, machine, best.grid, copies);

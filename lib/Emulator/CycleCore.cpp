@@ -20,8 +20,9 @@ uint64_t waveletsFor(const Descriptor &descriptor, uint64_t elements) {
 
 } // namespace
 
-CycleCore::CycleCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, const uint64_t &clock, const EngineOptions &options)
-    : model(program, image, x, y, options.withData), router(uint32_t(y) * program.machine().width + x), machine_(program.machine()), now_(clock) {
+CycleCore::CycleCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, const uint64_t &clock, const EngineOptions &options,
+                     std::shared_ptr<uint8_t> memory)
+    : model(program, image, x, y, std::move(memory)), router(uint32_t(y) * program.machine().width + x), machine_(program.machine()), now_(clock) {
   model.clock = &clock;
   for (auto [number, share] : options.nonzeros)
     if (auto task = image.controlTasks.find(number); task != image.controlTasks.end())

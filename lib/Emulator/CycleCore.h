@@ -31,7 +31,8 @@ struct Blocked {
 
 class CycleCore {
 public:
-  CycleCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, const uint64_t &clock, const EngineOptions &options);
+  CycleCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, const uint64_t &clock, const EngineOptions &options,
+            std::shared_ptr<uint8_t> memory);
 
   /// One cycle. Takes from and gives to the ramp of the core's router.
   Activity step(CycleFabric &fabric, EngineStats &stats);

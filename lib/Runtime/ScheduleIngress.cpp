@@ -273,8 +273,7 @@ public:
       if (!takeRow(step_.columns))
         return nullptr;
       rowIsTaken_ = true;
-      if (kept_ && !row_.isKept)
-        kept_->begin(row_.weight, step_.rows, grid_.columns);
+      keeps_ = kept_ && kept_->begin(step_.rows, grid_.columns);
       describeRow();
     }
     return &whole_;
@@ -299,7 +298,7 @@ public:
         for (uint64_t column = 0; column < grid_.columns; ++column)
           counts.words += (featuresInColumn(step_.columns, grid_.columns, column) * encoder_.elementBytes() + 3) / 4;
       }
-      if (kept_)
+      if (keeps_)
         kept_->count(row_.row, counts.words);
     }
     if (row_.bias) {
@@ -407,7 +406,7 @@ private:
     whole_.type = static_cast<ElementType>(step_.type); // their numbers are the same
     whole_.weights = row_.isKept ? nullptr : weights_.data();
     whole_.count = row_.weights || row_.isKept ? step_.columns : 0;
-    whole_.sorted = kept_ ? &kept_->sorted : nullptr;
+    whole_.sorted = keeps_ ? &kept_->sorted : nullptr;
     whole_.number = row_.row;
     whole_.owner = static_cast<uint16_t>(owner_);
     whole_.place = static_cast<uint32_t>(placeOfRow().place);
@@ -472,6 +471,7 @@ private:
   }
 
   KeptRows *const kept_;
+  bool keeps_ = false; ///< the row
   /// Row n's mask goes ahead of the weights of the row before, so that it is there in time.
   MaskCommands firstMasks_, masks_;
   uint64_t column_; ///< the next one of the row
@@ -589,8 +589,7 @@ std::shared_ptr<const TensorSource> sourceOf(const wexe::ProgramT &program, Tens
 
 /// Whether rows of the step's weight may be kept for runs to come.
 bool mayBeKept(const wexe::ProgramT &program, const wexe::StepT &step) {
-  const bool isIndexed = step.wire == wexe::WireFormat::Indexed16 || step.wire == wexe::WireFormat::Indexed32;
-  return step.kind == wexe::StepKind::Contract && isIndexed && dtypeOf(step.type) != DType::I8 && step.output_zeros == 0 && step.batch_sizes.empty() &&
+  return step.kind == wexe::StepKind::Contract && dtypeOf(step.type) != DType::I8 && step.output_zeros == 0 && step.batch_sizes.empty() &&
          program.tensors[step.tensor]->role == wexe::Role::Weight;
 }
 

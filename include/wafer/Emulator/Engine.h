@@ -102,6 +102,7 @@ struct EngineStats {
   uint64_t cores = 0;            ///< cores that belong to a region
   uint64_t rowsTogether = 0;     ///< rows of contractions that were multiplied all together instead of core by core (functional engine)
   uint64_t featuresTogether = 0; ///< features of scales that were done without going through every instruction (functional engine)
+  uint64_t transfersTogether = 0; ///< values whose blocks did not pass every core on their way (functional engine)
   /// Multiply-accumulates of triggers that pass over some (skip0, masks), which only a run can count, by image << 16 | pc of the control task that bound the trigger.
   std::map<uint32_t, uint64_t> skippingMacs;
   /// Core-cycles by what a core did or waited for: "busy", "wait-command", "wait-fabric-in", "wait-fabric-out", "wait-conflict", "wait-slot",

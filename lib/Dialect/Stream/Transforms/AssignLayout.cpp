@@ -2,6 +2,7 @@
 
 #include "wafer/Dialect/Stream/Transforms/Passes.h"
 
+#include "SendAhead.h"
 #include "SplitSegment.h"
 
 #include "wafer/Analysis/SegmentCost.h"
@@ -60,6 +61,7 @@ struct AssignLayout : impl::AssignLayoutBase<AssignLayout> {
   LogicalResult writeTrace(StringRef lines);
   std::optional<GridShape> withRows(const SegmentModel &model, GridShape grid, int64_t rowsAtMost) const;
   Candidate choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile);
+  Candidate withSendsAhead(SegmentOp segment, const Candidate &candidate) const;
   Candidate evaluate(const SegmentModel &model, const GridShape &grid, ArrayRef<Code> codes) const;
   void chooseWires(SegmentOp segment, const GridShape &grid) const;
   void failToFit(SegmentOp segment, const SegmentModel &model, const Candidate &smallest);
@@ -189,20 +191,23 @@ std::optional<GridShape> AssignLayout::withRows(const SegmentModel &model, GridS
   return grid;
 }
 
+Code codeOf(SegmentOp segment, int64_t loads) {
+  Code code;
+  code.loads = loads;
+  code.kernels = loadsOf(segment, loads);
+  for (ArrayRef<Operation *> kernels : code.kernels) {
+    code.bytes = std::max(code.bytes, estimateCodeBytes(kernels));
+    code.tasks = std::max(code.tasks, estimateControlTasks(kernels));
+  }
+  return code;
+}
+
 /// The cheapest candidate that fits; if none does, the smallest; without bytes if tokens cannot lie as attention needs them.
 Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile) {
   SmallVector<Code> codes;
   const int64_t kernels = std::distance(segment.getBody().front().begin(), segment.getBody().front().end());
-  for (int64_t loads = 1; loads <= std::min(kernels, mostLoads); loads += std::max<int64_t>(1, loads / 8)) {
-    Code code;
-    code.loads = loads;
-    code.kernels = loadsOf(segment, loads);
-    for (ArrayRef<Operation *> kernels : code.kernels) {
-      code.bytes = std::max(code.bytes, estimateCodeBytes(kernels));
-      code.tasks = std::max(code.tasks, estimateControlTasks(kernels));
-    }
-    codes.push_back(code);
-  }
+  for (int64_t loads = 1; loads <= std::min(kernels, mostLoads); loads += std::max<int64_t>(1, loads / 8))
+    codes.push_back(codeOf(segment, loads));
   std::optional<Candidate> best, smallest;
   std::vector<int64_t> groupCounts = steppedUpTo(machine.width);
   if (model.partsOfHeads() > 0)
@@ -259,9 +264,22 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
         }
     }
   }
-  if (best && traceFile)
-    trace(*traceFile, *best, /*chosen=*/true);
   return best ? *best : smallest.value_or(Candidate());
+}
+
+/// On the grid that was found, with as many loads.
+Candidate AssignLayout::withSendsAhead(SegmentOp segment, const Candidate &candidate) const {
+  /// A send that is on its way holds two; what of others has to go on side by side is left enough.
+  constexpr uint32_t microthreads = 6;
+  if (machine.microthreads < microthreads)
+    return candidate;
+  segment.setLoads(candidate.loads);
+  auto now = [&] { return evaluate(SegmentModel(segment), candidate.grid, codeOf(segment, candidate.loads)); };
+  sendAhead(segment, [&]() -> std::optional<double> {
+    const Candidate moved = now();
+    return moved.fits ? std::optional(moved.cost.cycles) : std::nullopt;
+  });
+  return now();
 }
 
 void AssignLayout::failToFit(SegmentOp segment, const SegmentModel &model, const Candidate &smallest) {
@@ -403,6 +421,9 @@ void AssignLayout::runOnOperation() {
       ++segmentsSplit;
       continue;
     }
+    best = withSendsAhead(segment, best);
+    if (!decisionTrace.empty())
+      this->trace(trace, best, /*chosen=*/true);
     for (auto [contract, together] : llvm::zip_equal(segment.getOps<ContractOp>(), model.rowsTogether(machine, best.grid)))
       if (together > 1)
         contract.setRowsTogether(together);

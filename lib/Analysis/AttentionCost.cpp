@@ -99,8 +99,10 @@ double attentionCycles(const Machine &machine, const GridShape &grid, const Atte
 
 int64_t attentionBytes(const GridShape &grid, const AttentionShape &shape) {
   const int64_t t = grid.tokenBlock, elements = blockElements(grid, shape);
-  const int64_t forward = elements * (4 * shape.elementBytes + 4) + t * t * (4 + 4 * shape.isAcross + shape.elementBytes) + (2 * headsOfColumn(grid, shape) + 5) * t * 4;
-  return forward + shape.isRotated * elements * shape.elementBytes + (shape.isGradient ? elements * 16 + t * t * 4 + 2 * headsOfColumn(grid, shape) * t * 4 : 0);
+  // Blocks of keys and values, and queries that were turned, but for what is in place; sums of results.
+  const int64_t factors = shape.isInPlace ? 2 : 4 + shape.isRotated;
+  const int64_t forward = elements * (factors * shape.elementBytes + 4) + t * t * (4 + 4 * shape.isAcross + shape.elementBytes) + (2 * headsOfColumn(grid, shape) + 5) * t * 4;
+  return forward + (shape.isGradient ? elements * 12 + headsOfColumn(grid, shape) * t * 4 : 0);
 }
 
 double attentionMacs(int64_t entryTokens, const AttentionShape &shape) { return (shape.isGradient ? 7.0 : 2.0) * double(entryTokens * shape.heads * shape.size); }

@@ -14,7 +14,9 @@ namespace wafer {
 struct AttentionShape {
   int64_t heads = 1, size = 1; ///< heads, or parts of heads that lie in one column, of so many elements
   bool isAcross = false;       ///< two columns share a head
-  bool isCausal = false, isGradient = false, isRotated = false;
+  bool isCausal = false, isGradient = false;
+  bool isInPlace = false; ///< where queries, keys and values are
+  bool isRotated = false;
   int64_t elementBytes = 4;
 };
 

@@ -34,6 +34,8 @@ std::vector<SegmentBuffer> buffersOf(stream::SegmentOp segment, Leaving leaving,
         for (Value input : map.getInputs())
           if (input.hasOneUse() && input.getType() == result.getType() && !stays(input))
             place = bufferOf.lookup(input);
+      if (auto attend = dyn_cast<stream::AttendOp>(op); attend && attend.getGradient() && attend.isLastReader())
+        place = bufferOf.lookup(attend.getQkv());
       if (place == buffers.size())
         buffers.push_back({{}, stepOf[&op], stepOf[&op]});
       bufferOf[result] = place;

@@ -225,7 +225,7 @@ llvm::SmallVector<int64_t> SegmentModel::rowsTogether(const Machine &machine, co
 
 static AttentionShape shapeOf(stream::AttendOp attend) {
   const int64_t parts = attend.numParts();
-  return {parts, stream::numFeatures(attend.getQkv().getType()) / 3 / parts, attend.getAcross() > 1, attend.getCausal(), attend.getGradient() != nullptr, attend.getRotation() != nullptr, elementBytesOf(attend.getQkv().getType())};
+  return {parts, stream::numFeatures(attend.getQkv().getType()) / 3 / parts, attend.getAcross() > 1, attend.getCausal(), attend.getGradient() != nullptr, attend.isLastReader(), attend.getRotation() != nullptr, elementBytesOf(attend.getQkv().getType())};
 }
 
 double SegmentModel::cyclesOf(const Kernel &kernel, const Machine &machine, const GridShape &grid, int64_t chunkBytes) const {

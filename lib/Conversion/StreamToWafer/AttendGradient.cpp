@@ -11,10 +11,10 @@ namespace {
 /// Registers of the second way around. Names are made as those of the forward pass; `given` is the gradient that came, `sums` are those that pass. Weights make room for the gradients of scores.
 enum Register : uint8_t {
   ringIn, ringOut, placesIn, placesOut, sumsIn, sumsOut, pairIn, pairOut,            // the fabric
-  nextR, blockR, nextPlacesR, placesR, nextSumsR, sumsR,                             // of blocks
+  nextR, blockR, nextPlacesR, placesR, nextSumsR, keySumsR, valueSumsR,              // of blocks
   nextKeysKDq, keysKDq, nextValuesKDq, valuesKDq, nextKeysDKq, keysDKq,              // as factors
   nextPlacesKq, placesKq, ownPlacesKQ,                                               // places of tokens
-  nextKeySumsDK, keySumsDK, nextValueSumsDK, valueSumsDK, querySumsDQ,               // what is made
+  nextSumsDK, keySumsDK, valueSumsDK, querySumsDQ,                                   // what is made
   queriesKDQ, givenKDQ, queriesDQk, givenDQk,                                        // of the own queries
   sumKdQ, sumKQ, sumDkQ, sumDQ,                                                      // sums in the cache
   someScoresKQ, partsKQ, scoresKQ, weightsKQ, weightsDQK, weightsDKQ, someOthersKQ, othersKQ, // of a block
@@ -30,7 +30,7 @@ SymbolRefAttr AttentionGradient::prepare(const Block &gradient) {
   const int64_t queries = stride();
   const Extents all = {1, size_, heads_, tokens_}, strides = {0, stride(), tokens_, 1}, perQuery = {0, 0, tokens_, 1}, each = {1, 1, 1, queries};
   for (FlatSymbolRefAttr &sums : sums_)
-    sums = buffer("gradient_sums", 2 * part(), f32_);
+    sums = buffer("gradient_sums", part(), f32_);
   means_ = buffer("mean", queries, f32_);
   TaskBuilder task(image_, loc_, "prepare_gradient");
   task.load(0, image_.constant("zero", 0.0f))
@@ -46,38 +46,40 @@ SymbolRefAttr AttentionGradient::prepare(const Block &gradient) {
       .emit(vectorInsn(Opcode::Log, f32, 6, 6))
       .emit(vectorInsn(Opcode::Add, f32, 7, 7, 6));
   fill(task, 8, "query_sums", out_, f32_, part(), 0);
-  fill(task, 9, "passed_sums", sums_[atHome()], f32_, 2 * part(), 0);
+  fill(task, 9, "value_sums", sums_[0], f32_, part(), 0);
+  fill(task, 9, "key_sums", sums_[1], f32_, part(), 0);
   return task.finish();
 }
 
 SymbolRefAttr AttentionGradient::begin(const Block &gradient) {
   const int64_t t = tokens_, part = this->part(), step = stride(), kc = chunks_.keys, dc = chunks_.elements;
   const Extents all = {1, 1, 1, 2 * part}, row = {1, 1, 1, t};
-  others_ = buffer("others", t * t, f32_);
+  // Gradients of scores take the place of scores.
+  const FlatSymbolRefAttr others = scores_;
   TaskBuilder task(image_, loc_, "begin_gradient");
   if (isAcross()) {
     loadPairs(task, pairOut, pairIn);
     task.load(partsKQ, memory("parts", parts_, f32_, {1, 1, t, t}, {0, 0, t, 1}));
   }
   const uint8_t whole[2] = {blockR, nextR}, keys[2] = {keysKDq, nextKeysKDq}, values[2] = {valuesKDq, nextValuesKDq}, keysByElement[2] = {keysDKq, nextKeysDKq};
-  const uint8_t sums[2] = {sumsR, nextSumsR}, keySums[2] = {keySumsDK, nextKeySumsDK}, valueSums[2] = {valueSumsDK, nextValueSumsDK};
   const uint8_t ofBlock[2] = {placesR, nextPlacesR}, asFactor[2] = {placesKq, nextPlacesKq};
   for (int which : {0, 1}) {
     const int buffer = which == 0 ? atHome() : 1 - atHome();
-    FlatSymbolRefAttr block = blocks_[buffer], sum = sums_[buffer];
+    const Place &block = blocks_[buffer];
     task.load(whole[which], memory("passed", block, element_, all, contiguous))
         .load(keys[which], memory("keys", block, element_, {1, kc, size_, t}, {0, 1, step, 0}))
-        .load(values[which], image_.memoryAt(part * bytes(element_), "values_by_key", element_, block, {1, kc, size_, t}, {0, 1, step, 0}))
-        .load(keysByElement[which], memory("keys_by_element", block, element_, {1, dc, t, t}, {0, step, 1, 0}))
-        .load(sums[which], memory("passed_sums", sum, f32_, all, contiguous))
-        .load(keySums[which], memory("key_sums", sum, f32_, {1, 1, dc, t}, {0, 0, step, 1}))
-        .load(valueSums[which], image_.memoryAt(part * 4, "value_sums", f32_, sum, {1, 1, dc, t}, {0, 0, step, 1}));
+        .load(values[which], memory("values_by_key", valuesOf(block), element_, {1, kc, size_, t}, {0, 1, step, 0}))
+        .load(keysByElement[which], memory("keys_by_element", block, element_, {1, dc, t, t}, {0, step, 1, 0}));
     if (op_.getCausal())
       task.load(ofBlock[which], memory("places", places_[buffer], f32_, row, contiguous)).load(asFactor[which], memory("places", places_[buffer], f32_, {1, 1, t, t}, {0, 0, 1, 0}));
   }
+  const Extents one = {1, 1, 1, part};
+  const uint8_t sumsWhole[3] = {valueSumsR, keySumsR, nextSumsR}, sumsByElement[3] = {valueSumsDK, keySumsDK, nextSumsDK};
+  for (auto [whole, byElement, sum] : llvm::zip_equal(sumsWhole, sumsByElement, sums_))
+    task.load(whole, memory("passed_sums", sum, f32_, one, contiguous)).load(byElement, memory("sums_by_element", sum, f32_, {1, 1, dc, t}, {0, 0, step, 1}));
   if (passes()) {
     task.load(ringIn, image_.receive("ring_in", element_, channels::ring, all)).load(ringOut, image_.send("ring_out", element_, channels::ring, all));
-    task.load(sumsIn, image_.receive("sums_in", f32_, channels::ring, all)).load(sumsOut, image_.send("sums_out", f32_, channels::ring, all));
+    task.load(sumsIn, image_.receive("sums_in", f32_, channels::ring, one)).load(sumsOut, image_.send("sums_out", f32_, channels::ring, one));
     if (op_.getCausal())
       task.load(placesIn, image_.receive("places_in", f32_, channels::ring, row)).load(placesOut, image_.send("places_out", f32_, channels::ring, row));
   }
@@ -98,8 +100,8 @@ SymbolRefAttr AttentionGradient::begin(const Block &gradient) {
       .load(scoresKQ, memory("scores", scores_, f32_, pairs, table))
       .load(weightsKQ, memory("weights", weights_, element_, pairs, table))
       .load(weightsDQK, memory("weights_by_query", weights_, element_, byElement, {0, 0, 1, t}))
-      .load(someOthersKQ, memory("some_others", isAcross() ? parts_ : others_, f32_, some, table))
-      .load(othersKQ, memory("others", others_, f32_, pairs, table))
+      .load(someOthersKQ, memory("some_others", isAcross() ? parts_ : others, f32_, some, table))
+      .load(othersKQ, memory("others", others, f32_, pairs, table))
       .load(weightsDKQ, memory("weights_by_key", weights_, element_, byElement, {0, 0, t, 1}))
       .load(logarithmkQ, memory("logarithm", most_, f32_, pairs, perQuery))
       .load(meankQ, memory("mean", means_, f32_, some, perQuery))
@@ -159,9 +161,10 @@ SymbolRefAttr AttentionGradient::step() {
       task.advance(reg, next * tokens_ * bytes(of));
   }
   if (passes()) {
-    task.emit(asAsync(vectorInsn(Opcode::Mov, f32, sumsOut, sumsR)));
+    // Sums for the next block's keys come where those of this one's values were.
+    task.emit(asAsync(vectorInsn(Opcode::Mov, f32, sumsOut, valueSumsR))).emit(asAsync(vectorInsn(Opcode::Mov, f32, sumsOut, keySumsR))).emit(asAsync(vectorInsn(Opcode::Mov, f32, valueSumsR, sumsIn)));
     task.swap(blockR, nextR).swap(keysKDq, nextKeysKDq).swap(valuesKDq, nextValuesKDq).swap(keysDKq, nextKeysDKq);
-    task.swap(sumsR, nextSumsR).swap(keySumsDK, nextKeySumsDK).swap(valueSumsDK, nextValueSumsDK);
+    task.swap(valueSumsR, nextSumsR).swap(keySumsR, nextSumsR).swap(valueSumsDK, nextSumsDK).swap(keySumsDK, nextSumsDK);
     if (op_.getCausal())
       task.swap(placesR, nextPlacesR).swap(placesKq, nextPlacesKq);
   }
@@ -170,26 +173,31 @@ SymbolRefAttr AttentionGradient::step() {
 
 SymbolRefAttr AttentionGradient::end(const Block &result) {
   const int64_t part = this->part();
-  // After as many steps again, the own block is in the first buffer.
-  FlatSymbolRefAttr sums = sums_[0];
+  // Each step has moved sums on by a buffer.
+  auto sums = [&](int64_t number) { return sums_[passes() ? (number + 2 * rows_) % 3 : number]; };
+  const FlatSymbolRefAttr values = sums(0), keys = sums(1);
+  const int64_t partBytes = part * bytes(result.element);
+  const Extents one = {1, 1, 1, part};
   if (rotation_) {
-    const int64_t partBytes = part * bytes(result.element);
-    const Halves between = halves("sums_between", sums_[1], f32_, 0);
+    const Halves between = halves("sums_between", sums(2), f32_, 0);
     TaskBuilder task(image_, loc_, "end_gradient");
     turn(task, halves("query_sums", out_, f32_, 0), between, halves("query_gradients", result.buffer, result.element, 0), /*isBack=*/true);
-    turn(task, halves("key_sums", sums, f32_, 0), between, halves("key_gradients", result.buffer, result.element, partBytes), /*isBack=*/true);
-    return task.load(0, image_.memoryAt(2 * partBytes, "value_gradients", result.element, result.buffer, {1, 1, 1, part}, contiguous))
-        .load(1, image_.memoryAt(part * 4, "value_sums", f32_, sums, {1, 1, 1, part}, contiguous))
+    turn(task, halves("key_sums", keys, f32_, 0), between, halves("key_gradients", result.buffer, result.element, partBytes), /*isBack=*/true);
+    return task.load(0, image_.memoryAt(2 * partBytes, "value_gradients", result.element, result.buffer, one, contiguous))
+        .load(1, memory("value_sums", values, f32_, one, contiguous))
         .emit(vectorInsn(Opcode::Mov, ElementType::F32, 0, 1))
         .finish();
   }
   return TaskBuilder(image_, loc_, "end_gradient")
-      .load(0, memory("query_gradients", result.buffer, result.element, {1, 1, 1, part}, contiguous))
-      .load(1, memory("query_sums", out_, f32_, {1, 1, 1, part}, contiguous))
+      .load(0, memory("query_gradients", result.buffer, result.element, one, contiguous))
+      .load(1, memory("query_sums", out_, f32_, one, contiguous))
       .emit(vectorInsn(Opcode::Mov, ElementType::F32, 0, 1))
-      .load(2, image_.memoryAt(part * bytes(result.element), "other_gradients", result.element, result.buffer, {1, 1, 1, 2 * part}, contiguous))
-      .load(3, memory("passed_sums", sums, f32_, {1, 1, 1, 2 * part}, contiguous))
+      .load(2, image_.memoryAt(partBytes, "key_gradients", result.element, result.buffer, one, contiguous))
+      .load(3, memory("key_sums", keys, f32_, one, contiguous))
       .emit(vectorInsn(Opcode::Mov, ElementType::F32, 2, 3))
+      .load(4, image_.memoryAt(2 * partBytes, "value_gradients", result.element, result.buffer, one, contiguous))
+      .load(5, memory("value_sums", values, f32_, one, contiguous))
+      .emit(vectorInsn(Opcode::Mov, ElementType::F32, 4, 5))
       .finish();
 }
 

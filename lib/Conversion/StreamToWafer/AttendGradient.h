@@ -26,8 +26,8 @@ private:
   /// Which of two buffers is that of the block at work, after as many steps as there are rows.
   int atHome() const { return passes() ? static_cast<int>(rows_ % 2) : 0; }
 
-  // Sums for the block at work and the one that comes, of keys and of values; by query, the sum of gradient * result.
-  mlir::FlatSymbolRefAttr sums_[2], means_, others_;
+  // Of the first block: sums for its values and for its keys, and the place for the next ones. By query, the sum of gradient * result.
+  mlir::FlatSymbolRefAttr sums_[3], means_;
 };
 
 } // namespace wafer

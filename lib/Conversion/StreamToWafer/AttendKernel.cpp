@@ -52,16 +52,20 @@ Attention::Halves Attention::halves(StringRef hint, FlatSymbolRefAttr of, Type t
 
 // Features lie by element of a head, so that halves of all heads are halves of the block.
 void Attention::turn(TaskBuilder &task, const Halves &from, const Halves &between, const Halves &to, bool isBack) {
-  enum : uint8_t { source = 44, table, temporary, target };
-  static_assert(third < source && target < numDescriptorRegisters);
+  enum : uint8_t { source = 45, table, sum };
+  static_assert(third < source && sum < numDescriptorRegisters);
   const Halves cosines = halves("cosines", rotation_->buffer, rotation_->element, 0), sines = halves("sines", rotation_->buffer, rotation_->element, part() * bytes(rotation_->element));
   // x[d] * c[d] + x[d'] * s[d]; back x[d] * c[d] + x[d'] * s[d'].
-  task.load(source, from.all).load(table, isBack ? sines.all : cosines.all).load(temporary, between.all).emit(vectorInsn(Opcode::Mul, ElementType::F32, temporary, source, table));
-  auto add = [&](FlatSymbolRefAttr x, FlatSymbolRefAttr factor, FlatSymbolRefAttr rest, FlatSymbolRefAttr sum) {
-    task.load(source, x).load(table, factor).load(temporary, rest).load(target, sum).emit(vectorInsn(Opcode::Fma, ElementType::F32, target, source, table, temporary));
+  task.load(source, from.all).load(table, isBack ? sines.all : cosines.all).load(sum, between.all).emit(vectorInsn(Opcode::Mul, ElementType::F32, sum, source, table));
+  // Where back, what was made of one half belongs to the other.
+  const FlatSymbolRefAttr first = isBack ? between.second : between.first, second = isBack ? between.first : between.second;
+  auto add = [&](FlatSymbolRefAttr x, FlatSymbolRefAttr factor, FlatSymbolRefAttr to) {
+    task.load(source, x).load(table, factor).load(sum, to).emit(vectorInsn(Opcode::Fma, ElementType::F32, sum, source, table, sum));
   };
-  add(isBack ? from.first : from.second, isBack ? cosines.first : sines.first, isBack ? between.second : between.first, to.first);
-  add(isBack ? from.second : from.first, isBack ? cosines.second : sines.second, isBack ? between.first : between.second, to.second);
+  add(isBack ? from.first : from.second, isBack ? cosines.first : sines.first, first);
+  add(isBack ? from.second : from.first, isBack ? cosines.second : sines.second, second);
+  task.load(source, to.first).load(sum, first).emit(vectorInsn(Opcode::Mov, ElementType::F32, source, sum));
+  task.load(source, to.second).load(sum, second).emit(vectorInsn(Opcode::Mov, ElementType::F32, source, sum));
 }
 
 void Attention::loadPairs(TaskBuilder &task, uint8_t out, uint8_t in) {
@@ -84,28 +88,31 @@ SymbolRefAttr Attention::begin() {
       .load(zero, image_.constant("zero", 0.0f))
       .load(lowest, image_.constant("lowest", -std::numeric_limits<float>::infinity()));
 
-  for (FlatSymbolRefAttr &block : blocks_)
-    block = buffer("passed", 2 * part, element_);
+  // Keys and values of the own tokens are the first block.
+  const int64_t partBytes = part * bytes(element_);
+  const bool isInPlace = op_.isLastReader();
+  queries_ = qkv_.buffer;
+  blocks_[0] = isInPlace ? Place{qkv_.buffer, partBytes} : Place{buffer("passed", 2 * part, element_)};
+  blocks_[1] = {buffer("passed", 2 * part, element_)};
   const uint8_t whole[2] = {blockR, nextR}, keys[2] = {keysKDq, nextKeysKDq}, values[2] = {valuesDKq, nextValuesDKq};
   for (int which : {0, 1})
     task.load(whole[which], memory("passed", blocks_[which], element_, all, contiguous))
         .load(keys[which], memory("keys", blocks_[which], element_, {1, kc, size_, t}, {0, 1, step, 0}))
-        .load(values[which], image_.memoryAt(part * bytes(element_), "values", element_, blocks_[which], {1, dc, t, t}, {0, step, 1, 0}));
+        .load(values[which], memory("values", valuesOf(blocks_[which]), element_, {1, dc, t, t}, {0, step, 1, 0}));
   if (passes())
     task.load(ringIn, image_.receive("ring_in", element_, channels::ring, all)).load(ringOut, image_.send("ring_out", element_, channels::ring, all));
-  // Keys and values of the own tokens are the first block.
   out_ = buffer("out", part, f32_);
-  const int64_t partBytes = part * bytes(element_);
-  queries_ = qkv_.buffer;
   if (rotation_) {
-    queries_ = buffer("turned", part, element_);
+    if (!isInPlace)
+      queries_ = buffer("turned", part, element_);
     const Halves between = halves("between", out_, f32_, 0);
     turn(task, halves("own_queries", qkv_.buffer, element_, 0), between, halves("turned_queries", queries_, element_, 0), /*isBack=*/false);
-    turn(task, halves("own_keys", qkv_.buffer, element_, partBytes), between, halves("turned_keys", blocks_[0], element_, 0), /*isBack=*/false);
-    task.load(first, image_.memoryAt(2 * partBytes, "own_values", element_, qkv_.buffer, {1, 1, 1, part}, contiguous))
-        .load(second, image_.memoryAt(partBytes, "first_values", element_, blocks_[0], {1, 1, 1, part}, contiguous))
-        .emit(vectorInsn(Opcode::Mov, elementTypeOf(element_), second, first));
-  } else {
+    turn(task, halves("own_keys", qkv_.buffer, element_, partBytes), between, halves("turned_keys", blocks_[0].buffer, element_, blocks_[0].offset), /*isBack=*/false);
+    if (!isInPlace)
+      task.load(first, image_.memoryAt(2 * partBytes, "own_values", element_, qkv_.buffer, {1, 1, 1, part}, contiguous))
+          .load(second, memory("first_values", valuesOf(blocks_[0]), element_, {1, 1, 1, part}, contiguous))
+          .emit(vectorInsn(Opcode::Mov, elementTypeOf(element_), second, first));
+  } else if (!isInPlace) {
     task.load(first, image_.memoryAt(partBytes, "own_keys", element_, qkv_.buffer, all, contiguous)).emit(vectorInsn(Opcode::Mov, elementTypeOf(element_), blockR, first));
   }
 

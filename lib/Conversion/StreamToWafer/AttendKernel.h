@@ -30,6 +30,14 @@ public:
 protected:
   mlir::FlatSymbolRefAttr buffer(llvm::StringRef hint, int64_t elements, mlir::Type type);
   mlir::FlatSymbolRefAttr memory(llvm::StringRef hint, mlir::FlatSymbolRefAttr of, mlir::Type type, Extents extents, Extents strides) { return image_.memory(hint, type, of, extents, strides); }
+  /// Where keys and values of a block are: from that byte of a buffer on.
+  struct Place {
+    mlir::FlatSymbolRefAttr buffer;
+    int64_t offset = 0;
+  };
+  mlir::FlatSymbolRefAttr memory(llvm::StringRef hint, const Place &of, mlir::Type type, Extents extents, Extents strides) { return image_.memoryAt(of.offset, hint, type, of.buffer, extents, strides); }
+  /// The values of a block, which come behind its keys.
+  Place valuesOf(const Place &block) { return {block.buffer, block.offset + part() * bytes(element_)}; }
   mlir::FlatSymbolRefAttr sums(llvm::StringRef hint, Extents extents, Extents strides);
   /// A task's instructions that fill a buffer with what a register holds, by way of register `with`.
   void fill(TaskBuilder &task, uint8_t with, llvm::StringRef hint, mlir::FlatSymbolRefAttr of, mlir::Type type, int64_t elements, uint8_t from);
@@ -38,7 +46,7 @@ protected:
     mlir::FlatSymbolRefAttr all, first, second;
   };
   Halves halves(llvm::StringRef hint, mlir::FlatSymbolRefAttr of, mlir::Type type, int64_t offset);
-  /// A task's instructions that turn what `from` holds by the table, or back, by way of `between`, which holds f32. Takes registers from 44 on.
+  /// A task's instructions that turn what `from` holds by the table, or back, by way of `between`, which holds f32; `to` may be `from`. Takes registers from 45 on.
   void turn(TaskBuilder &task, const Halves &from, const Halves &between, const Halves &to, bool isBack);
   /// `products`: for each pair of tokens that meet, and element of a head.
   void command(mlir::SymbolRefAttr task, int64_t times = 1, int64_t products = 0) {
@@ -66,7 +74,8 @@ protected:
   int64_t tokens_, cores_ = 1, rows_ = 1, heads_ = 1, size_ = 1;
   AttentionChunks chunks_;
   // The block at work and the one that comes, before the first step and after the last if their number is even.
-  mlir::FlatSymbolRefAttr blocks_[2], places_[2];
+  Place blocks_[2];
+  mlir::FlatSymbolRefAttr places_[2];
   mlir::FlatSymbolRefAttr ownPlaces_, cache_, parts_, scores_, weights_, most_, totals_, out_, queries_; ///< queries as they are multiplied; parts of scores, which are the scores where heads are whole
 
 private:

@@ -223,6 +223,11 @@ LogicalResult AttendOp::verify() {
   return success();
 }
 
+bool AttendOp::isLastReader() {
+  // What comes or leaves may be under way for longer than its kernel.
+  return !getQkv().getDefiningOp<SendOp>() && llvm::all_of(getQkv().getUsers(), [&](Operation *user) { return user == getOperation() || (!isa<ReceiveOp>(user) && user->isBeforeInBlock(getOperation())); });
+}
+
 LogicalResult ScaleOp::verify() {
   RankedTensorType input = getInput().getType(), result = getResult().getType();
   if (failed(verifySameTokens(*this, input, result, "scale_c1")))

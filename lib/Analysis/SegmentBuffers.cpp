@@ -32,9 +32,9 @@ std::vector<SegmentBuffer> buffersOf(stream::SegmentOp segment, Leaving leaving,
       size_t place = buffers.size();
       if (auto map = dyn_cast<stream::MapOp>(op))
         for (Value input : map.getInputs())
-          if (input.hasOneUse() && input.getType() == result.getType() && !stays(input))
+          if (stream::isLastReader(map, input) && input.getType() == result.getType() && !stays(input))
             place = bufferOf.lookup(input);
-      if (auto attend = dyn_cast<stream::AttendOp>(op); attend && attend.getGradient() && attend.isLastReader())
+      if (auto attend = dyn_cast<stream::AttendOp>(op); attend && attend.getGradient() && attend.isInPlace())
         place = bufferOf.lookup(attend.getQkv());
       if (place == buffers.size())
         buffers.push_back({{}, stepOf[&op], stepOf[&op]});

@@ -28,8 +28,6 @@ namespace {
 
 // Sizes of the machine's formats (docs/spec/machine.md sections 2 and 3).
 constexpr int64_t instructionBytes = 8, descriptorBytes = 32;
-/// Addresses are rounded up and buffers of different sizes leave gaps.
-constexpr double margin = 1.05;
 
 int64_t elementBytesOf(RankedTensorType type) { return type.getElementTypeBitWidth() / 8; }
 
@@ -105,6 +103,7 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
   auto featuresOf = [&](Value value) { return stream::numFeatures(typeOf(value)); };
   for (Operation &op : segment.getBody().front()) {
     Kernel kernel{};
+    kernel.op = &op;
     llvm::TypeSwitch<Operation *>(&op)
         .Case([&](stream::SendOp send) {
           kernel.kind = Kernel::Send;
@@ -225,7 +224,7 @@ llvm::SmallVector<int64_t> SegmentModel::rowsTogether(const Machine &machine, co
 
 static AttentionShape shapeOf(stream::AttendOp attend) {
   const int64_t parts = attend.numParts();
-  return {parts, stream::numFeatures(attend.getQkv().getType()) / 3 / parts, attend.getAcross() > 1, attend.getCausal(), attend.getGradient() != nullptr, attend.isLastReader(), attend.getRotation() != nullptr, elementBytesOf(attend.getQkv().getType())};
+  return {parts, stream::numFeatures(attend.getQkv().getType()) / 3 / parts, attend.getAcross() > 1, attend.getCausal(), attend.getGradient() != nullptr, attend.isInPlace(), attend.getRotation() != nullptr, elementBytesOf(attend.getQkv().getType())};
 }
 
 double SegmentModel::cyclesOf(const Kernel &kernel, const Machine &machine, const GridShape &grid, int64_t chunkBytes) const {
@@ -289,29 +288,84 @@ double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &gri
   return clock.end() + std::max<int64_t>(0, grid.microBatches - enough) * (clock.end() - before);
 }
 
-int64_t SegmentModel::valueBytes(const GridShape &grid, Room room, int64_t mostTogether) const {
-  int64_t most = 0, step = 0;
+std::vector<SegmentModel::Place> SegmentModel::placesOn(const Machine &machine, const GridShape &grid, Room room) const {
+  int64_t mostTogether = 1, step = 0;
+  for (int64_t together : rowsTogether(machine, grid))
+    mostTogether = std::max(mostTogether, together);
+  std::vector<Place> places;
+  for (const Buffer &buffer : buffers_[room.isCompact][grid.microBatches > 1])
+    places.push_back({(ceilDiv(buffer.features, grid.columns) + (buffer.isContracted ? mostTogether - 1 : 0)) * grid.tokenBlock * buffer.elementBytes, buffer.first, buffer.last});
+  const int64_t rowBytes = grid.tokenBlock * 4;
   for (const Kernel &kernel : kernels_) {
-    int64_t live = 0;
-    const int64_t rowBytes = grid.tokenBlock * 4;
-    if (kernel.kind == Kernel::Map)
-      live = kernel.temporaries * std::min(ceilDiv(kernel.out, grid.columns) * rowBytes, std::max(room.chunkBytes, rowBytes));
-    else if (kernel.kind == Kernel::Sample)
-      live = 2 * grid.tokenBlock * kernel.elementBytes; // the row at work and the one before
-    else if (kernel.kind == Kernel::Contract && kernel.wire.isMasked)
-      live = 2 * rowBytes; // the same of the mask
-    else if (kernel.kind == Kernel::Reduce)
-      live = rowBytes;
-    else if (kernel.kind == Kernel::Attend)
-      live = attentionBytes(grid, shapeOf(kernel.attend));
-    for (const Buffer &buffer : buffers_[room.isCompact][grid.microBatches > 1])
-      if (buffer.first <= step && step <= buffer.last)
-        live += (ceilDiv(buffer.features, grid.columns) + (buffer.isContracted ? mostTogether - 1 : 0)) * grid.tokenBlock * buffer.elementBytes;
-    most = std::max(most, live);
+    int64_t own = 0, each = 0; // temporaries, and how large one of them is at most
+    if (kernel.kind == Kernel::Map) {
+      each = std::min(ceilDiv(kernel.out, grid.columns) * rowBytes, std::max(room.chunkBytes, rowBytes));
+      own = kernel.temporaries * each;
+    } else if (kernel.kind == Kernel::Sample) {
+      own = 2 * grid.tokenBlock * kernel.elementBytes; // the row at work and the one before
+    } else if (kernel.kind == Kernel::Contract && kernel.wire.isMasked) {
+      own = 2 * rowBytes; // the same of the mask
+    } else if (kernel.kind == Kernel::Reduce) {
+      own = rowBytes;
+    } else if (kernel.kind == Kernel::Attend) {
+      own = attentionBytes(grid, shapeOf(kernel.attend));
+      each = std::max(int64_t(4), 2 * shapeOf(kernel.attend).elementBytes) * shapeOf(kernel.attend).size * ceilDiv(shapeOf(kernel.attend).heads, grid.columns) * grid.tokenBlock;
+    }
+    for (; own > 0; own -= each) {
+      each = each > 0 ? std::min(each, own) : own;
+      places.push_back({each, step, step});
+    }
     ++step;
   }
   // Two places for sums that owners build and a row of ones are there all the time.
-  return static_cast<int64_t>(most * margin) + (2 * mostTogether + 1) * grid.tokenBlock * 4;
+  places.push_back({(2 * mostTogether + 1) * rowBytes, 0, step - 1});
+  return places;
+}
+
+static llvm::SmallVector<int64_t> bytesAtSteps(llvm::ArrayRef<SegmentModel::Place> places, size_t steps) {
+  llvm::SmallVector<int64_t> bytes(steps, 0);
+  for (const SegmentModel::Place &place : places)
+    for (int64_t step = place.first; step <= place.last; ++step)
+      bytes[step] += place.bytes;
+  return bytes;
+}
+
+llvm::SmallVector<int64_t> SegmentModel::bytesOfKernels(const Machine &machine, const GridShape &grid, Room room) const { return bytesAtSteps(placesOn(machine, grid, room), kernels_.size()); }
+
+/// Where the last one ends when each takes the lowest address that is free as long as it lives, the largest first, as wafer-allocate-sram does it.
+static int64_t packedBytes(std::vector<SegmentModel::Place> places) {
+  llvm::stable_sort(places, [](const SegmentModel::Place &a, const SegmentModel::Place &b) { return a.bytes > b.bytes; });
+  int64_t end = 0;
+  std::vector<std::pair<int64_t, const SegmentModel::Place *>> placed;
+  for (const SegmentModel::Place &place : places) {
+    int64_t address = 0;
+    for (auto [at, other] : placed) {
+      if (place.last < other->first || other->last < place.first)
+        continue;
+      if (address + place.bytes <= at)
+        break;
+      address = std::max<int64_t>(address, at + llvm::alignTo(other->bytes, 8));
+    }
+    placed.insert(llvm::upper_bound(placed, std::pair(address, &place)), {address, &place});
+    end = std::max<int64_t>(end, address + place.bytes);
+  }
+  return end;
+}
+
+int64_t SegmentModel::valueBytes(const Machine &machine, const GridShape &grid, Room room) const {
+  /// Addresses are rounded up; temporaries of a kernel are several. Beside a good part of the SRAM it pays to look which gaps there are.
+  constexpr double margin = 1.05, withGaps = 1.01, goodPart = 0.5;
+  const std::vector<Place> places = placesOn(machine, grid, room);
+  int64_t most = 0;
+  for (int64_t bytes : bytesAtSteps(places, kernels_.size()))
+    most = std::max(most, bytes);
+  if (double(most) < goodPart * double(machine.sramBytes) || most > int64_t(machine.sramBytes))
+    return static_cast<int64_t>(margin * double(most));
+  return static_cast<int64_t>(withGaps * double(packedBytes(places)));
+}
+
+double SegmentModel::cyclesOf(Operation *op, const Machine &machine, const GridShape &grid, Room room) const {
+  return cyclesOf(*llvm::find_if(kernels_, [&](const Kernel &kernel) { return kernel.op == op; }), machine, grid, room.chunkBytes);
 }
 
 SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid, Room room) const {
@@ -338,10 +392,7 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
   cost.cycles = cyclesTogether(machine, grid, room.isCompact, each);
   cost.contractions *= grid.microBatches;
   cost.transfers = std::max(0.0, cost.cycles - cost.contractions - others * grid.microBatches);
-  int64_t mostTogether = 1;
-  for (int64_t together : rowsTogether(machine, grid))
-    mostTogether = std::max(mostTogether, together);
-  cost.valueBytes = valueBytes(grid, room, mostTogether);
+  cost.valueBytes = valueBytes(machine, grid, room);
   return cost;
 }
 

@@ -25,7 +25,7 @@ SHAPES = {  # batch, tokens; columns, rows of the machine; most tokens of a core
 def case(request, tmp_path):
     """A machine on which this many bands are the best, and its grid."""
     batch, tokens, columns, rows, most, grid = SHAPES[request.param]
-    machine = nothing_for("small").machine_description | {"name": "bands", "width": columns, "height": rows, "accumulator_bytes": max(20, 12 * most)}
+    machine = nothing_for("small").machine_description | {"name": "bands", "width": columns, "height": rows, "accumulator_bytes": max(12, 8 * most)}
     path = tmp_path / "machine.json"
     path.write_text(json.dumps(machine))
     return batch, tokens, path, grid

@@ -10,7 +10,7 @@ from wafer.compiler import nothing_for
 from wafer.frontends.aten import attend  # noqa: F401 - it defines torch.ops.wafer.attend
 
 HEADS = 4
-FEW_TOKENS = 20  # bytes of sums that leave a core room for one token
+FEW_TOKENS = 12  # bytes of sums that leave a core room for one token
 
 
 class Attend(nn.Module):

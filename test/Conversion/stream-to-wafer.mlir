@@ -250,11 +250,11 @@ stream.program @shared_head machine "odd" {
 // Two loads: the second goes on with what the first left in SRAM. What both have has one name, what only one has is its own.
 // CHECK-LABEL: wafer.program @two_loads
 // CHECK: wafer.image @wafer.core command
-// CHECK-DAG: wafer.buffer @send_value_0 bytes {{[0-9]+}} live 0, 3 kept
-// CHECK-DAG: wafer.buffer @map_value_1 bytes {{[0-9]+}} live 1, 4 kept
+// CHECK-DAG: wafer.buffer @send_value_0 bytes {{[0-9]+}} live 0, 4 kept
+// CHECK-DAG: wafer.buffer @map_value_1 bytes {{[0-9]+}} live 1, 3 kept
 // CHECK: wafer.image @wafer.core_1 command @wafer.command load 1
-// CHECK-DAG: wafer.buffer @send_value_0 bytes {{[0-9]+}} live 0, 3 kept
-// CHECK-DAG: wafer.buffer @map_value_1 bytes {{[0-9]+}} live 1, 4 kept
+// CHECK-DAG: wafer.buffer @send_value_0 bytes {{[0-9]+}} live 0, 4 kept
+// CHECK-DAG: wafer.buffer @map_value_1 bytes {{[0-9]+}} live 1, 3 kept
 // CHECK: wafer.phase {{.*}} command @wafer.command {
 // CHECK-NEXT: wafer.send @x
 // CHECK-NEXT: wafer.command @wafer.core::@map

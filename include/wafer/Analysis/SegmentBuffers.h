@@ -15,7 +15,7 @@ namespace wafer {
 
 /// A place in a core's SRAM, alive from kernel `first` to kernel `last` of the segment.
 struct SegmentBuffer {
-  llvm::SmallVector<mlir::Value> values; ///< the first of them makes it; a map, and the gradient of attention, write over an operand that nobody needs any more
+  llvm::SmallVector<mlir::Value> values; ///< the first of them makes it; a map, and the gradient of attention, write over an operand that nobody needs any more (stream::isLastReader)
   int64_t first = 0, last = 0;
 };
 

@@ -1,7 +1,7 @@
 //===- SegmentCost.h - cycles and SRAM of a segment on a grid --------------===//
 //
 // What stream-assign-layout asks about each candidate. The SRAM figure counts the buffers that convert-stream-to-wafer makes (SegmentBuffers.h) and temporaries
-// of map bodies. It is an estimate with a margin; the exact addresses come from wafer-allocate-sram.
+// of map bodies. It is an estimate; the exact addresses come from wafer-allocate-sram.
 //
 //===----------------------------------------------------------------------===//
 
@@ -36,7 +36,15 @@ public:
     int64_t chunkBytes; ///< of a temporary of its maps
     bool isCompact;     ///< values that leave give up their place at once
   };
+  /// What takes so many bytes of SRAM from one kernel to another.
+  struct Place {
+    int64_t bytes, first, last;
+  };
   SegmentCost estimate(const Machine &machine, const GridShape &grid, Room room) const;
+  /// SRAM of values and temporaries while each of the kernels is at work.
+  llvm::SmallVector<int64_t> bytesOfKernels(const Machine &machine, const GridShape &grid, Room room) const;
+  /// Cycles of a kernel of the segment by itself, in one micro-batch.
+  double cyclesOf(mlir::Operation *kernel, const Machine &machine, const GridShape &grid, Room room) const;
   int64_t tokens() const { return tokens_; }
   int64_t batches() const { return batches_; }
   /// Tokens of one batch entry: those that may share a micro-batch.
@@ -59,6 +67,7 @@ public:
 private:
   struct Kernel {
     enum Kind { Send, Receive, Contract, Scale, Map, Reduce, Sample, Attend } kind;
+    mlir::Operation *op;
     int64_t in = 0, out = 0;                ///< features
     int64_t elementBytes = 4;               ///< of what is sent or received
     WireCost wire;                          ///< of a contraction
@@ -84,8 +93,8 @@ private:
   double ingestCycles(const Kernel &kernel, const Machine &machine, const GridShape &grid) const;
   /// Of all micro-batches; `each`: of a kernel, in one of them.
   double cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each) const;
-  /// `mostTogether`: rows of a contraction whose sums go together.
-  int64_t valueBytes(const GridShape &grid, Room room, int64_t mostTogether) const;
+  std::vector<Place> placesOn(const Machine &machine, const GridShape &grid, Room room) const;
+  int64_t valueBytes(const Machine &machine, const GridShape &grid, Room room) const;
   int64_t rowsTogether(const Kernel &kernel, const Machine &machine, const GridShape &grid) const;
 
   std::vector<Kernel> kernels_;

@@ -17,10 +17,9 @@ struct AttentionChunks {
   int64_t elements = 0; ///< of a head, for which values are added together
 };
 
-/// For `tokens` queries in a core, heads of `size` elements and a cache that the two sums of contractions share. Both divide what they are parts of.
+/// For `tokens` queries in a core and heads of `size` elements. Both divide what they are parts of.
 inline AttentionChunks attentionChunks(int64_t tokens, int64_t size, int64_t accumulatorBytes) {
-  // Buffers begin at multiples of 8 bytes.
-  const int64_t sum = (4 * tokens + 7) / 8 * 8, rows = (accumulatorBytes - 2 * sum) / (4 * tokens);
+  const int64_t rows = accumulatorBytes / (4 * tokens);
   auto divisor = [&](int64_t n) {
     int64_t some = std::min(n, rows);
     while (n % some != 0)

@@ -28,7 +28,6 @@ struct CompileOptions {
   std::vector<std::string> entries = {"forward"}; ///< names of the functions to compile, which are the entries of the program
   unsigned activationZeros = 500; ///< thousandths of activations that may be 0 which are expected to be
   std::string decisionTraceFile;  ///< empty: none; an older file is replaced
-  bool choicesOnly = false;       ///< of the candidates of a decision, the one that was taken
   bool onlyMemoryX = false;       ///< everything is computed in MemoryX, nothing on the wafer
   std::string irDumpDir;          ///< empty: none; else one file per pass with the IR after it
 };

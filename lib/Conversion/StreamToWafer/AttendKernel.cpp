@@ -90,7 +90,7 @@ SymbolRefAttr Attention::begin() {
 
   // Keys and values of the own tokens are the first block.
   const int64_t partBytes = part * bytes(element_);
-  const bool isInPlace = op_.isLastReader();
+  const bool isInPlace = op_.isInPlace();
   queries_ = qkv_.buffer;
   blocks_[0] = isInPlace ? Place{qkv_.buffer, partBytes} : Place{buffer("passed", 2 * part, element_)};
   blocks_[1] = {buffer("passed", 2 * part, element_)};
@@ -140,7 +140,8 @@ SymbolRefAttr Attention::begin() {
     task.load(ownPlacesKQ, memory("own_places", own, f32_, {1, 1, t, t}, {0, 0, 0, 1}));
   }
 
-  cache_ = image_.buffer(loc_, "sums", std::max(kc, dc) * t * 4, {ctx_.step, ctx_.step}, /*inAccumulator=*/true);
+  // All kernels leave zeros in the cache, so that these sums may lie where contractions have theirs: they live at no kernel's step.
+  cache_ = image_.buffer(loc_, "sums", std::max(kc, dc) * t * 4, {-1 - ctx_.step, -1 - ctx_.step}, /*inAccumulator=*/true);
   task.load(first, sums("sums", {1, 1, 1, std::max(kc, dc) * t}, contiguous)).emit(vectorInsn(Opcode::Mov, ElementType::F32, first, zero));
   task.load(queriesKDQ, memory("queries", queries_, element_, {1, kc, size_, t}, {0, 0, step, 1}))
       .load(sumKdQ, sums("products", {1, kc, size_, t}, {0, t, 0, 1}))
@@ -258,7 +259,7 @@ LogicalResult emitAttend(SegmentContext &ctx, stream::AttendOp op, const Block &
   }
   AttentionGradient attention(ctx, op, qkv, rotation, machine);
   if (!attention.fits())
-    return op.emitOpError() << "needs room for " << 3 * ctx.tokens << " sums of f32 in the accumulator cache, but a core of machine '" << name << "' has " << machine.accumulatorBytes / 4
+    return op.emitOpError() << "needs room for " << ctx.tokens << " sums of f32 in the accumulator cache, but a core of machine '" << name << "' has " << machine.accumulatorBytes / 4
                             << "; give cores fewer tokens";
   attention.emitForward();
   if (gradient)

@@ -206,8 +206,11 @@ def plan(
     planned = []
     how = {"machine": machine, "train": train, "precision": precision, "activation_zeros": activation_zeros}
     for block in blocks:
-        segments = _segments_of(block, **how)
-        further = _added(segments, _segments_of(_twice(block), **how)) if block.repeats > 1 else ()
+        choices = _choices_of(block, **how)
+        if block.repeats > 1:
+            segments, further = _repeated(choices, _choices_of(_twice(block), **how), block.repeats)
+        else:
+            segments, further = tuple(choice.taken for choice in choices), ()
         parameters = sum(parameter.numel() for parameter in block.module.parameters())
         planned.append(BlockPlan(block.name, block.repeats, parameters, segments, further))
     first = blocks[0].inputs[0]
@@ -219,9 +222,9 @@ def plan(
 
 
 def compiled(
-    block: Block, *, machine: str | os.PathLike = "wse3", train: bool = False, precision: str = "f16", activation_zeros: float = 0.5, trace: os.PathLike | None = None, choices_only: bool = False
+    block: Block, *, machine: str | os.PathLike = "wse3", train: bool = False, precision: str = "f16", activation_zeros: float = 0.5, trace: os.PathLike | None = None
 ) -> bytes:
-    """A block's program, without weights. `trace`: file for the compiler's decisions; with `choices_only` they are all that there is.
+    """A block's program, without weights. `trace`: file for the compiler's decisions.
 
     Raises: CompileError, UnsupportedOpError; both name the line of the model's source.
     """
@@ -230,7 +233,7 @@ def compiled(
     description = nothing_for(machine).machine_description
     text = _gradients_of(block, description) if train else _forward_of(block, description)
     executable, diagnostics = _native.module().compile_text(
-        text, os.fspath(machine), precision, ["gradients" if train else "forward"], os.fspath(trace) if trace else "", activation_zeros=round(1000 * activation_zeros), choices_only=choices_only,
+        text, os.fspath(machine), precision, ["gradients" if train else "forward"], os.fspath(trace) if trace else "", activation_zeros=round(1000 * activation_zeros),
     )  # fmt: skip
     block.module.train(was_training)
     if executable is None:
@@ -238,22 +241,42 @@ def compiled(
     return executable
 
 
-def _segments_of(block: Block, **how: object) -> tuple[Segment, ...]:
-    """`how`: as for `compiled`."""
+@dataclasses.dataclass
+class _Choice:
+    """The grids on which a segment fits, and the one that the compiler took."""
+
+    taken: Segment
+    fitting: dict[tuple[str, bool], Segment]  # by grid, and whether sends were moved
+
+
+def _choices_of(block: Block, **how: object) -> tuple[_Choice, ...]:
+    """Of each segment. `how`: as for `compiled`."""
     with tempfile.TemporaryDirectory() as folder:
         trace = pathlib.Path(folder, "decisions.json")
-        # Large programs need not be verified to be planned.
-        compiled(block, trace=trace, choices_only=True, **how)
-        decisions = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
-    return tuple(
-        Segment(
-            row["cycles"], row["contraction_cycles"], row["transfer_cycles"], row["macs"], row["bound_by"] or "elementwise",
-            f"{row['groups']} x {row['columns']} columns x {row['rows']} rows"
-            + (f" in {row['bands']} bands" if row["bands"] > 1 else "")
-            + f", {row['token_block']} tokens a core, {row['micro_batches']} micro-batches"
-            + (f", {row['batches_at_once']} batch entries at a time" if row["batches_at_once"] > 1 else ""),
-        )
-        for row in decisions
+        compiled(block, trace=trace, **how)
+        rows = [json.loads(line) for line in trace.read_text().splitlines() if '"fits":true' in line] if trace.exists() else []
+    fitting: dict[int, dict[tuple[str, bool], Segment]] = {}
+    taken = {}
+    for row in rows:
+        segment = _segment(row)
+        if row["chosen"]:
+            taken[row["segment"]] = segment
+            continue
+        grids = fitting.setdefault(row["segment"], {})
+        key = segment.grid, row["sends_ahead"]
+        if key not in grids or segment.cycles < grids[key].cycles:
+            grids[key] = segment
+    return tuple(_Choice(taken[number], fitting.get(number, {})) for number in sorted(taken))
+
+
+def _segment(row: Mapping) -> Segment:
+    """A line of the compiler's decisions."""
+    return Segment(
+        row["cycles"], row["contraction_cycles"], row["transfer_cycles"], row["macs"], row["bound_by"] or "elementwise",
+        f"{row['groups']} x {row['columns']} columns x {row['rows']} rows"
+        + (f" in {row['bands']} bands" if row["bands"] > 1 else "")
+        + f", {row['token_block']} tokens a core, {row['micro_batches']} micro-batches"
+        + (f", {row['batches_at_once']} batch entries at a time" if row["batches_at_once"] > 1 else ""),
     )  # fmt: skip
 
 
@@ -263,11 +286,22 @@ def _twice(block: Block) -> Block:
     return dataclasses.replace(block, module=_Chain([block.module, copy.deepcopy(block.module, shared)]))
 
 
-def _added(one: tuple[Segment, ...], two: tuple[Segment, ...]) -> tuple[Segment, ...]:
-    """What the second block adds where both take the same grids; else half of both."""
-    if [segment.grid for segment in one] != [segment.grid for segment in two]:
-        return tuple(dataclasses.replace(segment, **{name: getattr(segment, name) / 2 for name in _FIGURES}) for segment in two)
-    return tuple(dataclasses.replace(second, **{name: getattr(second, name) - getattr(first, name) for name in _FIGURES}) for first, second in zip(one, two))
+def _repeated(one: tuple[_Choice, ...], two: tuple[_Choice, ...], repeats: int) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
+    """Segments of the first block, and what each further one adds, on the grids that are best for so many. Where segments of one and of two do not go together, each block is half of both."""
+    def added(first: Segment, both: Segment) -> Segment:
+        return dataclasses.replace(both, **{name: getattr(both, name) - getattr(first, name) for name in _FIGURES})
+
+    first, further = [], []
+    for alone, behind in zip(one, two):
+        grids = alone.fitting.keys() & behind.fitting.keys()
+        if len(one) != len(two) or not grids:
+            half = tuple(dataclasses.replace(choice.taken, **{name: getattr(choice.taken, name) / 2 for name in _FIGURES}) for choice in two)
+            return half, half
+        pairs = [(alone.fitting[grid], added(alone.fitting[grid], behind.fitting[grid])) for grid in sorted(grids)]
+        best = min(pairs, key=lambda pair: pair[0].cycles + (repeats - 1) * pair[1].cycles)
+        first.append(best[0])
+        further.append(best[1])
+    return tuple(first), tuple(further)
 
 
 class _Chain(nn.Module):

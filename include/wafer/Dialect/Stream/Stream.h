@@ -45,6 +45,9 @@ bool wireFormatFits(WireFormat wire, mlir::Type type);
 /// Whether every batch entry of the segment is sent the same: with a micro-batch for each, once is enough.
 bool isSameForEveryBatch(SendOp send);
 
+/// Whether a kernel may write over a value that it reads: nobody needs it any more, and it is not on its way to MemoryX.
+bool isLastReader(mlir::Operation *kernel, mlir::Value value);
+
 /// The format for values of this type that knows no zeros, and the one that sends what is not zero.
 WireFormat denseWireFormat(mlir::Type type);
 WireFormat sparseWireFormat(mlir::Type type);

@@ -192,8 +192,8 @@ def Stream_AttendOp : Stream_Kernel<"attend", [Pure, AttrSizedOperandSegments]> 
   let extraClassDeclaration = [{
     /// What columns have of heads: a head, or a part of one.
     int64_t numParts() { return static_cast<int64_t>(getHeads() * getAcross()); }
-    /// Whether nobody reads queries, keys and values any more, so that what the kernel makes of them, and a gradient, may take their place.
-    bool isLastReader();
+    /// Whether what the kernel makes of queries, keys and values, and a gradient, may take their place.
+    bool isInPlace();
   }];
   let hasVerifier = 1;
 }

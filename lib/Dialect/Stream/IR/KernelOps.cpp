@@ -71,6 +71,10 @@ bool wafer::stream::isSameForEveryBatch(SendOp send) {
   return batches > 1 && tensor && numElements(tensor) * batches == send.getResult().getType().getNumElements();
 }
 
+bool wafer::stream::isLastReader(Operation *kernel, Value value) {
+  return llvm::all_of(value.getUsers(), [&](Operation *user) { return user == kernel || (!isa<ReceiveOp>(user) && user->isBeforeInBlock(kernel)); });
+}
+
 static LogicalResult verifySameTokens(Operation *op, RankedTensorType input, RankedTensorType result, StringRef label) {
   if (numTokens(input) != numTokens(result))
     return op->emitOpError() << label << ": found " << numTokens(result) << " tokens in the result, expected " << numTokens(input) << " as in the input";
@@ -223,10 +227,8 @@ LogicalResult AttendOp::verify() {
   return success();
 }
 
-bool AttendOp::isLastReader() {
-  // What comes or leaves may be under way for longer than its kernel.
-  return !getQkv().getDefiningOp<SendOp>() && llvm::all_of(getQkv().getUsers(), [&](Operation *user) { return user == getOperation() || (!isa<ReceiveOp>(user) && user->isBeforeInBlock(getOperation())); });
-}
+// What comes may come once for all micro-batches.
+bool AttendOp::isInPlace() { return isLastReader(*this, getQkv()) && !getQkv().getDefiningOp<SendOp>(); }
 
 LogicalResult ScaleOp::verify() {
   RankedTensorType input = getInput().getType(), result = getResult().getType();

@@ -3,6 +3,7 @@
 #include "wafer/Dialect/Stream/Transforms/Passes.h"
 
 #include "SendAhead.h"
+#include "ShortenLives.h"
 #include "SplitSegment.h"
 
 #include "wafer/Analysis/SegmentCost.h"
@@ -49,9 +50,14 @@ struct Candidate {
   int64_t bytes = 0; ///< SRAM of a core, code included
   SegmentModel::Room room{};
   int64_t loads = 1;
-  bool fits = false;
+  bool fits = false, sendsAhead = false; ///< the latter: sends were moved up where that pays
 
   auto rank() const { return std::make_tuple(cost.cycles, paddedTokens, grid.cores(), grid.columns); }
+};
+
+/// Candidates besides the best one: with some change to the segment, one of them may be it.
+struct Others {
+  SmallVector<Candidate> fitting, tooLarge;
 };
 
 struct AssignLayout : impl::AssignLayoutBase<AssignLayout> {
@@ -60,8 +66,9 @@ struct AssignLayout : impl::AssignLayoutBase<AssignLayout> {
   void runOnOperation() override;
   LogicalResult writeTrace(StringRef lines);
   std::optional<GridShape> withRows(const SegmentModel &model, GridShape grid, int64_t rowsAtMost) const;
-  Candidate choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile);
-  Candidate withSendsAhead(SegmentOp segment, const Candidate &candidate) const;
+  Candidate choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile, Others &others);
+  SegmentOp withShorterLives(SegmentOp segment, Candidate &best, Others &others, llvm::raw_ostream *traceFile);
+  SegmentOp withSendsAhead(SegmentOp segment, Candidate &best, Others &others, llvm::raw_ostream *traceFile);
   Candidate evaluate(const SegmentModel &model, const GridShape &grid, ArrayRef<Code> codes) const;
   void chooseWires(SegmentOp segment, const GridShape &grid) const;
   void failToFit(SegmentOp segment, const SegmentModel &model, const Candidate &smallest);
@@ -203,7 +210,7 @@ Code codeOf(SegmentOp segment, int64_t loads) {
 }
 
 /// The cheapest candidate that fits; if none does, the smallest; without bytes if tokens cannot lie as attention needs them.
-Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile) {
+Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile, Others &others) {
   SmallVector<Code> codes;
   const int64_t kernels = std::distance(segment.getBody().front().begin(), segment.getBody().front().end());
   for (int64_t loads = 1; loads <= std::min(kernels, mostLoads); loads += std::max<int64_t>(1, loads / 8))
@@ -259,6 +266,7 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
             trace(*traceFile, candidate, /*chosen=*/false);
           if (candidate.fits && (!best || candidate.rank() < best->rank()))
             best = candidate;
+          (candidate.fits ? others.fitting : others.tooLarge).push_back(candidate);
           if (!smallest || candidate.bytes < smallest->bytes)
             smallest = candidate;
         }
@@ -267,25 +275,91 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
   return best ? *best : smallest.value_or(Candidate());
 }
 
-/// On the grid that was found, with as many loads.
-Candidate AssignLayout::withSendsAhead(SegmentOp segment, const Candidate &candidate) const {
+/// A copy of the segment, in its place, in which some values are made again instead of kept so that a faster candidate than `best`, or any, fits; none if that takes about as long. `best` is then that of the copy.
+SegmentOp AssignLayout::withShorterLives(SegmentOp segment, Candidate &best, Others &others, llvm::raw_ostream *traceFile) {
+  /// What a candidate has to save to be tried, and has to have saved in the end; how much it may lack; how many are tried.
+  constexpr double promising = 0.9, worthwhile = 0.97, room = 2, withoutGaps = 0.99;
+  constexpr size_t mostTries = 12;
+  SmallVector<Candidate> tooLarge = std::move(others.tooLarge);
+  auto isFaster = [&](double cycles, double part) { return !best.fits || cycles <= part * best.cost.cycles; };
+  llvm::erase_if(tooLarge, [&](const Candidate &candidate) { return !isFaster(candidate.cost.cycles, promising) || double(candidate.bytes) > room * double(machine.sramBytes); });
+  llvm::sort(tooLarge, [](const Candidate &a, const Candidate &b) { return a.rank() < b.rank(); });
+  SegmentOp shorter;
+  // Several limits of rows come to one grid.
+  tooLarge.erase(std::unique(tooLarge.begin(), tooLarge.end(), [](const Candidate &a, const Candidate &b) { return a.rank() == b.rank() && a.bytes == b.bytes; }), tooLarge.end());
+  for (const Candidate &candidate : ArrayRef(tooLarge).take_front(mostTries)) {
+    if (!isFaster(candidate.cost.cycles, promising))
+      break;
+    SegmentOp copy = segment.clone();
+    segment->getBlock()->getOperations().insert(segment->getIterator(), copy);
+    std::optional<Candidate> found;
+    Others besides;
+    std::string lines;
+    llvm::raw_string_ostream ofCopy(lines);
+    if (shortenLives(copy, machine, candidate.grid, static_cast<int64_t>(withoutGaps * double(int64_t(machine.sramBytes) - (candidate.bytes - candidate.cost.valueBytes)))))
+      found = choose(copy, SegmentModel(copy), traceFile ? &ofCopy : nullptr, besides);
+    if (!found || !found->fits || !isFaster(found->cost.cycles, worthwhile)) {
+      copy.erase();
+      continue;
+    }
+    best = *found;
+    others = std::move(besides);
+    if (traceFile)
+      *traceFile << lines;
+    if (shorter)
+      shorter.erase();
+    shorter = copy;
+  }
+  if (shorter)
+    segment.erase();
+  return shorter;
+}
+
+/// A copy of the segment, in its place, in which sends go ahead of kernels that leave the link free, where that pays; none where it does not. `best` is then that of the copy.
+SegmentOp AssignLayout::withSendsAhead(SegmentOp segment, Candidate &best, Others &others, llvm::raw_ostream *traceFile) {
+  /// A candidate may be the best one afterwards that takes up to so much longer before; how many are tried.
+  constexpr double promising = 1.3;
+  constexpr size_t mostTries = 12;
   /// A send that is on its way holds two; what of others has to go on side by side is left enough.
   constexpr uint32_t microthreads = 6;
-  if (machine.microthreads < microthreads)
-    return candidate;
-  segment.setLoads(candidate.loads);
-  auto now = [&] { return evaluate(SegmentModel(segment), candidate.grid, codeOf(segment, candidate.loads)); };
-  sendAhead(segment, [&]() -> std::optional<double> {
-    const Candidate moved = now();
-    return moved.fits ? std::optional(moved.cost.cycles) : std::nullopt;
-  });
-  return now();
+  if (machine.microthreads < microthreads || !maySendAhead(segment))
+    return nullptr;
+  SegmentOp moved;
+  const double most = promising * best.cost.cycles;
+  llvm::sort(others.fitting, [](const Candidate &a, const Candidate &b) { return a.rank() < b.rank(); });
+  for (const Candidate &candidate : ArrayRef(others.fitting).take_front(mostTries)) {
+    if (candidate.cost.cycles > most)
+      break;
+    SegmentOp copy = segment.clone();
+    segment->getBlock()->getOperations().insert(segment->getIterator(), copy);
+    copy.setLoads(candidate.loads);
+    auto now = [&] { return evaluate(SegmentModel(copy), candidate.grid, codeOf(copy, candidate.loads)); };
+    sendAhead(copy, [&]() -> std::optional<double> {
+      const Candidate tried = now();
+      return tried.fits ? std::optional(tried.cost.cycles) : std::nullopt;
+    });
+    Candidate found = now();
+    found.sendsAhead = true;
+    if (traceFile && !choicesOnly)
+      trace(*traceFile, found, /*chosen=*/false);
+    if (found.rank() >= best.rank()) {
+      copy.erase();
+      continue;
+    }
+    best = found;
+    if (moved)
+      moved.erase();
+    moved = copy;
+  }
+  if (moved)
+    segment.erase();
+  return moved;
 }
 
 void AssignLayout::failToFit(SegmentOp segment, const SegmentModel &model, const Candidate &smallest) {
   if (smallest.bytes == 0) {
     emitError(segment.getLoc()) << "found batch entries of " << model.entryTokens() << " tokens that attend to each other, expected a number that up to " << machine.height << " rows of cores share, up to "
-                                << machine.accumulatorBytes / 12 << " in each (attend_c5); pad the sequence, or take a larger machine";
+                                << machine.accumulatorBytes / 8 << " in each (attend_c5); pad the sequence, or take a larger machine";
     return;
   }
   Operation *largest = model.largest();
@@ -321,6 +395,7 @@ void AssignLayout::trace(llvm::raw_ostream &out, const Candidate &candidate, boo
                                               {"sram_bytes", candidate.bytes},
                                               {"loads", candidate.loads},
                                               {"fits", candidate.fits},
+                                              {"sends_ahead", candidate.sendsAhead},
                                               {"chosen", chosen}})
       << "\n";
 }
@@ -408,23 +483,32 @@ void AssignLayout::runOnOperation() {
   for (std::deque<SegmentOp> queue(segments.begin(), segments.end()); !queue.empty();) {
     SegmentOp segment = queue.front();
     Copies copies(segment);
-    SegmentModel model(segment);
-    Candidate best = choose(segment, model, decisionTrace.empty() ? nullptr : &trace);
+    Others others;
+    llvm::raw_ostream *traceFile = decisionTrace.empty() ? nullptr : &trace;
+    Candidate best = choose(segment, SegmentModel(segment), traceFile, others);
+    if (SegmentOp shorter = withShorterLives(segment, best, others, traceFile)) {
+      segment = shorter;
+      copies = Copies(segment);
+      ++segmentsShortened;
+    }
+    if (SegmentOp moved = withSendsAhead(segment, best, others, traceFile)) {
+      segment = moved;
+      copies = Copies(segment);
+    }
     if (!best.fits) {
       // Too many values at a time, or too much code: half of the kernels first, what crosses waits in MemoryX.
       SegmentOp second = splitSegment(segment);
       if (!second) {
-        failToFit(segment, model, best);
+        failToFit(segment, SegmentModel(segment), best);
         return signalPassFailure();
       }
       queue.insert(queue.begin() + 1, second);
       ++segmentsSplit;
       continue;
     }
-    best = withSendsAhead(segment, best);
-    if (!decisionTrace.empty())
-      this->trace(trace, best, /*chosen=*/true);
-    for (auto [contract, together] : llvm::zip_equal(segment.getOps<ContractOp>(), model.rowsTogether(machine, best.grid)))
+    if (traceFile)
+      this->trace(*traceFile, best, /*chosen=*/true);
+    for (auto [contract, together] : llvm::zip_equal(segment.getOps<ContractOp>(), SegmentModel(segment).rowsTogether(machine, best.grid)))
       if (together > 1)
         contract.setRowsTogether(together);
     applyLayout(segment, machine, best.grid, copies);

@@ -25,6 +25,13 @@ static SmallVector<Operation *> kernelsAbove(SendOp send) {
   return kernels;
 }
 
+/// What takes long.
+static bool isLong(Operation *kernel) { return isa<ContractOp, SampleOp, AttendOp>(kernel); }
+
+bool maySendAhead(SegmentOp segment) {
+  return llvm::any_of(segment.getOps<SendOp>(), [](SendOp send) { return !send.getAhead() && llvm::any_of(kernelsAbove(send), isLong); });
+}
+
 void sendAhead(SegmentOp segment, llvm::function_ref<std::optional<double>()> cyclesNow) {
   /// Fewer cycles are no reason for a value to be there longer.
   constexpr double worthwhile = 256;
@@ -37,7 +44,7 @@ void sendAhead(SegmentOp segment, llvm::function_ref<std::optional<double>()> cy
     send.setAhead(true);
     for (Operation *kernel : kernels) {
       // Others are over before much has come.
-      if (!isa<ContractOp, SampleOp, AttendOp>(kernel) && kernel != kernels.back())
+      if (!isLong(kernel) && kernel != kernels.back())
         continue;
       send->moveBefore(kernel);
       const std::optional<double> cycles = cyclesNow();

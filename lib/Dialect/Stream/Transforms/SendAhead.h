@@ -9,6 +9,8 @@
 
 namespace wafer::stream {
 
+/// Whether there is anything to go ahead of.
+bool maySendAhead(SegmentOp segment);
 /// Moves sends up, ahead of kernels that leave the link from MemoryX free, as far as that pays. `cyclesNow`: of the segment as it is when asked; none: its values do not fit.
 void sendAhead(SegmentOp segment, llvm::function_ref<std::optional<double>()> cyclesNow);
 

@@ -99,10 +99,11 @@ def AssignLayout : Pass<"stream-assign-layout", "::wafer::stream::ProgramOp"> {
 
     Needs wire formats (stream-choose-wire-format), and the program's machine must be known. Each segment has a grid of its own. Two accumulators of a core's tokens fit the accumulator cache, live
     values and an estimate of the code fit the SRAM. A value of one feature per token is a copy in every column (feature_block = 0) when it comes from a
-    reduction; where the other kind is needed a kernel that spreads or narrows it is inserted. Element types and the order of kernels are untouched, but for sends: where values have room on the grid that was chosen, one goes `ahead` of contractions, attention and sums in front of
-the kernel that reads it, which leave the link free. A segment whose
+    reduction; where the other kind is needed a kernel that spreads or narrows it is inserted. Element types and the order of kernels are untouched, but for sends: where values have
+    room, one goes `ahead` of contractions, attention and sums in front of the kernel that reads it, which leave the link free. A segment whose
     values do not fit even with one token per core is cut in two, and what crosses goes by way of MemoryX; fails, with the numbers, when that happens to a single
-    kernel.
+    kernel. Where a faster grid fits once some values are computed or sent again, shortly before they are needed, instead of kept, they are, if the cycles that this takes
+    leave a gain.
 
     Before:   stream.segment { %0 = stream.send @x : tensor<8x64xf16> ... }
     After:    stream.segment grid <columns = 16, ...> { %0 = stream.send @x : tensor<8x64xf16, #stream.layout<feature_block = 4>> ... }
@@ -112,7 +113,8 @@ the kernel that reads it, which leave the link free. A segment whose
   let options = [Option<"decisionTrace", "decision-trace", "std::string", "\"\"", "File to which every candidate is appended, one JSON object a line">,
                  Option<"choicesOnly", "choices-only", "bool", "false", "Append the chosen candidate of each segment alone">];
   let statistics = [Statistic<"candidates", "grids compared", "Grids whose cost was estimated">,
-                    Statistic<"segmentsSplit", "segments split", "Segments that were cut because their values did not fit">];
+                    Statistic<"segmentsSplit", "segments split", "Segments that were cut because their values did not fit">,
+                    Statistic<"segmentsShortened", "segments that compute again", "Segments in which values are made again instead of kept">];
 }
 
 def MaskOutputs : Pass<"stream-mask-outputs", "::wafer::stream::ProgramOp"> {

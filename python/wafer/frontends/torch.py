@@ -46,8 +46,9 @@ _DECOMPOSED = tuple(
 # Checks of PyTorch's own, which export has already made.
 _NO_EFFECT = {"aten._assert_tensor_metadata.default", "aten._assert_scalar.default", "aten._assert_async.msg", "aten.sym_constrain_range_for_size.default"}
 
-# Operations whose result depends on the shape of their tensor only.
+# Operations whose result depends on shapes only: one number, which takes no memory however often it is repeated.
 _OF_SHAPE = {
+    "aten.full.default", "aten.zeros.default", "aten.ones.default",
     "aten.full_like.default", "aten.zeros_like.default", "aten.ones_like.default", "aten.empty_like.default",
     "aten.new_full.default", "aten.new_zeros.default", "aten.new_ones.default", "aten.new_empty.default",
 }  # fmt: skip
@@ -397,7 +398,7 @@ class Importer:
     def _constant_of_shape(self, node: torch.fx.Node, result: tuple[tuple[int, ...], torch.dtype]) -> Tensor:
         name = str(node.target).split(".")[1]
         number = 1 if "ones" in name else 0
-        if name == "full_like":
+        if name in ("full", "full_like"):
             number = node.args[1]
         elif name == "new_full":
             number = node.args[2]

@@ -37,6 +37,8 @@ bool TimingIngress::nextBeside(Burst &burst) {
   if (blocks.place == phase_.grid->rows) {
     beside_.pop_front();
     isBesideAwaited_ = false;
+    besideOwed_ = 0;
+    expectNext();
     return false;
   }
   burst = Burst();
@@ -45,6 +47,14 @@ bool TimingIngress::nextBeside(Burst &burst) {
   blockBurst(burst, blocks);
   ++others_.came;
   return true;
+}
+
+/// Sends that began meanwhile, up to the next one of which blocks come beside others.
+void TimingIngress::expectNext() {
+  for (bool isLast = false; !isLast && !expected_.empty(); expected_.pop_front()) {
+    isLast = !beside_.empty() && expected_.front() == beside_.front().step;
+    expect(expected_.front());
+  }
 }
 
 void TimingIngress::awaitsBeside() {

@@ -171,8 +171,10 @@ bool TimingIngress::startStep(Burst &burst) {
       repetitions_.emplace_back(0);
     if (step().kind == wexe::StepKind::Receive)
       onTheWay_.push_back({step_, waveletsOfBlock(step()) * phase_.grid->rows * ports()});
-    if (const auto &relay = grid_.relays[step_])
-      missing_.expect(relay->first, relay->second);
+    if (step().kind == wexe::StepKind::Send && !beside_.empty())
+      expected_.push_back(step_);
+    else
+      expect(step_);
   }
   Mark &mark = markOf(burst);
   mark.step = static_cast<int>(step_);
@@ -181,6 +183,12 @@ bool TimingIngress::startStep(Burst &burst) {
     mark.of = &repetitions_.front();
   }
   return true;
+}
+
+/// A step's blocks come next on their colour.
+void TimingIngress::expect(size_t step) {
+  if (const auto &relay = grid_.relays[step])
+    missing_.expect(relay->first, relay->second);
 }
 
 bool TimingIngress::continueStep(Burst &burst) {

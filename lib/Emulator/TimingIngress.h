@@ -137,6 +137,8 @@ private:
   const wexe::StepT &step() const { return *phase_.steps[step_]; }
   void endStep();
   void divide(Burst &burst);
+  void expect(size_t step);
+  void expectNext();
   bool startStep(Burst &burst);
   bool continueStep(Burst &burst);
   bool sendBurst(Burst &burst);
@@ -209,6 +211,7 @@ private:
   Repetition::Others others_; ///< so far
   std::deque<Blocks> beside_; ///< of sends that go beside other steps
   std::optional<uint32_t> besideSteps_; ///< that are left of those for the last of them
+  std::deque<size_t> expected_; ///< sends that began while they were not all in
   uint64_t besideOwed_ = 0;   ///< bursts that should have been left out with what was, less than a row of them
   uint32_t closing_ = 0;      ///< tag of the burst that waits for them
   bool isBesideAwaited_ = false; ///< nothing else goes in

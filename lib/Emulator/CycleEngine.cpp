@@ -164,7 +164,7 @@ bool CycleEngine::leaveOut(uint8_t colour, bool into, uint64_t count) {
   std::vector<Operation *> relays;
   for (CycleCore &core : cores_)
     if (core.model.y < missing_->south && (core.model.y <= missing_->cores.above) == into) {
-      Operation *relay = core.relayOf(count);
+      Operation *relay = core.relayOf(colour, count);
       if (!relay)
         return false;
       relays.push_back(relay);
@@ -197,7 +197,7 @@ void CycleEngine::leaveOutWhatOnlyLeaves() {
 
 void CycleEngine::simulate(Ingress &in, Egress &out) {
   uint64_t lastProgress = now_;
-  for (edge_.beginRun();; ++now_) {
+  for (edge_.beginRun(in);; ++now_) {
     const CycleEdge::Fed fed = edge_.feed(in, fabric_, now_);
     stats_.waveletsIn += fed.wavelets;
     if (fed.progress)

@@ -671,6 +671,8 @@ void PhaseIngress::settleStep() {
 
 void PhaseIngress::endStep() {
   current_.reset();
+  if (besideSteps_ && *besideSteps_ > 0)
+    --*besideSteps_;
   if (++step_ == phase_.steps.size()) {
     step_ = phase_.prologue;
     ++microBatch_;
@@ -691,18 +693,23 @@ void PhaseIngress::skipRow() {
   stepCounts_[step_].values += row.values * groups;
 }
 
+/// Makes it one without anything in it, which keeps its room.
+static void clear(Burst &burst) {
+  std::vector<uint32_t> data = std::move(burst.data);
+  data.clear();
+  burst = Burst();
+  burst.data = std::move(data);
+}
+
 bool PhaseIngress::next(Burst &burst) {
   while (microBatch_ < phase_.grid->micro_batches && !phase_.steps.empty()) {
     if (!current_)
       current_ = startStep();
-    // It keeps its room.
-    std::vector<uint32_t> data = std::move(burst.data);
-    data.clear();
-    burst = Burst();
-    burst.data = std::move(data);
+    const wexe::StepT &step = *phase_.steps[step_];
+    clear(burst);
     if (current_->next(burst)) {
       counts_.commands += burst.control.has_value();
-      if (streamsWeights(*phase_.steps[step_])) {
+      if (streamsWeights(step)) {
         const uint64_t words = burst.linkWords ? *burst.linkWords : burst.data.size();
         counts_.weights += words;
         stepCounts_[step_].words += words;
@@ -710,11 +717,32 @@ bool PhaseIngress::next(Burst &burst) {
       } else {
         counts_.activations += burst.data.size();
       }
+      if (besideSteps_ == 0) {
+        burst.closesBeside = true;
+        besideSteps_.reset();
+      }
+      if (isBesideApart_ && step.beside > 0) {
+        // Its command was all that does not come beside others.
+        burst.opensBeside = true;
+        beside_.push_back(std::move(current_));
+        besideSteps_ = step.beside + 1;
+        endStep();
+      }
       return true;
     }
     endStep();
   }
   return false;
+}
+
+bool PhaseIngress::nextBeside(Burst &burst) {
+  clear(burst);
+  if (!beside_.front()->next(burst)) {
+    beside_.pop_front();
+    return false;
+  }
+  counts_.activations += burst.data.size();
+  return true;
 }
 
 } // namespace wafer

@@ -187,6 +187,38 @@ protected:
   size_t rowsTaken = 0; ///< whole, of what was sent last
 };
 
+// What comes beside other steps is apart for an engine that asks for it, between its command and the step that needs it, and in its place for others.
+TEST_F(ScheduleTest, BlocksThatComeBesideOtherStepsAreApart) {
+  grid(1, 2, 1, 1, 1, 2);
+  phase.grid->tokens = 2;
+  int x = tensor("x", wexe::Role::Input, wexe::ElemType::F32, {2, 2});
+  values[static_cast<unsigned>(x)] = floats({2, 2}, {1, 2, 3, 4});
+  wexe::StepT &send = step(wexe::StepKind::Send, x);
+  send.type = wexe::ElemType::F32;
+  send.feature_block = 1;
+  send.task = 5;
+  send.colour = 3;
+  send.beside = 1;
+  step(wexe::StepKind::Command).task = 6;
+  step(wexe::StepKind::Command).task = 7;
+  EXPECT_EQ(sent(), (Bursts{"9 @1+1*2: ctl 5", "3 @1+1*1: 3f800000", "3 @2+1*1: 40000000", "9 @1+1*2: ctl 6", "9 @1+1*2: ctl 7",
+                            "9 @1+1*2: ctl 5", "3 @1+1*1: 40400000", "3 @2+1*1: 40800000", "9 @1+1*2: ctl 6", "9 @1+1*2: ctl 7"}));
+
+  PhaseIngress ingress(program, phase, store, values);
+  ingress.setBesideApart();
+  Burst burst;
+  Bursts rest, beside;
+  while (ingress.next(burst))
+    rest.push_back(textOf(burst) + (burst.opensBeside ? " opens" : "") + (burst.closesBeside ? " closes" : ""));
+  for (int microBatch = 0; microBatch < 2; ++microBatch)
+    while (ingress.nextBeside(burst))
+      beside.push_back(textOf(burst));
+  EXPECT_EQ(rest, (Bursts{"9 @1+1*2: ctl 5 opens", "9 @1+1*2: ctl 6", "9 @1+1*2: ctl 7 closes", "9 @1+1*2: ctl 5 opens", "9 @1+1*2: ctl 6", "9 @1+1*2: ctl 7 closes"}));
+  EXPECT_EQ(beside, (Bursts{"3 @1+1*1: 3f800000", "3 @2+1*1: 40000000", "3 @1+1*1: 40400000", "3 @2+1*1: 40800000"}));
+  EXPECT_EQ(ingress.counts().activations, counts.activations);
+  EXPECT_EQ(ingress.counts().commands, counts.commands);
+}
+
 // In whatever form rows come over the link, they can be taken whole; 8-bit ones cannot.
 TEST_F(ScheduleTest, RowsAreTakenWhole) {
   grid(2, 3, 1, 2, 4);

@@ -237,10 +237,18 @@ double reduceCycles(const Machine &machine, const GridShape &grid, int64_t featu
   return taskCycles(machine, descriptors) + local + chain + back;
 }
 
+/// Wavelets of a core's block.
+static int64_t blockWavelets(const GridShape &grid, int64_t featureBlock, int64_t elementBytes) {
+  return ceilDiv(std::max<int64_t>(featureBlock, 1) * grid.tokenBlock * elementBytes, 4);
+}
+
+double handOnCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t elementBytes) {
+  return double(blockWavelets(grid, featureBlock, elementBytes)) * double(grid.rows) / machine.vectorLanes.bits32;
+}
+
 double transferCycles(const Machine &machine, const GridShape &grid, int64_t groups, int64_t featureBlock, int64_t elementBytes, bool in) {
   constexpr int64_t descriptors = 4;
-  int64_t block = ceilDiv(std::max<int64_t>(featureBlock, 1) * grid.tokenBlock * elementBytes, 4);
-  double link = double(block) * grid.rows;
+  double link = double(blockWavelets(grid, featureBlock, elementBytes)) * grid.rows;
   double edge = link * grid.columns * groups / (in ? machine.ingestWaveletsPerCycle : machine.egressWaveletsPerCycle);
   return taskCycles(machine, descriptors) + grid.rows * neighbourCycles(machine) + std::max(link, edge);
 }

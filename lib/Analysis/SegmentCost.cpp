@@ -162,6 +162,12 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
   }
   features_.assign(features.begin(), features.end());
   readBuffers(segment);
+  size_t number = 0;
+  for (ArrayRef<Operation *> load : loadsOf(segment, segment.getLoads()))
+    for (Operation *op : load) {
+      auto send = dyn_cast<stream::SendOp>(op);
+      kernels_[number++].beside = send ? kernelsBeside(send, load) : 0;
+    }
 }
 
 int64_t SegmentModel::partsOfHeads() const {
@@ -244,6 +250,15 @@ double SegmentModel::cyclesOf(const Kernel &kernel, const Machine &machine, cons
   return 0;
 }
 
+/// What of the cycles of a kernel the link from MemoryX takes at least.
+double SegmentModel::ingestCycles(const Kernel &kernel, const Machine &machine, const GridShape &grid) const {
+  if (kernel.kind == Kernel::Contract)
+    return double(kernel.out) * contractionRow(machine, grid, kernel.in, wireOn(kernel, machine, grid)).ingest;
+  if (kernel.kind == Kernel::Sample)
+    return double(kernel.out) * ((kernel.wire.isImplicit ? 0 : std::ceil(double(kernel.in) * kernel.wire.density)) + double(grid.columns)) / machine.ingestWaveletsPerCycle;
+  return kernel.kind == Kernel::Scale ? 2.0 * double(kernel.out) / machine.ingestWaveletsPerCycle : 0;
+}
+
 double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each) const {
   /// Micro-batches after which the next one takes as long as the last.
   constexpr int64_t enough = 4;
@@ -253,14 +268,22 @@ double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &gri
   double before = 0;
   for (int64_t microBatch = 0; microBatch < std::min(enough, grid.microBatches); ++microBatch) {
     before = clock.end();
+    int64_t beside = 0; // kernels that something still comes beside
     for (auto [kernel, cycles] : llvm::zip_equal(kernels_, each)) {
+      if (beside-- == 0)
+        clock.awaitAhead();
       if (kernel.kind == Kernel::Receive)
         clock.receive(kernel.buffer, cycles);
       else if (kernel.kind == Kernel::Sample)
-        clock.sample(cycles, sampleLeavingCycles(machine, grid, kernel.in, kernel.out, wireOn(kernel, machine, grid)));
+        clock.sample(cycles, sampleLeavingCycles(machine, grid, kernel.in, kernel.out, wireOn(kernel, machine, grid)), ingestCycles(kernel, machine, grid));
+      else if (kernel.kind != Kernel::Send)
+        clock.compute(kernel.buffer, cycles, ingestCycles(kernel, machine, grid));
+      else if (kernel.beside > 0)
+        clock.sendAhead(kernel.buffer, cycles, handOnCycles(machine, grid, ceilDiv(kernel.out, grid.columns), kernel.elementBytes)), beside = kernel.beside;
       else if (microBatch == 0 || !sendsOnce || !kernel.isSameForEveryBatch)
-        clock.compute(kernel.buffer, cycles);
+        clock.compute(kernel.buffer, cycles, cycles);
     }
+    clock.awaitAhead();
   }
   return clock.end() + std::max<int64_t>(0, grid.microBatches - enough) * (clock.end() - before);
 }
@@ -439,6 +462,14 @@ int64_t attentionCodeBytes(const Machine &machine, const GridShape &grid, llvm::
     if (auto attend = dyn_cast<stream::AttendOp>(op))
       instructions += attentionInstructions(machine, grid, shapeOf(attend));
   return instructions * instructionBytes;
+}
+
+int64_t kernelsBeside(stream::SendOp send, llvm::ArrayRef<Operation *> load) {
+  if (!send.getAhead())
+    return 0;
+  auto ends = [&](Operation *op) { return isa<stream::SendOp>(op) || llvm::is_contained(op->getOperands(), send.getResult()); };
+  const auto *behind = llvm::find(load, send.getOperation()) + 1;
+  return std::find_if(behind, load.end(), ends) - behind;
 }
 
 llvm::SmallVector<llvm::SmallVector<Operation *>> loadsOf(stream::SegmentOp segment, int64_t loads) {

@@ -5,7 +5,7 @@
 #include "wafer/Emulator/NumberFormats.h"
 
 #include <cmath>
-#include <new>
+#include <utility>
 
 namespace wafer {
 
@@ -67,16 +67,8 @@ bool conflict(const Operation &earlier, const Trigger &later) {
          anyOverlap(earlier.reads, 3, &later.writes, 1);
 }
 
-CoreModel::CoreModel(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, bool withData)
-    : x(x), y(y), image(image), program_(program) {
-  if (!withData)
-    return;
-  const Machine &machine = program.machine();
-  sram_.reset(static_cast<uint8_t *>(std::calloc(memoryBytes(machine), 1)));
-  if (!sram_)
-    throw std::bad_alloc();
-  accumulator_ = sram_.get() + cacheOffset(machine);
-}
+CoreModel::CoreModel(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, std::shared_ptr<uint8_t> memory)
+    : x(x), y(y), image(image), program_(program), sram_(std::move(memory)), accumulator_(sram_ ? sram_.get() + cacheOffset(program.machine()) : nullptr) {}
 
 std::string CoreModel::name() const { return "core (" + std::to_string(x) + ", " + std::to_string(y) + ")"; }
 

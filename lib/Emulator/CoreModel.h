@@ -13,7 +13,6 @@
 #include "wafer/Emulator/Engine.h"
 
 #include <array>
-#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -85,7 +84,8 @@ bool conflict(const Operation &earlier, const Trigger &later);
 /// One core.
 class CoreModel {
 public:
-  CoreModel(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, bool withData = true);
+  /// `memory`: of memoryBytes; null: no data.
+  CoreModel(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, std::shared_ptr<uint8_t> memory);
 
   const uint16_t x, y;
   const ImageModel &image;
@@ -173,12 +173,9 @@ private:
   void bindMask(Trigger &trigger) const;
   [[noreturn]] void trapAt(const char *label, const std::string &place, const std::string &message) const;
 
-  struct Free {
-    void operator()(uint8_t *bytes) const { std::free(bytes); }
-  };
   const LoadedProgram &program_;
-  std::unique_ptr<uint8_t, Free> sram_; ///< zeros that the host has no page for until they are touched; null: no data
-  uint8_t *accumulator_ = nullptr;      ///< behind it
+  std::shared_ptr<uint8_t> sram_;    ///< null: no data
+  uint8_t *accumulator_ = nullptr; ///< behind it
   std::array<Descriptor, numDescriptorRegisters> registers_;
   std::array<bool, numDescriptorRegisters> loaded_{};
   uint16_t controlTask_ = 0; ///< pc at which the last one began

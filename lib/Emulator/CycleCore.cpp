@@ -20,8 +20,9 @@ uint64_t waveletsFor(const Descriptor &descriptor, uint64_t elements) {
 
 } // namespace
 
-CycleCore::CycleCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, const uint64_t &clock, const EngineOptions &options)
-    : model(program, image, x, y, options.withData), router(uint32_t(y) * program.machine().width + x), machine_(program.machine()), now_(clock) {
+CycleCore::CycleCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, const uint64_t &clock, const EngineOptions &options,
+                     std::shared_ptr<uint8_t> memory)
+    : model(program, image, x, y, std::move(memory)), router(uint32_t(y) * program.machine().width + x), machine_(program.machine()), now_(clock) {
   model.clock = &clock;
   for (auto [number, share] : options.nonzeros)
     if (auto task = image.controlTasks.find(number); task != image.controlTasks.end())
@@ -38,9 +39,9 @@ std::optional<CycleCore::TaskAtWork> CycleCore::taskAtWork() const {
   return std::nullopt;
 }
 
-Operation *CycleCore::relayOf(uint64_t count) {
+Operation *CycleCore::relayOf(uint8_t colour, uint64_t count) {
   for (Running &running : microthreads_)
-    if (Operation &op = running.operation; op.inputColour >= 0 && op.outputColour >= 0 && op.elements - op.done > count)
+    if (Operation &op = running.operation; op.inputColour >= 0 && op.outputColour >= 0 && (op.inputColour == colour || op.outputColour == colour) && op.elements - op.done > count)
       return &op;
   return nullptr;
 }

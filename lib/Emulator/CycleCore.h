@@ -31,7 +31,8 @@ struct Blocked {
 
 class CycleCore {
 public:
-  CycleCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, const uint64_t &clock, const EngineOptions &options);
+  CycleCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, const uint64_t &clock, const EngineOptions &options,
+            std::shared_ptr<uint8_t> memory);
 
   /// One cycle. Takes from and gives to the ramp of the core's router.
   Activity step(CycleFabric &fabric, EngineStats &stats);
@@ -45,8 +46,8 @@ public:
     uint16_t entry;
   };
   std::optional<TaskAtWork> taskAtWork() const;
-  /// The microthread that hands on more than `count` wavelets, or null. Without data, its elements may become fewer.
-  Operation *relayOf(uint64_t count);
+  /// The microthread that hands on more than `count` wavelets, from or to the colour, or null. Without data, its elements may become fewer.
+  Operation *relayOf(uint8_t colour, uint64_t count);
   /// Microthreads, oldest first, then the task. Only meaningful when nothing moves any more.
   std::vector<Blocked> blocked(const RampQueues &queues) const;
 

@@ -8,15 +8,18 @@
 
 namespace wafer {
 
-void CycleEdge::beginRun() {
+void CycleEdge::beginRun(Ingress &in) {
+  in.setBesideApart();
   window_.clear();
+  beside_.clear();
+  isBesideOpen_ = false;
   through_ = owing_ = 0;
   credit_ = 0;
   more_ = true;
 }
 
 void CycleEdge::lookAhead(Ingress &in, uint64_t now) {
-  while (more_ && window_.size() - through_ < lookAhead_ && (window_.empty() || window_.back().isThrough || !window_.back().burst.isAwaited)) {
+  while (more_ && window_.size() - through_ < lookAhead_ && (window_.empty() || !holdsUp(window_.back()))) {
     Sending next;
     if (!(more_ = in.next(next.burst)))
       return;
@@ -43,6 +46,17 @@ bool CycleEdge::send(Sending &sending, CycleFabric &fabric) {
   Wavelet wavelet{isControl ? *burst.control : burst.data[sending.at], isControl};
   for (unsigned i = 0; i < burst.portCount; ++i)
     fabric.enterPort(portOf(burst, i), burst.colour, wavelet);
+  ++sending.at;
+  return true;
+}
+
+bool CycleEdge::sendBeside(Sending &sending, CycleFabric &fabric) {
+  const Burst &burst = sending.burst;
+  for (unsigned i = 0; i < burst.portCount; ++i)
+    if (!fabric.portHasRoomBeside(portOf(burst, i), burst.colour))
+      return false;
+  for (unsigned i = 0; i < burst.portCount; ++i)
+    fabric.enterPort(portOf(burst, i), burst.colour, {burst.data[sending.at], false}, /*beside=*/true);
   ++sending.at;
   return true;
 }
@@ -88,6 +102,8 @@ CycleEdge::Fed CycleEdge::feed(Ingress &in, CycleFabric &fabric, uint64_t now) {
         break;
       if (sending.isThrough)
         continue;
+      if (isBesideOpen_ && sending.burst.closesBeside)
+        break;
       const uint32_t copies = sending.burst.copies;
       // What comes packed is taken off the link whether or not the ports are free, and is behind what came before it.
       const uint32_t paid = static_cast<uint32_t>(std::min<uint64_t>(sending.owed, credit_ / copies));
@@ -115,22 +131,64 @@ CycleEdge::Fed CycleEdge::feed(Ingress &in, CycleFabric &fabric, uint64_t now) {
         wentOn = true;
         sending.isThrough = true;
         ++through_;
+        if (sending.burst.opensBeside)
+          isBesideOpen_ = moreBeside_ = true;
         if (sending.burst.tag != 0)
           in.sent(sending.burst.tag, now);
       }
     }
     dropDone();
   }
+  if (isBesideOpen_ && credit_ > 0)
+    feedBeside(in, fabric, now, fed, wanting);
   // What a cycle leaves is lost, but for the rest that is less than one wavelet and its copies.
   credit_ = std::min<uint64_t>(credit_, wanting - 1);
   return fed;
 }
 
+/// With what the rest leaves of the link, into places of their own.
+void CycleEdge::feedBeside(Ingress &in, CycleFabric &fabric, uint64_t now, Fed &fed, uint32_t &wanting) {
+  if (window_.empty() || window_.front().burst.closesBeside)
+    in.awaitsBeside();
+  while (moreBeside_ && beside_.size() < lookAhead_) {
+    Sending next;
+    if (!(moreBeside_ = in.nextBeside(next.burst)))
+      break;
+    checkPorts(program_, next.burst, "at cycle " + std::to_string(now) + ", ");
+    beside_.push_back(std::move(next));
+  }
+  ++turn_;
+  size_t done = 0;
+  for (Sending &sending : beside_) {
+    const Burst &burst = sending.burst;
+    if (credit_ < burst.copies) {
+      wanting = std::max(wanting, burst.copies);
+      break;
+    }
+    if (!takePorts(burst))
+      continue;
+    while (!sending.done() && credit_ >= burst.copies && sendBeside(sending, fabric)) {
+      credit_ -= burst.copies;
+      ++fed.wavelets;
+      fed.progress = true;
+    }
+    if (!sending.done())
+      continue;
+    ++done;
+    if (burst.tag != 0)
+      in.sent(burst.tag, now);
+  }
+  if (done > 0)
+    beside_.erase(std::remove_if(beside_.begin(), beside_.end(), [](const Sending &sending) { return sending.done(); }), beside_.end());
+  isBesideOpen_ = moreBeside_ || !beside_.empty();
+}
+
 PendingBurst CycleEdge::pending(const CycleFabric &fabric) const {
   PendingBurst pending;
-  if (window_.empty())
+  const std::deque<Sending> &first = isBesideOpen_ ? beside_ : window_;
+  if (first.empty())
     return pending;
-  const Burst &burst = window_.front().burst;
+  const Burst &burst = first.front().burst;
   pending.any = true;
   pending.colour = burst.colour;
   for (unsigned i = 0; i < burst.portCount; ++i)

@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "CoreMemory.h"
 #include "CycleCore.h"
 #include "CycleDeadlock.h"
 #include "CycleEdge.h"
@@ -83,12 +84,17 @@ CycleEngine::CycleEngine(const LoadedProgram &program, const EngineOptions &opti
   // Waiting for a latency is no standstill.
   uint64_t latency = std::max<uint64_t>({machine_.hopCycles, machine_.rampCycles, machine_.vectorSetupCycles, fabric_.gapCycles()});
   stallLimit_ = std::max<uint64_t>(options.stallLimit, latency + 1);
+  size_t cores = 0;
+  for (uint32_t y = 0; y < machine_.height; ++y)
+    for (uint32_t x = 0; x < machine_.width; ++x)
+      cores += program.regionAt(x, y) >= 0;
+  const CoreMemory memory(options.withData ? cores : 0, CoreModel::memoryBytes(machine_));
   for (uint32_t y = 0; y < machine_.height; ++y)
     for (uint32_t x = 0; x < machine_.width; ++x)
       if (int region = program.regionAt(x, y); region >= 0) {
         coreAt_[fabric_.routerOf(x, y)] = static_cast<int32_t>(cores_.size());
         cores_.emplace_back(program, images_[program.program().regions[region]->image], static_cast<uint16_t>(x), static_cast<uint16_t>(y),
-                            now_, options);
+                            now_, options, options.withData ? memory.of(cores_.size()) : nullptr);
       }
   rests_.resize(cores_.size());
   for (uint32_t core = 0; core < cores_.size(); ++core)
@@ -158,7 +164,7 @@ bool CycleEngine::leaveOut(uint8_t colour, bool into, uint64_t count) {
   std::vector<Operation *> relays;
   for (CycleCore &core : cores_)
     if (core.model.y < missing_->south && (core.model.y <= missing_->cores.above) == into) {
-      Operation *relay = core.relayOf(count);
+      Operation *relay = core.relayOf(colour, count);
       if (!relay)
         return false;
       relays.push_back(relay);
@@ -191,7 +197,7 @@ void CycleEngine::leaveOutWhatOnlyLeaves() {
 
 void CycleEngine::simulate(Ingress &in, Egress &out) {
   uint64_t lastProgress = now_;
-  for (edge_.beginRun();; ++now_) {
+  for (edge_.beginRun(in);; ++now_) {
     const CycleEdge::Fed fed = edge_.feed(in, fabric_, now_);
     stats_.waveletsIn += fed.wavelets;
     if (fed.progress)

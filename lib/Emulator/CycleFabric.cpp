@@ -8,7 +8,7 @@ namespace wafer {
 
 CycleFabric::CycleFabric(const LoadedProgram &program, const EngineOptions &options)
     : machine_(program.machine()), columnsOnWafer_(machine_.columnsOnWafer()), width_(machine_.width), height_(machine_.height), routers_(size_t(width_) * height_),
-      ramps_(routers_.size()), ports_(width_), missing_(options.missing) {
+      ramps_(routers_.size()), ports_(2 * width_), missing_(options.missing) {
   for (uint32_t index = 0; index < routers_.size(); ++index) {
     uint32_t x = index % width_, y = index / width_;
     Router &router = routers_[index];
@@ -239,10 +239,11 @@ void CycleFabric::fill(uint32_t index, Wavelet wavelet, uint64_t ready) {
   activate(slot.router);
 }
 
-void CycleFabric::enterPort(uint32_t port, uint8_t colour, Wavelet wavelet) {
-  ports_[port].push_back({colour, wavelet});
-  if (ports_[port].size() == 1)
-    activePorts_.push_back(port);
+void CycleFabric::enterPort(uint32_t port, uint8_t colour, Wavelet wavelet, bool beside) {
+  const uint32_t queue = beside ? width_ + port : port;
+  ports_[queue].push_back({colour, wavelet});
+  if (ports_[queue].size() == 1)
+    activePorts_.push_back(queue);
   ++inFlight_;
 }
 
@@ -318,6 +319,17 @@ void CycleFabric::decideRouter(uint32_t index, uint64_t now, uint64_t &egressLef
   router.until = router.rests ? 0 : until;
 }
 
+/// Whether there is room for the first wavelet of a port's queue. What came beside the rest is in front of all of its colour.
+bool CycleFabric::mayEnter(uint32_t queue) const {
+  if (ports_[queue].empty())
+    return false;
+  const uint8_t colour = ports_[queue].front().colour;
+  if (queue < width_ && !ports_[width_ + queue].empty() && ports_[width_ + queue].front().colour == colour)
+    return false;
+  const Slot &slot = slots_[slotOf(queue % width_, colour)];
+  return slot.queue.size() < slot.depth;
+}
+
 void CycleFabric::decide(uint64_t now) {
   moves_.clear();
   for (uint32_t router : active_) {
@@ -332,9 +344,9 @@ void CycleFabric::decide(uint64_t now) {
   size_t first = static_cast<size_t>(std::lower_bound(activeSouth_.begin(), activeSouth_.end(), egressTurn_) - activeSouth_.begin());
   for (size_t i = 0; i < activeSouth_.size(); ++i)
     decideRouter(activeSouth_[(first + i) % activeSouth_.size()], now, egressCredit_);
-  for (uint32_t port : activePorts_)
-    if (const Slot &slot = slots_[slotOf(port, ports_[port].front().colour)]; slot.queue.size() < slot.depth)
-      moves_.push_back({MoveKind::FromPort, port});
+  for (uint32_t queue : activePorts_)
+    if (mayEnter(queue) && (queue < width_ || !mayEnter(queue - width_)))
+      moves_.push_back({MoveKind::FromPort, queue});
   for (uint32_t i = 0; i < gaps_.size(); ++i)
     if (const Gap &gap = gaps_[i]; !gap.entries.empty() && gap.entries.front().ready <= now && slots_[gap.to].queue.size() < slots_[gap.to].depth)
       moves_.push_back({MoveKind::FromGap, i});
@@ -390,7 +402,7 @@ bool CycleFabric::commit(uint64_t now, Egress &egress) {
     case MoveKind::FromPort: {
       PortEntry entry = ports_[move.which].front();
       ports_[move.which].pop_front();
-      fill(slotOf(move.which, entry.colour), entry.wavelet, now + machine_.hopCycles);
+      fill(slotOf(move.which % width_, entry.colour), entry.wavelet, now + machine_.hopCycles);
       break;
     }
     case MoveKind::FromGap: {

@@ -84,9 +84,14 @@ public:
   /// Makes them; returns whether anything moved.
   bool commit(uint64_t now, Egress &egress);
 
+  /// `beside`: in the port's places for what comes beside the rest, behind all of its colour.
   bool portHasRoom(uint32_t port) const { return ports_[port].size() < machine_.coreQueueDepth; }
+  bool portHasRoomBeside(uint32_t port, uint8_t colour) const {
+    return ports_[width_ + port].size() < machine_.coreQueueDepth &&
+           std::none_of(ports_[port].begin(), ports_[port].end(), [colour](const PortEntry &entry) { return entry.colour == colour; });
+  }
   /// The router there takes the colour from the north edge (checkPorts).
-  void enterPort(uint32_t port, uint8_t colour, Wavelet wavelet);
+  void enterPort(uint32_t port, uint8_t colour, Wavelet wavelet, bool beside = false);
 
   RampQueues &ramp(uint32_t router) { return ramps_[router]; }
   const RampQueues &ramp(uint32_t router) const { return ramps_[router]; }
@@ -201,6 +206,7 @@ private:
     router.active = true;
     (index / width_ + 1 == height_ ? activeSouth_ : active_).push_back(index);
   }
+  bool mayEnter(uint32_t queue) const;
   void fill(uint32_t slot, Wavelet wavelet, uint64_t ready);
   bool hasRoom(const Slot &slot, uint64_t egressLeft) const;
   void decideRouter(uint32_t router, uint64_t now, uint64_t &egressLeft);
@@ -213,7 +219,7 @@ private:
   std::vector<Slot> slots_; ///< by router, then colour
   std::vector<Router> routers_;
   std::vector<RampQueues> ramps_;
-  std::vector<std::deque<PortEntry>> ports_;
+  std::vector<std::deque<PortEntry>> ports_; ///< by port, then again for what comes beside the rest
   std::vector<uint32_t> active_, activeSouth_, activePorts_, arrivals_, departures_;
   std::vector<Move> moves_;
   uint32_t mostCopies_ = 1; ///< that a wavelet at an output port stands for

@@ -4,7 +4,10 @@
 
 #include "wafer/Emulator/NumberFormats.h"
 
+#include <algorithm>
 #include <cassert>
+#include <iterator>
+#include <utility>
 
 namespace wafer {
 
@@ -22,7 +25,8 @@ bool isForFabric(const Operation &op) {
     return false;
   if (op.insn.type != ElementType::F32 || op.sources > 2)
     return false;
-  if (op.insn.opcode != Opcode::Mov && op.insn.opcode != Opcode::Add && op.insn.opcode != Opcode::Sub && op.insn.opcode != Opcode::Mul)
+  constexpr Opcode known[] = {Opcode::Mov, Opcode::Add, Opcode::Sub, Opcode::Mul, Opcode::Max};
+  if (std::find(std::begin(known), std::end(known), op.insn.opcode) == std::end(known))
     return false;
   auto fits = [](const Descriptor &descriptor) {
     if (isMemory(descriptor))
@@ -158,8 +162,12 @@ bool FunctionalBatch::joinOrTake() {
 }
 
 bool FunctionalBatch::runAhead() {
-  if (isJoined_)
+  if (isJoined_ && !pausedAt_)
     return false;
+  if (isJoined_) {
+    part();
+    return true;
+  }
   bool did = false;
   for (size_t i = 0; i < cores_.size(); ++i) {
     const size_t next = static_cast<size_t>(taken_[i] - firstCommand_);
@@ -173,7 +181,7 @@ bool FunctionalBatch::runAhead() {
   return did;
 }
 
-/// Each core goes on by itself, with the next command.
+/// Each core goes on by itself, with the instruction at which all of them are, or the next command.
 void FunctionalBatch::part() {
   isJoined_ = false;
   mayRun_ = all();
@@ -185,7 +193,10 @@ void FunctionalBatch::part() {
     cores_[i]->model.dataTask = first().dataTask;
     cores_[i]->model.bindingTask = first().bindingTask;
     cores_[i]->model.implicitIndex = first().implicitIndex;
+    if (pausedAt_)
+      cores_[i]->resume(*pausedAt_);
   }
+  pausedAt_.reset();
 }
 
 bool FunctionalBatch::quiet() {
@@ -213,8 +224,13 @@ void FunctionalBatch::addWaiters(const LoadedProgram &program, std::vector<Waite
 // In step
 //===----------------------------------------------------------------------===//
 
-/// The next command. False when there is none; the cores may have parted.
+/// The next command, or the rest of the one at work. False when there is none, or nothing could be done; the cores may have parted.
 bool FunctionalBatch::runJoined(BatchSink &sink, EngineStats &stats) {
+  if (pausedAt_) {
+    const uint16_t pc = *std::exchange(pausedAt_, std::nullopt);
+    runTask(pc, sink, stats);
+    return pausedAt_ != pc;
+  }
   if (at_ == commands_.size()) {
     firstCommand_ += at_;
     at_ = 0;
@@ -236,15 +252,19 @@ bool FunctionalBatch::runJoined(BatchSink &sink, EngineStats &stats) {
 void FunctionalBatch::runTask(uint16_t pc, BatchSink &sink, EngineStats &stats) {
   for (;; ++pc) {
     const Instruction &insn = first().at(pc);
-    if (insn.opcode != Opcode::End && insnClass(insn.opcode) != InsnClass::Control && !issue(insn, pc, sink, stats)) {
-      part();
-      for (FunctionalCore *core : cores_)
-        core->resume(pc);
-      return;
+    if (insn.opcode != Opcode::End && insnClass(insn.opcode) != InsnClass::Control) {
+      const Issued issued = issue(insn, pc, sink, stats);
+      if (issued != Issued::Yes) {
+        runElementsOfAll();
+        pausedAt_ = pc;
+        if (issued == Issued::Apart)
+          part();
+        return;
+      }
     }
     stats.instructions += cores_.size();
     if (insn.opcode == Opcode::End)
-      return;
+      return runElementsOfAll();
     if (insnClass(insn.opcode) == InsnClass::Control)
       registers_.control(insn, pc);
   }
@@ -287,26 +307,27 @@ FunctionalBatch::Plan &FunctionalBatch::planOf(const Instruction &insn, uint16_t
   return place = std::move(plan);
 }
 
-bool FunctionalBatch::issue(const Instruction &insn, uint16_t pc, BatchSink &sink, EngineStats &stats) {
+FunctionalBatch::Issued FunctionalBatch::issue(const Instruction &insn, uint16_t pc, BatchSink &sink, EngineStats &stats) {
   const uint8_t registers[3] = {insn.src0, insn.src1, insn.src2};
   bool isUniform = registers_.isUniform(insn.dst);
   for (unsigned i = 0; i < numSources(insn.opcode); ++i)
     isUniform = isUniform && registers_.isUniform(registers[i]) && first().descriptorIn(registers[i]);
   if (!isUniform)
-    return false;
+    return Issued::Apart;
   const Plan &plan = planOf(insn, pc);
   switch (plan.kind) {
   case Plan::Nothing:
-    return true;
+    return Issued::Yes;
   case Plan::Local:
-    return issueLocal(plan, stats);
+    return issueLocal(plan, stats) ? Issued::Yes : Issued::Later;
   case Plan::Fabric:
-    return issueFabric(plan, sink, stats);
+    return issueFabric(plan, sink, stats) ? Issued::Yes : Issued::Later;
   default:
-    return false;
+    return Issued::Apart;
   }
 }
 
+/// False when it has to wait for what other operations wait for.
 bool FunctionalBatch::issueLocal(const Plan &plan, EngineStats &stats) {
   for (const Footprint &footprint : plan.op.reads)
     if (!blocks_.settle(footprint))
@@ -320,17 +341,28 @@ bool FunctionalBatch::issueLocal(const Plan &plan, EngineStats &stats) {
     stats.elementOps += plan.op.elements * cores_.size();
     stats.macs += plan.op.isFmac() ? plan.op.elements * cores_.size() : 0;
   }
-  for (FunctionalCore *core : cores_) {
-    if (plan.runs)
-      runElements(*plan.runs, core->model);
-    else
-      core->runLocal(plan.op, stats);
+  if (plan.runs) {
+    elements_.push_back(*plan.runs);
+    return true;
   }
+  runElementsOfAll();
+  for (FunctionalCore *core : cores_)
+    core->runLocal(plan.op, stats);
   return true;
 }
 
+/// Each core does all of them before the next one begins, so that what it works on stays near.
+void FunctionalBatch::runElementsOfAll() {
+  for (FunctionalCore *core : cores_)
+    for (const ElementRuns &runs : elements_)
+      runElements(runs, core->model);
+  elements_.clear();
+}
+
+/// The same.
 bool FunctionalBatch::issueFabric(const Plan &plan, BatchSink &sink, EngineStats &stats) {
   const Operation &op = plan.op;
+  runElementsOfAll(); // whose results it may read
   // Nothing is changed before it is clear that all can be done.
   for (unsigned i = 0; i < op.sources; ++i)
     if (isMemory(op.src[i]) && !blocks_.settle(op.reads[i], op.src[i].type == wexe::ElemType::F32 ? &op.src[i] : nullptr))

@@ -34,7 +34,7 @@ public:
 
   /// Goes on until input and commands are missing.
   void run(BatchSink &sink, EngineStats &stats);
-  /// Lets cores that wait for a command take it although others of the batch are not there yet. Returns whether any did.
+  /// Lets cores go on although others of the batch cannot yet: those that wait for a command take it, and those in step that wait part. Returns whether any did.
   bool runAhead();
   /// Whether nothing is left to do, and all that the cores hold is in their own memory and registers. No more words will come.
   bool quiet();
@@ -55,8 +55,10 @@ private:
   void runTask(uint16_t pc, BatchSink &sink, EngineStats &stats);
   struct Plan;
   Plan &planOf(const Instruction &insn, uint16_t pc);
-  bool issue(const Instruction &insn, uint16_t pc, BatchSink &sink, EngineStats &stats);
+  enum class Issued { Yes, Later, Apart }; ///< Later: when operations that wait for input are done
+  Issued issue(const Instruction &insn, uint16_t pc, BatchSink &sink, EngineStats &stats);
   bool issueLocal(const Plan &plan, EngineStats &stats);
+  void runElementsOfAll();
   bool issueFabric(const Plan &plan, BatchSink &sink, EngineStats &stats);
 
   // Weights (FunctionalBatchWeights.cpp).
@@ -105,13 +107,15 @@ private:
   std::vector<uint64_t> taken_; ///< by core: number of the next command
   size_t at_ = 0;               ///< in step: place of the next command in the queue
   bool isJoined_ = false;
+  std::optional<uint16_t> pausedAt_; ///< in step: pc of the instruction that waits
   CoreMask mayRun_ = 0; ///< apart: cores that something happened to
 
   struct Plans {
     std::vector<Plan> known;
     size_t oldest = 0;
   };
-  std::vector<Plans> plans_; ///< by pc
+  std::vector<Plans> plans_;          ///< by pc
+  std::vector<ElementRuns> elements_; ///< that were issued and are still to be done, of the task at work
   std::vector<BoundTrigger> triggers_;
   size_t oldestTrigger_ = 0;
   unsigned madeInVain_ = 0;      ///< sums that were made ahead and of no use, less those that were

@@ -117,14 +117,14 @@ bool FunctionalContraction::readRow(const WeightRow &whole, Team &team, ProductR
     row.bias = numberFromBits(whole.type, whole.bias->bits).f;
     team.biasWavelets = whole.opcode == Opcode::Fmacx ? 2 : 1;
   }
-  if (isIndexed && whole.sorted && whole.sorted->isComplete()) {
+  if (whole.sorted && whole.sorted->isComplete()) {
     for (size_t c = 0; c < columns; ++c) {
       const SortedRows::Run run = whole.sorted->run(whole.number, c);
       team.room->rows.addColumn(ProductRows::Run{run.values, run.indices, run.count});
     }
   } else {
     sorter_.sort(whole, isIndexed, team.room->rows);
-    if (isIndexed && whole.sorted)
+    if (whole.sorted)
       whole.sorted->add(whole.number, [&](size_t column) {
         const ProductRows::Run run = team.room->rows.lastRun(column);
         return SortedRows::Run{run.values, run.rows, run.count};

@@ -41,7 +41,12 @@ bool isFastArithmetic(const Operation &op) {
   return fast && mayReadAhead(op);
 }
 
-/// Moves that change no element but for a signalling NaN, from the fabric or to it.
+constexpr size_t chunk = 256;
+
+float maximumOf(float a, float b) { return compute(Opcode::Max, ElementType::F32, {a, 0}, {b, 0}, {}).f; }
+
+} // namespace
+
 bool isPlainMove(const Operation &op) {
   auto fits = [&](const Descriptor &descriptor) {
     return elementType(descriptor.type) == op.insn.type && (isFabric(descriptor) || (isMemory(descriptor) && isContiguous(descriptor)));
@@ -49,10 +54,8 @@ bool isPlainMove(const Operation &op) {
   return op.insn.opcode == Opcode::Mov && fits(op.dst) && fits(op.src[0]) && (isFabric(op.dst) || isFabric(op.src[0]));
 }
 
-/// Whether what comes in goes out as it is.
 bool isRelay(const Operation &op) { return isPlainMove(op) && isFabric(op.dst) && isFabric(op.src[0]) && byteSize(op.insn.type) == 4; }
 
-/// Passing through a 16-bit float type makes a signalling NaN quiet.
 void quiet16(ElementType type, uint8_t *data, size_t n) {
   if (type != ElementType::F16 && type != ElementType::BF16)
     return;
@@ -64,12 +67,6 @@ void quiet16(ElementType type, uint8_t *data, size_t n) {
     std::memcpy(data + 2 * j, &half, sizeof half);
   }
 }
-
-constexpr size_t chunk = 256;
-
-float maximumOf(float a, float b) { return compute(Opcode::Max, ElementType::F32, {a, 0}, {b, 0}, {}).f; }
-
-} // namespace
 
 bool isContiguous(const Descriptor &descriptor) {
   int64_t expected = 1;
@@ -93,8 +90,8 @@ bool mayReadAhead(const Operation &op) {
   return true;
 }
 
-FunctionalCore::FunctionalCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, uint32_t number)
-    : model(program, image, x, y), in(program.machine().colours), number(number) {}
+FunctionalCore::FunctionalCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, uint32_t number, std::shared_ptr<uint8_t> memory)
+    : model(program, image, x, y, std::move(memory)), in(program.machine().colours), number(number) {}
 
 bool FunctionalCore::quiet() const {
   return isIdle() && std::all_of(in.begin(), in.end(), [](const WordQueue &queue) { return queue.size() == 0; });

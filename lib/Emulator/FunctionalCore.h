@@ -31,9 +31,16 @@ bool isContiguous(const Descriptor &descriptor);
 /// Whether it makes no difference that many elements are read before the first is written.
 bool mayReadAhead(const Operation &op);
 
+/// Moves that change no element but for a signalling NaN, from the fabric or to it.
+bool isPlainMove(const Operation &op);
+/// Whether what comes in goes out as it is.
+bool isRelay(const Operation &op);
+/// Passing through a 16-bit float type makes a signalling NaN quiet.
+void quiet16(ElementType type, uint8_t *data, size_t n);
+
 class FunctionalCore {
 public:
-  FunctionalCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, uint32_t number);
+  FunctionalCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, uint32_t number, std::shared_ptr<uint8_t> memory);
 
   /// Goes on until input or a command is missing. Counts into `stats`.
   void run(WordSink &sink, EngineStats &stats);

@@ -276,8 +276,13 @@ void runElements(const ElementRuns &runs, CoreModel &core) {
             // The first of them are the most.
             repeated[i] = runs.src[i].outer[0] == 0 && length == runs.length ? from : nullptr;
           }
-          compute(runs.opcode, operands, result, n);
-          storeRuns(runs.dst, result, length, count, at(dst, runs.dst, place, begin));
+          uint8_t *to = at(dst, runs.dst, place, begin);
+          if (isReady(runs.dst, length, count)) {
+            compute(runs.opcode, operands, reinterpret_cast<float *>(to), n);
+          } else {
+            compute(runs.opcode, operands, result, n);
+            storeRuns(runs.dst, result, length, count, to);
+          }
         }
       }
 }

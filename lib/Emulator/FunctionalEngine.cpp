@@ -1,14 +1,16 @@
 //===- FunctionalEngine.cpp - the fast engine on bursts ----------------------===//
 //
 // A program is a network of sequential processes joined by first-in first-out channels, so its results do not depend on when a process runs. MemoryX is read
-// ahead a packet at a time. Rows of a contraction are taken all together where the program is such (FunctionalContraction.h), and features of a scale (FunctionalScale.h). For all else the wafer is cut into
-// domains, groups of rows that mostly send to each other, which the threads run until each lacks input; what leaves a domain is delivered when all are done. The
-// results are the same for any number of threads.
+// ahead a packet at a time. Rows of a contraction are taken all together where the program is such (FunctionalContraction.h), and so are features of a scale
+// (FunctionalScale.h) and blocks of a value (FunctionalTransfer.h). For all else the wafer is cut into domains, groups of rows that mostly send to each other,
+// which the threads run until each lacks input; what leaves a domain is delivered when all are done. The results are the same for any number of threads.
 //
 //===----------------------------------------------------------------------===//
 
+#include "CoreMemory.h"
 #include "FunctionalContraction.h"
 #include "FunctionalScale.h"
+#include "FunctionalTransfer.h"
 #include "Ports.h"
 
 #include <atomic>
@@ -137,15 +139,17 @@ private:
   FunctionalStream stream_;
   std::unique_ptr<FunctionalContraction> contraction_;
   std::unique_ptr<FunctionalScale> scale_;
+  std::unique_ptr<FunctionalTransfer> transfer_;
   EngineStats stats_;
 };
 
 FunctionalEngine::FunctionalEngine(const LoadedProgram &program, const EngineOptions &options)
     : program_(program), threads_(std::max(1u, options.threads)), crew_(threads_), images_(imageModels(program)), routing_(program, threads_),
       stream_(program.machine().width) {
+  const CoreMemory memory(routing_.cores(), CoreModel::memoryBytes(program.machine()));
   for (uint32_t core = 0; core < routing_.cores(); ++core) {
     const auto [x, y] = routing_.at(core);
-    cores_.push_back(std::make_unique<FunctionalCore>(program, images_[program.program().regions[program.regionAt(x, y)]->image], x, y, core));
+    cores_.push_back(std::make_unique<FunctionalCore>(program, images_[program.program().regions[program.regionAt(x, y)]->image], x, y, core, memory.of(core)));
   }
   for (unsigned domain = 0; domain < routing_.domains(); ++domain)
     domains_.push_back(std::make_unique<Domain>(routing_, batches_, domain));
@@ -162,9 +166,11 @@ FunctionalEngine::FunctionalEngine(const LoadedProgram &program, const EngineOpt
     }
   contraction_ = std::make_unique<FunctionalContraction>(program, routing_, batches_, crew_);
   scale_ = std::make_unique<FunctionalScale>(program, routing_, batches_, crew_);
+  transfer_ = std::make_unique<FunctionalTransfer>(program, routing_, batches_, crew_);
 }
 
-/// Sends bursts to the cores, up to where rows of a contraction may begin: weights behind a command that all columns got. Returns whether there were any.
+/// Sends bursts to the cores, up to where rows of a contraction may begin, weights behind a command that all columns got, or a transfer. Returns whether there
+/// were any.
 bool FunctionalEngine::feed() {
   if (stream_.peekRow())
     stream_.openRows();
@@ -173,7 +179,7 @@ bool FunctionalEngine::feed() {
   bool isFirst = true, wasCommand = false;
   while (const FunctionalStream::Part *part = stream_.peek(0)) {
     const Burst &burst = part->burst;
-    if (!isFirst && wasCommand && FunctionalContraction::mayBegin(*part))
+    if (!isFirst && ((wasCommand && FunctionalContraction::mayBegin(*part)) || transfer_->mayBegin(*part)))
       return true;
     wasCommand = part->count == 0 && burst.control;
     isFirst = false;
@@ -274,7 +280,7 @@ EngineStats FunctionalEngine::run(Ingress &in, Egress &out) {
       collect(out);
     if (runAhead())
       continue;
-    if (!contraction_->run(stream_, stats_) && !scale_->run(stream_, stats_) && !feed())
+    if (!contraction_->run(stream_, stats_) && !scale_->run(stream_, stats_) && !transfer_->run(stream_, out, stats_) && !feed())
       break;
   }
   for (const auto &domain : domains_) {

@@ -40,7 +40,6 @@ template <bool vanishes, typename Function> void throughDouble(Opcode opcode, co
   for (; j + lanes <= n; j += lanes) {
     const auto x = hn::PromoteTo(d, hn::LoadU(f, a + j));
     const auto y = function(x);
-    hn::StoreU(hn::DemoteTo(f, y), f, result + j);
     const auto dropped = hn::And(hn::BitCast(i, y), hn::Set(i, (int64_t(1) << 29) - 1));
     const auto fromMiddle = hn::Sub(dropped, hn::Set(i, int64_t(1) << 28));
     const auto isClear = hn::Or(hn::Gt(fromMiddle, hn::Set(i, doubt)), hn::Lt(fromMiddle, hn::Set(i, -doubt)));
@@ -49,7 +48,9 @@ template <bool vanishes, typename Function> void throughDouble(Opcode opcode, co
     auto isSure = hn::And(mask(isClear), hn::And(hn::Gt(size, hn::Set(d, 0x1p-125)), hn::Lt(size, hn::Set(d, 0x1p127))));
     if (vanishes)
       isSure = hn::Or(isSure, hn::Lt(size, hn::Set(d, 0x1p-151)));
-    if (!hn::AllTrue(d, hn::And(isSure, hn::Eq(x, x))))
+    if (hn::AllTrue(d, hn::And(isSure, hn::Eq(x, x))))
+      hn::StoreU(hn::DemoteTo(f, y), f, result + j);
+    else
       computeFloats(opcode, a + j, nullptr, nullptr, result + j, lanes);
   }
   if (j < n)

@@ -13,6 +13,7 @@
 namespace wafer {
 
 /// result[j] = function of a[j] with the bits of `computeFloats`. False for instructions that have no vector form here.
+/// `result` may be `a`.
 bool computeFunctions(Opcode opcode, const float *a, float *result, size_t n);
 
 } // namespace wafer

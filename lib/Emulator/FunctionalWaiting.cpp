@@ -17,8 +17,11 @@ struct Operand {
   float constant = 0;
 };
 
-Arithmetic arithmeticOf(Opcode opcode) {
-  return opcode == Opcode::Add ? Arithmetic::Add : opcode == Opcode::Sub ? Arithmetic::Sub : Arithmetic::Mul;
+/// `result` may be `a` or `b`.
+void calculate(Opcode opcode, const float *a, const float *b, float *result, size_t n) {
+  if (opcode == Opcode::Max)
+    return computeFloats(opcode, a, b, nullptr, result, n);
+  arithmetic(opcode == Opcode::Add ? Arithmetic::Add : opcode == Opcode::Sub ? Arithmetic::Sub : Arithmetic::Mul, a, b, result, n);
 }
 
 void calculate(Opcode opcode, Operand a, Operand b, float *result, size_t n) {
@@ -29,23 +32,14 @@ void calculate(Opcode opcode, Operand a, Operand b, float *result, size_t n) {
       std::memcpy(result, a.numbers, n * sizeof(float));
     return;
   }
-  const Arithmetic operation = arithmeticOf(opcode);
-  if (a.numbers && b.numbers) {
-    arithmetic(operation, a.numbers, b.numbers, result, n);
-  } else if (b.numbers) {
-    arithmeticWithScalar(operation, a.constant, b.numbers, result, n);
-  } else {
-    // `result` may be where `a` is, so that the constant is spread a piece at a time.
-    float spread[tileWidth];
-    std::fill_n(spread, tileWidth, b.constant);
-    for (size_t j = 0; j < n; j += tileWidth) {
-      const size_t some = std::min(tileWidth, n - j);
-      if (a.numbers)
-        arithmetic(operation, a.numbers + j, spread, result + j, some);
-      else
-        arithmeticWithScalar(operation, a.constant, spread, result + j, some);
-    }
-  }
+  if (a.numbers && b.numbers)
+    return calculate(opcode, a.numbers, b.numbers, result, n);
+  // `result` may be where the numbers are, so that a constant is spread a piece at a time.
+  float left[tileWidth], right[tileWidth];
+  std::fill_n(left, tileWidth, a.constant);
+  std::fill_n(right, tileWidth, b.constant);
+  for (size_t j = 0; j < n; j += tileWidth)
+    calculate(opcode, a.numbers ? a.numbers + j : left, b.numbers ? b.numbers + j : right, result + j, std::min(tileWidth, n - j));
 }
 
 Words wordsOf(const float *numbers, size_t n) {

@@ -18,7 +18,6 @@ namespace {
 
 constexpr uint64_t fewCoreCycles = 2'000'000;
 constexpr uint32_t lastCommands = 16; ///< behind which the edge looks for what comes next
-constexpr uint64_t rowsThatDiffer = 16; ///< rows of blocks that are alike on average
 constexpr uint64_t fewCycles = 2048;              ///< too few to say how long rows take
 constexpr uint64_t lastRows = 4, lastCycles = 4096; ///< of a weight, which are sent as they are: at least so many, for so long
 constexpr double keptForMean = 16384; ///< weights that a column keeps in as many rounds as are alike
@@ -31,7 +30,7 @@ static bool near(uint64_t a, uint64_t b, uint64_t parts) { return (a > b ? a - b
 std::optional<Repetition::Period> Repetition::period(unsigned times, uint64_t parts) const {
   const size_t n = begins_.size();
   auto lasted = [&](size_t from, size_t count) { return begins_[from] - begins_[from - count]; };
-  auto leftIn = [&](size_t from, size_t count) { return lefts_[from] - lefts_[from - count]; };
+  auto others = [&](size_t from, size_t count) { return others_[from] - others_[from - count]; };
   // A few may take turns, as owners of odd and even rows do.
   for (size_t count : {1, 2, 4}) {
     if (differ_ || n < times * count + 1)
@@ -39,15 +38,15 @@ std::optional<Repetition::Period> Repetition::period(unsigned times, uint64_t pa
     const uint64_t last = lasted(n - 1, count);
     bool isSame = true;
     for (unsigned i = 1; i < times; ++i)
-      isSame &= near(last, lasted(n - 1 - i * count, count), parts) && near(leftIn(n - 1, count), leftIn(n - 1 - i * count, count), 100);
+      isSame &= near(last, lasted(n - 1 - i * count, count), parts) && near(others(n - 1, count).left, others(n - 1 - i * count, count).left, 100);
     if (isSame)
-      return Period{count, last, leftIn(n - 1, count)};
+      return Period{count, last, others(n - 1, count)};
   }
   // Rows of a sparse weight differ; their mean does not.
   if (differ_ && n > 2 * differ_) {
     const uint64_t last = lasted(n - 1, differ_);
     if (near(last, lasted(n - 1 - differ_, differ_), 100))
-      return Period{differ_, last, leftIn(n - 1, differ_)};
+      return Period{differ_, last, others(n - 1, differ_)};
   }
   return std::nullopt;
 }
@@ -68,10 +67,10 @@ std::optional<Repetition::Period> RowTimes::period(uint64_t cycles) const {
   if (complete_ < count + between + 1)
     return std::nullopt;
   const size_t last = complete_ - 1, before = last - between;
-  const uint64_t left = rows_[last].left - rows_[last - count].left;
-  if (!near(lasted(last, count), lasted(before, count), 1000) || !near(left, rows_[before].left - rows_[before - count].left, 50))
+  const Repetition::Others others = rows_[last].others - rows_[last - count].others;
+  if (!near(lasted(last, count), lasted(before, count), 1000) || !near(others.left, (rows_[before].others - rows_[before - count].others).left, 50))
     return std::nullopt;
-  return Repetition::Period{count, lasted(last, count), left};
+  return Repetition::Period{count, lasted(last, count), others};
 }
 
 uint64_t drawKept(uint64_t valid, double density, uint64_t row, uint64_t column) {
@@ -107,9 +106,9 @@ void TimingIngress::sent(uint32_t tag, uint64_t cycle) {
   mark.at += cycle;
   now_ = cycle;
   if (mark.of)
-    mark.of->add(mark.at, left_);
+    mark.of->add(mark.at, others_);
   if (mark.rows)
-    mark.rows->add(mark.row, mark.column, mark.at, left_);
+    mark.rows->add(mark.row, mark.column, mark.at, others_);
 }
 
 /// To `count` columns of each group.
@@ -128,15 +127,23 @@ bool TimingIngress::next(Burst &burst) {
     data.clear();
     burst = Burst();
     burst.data = std::move(data);
-    if (began_ ? continueStep(burst) : startStep(burst))
+    if (began_ ? continueStep(burst) : startStep(burst)) {
+      divide(burst);
       return true;
-    began_ = false;
-    if (++step_ == phase_.steps.size()) {
-      step_ = phase_.prologue;
-      ++microBatch_;
     }
+    endStep();
   }
   return false;
+}
+
+void TimingIngress::endStep() {
+  began_ = false;
+  if (besideSteps_ && *besideSteps_ > 0)
+    --*besideSteps_;
+  if (++step_ == phase_.steps.size()) {
+    step_ = phase_.prologue;
+    ++microBatch_;
+  }
 }
 
 /// A step's first burst.
@@ -158,14 +165,17 @@ bool TimingIngress::startStep(Burst &burst) {
   } else {
     aim(burst, phase_.command_colour, 0, 1, uint64_t(phase_.grid->columns) * grid_.groups);
     burst.control = step().task;
+    blocks_ = {step_, 0, 0};
     if (step().kind == wexe::StepKind::Send)
       repetitions_.emplace_back(rowsThatDiffer);
     if (step().kind == wexe::StepKind::Command)
       repetitions_.emplace_back(0);
     if (step().kind == wexe::StepKind::Receive)
       onTheWay_.push_back({step_, waveletsOfBlock(step()) * phase_.grid->rows * ports()});
-    if (const auto &relay = grid_.relays[step_])
-      missing_.expect(relay->first, relay->second);
+    if (step().kind == wexe::StepKind::Send && !beside_.empty())
+      expected_.push_back(step_);
+    else
+      expect(step_);
   }
   Mark &mark = markOf(burst);
   mark.step = static_cast<int>(step_);
@@ -174,6 +184,12 @@ bool TimingIngress::startStep(Burst &burst) {
     mark.of = &repetitions_.front();
   }
   return true;
+}
+
+/// A step's blocks come next on their colour.
+void TimingIngress::expect(size_t step) {
+  if (const auto &relay = grid_.relays[step])
+    missing_.expect(relay->first, relay->second);
 }
 
 bool TimingIngress::continueStep(Burst &burst) {
@@ -210,7 +226,7 @@ uint64_t TimingIngress::waveletsOfBlock(const wexe::StepT &step) const {
 }
 
 void TimingIngress::left(uint8_t colour, uint64_t count) {
-  left_ += count;
+  others_.left += count;
   for (Result &result : onTheWay_)
     if (phase_.steps[result.step]->colour == colour && result.wavelets > 0) {
       result.wavelets -= std::min(result.wavelets, count);
@@ -229,24 +245,29 @@ bool TimingIngress::blocksAreOnTheWay() {
   return !onTheWay_.empty();
 }
 
-/// The block of one core: one port after the other, for the cores from the north on.
 bool TimingIngress::sendBurst(Burst &burst) {
-  if (column_ == 0)
-    skipBlocks();
-  if (place_ == phase_.grid->rows)
+  if (blocks_.column == 0)
+    skipBlocks(blocks_, repetitions_.back());
+  if (blocks_.place == phase_.grid->rows)
     return false;
-  if (column_ == 0)
+  if (blocks_.column == 0)
     markOf(burst).of = &repetitions_.back();
-  // Of groups that stand for all, one burst takes the room of those that differ; of all groups, it goes to those that do not.
-  const uint32_t differ = grid_.sent[step_], groups = std::min(differ, grid_.groups);
-  aim(burst, step().colour, column_, static_cast<uint16_t>(groups * phase_.grid->columns), grid_.groups / groups);
-  burst.data.assign(waveletsOfBlock(step()), 0);
-  burst.copies = shareOf(differ, groups, static_cast<uint32_t>(column_ / phase_.grid->columns));
-  if (++column_ == uint64_t(phase_.grid->columns) * groups) {
-    column_ = 0;
-    ++place_;
-  }
+  blockBurst(burst, blocks_);
   return true;
+}
+
+/// The block of one core.
+void TimingIngress::blockBurst(Burst &burst, Blocks &blocks) const {
+  const wexe::StepT &step = *phase_.steps[blocks.step];
+  // Of groups that stand for all, one burst takes the room of those that differ; of all groups, it goes to those that do not.
+  const uint32_t differ = grid_.sent[blocks.step], groups = std::min(differ, grid_.groups);
+  aim(burst, step.colour, blocks.column, static_cast<uint16_t>(groups * phase_.grid->columns), grid_.groups / groups);
+  burst.data.assign(waveletsOfBlock(step), 0);
+  burst.copies = shareOf(differ, groups, static_cast<uint32_t>(blocks.column / phase_.grid->columns));
+  if (++blocks.column == portsSent(blocks)) {
+    blocks.column = 0;
+    ++blocks.place;
+  }
 }
 
 const std::vector<uint64_t> &TimingIngress::kept(uint64_t row) {
@@ -416,8 +437,7 @@ void TimingIngress::skipRounds() {
   // A contraction's rounds go there and back.
   if (step().kind == wexe::StepKind::Contract && period->count % 2 == 1)
     periods -= periods % 2;
-  if (resultsWereLeaving_)
-    periods = leaveOutResults(*period, periods);
+  periods = leaveOutOthers(*period, periods);
   place_ += periods * period->count;
   skipped_ += periods * period->cycles;
 }
@@ -442,8 +462,8 @@ void TimingIngress::skipRows() {
   if (rowsOfStep() < next + last + period->count)
     return;
   uint64_t rows = rowsOfStep() - last - next, cycles = rows * period->cycles / period->count;
-  if (resultsWereLeaving_) {
-    const uint64_t periods = leaveOutResults(*period, rows / period->count);
+  if (hasOthers()) {
+    const uint64_t periods = leaveOutOthers(*period, rows / period->count);
     rows = periods * period->count;
     cycles = periods * period->cycles;
   }
@@ -465,10 +485,8 @@ void TimingIngress::forgetRows() {
 
 /// The next burst is the first of a row.
 void TimingIngress::beginRow(Burst &burst) {
-  const bool resultsLeave = blocksAreOnTheWay();
-  if (resultsLeave != resultsWereLeaving_ || !roundsAreSettled())
+  if (!othersWentOn() || !roundsAreSettled())
     forgetRows();
-  resultsWereLeaving_ = resultsLeave;
   if (hasEqualRows(step(), options_)) {
     skipRows();
   } else if (owner_ == 0 && place_ > 0) {
@@ -482,45 +500,17 @@ void TimingIngress::beginRow(Burst &burst) {
   row_ = rowTimes_.back().begin();
 }
 
-/// Results leave meanwhile: leaves out as many of those of missing rows, for as many of the periods as these last.
-uint64_t TimingIngress::leaveOutResults(const Repetition::Period &period, uint64_t periods) {
-  const Result &result = onTheWay_.front();
-  const auto &relay = grid_.relays[result.step];
-  if (!relay || period.left < ports())
-    return 0;
-  periods = std::min(periods, missing_.mostToLeaveOut(relay->first, false) * ports() / period.left);
-  const uint64_t count = periods * period.left / ports() / 8 * 8; // groups of elements stay as they are
-  return count > 0 && missing_.leaveOut(relay->first, false, count) ? periods : 0;
-}
-
-/// Leaves out blocks for rows that are missing, once they take as long as those before.
-void TimingIngress::skipBlocks() {
-  const uint64_t here = phase_.grid->rows - missing_.cores.count + rowsThatDiffer;
-  const auto &relay = grid_.relays[step_];
-  const std::optional<Repetition::Period> period = relay ? repetitions_.back().period(3, 100) : std::nullopt;
-  if (!period || !isWorthSkipping() || blocksAreOnTheWay() || phase_.grid->rows < place_ + here)
-    return;
-  const uint64_t periods = (phase_.grid->rows - place_ - here) / period->count;
-  if (periods == 0 || !missing_.leaveOut(relay->first, true, periods * period->count * waveletsOfBlock(step())))
-    return;
-  place_ += periods * period->count;
-  skipped_ += periods * period->cycles;
-}
-
 /// Leaves out commands of a step that is one task many times, as a ring's is, once it takes as long as before.
 void TimingIngress::skipCommands() {
-  if (const bool resultsLeave = blocksAreOnTheWay(); resultsLeave != resultsWereLeaving_) {
+  if (!othersWentOn())
     repetitions_.emplace_back(0);
-    resultsWereLeaving_ = resultsLeave;
-  }
   const std::optional<Repetition::Period> one = repetitions_.back().period(3, 2000);
   if (!one || !isWorthSkipping() || commands_ + 1 >= step().times)
     return;
   // Two buffers take turns: the last command finds them as it would.
-  const Repetition::Period two = {2 * one->count, 2 * one->cycles, 2 * one->left};
+  const Repetition::Period two = {2 * one->count, 2 * one->cycles, {2 * one->others.left, 2 * one->others.came}};
   uint64_t periods = (step().times - 1 - commands_) / two.count;
-  if (resultsWereLeaving_)
-    periods = leaveOutResults(two, periods);
+  periods = leaveOutOthers(two, periods);
   commands_ += static_cast<uint32_t>(periods * two.count);
   skipped_ += periods * two.cycles;
 }

@@ -21,20 +21,26 @@ class Repetition {
 public:
   /// `differ`: so many of them are alike on average only; 0: each is as the others.
   explicit Repetition(uint64_t differ) : differ_(differ) {}
-  /// `left`: wavelets of results that were out by then.
-  void add(uint64_t begin, uint64_t left) {
+  /// What there was meanwhile: wavelets of results that left, bursts that came beside.
+  struct Others {
+    uint64_t left = 0, came = 0;
+    Others operator-(const Others &before) const { return {left - before.left, came - before.came}; }
+  };
+  void add(uint64_t begin, const Others &others) {
     begins_.push_back(begin);
-    lefts_.push_back(left);
+    others_.push_back(others);
   }
   /// So many of them take so many cycles from now on: they did `times` times, the same but for one part of `parts`.
   struct Period {
-    uint64_t count = 0, cycles = 0, left = 0;
+    uint64_t count = 0, cycles = 0;
+    Others others;
   };
   std::optional<Period> period(unsigned times, uint64_t parts) const;
 
 private:
   const uint64_t differ_;
-  std::vector<uint64_t> begins_, lefts_;
+  std::vector<uint64_t> begins_;
+  std::vector<Others> others_; ///< by then
 };
 
 /// When rows of a weight were sent, to each of its columns. They do not go on alike: one that waits for sums from afar falls behind the others, which have room to go on as
@@ -45,12 +51,12 @@ public:
   RowTimes(uint64_t columns, uint64_t turn) : columns_(columns), turn_(turn) {}
   /// The number of the next row.
   size_t begin() {
-    rows_.push_back({std::vector<uint64_t>(columns_), 0, 0});
+    rows_.push_back({std::vector<uint64_t>(columns_), 0, {}});
     return rows_.size() - 1;
   }
-  void add(size_t row, uint64_t column, uint64_t cycle, uint64_t left) {
+  void add(size_t row, uint64_t column, uint64_t cycle, const Repetition::Others &others) {
     rows_[row].sent[column] = cycle;
-    rows_[row].left = left;
+    rows_[row].others = others;
     ++rows_[row].columns;
     while (complete_ < rows_.size() && rows_[complete_].columns == columns_)
       ++complete_;
@@ -61,7 +67,8 @@ public:
 private:
   struct Row {
     std::vector<uint64_t> sent; ///< by column, in cycles
-    uint64_t columns, left;     ///< to which it was sent, and wavelets of results that were out by then
+    uint64_t columns;           ///< to which it was sent
+    Repetition::Others others;  ///< by then
   };
   uint64_t lasted(size_t row, size_t count) const;
 
@@ -95,6 +102,8 @@ public:
   TimingIngress(const wexe::PhaseT &phase, const TimingOptions &options, TimingGrid grid, MissingRows &missing)
       : phase_(phase), options_(options), grid_(std::move(grid)), missing_(missing) {}
   bool next(Burst &burst) override;
+  bool nextBeside(Burst &burst) override;
+  void awaitsBeside() override;
   void sent(uint32_t tag, uint64_t cycle) override;
   /// Wavelets of a colour left the south edge.
   void left(uint8_t colour, uint64_t count);
@@ -111,6 +120,7 @@ public:
   std::vector<Span> spans(uint64_t end) const;
 
 private:
+  static constexpr uint64_t rowsThatDiffer = 16; ///< rows of blocks that are alike on average
   /// A burst whose time is of interest.
   struct Mark {
     uint64_t at = 0;      ///< begins as what was skipped before it
@@ -122,10 +132,22 @@ private:
     uint64_t column = 0;
   };
 
+  /// A send's, one port after the other for the cores from the north on; the next one.
+  struct Blocks {
+    size_t step = 0;
+    uint64_t place = 0, column = 0; ///< core of the port, port
+  };
+
   const wexe::StepT &step() const { return *phase_.steps[step_]; }
+  void endStep();
+  void divide(Burst &burst);
+  void expect(size_t step);
+  void expectNext();
   bool startStep(Burst &burst);
   bool continueStep(Burst &burst);
   bool sendBurst(Burst &burst);
+  void blockBurst(Burst &burst, Blocks &blocks) const;
+  uint64_t portsSent(const Blocks &blocks) const { return uint64_t(phase_.grid->columns) * std::min(grid_.sent[blocks.step], grid_.groups); }
   const std::vector<uint64_t> &kept(uint64_t row);
   bool sampleBurst(Burst &burst);
   bool weightBurst(Burst &burst);
@@ -142,8 +164,13 @@ private:
   bool roundsAreLong() const;
   bool isWorthSkipping() const;
   bool blocksAreOnTheWay();
+  bool othersWentOn();
+  bool hasOthers() const { return resultsWereLeaving_ || blocksWereComing_; }
+  uint64_t leaveOutOthers(const Repetition::Period &period, uint64_t periods);
   uint64_t leaveOutResults(const Repetition::Period &period, uint64_t periods);
-  void skipBlocks();
+  uint64_t leaveOutBlocks(const Repetition::Period &period, uint64_t periods);
+  uint64_t mostBlocksToSkip(const Blocks &blocks) const;
+  uint64_t skipBlocks(Blocks &blocks, const Repetition &repetition);
   void skipCommands();
   uint64_t rowsOfStep() const;
   void skipRows();
@@ -165,10 +192,12 @@ private:
   uint32_t microBatch_ = 0;
   size_t step_ = 0;
   bool began_ = false; ///< the step did
-  // Send: core y of the port. Contract and Scale: local row, owner column, and the column whose weights come next.
+  Blocks blocks_; ///< of a Send
+  // Contract and Scale: local row, owner column, and the column whose weights come next.
   uint64_t place_ = 0, owner_ = 0, column_ = 0;
   uint64_t sent_ = 0; ///< wavelets of the step, before those of the round, over all columns
-  bool biasIsNext_ = false, resultsWereLeaving_ = false; ///< the latter when the round before began
+  bool biasIsNext_ = false;
+  bool resultsWereLeaving_ = false, blocksWereComing_ = false; ///< when the round before began
   uint32_t commands_ = 0; ///< sent behind the first
   uint64_t masked_ = 0; ///< columns that got their command for the mask of a contraction's row
   std::vector<uint64_t> kept_; ///< by column, of the row of the step that was asked for last
@@ -181,7 +210,14 @@ private:
     uint64_t wavelets; ///< of all columns
   };
   std::deque<Result> onTheWay_;
-  uint64_t left_ = 0; ///< wavelets that are out
+  Repetition::Others others_; ///< so far
+  std::deque<Blocks> beside_; ///< of sends that go beside other steps
+  std::optional<uint32_t> besideSteps_; ///< that are left of those for the last of them
+  std::deque<size_t> expected_; ///< sends that began while they were not all in
+  uint64_t besideOwed_ = 0;   ///< bursts that should have been left out with what was, less than a row of them
+  uint32_t closing_ = 0;      ///< tag of the burst that waits for them
+  bool isBesideAwaited_ = false; ///< nothing else goes in
+  std::deque<Repetition> besideRepetitions_; ///< of their rows then; the last is that of what is sent
   std::deque<Repetition> repetitions_; ///< the first is that of micro-batches; then one for the rounds of each step that came
   std::deque<RowTimes> rowTimes_;      ///< the last is of what is sent
   size_t row_ = 0;                     ///< of it

@@ -175,7 +175,7 @@ std::vector<TimingPart> partsOf(const LoadedProgram &program, const wexe::PhaseT
     const bool isCommand = phase.steps[begin + count - 1]->kind == wexe::StepKind::Command;
     parts.push_back({begin, count, isLong, isCommand ? std::nullopt : std::optional(phase.steps[end]->task)});
   };
-  size_t first = 0;
+  size_t first = 0, beside = 0; // steps before this one have blocks of a send among what they send
   uint64_t leaving = 0; // cycles for which results of receives are still on their way
   for (size_t i = 0; i < phase.steps.size(); ++i) {
     const wexe::StepT &step = *phase.steps[i];
@@ -184,7 +184,10 @@ std::vector<TimingPart> partsOf(const LoadedProgram &program, const wexe::PhaseT
       leaving += cycles;
       continue;
     }
-    const bool isBegun = i > first && phase.steps[i - 1]->kind == wexe::StepKind::Command && phase.steps[i - 1]->times == 1;
+    if (step.kind == wexe::StepKind::Send && step.beside > 0)
+      beside = std::max<size_t>(beside, i + 1 + step.beside);
+    // Nothing comes beside the step or its command.
+    const bool isBegun = i > first && i > beside && phase.steps[i - 1]->kind == wexe::StepKind::Command && phase.steps[i - 1]->times == 1;
     if (isBegun && cycles >= options.longCycles && leaving <= cycles / resultsBesides) {
       if (i - 1 > first)
         add(first, i - 1 - first, false, i - 1);

@@ -125,7 +125,8 @@ void Assembler::step(wexe::PhaseT &phase) {
               {"mask_last", taskInto(step.mask_last)},
               {"times", integerInto("a count", step.times)},
               {"macs", integerInto("a count", step.macs)},
-              {"rows_together", integerInto("a count", step.rows_together)}},
+              {"rows_together", integerInto("a count", step.rows_together)},
+              {"beside", integerInto("a number of steps", step.beside)}},
              {{"groups_added", [&] { step.groups_added = true; }}});
   in_.endLine();
 }

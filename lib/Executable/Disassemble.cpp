@@ -317,6 +317,7 @@ std::string Disassembler::step(const wexe::StepT &step) const {
   number("macs", static_cast<int64_t>(step.macs));
   if (step.rows_together != 1)
     text += " rows_together=" + std::to_string(step.rows_together);
+  number("beside", step.beside);
   return text + (step.location.empty() ? "" : " location=" + quote(step.location));
 }
 

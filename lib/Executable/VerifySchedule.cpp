@@ -36,6 +36,7 @@ private:
   void checkBlocks(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where);
   void checkPorts(const wexe::GridT &grid, unsigned colour, bool leaves, const std::string &where);
   void checkPrologue(const wexe::PhaseT &phase, const std::string &where) const;
+  void checkBeside(const wexe::PhaseT &phase, size_t number, const std::string &where) const;
   void checkContract(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where) const;
   void checkSample(const wexe::GridT &grid, const wexe::StepT &step, const std::string &where);
   void checkGroupsAdded(const wexe::PhaseT &phase, const wexe::StepT &step, const std::string &where);
@@ -462,6 +463,18 @@ void Schedule::checkPrologue(const wexe::PhaseT &phase, const std::string &where
     refuse(where, "has a prologue of " + std::to_string(phase.prologue) + " steps, expected at most the " + std::to_string(sends) + " sends it begins with, and other steps behind them", "exe_c18");
 }
 
+/// (exe_c22) One send at a time, and all of it before its cores have other work or another load.
+void Schedule::checkBeside(const wexe::PhaseT &phase, size_t number, const std::string &where) const {
+  const uint32_t beside = phase.steps[number]->beside;
+  if (beside == 0)
+    return;
+  size_t others = 0;
+  while (number + 1 + others < phase.steps.size() && phase.steps[number + 1 + others]->kind != wexe::StepKind::Send)
+    ++others;
+  if (phase.steps[number]->kind != wexe::StepKind::Send || number < phase.prologue || beside > others)
+    refuse(where, "goes beside " + std::to_string(beside) + " steps, expected a send behind the prologue and at most the " + std::to_string(others) + " steps that follow without a send", "exe_c22");
+}
+
 void Schedule::checkEntries() {
   for (size_t e = 0; e < program_.entries.size(); ++e) {
     const wexe::EntryT &entry = *program_.entries[e];
@@ -485,8 +498,11 @@ void Schedule::checkEntries() {
         refuse(place, "has unknown kind " + std::to_string(unsigned(phase.kind)), "exe_c4");
       checkGrid(phase, place);
       checkPrologue(phase, place);
-      for (size_t s = 0; s < phase.steps.size(); ++s)
-        checkStep(phase, *phase.steps[s], place + " step " + std::to_string(s) + " (" + quoted(phase.steps[s]->name) + ")");
+      for (size_t s = 0; s < phase.steps.size(); ++s) {
+        const std::string step = place + " step " + std::to_string(s) + " (" + quoted(phase.steps[s]->name) + ")";
+        checkStep(phase, *phase.steps[s], step);
+        checkBeside(phase, s, step);
+      }
     }
     checkUpdatesOnce(entry, where);
   }

@@ -1,7 +1,7 @@
 //===- KeptRows.h - what is known of a weight's rows from earlier runs -----===//
 //
-// Rows of a sparse weight that the engine has sorted need not be read, converted and counted in the next run, as long as the weight is the same. Whoever lent it may
-// have written to it, so that is asked of its contents, each time.
+// Rows of a weight that the engine has sorted need not be read, converted and counted in the next run, as long as the weight is the same. Whoever lent it may have
+// written to it, so that is asked of its contents, each time; and one that differs in every run, as in training, is not worth a copy.
 //
 //===----------------------------------------------------------------------===//
 
@@ -23,16 +23,25 @@ Fingerprint fingerprintOf(const TensorSource &source);
 /// Rows as one step streams them.
 class KeptRows {
 public:
-  /// Whether all rows of a weight with this fingerprint are there.
-  bool areOf(const Fingerprint &weight) const { return weight_ == weight && sorted.isComplete() && uncounted_ == 0; }
-  /// Begins to keep those of a weight, unless it has.
-  void begin(const Fingerprint &weight, size_t rows, size_t columns) {
-    if (weight_ == weight)
-      return;
+  /// A run streams a weight with this fingerprint. Whether all of its rows are there.
+  bool meet(const Fingerprint &weight) {
+    if (weight_ == weight) {
+      isMetAgain_ = true;
+      return isBegun_ && sorted.isComplete() && uncounted_ == 0;
+    }
     weight_ = weight;
+    isMetAgain_ = isBegun_ = false;
+    sorted = SortedRows();
+    return false;
+  }
+  /// Begins to keep the rows of the weight that was met last, unless it has, if it was met before. False: they are not to be kept.
+  bool begin(size_t rows, size_t columns) {
+    if (!isMetAgain_ || isBegun_)
+      return isBegun_;
     sorted = SortedRows(rows, columns);
     words_.assign(rows, notCounted);
     uncounted_ = rows;
+    return isBegun_ = true;
   }
   /// Keeps how many words a row takes on MemoryX's link.
   void count(size_t row, uint64_t words) {
@@ -49,6 +58,7 @@ private:
   std::vector<uint64_t> words_; ///< by row
   size_t uncounted_ = 0;
   Fingerprint weight_ = {};
+  bool isMetAgain_ = false, isBegun_ = false;
 };
 
 /// Of all steps, in the host's memory: a machine has no such thing.

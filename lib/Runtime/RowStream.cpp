@@ -110,7 +110,7 @@ private:
 };
 
 RowStream::RowStream(TensorStore &store, std::vector<RowPlan> plans, uint64_t batches, uint64_t repeats, uint64_t atOnce)
-    : store_(store), plans_(std::move(plans)), withoutWeights_(plans_), found_(plans_.size()), batches_(batches), repeats_(repeats), atOnce_(atOnce) {
+    : store_(store), plans_(std::move(plans)), withoutWeights_(plans_), isKept_(plans_.size()), batches_(batches), repeats_(repeats), atOnce_(atOnce) {
   for (RowPlan &plan : withoutWeights_)
     plan.weight = nullptr;
   const uint64_t budget = store_.dram().budget();
@@ -172,24 +172,20 @@ void RowStream::readAhead() {
 }
 
 /// Asked before a row of the plan is there for the stream, which may begin to keep them then.
-const RowStream::Found &RowStream::find(size_t number) {
-  std::optional<Found> &found = found_[number];
-  if (found)
-    return *found;
-  found.emplace();
+bool RowStream::isKept(size_t number) {
+  std::optional<bool> &isKept = isKept_[number];
+  if (isKept)
+    return *isKept;
   const RowPlan &plan = plans_[number];
-  if (plan.kept) {
-    found->weight = fingerprintOf(*plan.weight);
-    found->isKept = plan.kept->areOf(found->weight);
-  }
-  return *found;
+  isKept = plan.kept && plan.kept->meet(fingerprintOf(*plan.weight));
+  return *isKept;
 }
 
 /// Returns false when the stream is being taken down.
 bool RowStream::readPlan(size_t number, uint64_t firstEntry, Window &window) {
-  const Found &found = find(number);
-  const RowPlan &plan = found.isKept ? withoutWeights_[number] : plans_[number];
-  if (found.isKept)
+  const bool isKept = this->isKept(number);
+  const RowPlan &plan = isKept ? withoutWeights_[number] : plans_[number];
+  if (isKept)
     plans_[number].weight->countRead(plans_[number].rows * plans_[number].weightBytes());
   const auto spans = std::make_shared<const std::vector<EntrySpan>>(entrySpans(plan.batchSizes, plan.batchStrides, firstEntry, atOnce_));
   const uint64_t perPiece = rowsPerPiece(plan), rows = plan.rows * spans->size();
@@ -198,7 +194,7 @@ bool RowStream::readPlan(size_t number, uint64_t firstEntry, Window &window) {
     Piece piece;
     piece.plan = &plan;
     piece.number = number;
-    piece.found = found;
+    piece.isKept = isKept;
     piece.spans = spans;
     piece.lease = store_.dram().acquire(count * plan.rowBytes(), stopping_);
     if (!piece.lease)
@@ -299,7 +295,7 @@ RowStream::Row RowStream::next() {
   const uint64_t number = current_.first + at_++;
   const EntrySpan &span = (*current_.spans)[number % current_.spans->size()];
   return {streamedRow(number / current_.spans->size(), plan.rows, plan.roundLength, plan.together), span.first, span.count, plan.weight ? bytes : nullptr, plan.bias ? bytes + plan.weightBytes() : nullptr,
-          current_.found.isKept, current_.found.weight};
+          current_.isKept};
 }
 
 void RowStream::readKept(const Row &row, uint8_t *to) const {

@@ -29,7 +29,7 @@ struct RowPlan {
   /// What a batch entry adds to the offset (BatchEntries.h); empty: the same rows for all.
   std::vector<uint32_t> batchSizes;
   std::vector<int64_t> batchStrides;
-  const KeptRows *kept = nullptr; ///< of earlier runs; of a weight in memory whose rows all entries share
+  KeptRows *kept = nullptr; ///< of earlier runs; of a weight in memory whose rows all entries share
 
   uint64_t weightBytes() const { return weight ? columns * byteSize(weight->dtype()) : 0; }
   uint64_t biasBytes() const { return bias ? byteSize(bias->dtype()) : 0; }
@@ -45,7 +45,6 @@ public:
     const uint8_t *weights = nullptr;
     const uint8_t *bias = nullptr;
     bool isKept = false;                 ///< the weights are those that the plan has kept: they are not read
-    Fingerprint weight = {};             ///< of a plan that may keep its rows
   };
 
   /// Streams the rows of all plans in order for each of `batches` batch entries, `atOnce` of them at a time, and all of that `repeats` times for each. Of
@@ -59,17 +58,12 @@ public:
   void readKept(const Row &row, uint8_t *to) const;
 
 private:
-  /// What was found of a plan's weight when the first of its rows was wanted.
-  struct Found {
-    Fingerprint weight = {};
-    bool isKept = false;
-  };
   struct Piece {
     Buffers::Buffer bytes;
     uint64_t first = 0, rows = 0; ///< the n-th row that is streamed of span s is number n * spans + s
     const RowPlan *plan = nullptr; ///< without its weight if that is kept
     size_t number = 0;             ///< of the plan
-    Found found;
+    bool isKept = false; ///< as in a row
     std::shared_ptr<const std::vector<EntrySpan>> spans; ///< of the entries at a time
     DramTier::Lease lease;
   };
@@ -78,7 +72,7 @@ private:
 
   void readAhead();
   bool readPlan(size_t number, uint64_t firstEntry, Window &window);
-  const Found &find(size_t number);
+  bool isKept(size_t number);
   void fill(Piece &piece, size_t span, Window &window) const;
   bool push(Piece piece);
   uint64_t rowsPerPiece(const RowPlan &plan) const;
@@ -86,7 +80,7 @@ private:
   TensorStore &store_;
   const std::vector<RowPlan> plans_;
   std::vector<RowPlan> withoutWeights_; ///< the same plans
-  std::vector<std::optional<Found>> found_; ///< by plan
+  std::vector<std::optional<bool>> isKept_; ///< by plan, once the first of its rows was wanted
   const uint64_t batches_, repeats_, atOnce_;
   uint64_t windowBytes_ = 0;
   bool readsAtOnce_ = false; ///< all pieces are read by the constructor, without a thread

@@ -273,8 +273,7 @@ public:
       if (!takeRow(step_.columns))
         return nullptr;
       rowIsTaken_ = true;
-      if (kept_ && !row_.isKept)
-        kept_->begin(row_.weight, step_.rows, grid_.columns);
+      keeps_ = kept_ && kept_->begin(step_.rows, grid_.columns);
       describeRow();
     }
     return &whole_;
@@ -299,7 +298,7 @@ public:
         for (uint64_t column = 0; column < grid_.columns; ++column)
           counts.words += (featuresInColumn(step_.columns, grid_.columns, column) * encoder_.elementBytes() + 3) / 4;
       }
-      if (kept_)
+      if (keeps_)
         kept_->count(row_.row, counts.words);
     }
     if (row_.bias) {
@@ -407,7 +406,7 @@ private:
     whole_.type = static_cast<ElementType>(step_.type); // their numbers are the same
     whole_.weights = row_.isKept ? nullptr : weights_.data();
     whole_.count = row_.weights || row_.isKept ? step_.columns : 0;
-    whole_.sorted = kept_ ? &kept_->sorted : nullptr;
+    whole_.sorted = keeps_ ? &kept_->sorted : nullptr;
     whole_.number = row_.row;
     whole_.owner = static_cast<uint16_t>(owner_);
     whole_.place = static_cast<uint32_t>(placeOfRow().place);
@@ -472,6 +471,7 @@ private:
   }
 
   KeptRows *const kept_;
+  bool keeps_ = false; ///< the row
   /// Row n's mask goes ahead of the weights of the row before, so that it is there in time.
   MaskCommands firstMasks_, masks_;
   uint64_t column_; ///< the next one of the row
@@ -589,8 +589,7 @@ std::shared_ptr<const TensorSource> sourceOf(const wexe::ProgramT &program, Tens
 
 /// Whether rows of the step's weight may be kept for runs to come.
 bool mayBeKept(const wexe::ProgramT &program, const wexe::StepT &step) {
-  const bool isIndexed = step.wire == wexe::WireFormat::Indexed16 || step.wire == wexe::WireFormat::Indexed32;
-  return step.kind == wexe::StepKind::Contract && isIndexed && dtypeOf(step.type) != DType::I8 && step.output_zeros == 0 && step.batch_sizes.empty() &&
+  return step.kind == wexe::StepKind::Contract && dtypeOf(step.type) != DType::I8 && step.output_zeros == 0 && step.batch_sizes.empty() &&
          program.tensors[step.tensor]->role == wexe::Role::Weight;
 }
 
@@ -672,6 +671,8 @@ void PhaseIngress::settleStep() {
 
 void PhaseIngress::endStep() {
   current_.reset();
+  if (besideSteps_ && *besideSteps_ > 0)
+    --*besideSteps_;
   if (++step_ == phase_.steps.size()) {
     step_ = phase_.prologue;
     ++microBatch_;
@@ -692,18 +693,23 @@ void PhaseIngress::skipRow() {
   stepCounts_[step_].values += row.values * groups;
 }
 
+/// Makes it one without anything in it, which keeps its room.
+static void clear(Burst &burst) {
+  std::vector<uint32_t> data = std::move(burst.data);
+  data.clear();
+  burst = Burst();
+  burst.data = std::move(data);
+}
+
 bool PhaseIngress::next(Burst &burst) {
   while (microBatch_ < phase_.grid->micro_batches && !phase_.steps.empty()) {
     if (!current_)
       current_ = startStep();
-    // It keeps its room.
-    std::vector<uint32_t> data = std::move(burst.data);
-    data.clear();
-    burst = Burst();
-    burst.data = std::move(data);
+    const wexe::StepT &step = *phase_.steps[step_];
+    clear(burst);
     if (current_->next(burst)) {
       counts_.commands += burst.control.has_value();
-      if (streamsWeights(*phase_.steps[step_])) {
+      if (streamsWeights(step)) {
         const uint64_t words = burst.linkWords ? *burst.linkWords : burst.data.size();
         counts_.weights += words;
         stepCounts_[step_].words += words;
@@ -711,11 +717,32 @@ bool PhaseIngress::next(Burst &burst) {
       } else {
         counts_.activations += burst.data.size();
       }
+      if (besideSteps_ == 0) {
+        burst.closesBeside = true;
+        besideSteps_.reset();
+      }
+      if (isBesideApart_ && step.beside > 0) {
+        // Its command was all that does not come beside others.
+        burst.opensBeside = true;
+        beside_.push_back(std::move(current_));
+        besideSteps_ = step.beside + 1;
+        endStep();
+      }
       return true;
     }
     endStep();
   }
   return false;
+}
+
+bool PhaseIngress::nextBeside(Burst &burst) {
+  clear(burst);
+  if (!beside_.front()->next(burst)) {
+    beside_.pop_front();
+    return false;
+  }
+  counts_.activations += burst.data.size();
+  return true;
 }
 
 } // namespace wafer

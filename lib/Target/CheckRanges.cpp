@@ -72,6 +72,8 @@ LogicalResult check(Operation *op) {
       .Case([&](wfr::PhaseOp phase) { ranges.grid(phase.getGrid()).field<uint16_t>("load", phase.getLoad()).field<uint32_t>("prologue", phase.getPrologue()); })
       .Case<wfr::SendOp, wfr::ReceiveOp>([&](auto step) {
         ranges.template field<uint32_t>("block", step.getFeatureBlock()).template field<uint32_t>("features", step.getFeatures());
+        if constexpr (std::is_same_v<decltype(step), wfr::SendOp>)
+          ranges.template field<uint32_t>("beside", step.getBeside());
       })
       .Case([&](wfr::ContractOp contract) {
         ranges.field<uint32_t>("rows", contract.getRows()).field<uint32_t>("columns", contract.getColumns());

@@ -69,6 +69,29 @@ def test_rows_cost_what_they_do_where_transfers_and_contractions_overlap(tmp_pat
     assert timed.macs_executed == counted.macs_executed
 
 
+class Residual(nn.Module):
+    """A second input, which comes while the products of the first are computed."""
+
+    def __init__(self, features, layers):
+        super().__init__()
+        self.layers = nn.Sequential(*(nn.Linear(features, features, bias=False) for _ in range(layers)))
+
+    def forward(self, x, z):
+        return self.layers(x) + z
+
+
+@pytest.mark.parametrize("columns, rows, link, features, layers", [(8, 80, 1, 48, 2), (8, 80, 2, 256, 2), (6, 96, 1, 192, 1), (16, 64, 4, 512, 1)])
+def test_blocks_that_come_beside_other_steps_are_left_out_with_these(tmp_path, columns, rows, link, features, layers):
+    tokens = 4 * rows
+    model, inputs = Residual(features, layers), (random(tokens, features), random(tokens, features))
+    program = wafer.compile(model, inputs, machine=tall(tmp_path, columns, rows, link))
+    result = program(*inputs)
+    assert torch.equal(program(*inputs, engine="cycle"), result)
+    timed = program.time()
+    assert any(step["kind"] == "Send" and step["cycles"] < step["ingest_cycles"] for step in timed.phases[0]["schedule"])
+    assert timed.cycles == pytest.approx(program.stats.cycles, rel=0.01)
+
+
 def test_sums_that_pass_from_row_to_row_pass_those_that_are_left_out(tmp_path):
     torch.manual_seed(0)
     model, x, target = nn.Sequential(nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 8)), random(640, 32), torch.arange(640) % 8

@@ -104,6 +104,21 @@ TEST(Verify, exe_c18_APrologueIsSendsWithStepsBehindThem) {
   expectRefused(program, "exe_c18", "other steps behind them");
 }
 
+TEST(Verify, exe_c22_ASendGoesBesideStepsThatFollow) {
+  wexe::ProgramT program = linearProgram();
+  step(program, "x").beside = 1;
+  EXPECT_EQ(refusal(program), "");
+  step(program, "x").beside = 4;
+  expectRefused(program, "exe_c22", "goes beside 4 steps, expected a send behind the prologue and at most the 3 steps that follow without a send");
+  step(program, "x").beside = 1;
+  phase(program).prologue = 1;
+  expectRefused(program, "exe_c22", "expected a send behind the prologue");
+  phase(program).prologue = 0;
+  step(program, "x").beside = 0;
+  step(program, "fc").beside = 1;
+  expectRefused(program, "exe_c22", "goes beside 1 steps, expected a send");
+}
+
 TEST(Verify, exe_c15_AGuardIsNoWeight) {
   wexe::ProgramT program = linearProgram();
   step(program, "fc").guard = step(program, "fc").tensor;

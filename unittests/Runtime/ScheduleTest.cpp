@@ -187,6 +187,38 @@ protected:
   size_t rowsTaken = 0; ///< whole, of what was sent last
 };
 
+// What comes beside other steps is apart for an engine that asks for it, between its command and the step that needs it, and in its place for others.
+TEST_F(ScheduleTest, BlocksThatComeBesideOtherStepsAreApart) {
+  grid(1, 2, 1, 1, 1, 2);
+  phase.grid->tokens = 2;
+  int x = tensor("x", wexe::Role::Input, wexe::ElemType::F32, {2, 2});
+  values[static_cast<unsigned>(x)] = floats({2, 2}, {1, 2, 3, 4});
+  wexe::StepT &send = step(wexe::StepKind::Send, x);
+  send.type = wexe::ElemType::F32;
+  send.feature_block = 1;
+  send.task = 5;
+  send.colour = 3;
+  send.beside = 1;
+  step(wexe::StepKind::Command).task = 6;
+  step(wexe::StepKind::Command).task = 7;
+  EXPECT_EQ(sent(), (Bursts{"9 @1+1*2: ctl 5", "3 @1+1*1: 3f800000", "3 @2+1*1: 40000000", "9 @1+1*2: ctl 6", "9 @1+1*2: ctl 7",
+                            "9 @1+1*2: ctl 5", "3 @1+1*1: 40400000", "3 @2+1*1: 40800000", "9 @1+1*2: ctl 6", "9 @1+1*2: ctl 7"}));
+
+  PhaseIngress ingress(program, phase, store, values);
+  ingress.setBesideApart();
+  Burst burst;
+  Bursts rest, beside;
+  while (ingress.next(burst))
+    rest.push_back(textOf(burst) + (burst.opensBeside ? " opens" : "") + (burst.closesBeside ? " closes" : ""));
+  for (int microBatch = 0; microBatch < 2; ++microBatch)
+    while (ingress.nextBeside(burst))
+      beside.push_back(textOf(burst));
+  EXPECT_EQ(rest, (Bursts{"9 @1+1*2: ctl 5 opens", "9 @1+1*2: ctl 6", "9 @1+1*2: ctl 7 closes", "9 @1+1*2: ctl 5 opens", "9 @1+1*2: ctl 6", "9 @1+1*2: ctl 7 closes"}));
+  EXPECT_EQ(beside, (Bursts{"3 @1+1*1: 3f800000", "3 @2+1*1: 40000000", "3 @1+1*1: 40400000", "3 @2+1*1: 40800000"}));
+  EXPECT_EQ(ingress.counts().activations, counts.activations);
+  EXPECT_EQ(ingress.counts().commands, counts.commands);
+}
+
 // In whatever form rows come over the link, they can be taken whole; 8-bit ones cannot.
 TEST_F(ScheduleTest, RowsAreTakenWhole) {
   grid(2, 3, 1, 2, 4);
@@ -208,8 +240,8 @@ TEST_F(ScheduleTest, RowsAreTakenWhole) {
   EXPECT_EQ(rowsTaken, 0u);
 }
 
-// What an engine has kept of all rows of a sparse weight is offered instead of them, counted alike, and only as long as the weight's contents are the same. Whoever
-// wants bursts gets them.
+// What an engine has kept of all rows of a weight that came again is offered instead of them, counted alike, and only as long as the weight's contents are the same.
+// Whoever wants bursts gets them.
 TEST_F(ScheduleTest, SortedRowsAreKeptForAsLongAsTheWeightIsTheSame) {
   grid(1, 3, 1, 2, 2, 2);
   std::vector<float> lent = {1, 0, 2, 0, 0, -0.0f, 3, 0, 0, 0, 0, 4, 0, 0, 1, 2, 3, 4, 5, 6, 7};
@@ -218,12 +250,12 @@ TEST_F(ScheduleTest, SortedRowsAreKeptForAsLongAsTheWeightIsTheSame) {
   contract(w, bias, wexe::WireFormat::Indexed16, 3, 7, 3, 1).link = wexe::LinkFormat::Bitmask;
   const Bursts bursts = sent();
   // Takes rows as the functional engine does; tells how many came without weights. `opensFirst`: it sorts the first row and then wants it in bursts.
-  auto takeRows = [&](const PhaseIngress *expected, bool opensFirst = false) {
+  auto takeRows = [&](const PhaseIngress *expected, size_t expectedOffers, bool opensFirst = false) {
     PhaseIngress ingress(program, phase, store, values);
-    size_t kept = 0;
+    size_t kept = 0, offered = 0;
     while (const WeightRow *row = ingress.peekRow()) {
-      EXPECT_NE(row->sorted, nullptr);
       EXPECT_TRUE(row->weights || row->sorted->isComplete());
+      offered += row->sorted != nullptr;
       kept += row->weights == nullptr;
       std::vector<std::vector<float>> values(3);
       std::vector<std::vector<uint32_t>> indices(3);
@@ -235,7 +267,7 @@ TEST_F(ScheduleTest, SortedRowsAreKeptForAsLongAsTheWeightIsTheSame) {
           indices[k % 3].push_back(k / 3);
         }
       }
-      if (row->weights)
+      if (row->weights && row->sorted)
         row->sorted->add(row->number, [&](size_t column) { return SortedRows::Run{values[column].data(), indices[column].data(), values[column].size()}; });
       if (!opensFirst || row->number != 0) {
         ingress.skipRow();
@@ -245,6 +277,7 @@ TEST_F(ScheduleTest, SortedRowsAreKeptForAsLongAsTheWeightIsTheSame) {
       for (unsigned left = row->columns + 1u; left > 0; --left)
         ingress.next(burst = Burst());
     }
+    EXPECT_EQ(offered, expectedOffers);
     if (expected) {
       EXPECT_EQ(ingress.counts().weights, expected->counts().weights);
       EXPECT_EQ(ingress.stepCounts()[0].values, expected->stepCounts()[0].values);
@@ -262,18 +295,19 @@ TEST_F(ScheduleTest, SortedRowsAreKeptForAsLongAsTheWeightIsTheSame) {
   PhaseIngress counted(program, phase, store, values);
   EXPECT_EQ(inBursts(counted), bursts);
   bytesRead();
-  EXPECT_EQ(takeRows(&counted), 0u);
+  EXPECT_EQ(takeRows(&counted, 6), 0u); // for the second time
   const uint64_t expectedBytes = bytesRead();
-  EXPECT_EQ(takeRows(&counted), 6u);
+  EXPECT_EQ(takeRows(&counted, 6), 6u);
   EXPECT_EQ(bytesRead(), expectedBytes);
   PhaseIngress kept(program, phase, store, values);
   EXPECT_EQ(inBursts(kept), bursts);
   EXPECT_EQ(kept.counts().weights, counted.counts().weights);
   lent[1] = 5;
-  EXPECT_EQ(takeRows(nullptr, true), 0u);
+  EXPECT_EQ(takeRows(nullptr, 0), 0u);
+  EXPECT_EQ(takeRows(nullptr, 6, true), 0u);
   // How many words the first row takes is not known yet.
-  EXPECT_EQ(takeRows(nullptr), 0u);
-  EXPECT_EQ(takeRows(nullptr), 6u);
+  EXPECT_EQ(takeRows(nullptr, 6), 0u);
+  EXPECT_EQ(takeRows(nullptr, 6), 6u);
   PhaseIngress changed(program, phase, store, values);
   EXPECT_NE(inBursts(changed), bursts);
 }

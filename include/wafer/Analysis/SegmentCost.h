@@ -78,6 +78,7 @@ private:
     bool isSameForEveryBatch = false;       ///< of what is sent
     int64_t tokens = 0;                     ///< of the tensor that is sent
     size_t buffer = 0;                      ///< that it makes, or that leaves
+    int64_t beside = 0;                     ///< kernels behind a send that its words come beside
   };
   struct Buffer {
     int64_t features, elementBytes, first, last;
@@ -89,6 +90,7 @@ private:
   void readBuffers(stream::SegmentOp segment);
   WireCost wireOn(const Kernel &kernel, const Machine &machine, const GridShape &grid) const;
   double cyclesOf(const Kernel &kernel, const Machine &machine, const GridShape &grid, int64_t chunkBytes) const;
+  double ingestCycles(const Kernel &kernel, const Machine &machine, const GridShape &grid) const;
   /// Of all micro-batches; `each`: of a kernel, in one of them.
   double cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each) const;
   std::vector<Place> placesOn(const Machine &machine, const GridShape &grid, Room room) const;
@@ -110,6 +112,8 @@ int64_t estimateCodeBytes(llvm::ArrayRef<mlir::Operation *> kernels);
 int64_t attentionCodeBytes(const Machine &machine, const GridShape &grid, llvm::ArrayRef<mlir::Operation *> kernels);
 /// The kernels of a segment as at most so many loads, whose code is about equally long.
 llvm::SmallVector<llvm::SmallVector<mlir::Operation *>> loadsOf(stream::SegmentOp segment, int64_t loads);
+/// Of the kernels of a load, those behind a send that its words come beside.
+int64_t kernelsBeside(stream::SendOp send, llvm::ArrayRef<mlir::Operation *> load);
 
 } // namespace wafer
 

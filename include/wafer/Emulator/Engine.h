@@ -39,6 +39,8 @@ struct Burst {
   uint32_t copies = 1; ///< bursts like this one, to ports that nobody simulates, that take room on the link with it
   uint32_t tag = 0;    ///< Ingress::sent is told of bursts that have one
   bool isAwaited = false; ///< what is behind it is asked for when it is through
+  /// Bursts of Ingress::nextBeside go behind the one that opens for them, and in front of the one that closes. Nothing is asked for behind that until it has gone.
+  bool opensBeside = false, closesBeside = false;
 };
 
 /// A row of a weight, whole: what each column of some groups gets for one output of a contraction (docs/spec/weight-stream.md section 2, Contract).
@@ -73,6 +75,12 @@ public:
   virtual ~Ingress() = default;
   /// Fills `burst` and returns true, or returns false when nothing more will come.
   virtual bool next(Burst &burst) = 0;
+  /// From now on what may come beside the rest is not among the bursts of `next`.
+  virtual void setBesideApart() {}
+  /// The next of those. Returns false when there are no more of what was opened last.
+  virtual bool nextBeside(Burst & /*burst*/) { return false; }
+  /// Nothing but such bursts can go in now.
+  virtual void awaitsBeside() {}
   /// The row that comes next, if one begins here and it can be had whole. Its bursts are those of `next`, unless it is skipped. Valid until the next call.
   virtual const WeightRow *peekRow() { return nullptr; }
   /// Goes on behind that row.
@@ -102,6 +110,7 @@ struct EngineStats {
   uint64_t cores = 0;            ///< cores that belong to a region
   uint64_t rowsTogether = 0;     ///< rows of contractions that were multiplied all together instead of core by core (functional engine)
   uint64_t featuresTogether = 0; ///< features of scales that were done without going through every instruction (functional engine)
+  uint64_t transfersTogether = 0; ///< values whose blocks did not pass every core on their way (functional engine)
   /// Multiply-accumulates of triggers that pass over some (skip0, masks), which only a run can count, by image << 16 | pc of the control task that bound the trigger.
   std::map<uint32_t, uint64_t> skippingMacs;
   /// Core-cycles by what a core did or waited for: "busy", "wait-command", "wait-fabric-in", "wait-fabric-out", "wait-conflict", "wait-slot",

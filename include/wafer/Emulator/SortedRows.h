@@ -16,10 +16,10 @@ namespace wafer {
 
 class SortedRows {
 public:
-  /// The weights of a row for one column that are not zero, and which of the column's they are, in order.
+  /// The weights of a row for one column, all of them, or those that are not zero and which of the column's they are, in order.
   struct Run {
     const float *values;
-    const uint32_t *indices;
+    const uint32_t *indices; ///< null: all
     size_t count;
   };
 
@@ -30,11 +30,11 @@ public:
   bool isComplete() const { return left_ == 0; }
   Run run(size_t row, size_t column) const {
     const size_t begin = column == 0 ? begins_[row] : ends_[row * columns_ + column - 1];
-    return {values_.data() + begin, indices_.data() + begin, ends_[row * columns_ + column] - begin};
+    return {values_.data() + begin, indices_.empty() ? nullptr : indices_.data() + begin, ends_[row * columns_ + column] - begin};
   }
   /// Weights of a row.
   size_t countOf(size_t row) const { return ends_[(row + 1) * columns_ - 1] - begins_[row]; }
-  size_t bytes() const { return values_.size() * (sizeof(float) + sizeof(uint32_t)); }
+  size_t bytes() const { return values_.size() * sizeof(float) + indices_.size() * sizeof(uint32_t); }
 
   /// A row, unless it is there: its columns in order.
   template <typename RunOf> void add(size_t row, RunOf runOf) {
@@ -44,7 +44,8 @@ public:
     for (size_t column = 0; column < columns_; ++column) {
       const Run run = runOf(column);
       values_.insert(values_.end(), run.values, run.values + run.count);
-      indices_.insert(indices_.end(), run.indices, run.indices + run.count);
+      if (run.indices)
+        indices_.insert(indices_.end(), run.indices, run.indices + run.count);
       ends_[row * columns_ + column] = values_.size();
     }
     --left_;

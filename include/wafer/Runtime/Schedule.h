@@ -11,8 +11,10 @@
 #include "wafer/Emulator/Engine.h"
 #include "wafer/Runtime/TensorStore.h"
 
+#include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <tuple>
 
 namespace wafer {
@@ -49,6 +51,8 @@ public:
                const SampledPhase *sampled = nullptr);
   ~PhaseIngress() override;
   bool next(Burst &burst) override;
+  void setBesideApart() override { isBesideApart_ = true; }
+  bool nextBeside(Burst &burst) override;
   const WeightRow *peekRow() override;
   void skipRow() override;
   const StreamCounts &counts() const { return counts_; }
@@ -69,6 +73,9 @@ private:
   uint32_t microBatch_ = 0;
   size_t step_ = 0;
   std::unique_ptr<StepBursts> current_;
+  bool isBesideApart_ = false;
+  std::deque<std::unique_ptr<StepBursts>> beside_; ///< of sends whose blocks come beside other steps
+  std::optional<uint32_t> besideSteps_;            ///< that are left of those for the last of them
   StreamCounts counts_;
   std::vector<StepCounts> stepCounts_;
 };

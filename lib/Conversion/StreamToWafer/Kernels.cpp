@@ -211,7 +211,7 @@ void emitSend(SegmentContext &ctx, stream::SendOp op, const Block &block) {
                            .emit(asAsync(vectorInsn(Opcode::Mov, ElementType::I32, 2, 3)))
                            .finish();
   wfr::SendOp::create(ctx.steps, op.getLoc(), op.getTensorAttr(), featuresUnlessLast(ctx, op, block), TypeAttr::get(onFabric(block.element)), ctx.steps.getI64IntegerAttr(block.rows), task,
-                      FlatSymbolRefAttr::get(op.getContext(), channels::input));
+                      FlatSymbolRefAttr::get(op.getContext(), channels::input), /*beside=*/0);
 }
 
 void emitReceive(SegmentContext &ctx, stream::ReceiveOp op, const Block &block) {

@@ -184,11 +184,20 @@ LogicalResult ProgramLowering::lowerLoad(stream::SegmentOp segment, stream::Grid
         return failure();
     }
   phase.setPrologue(llvm::range_size(steps.getBlock()->getOperations()));
+  auto countSteps = [&] { return static_cast<int64_t>(llvm::range_size(steps.getBlock()->getOperations())); };
+  SmallVector<int64_t> begins;
   for (Operation *op : kernels) {
     ctx.step = step_++;
+    begins.push_back(countSteps());
     if (!isOnce(op) && failed(lowerKernel(ctx, op)))
       return failure();
   }
+  begins.push_back(countSteps());
+  for (auto [number, op] : llvm::enumerate(kernels))
+    if (auto send = dyn_cast<stream::SendOp>(op); send && !isOnce(op)) {
+      auto step = cast<wfr::SendOp>(*std::next(steps.getBlock()->begin(), begins[number]));
+      step.setBeside(begins[number + 1 + kernelsBeside(send, kernels)] - begins[number + 1]);
+    }
   for (const auto &used : image_->channels())
     channels_.insert(used.getKey());
   ++loads_;

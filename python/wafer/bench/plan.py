@@ -17,11 +17,11 @@ _COMMAND = "python -m wafer bench plan"
 
 
 def rows() -> Iterator[Row]:
-    # Batches that have an entry for each band of a group of columns: a head in two columns, two bands.
-    yield from _training("llama2-7b", 1, 22, "131 to 136 thousand tokens/s (measured by users of a CS-3); goal 70 % of peak")
-    yield from _training("llama2-70b", 1, 10, "1e9 tokens in a day: 11574 tokens/s")
-    yield from _training("llama2-70b", 2048, 10, "2e12 tokens in a day: 23 million tokens/s")
-    for requests in (1, 46):
+    # Batches that have an entry for each band of a group of columns: a head in two columns, four bands, sixteen tokens in a core.
+    yield from _training("llama2-7b", 1, 44, "131 to 136 thousand tokens/s (measured by users of a CS-3); goal 70 % of peak")
+    yield from _training("llama2-70b", 1, 20, "1e9 tokens in a day: 11574 tokens/s")
+    yield from _training("llama2-70b", 2048, 20, "2e12 tokens in a day: 23 million tokens/s")
+    for requests in (1, 44):
         eight = _prefill("llama3-8b", requests, 4096)
         yield Row(f"tokens/s of a prefill, llama3-8b, {requests} x 4096 tokens, one wse3", f"{eight.tokens_per_second:.0f}; {_binding(eight)}", "5 times WaferLLM's 27686 for one request (WSE-2, 720 x 720 cores)", f"python -m wafer plan llama3-8b --batch {requests} --sequence 4096")
     yield from _kernels()

@@ -32,9 +32,9 @@ print(json.dumps({"cycles": cycles, "seconds": seconds, "bytes": peak}))
 
 
 def rows() -> Iterator[Row]:
-    yield from layer("llama2-7b", 22, train=False, goal="")
-    yield from layer("llama2-7b", 22, train=True, goal="")
-    yield from layer("llama2-70b", 10, train=True, goal="30 s, 2 GB")
+    yield from layer("llama2-7b", 44, train=False, goal="")
+    yield from layer("llama2-7b", 44, train=True, goal="")
+    yield from layer("llama2-70b", 20, train=True, goal="30 s, 2 GB")
 
 
 def layer(name: str, batch: int, *, train: bool, goal: str, threads: int | None = None) -> Iterator[Row]:

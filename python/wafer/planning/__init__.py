@@ -246,7 +246,7 @@ class _Choice:
     """The grids on which a segment fits, and the one that the compiler took."""
 
     taken: Segment
-    fitting: dict[str, Segment]  # by grid
+    fitting: dict[tuple[str, bool], Segment]  # by grid, and whether sends were moved
 
 
 def _choices_of(block: Block, **how: object) -> tuple[_Choice, ...]:
@@ -255,7 +255,7 @@ def _choices_of(block: Block, **how: object) -> tuple[_Choice, ...]:
         trace = pathlib.Path(folder, "decisions.json")
         compiled(block, trace=trace, **how)
         rows = [json.loads(line) for line in trace.read_text().splitlines() if '"fits":true' in line] if trace.exists() else []
-    fitting: dict[int, dict[str, Segment]] = {}
+    fitting: dict[int, dict[tuple[str, bool], Segment]] = {}
     taken = {}
     for row in rows:
         segment = _segment(row)
@@ -263,8 +263,9 @@ def _choices_of(block: Block, **how: object) -> tuple[_Choice, ...]:
             taken[row["segment"]] = segment
             continue
         grids = fitting.setdefault(row["segment"], {})
-        if segment.grid not in grids or segment.cycles < grids[segment.grid].cycles:
-            grids[segment.grid] = segment
+        key = segment.grid, row["sends_ahead"]
+        if key not in grids or segment.cycles < grids[key].cycles:
+            grids[key] = segment
     return tuple(_Choice(taken[number], fitting.get(number, {})) for number in sorted(taken))
 
 

@@ -6,7 +6,7 @@
 
 // The gradient of a relu: what decides is computed before the contraction, and is its mask.
 // CHECK-LABEL: stream.program @relu
-// CHECK: %[[H:.*]] = stream.send @h
+// CHECK: %[[H:.*]] = stream.send ahead @h
 // CHECK: %[[MASK:.*]] = stream.map %[[H]] : (tensor<128x128xf32, #[[L:.*]]>) -> tensor<128x128xf16, #[[L]]> {
 // CHECK: ^bb0(%[[A:.*]]: f32):
 // CHECK: %[[ZERO:.*]] = arith.constant 0.000000e+00 : f32
@@ -41,7 +41,7 @@ stream.program @relu machine "tiny" {
 
 // A mask of minus infinity is added to scores, which are scaled before.
 // CHECK-LABEL: stream.program @scores
-// CHECK: %[[M:.*]] = stream.send @mask
+// CHECK: %[[M:.*]] = stream.send ahead @mask
 // CHECK: %[[MASK:.*]] = stream.map %[[M]]
 // CHECK: %[[INFINITY:.*]] = arith.constant 0xFF800000 : f32
 // CHECK: arith.cmpf une, %{{.*}}, %[[INFINITY]] : f32

@@ -89,13 +89,14 @@ def Stream_SendOp : Stream_Kernel<"send"> {
   let summary = "MemoryX sends a tensor to the wafer";
   let description = [{
     `%x = stream.send @x : tensor<360x64xf16>`. The MemoryX tensor's elements in row-major order are tokens x features; elements are converted. A tensor of fewer
-    tokens is repeated: a mask of queries x keys goes to every batch entry and head.
+    tokens is repeated: a mask of queries x keys goes to every batch entry and head. With `ahead` its words come beside the kernels behind it, with what those leave of the link, up to the
+    first that reads the value, another send, or the end of its load.
     (send_c1) The value has as many elements as the named tensor, or a multiple, in whole tokens.
     (send_c2) The named tensor is not a weight: weights are streamed and never kept.
   }];
-  let arguments = (ins FlatSymbolRefAttr:$tensor);
+  let arguments = (ins FlatSymbolRefAttr:$tensor, UnitAttr:$ahead);
   let results = (outs Stream_Block:$result);
-  let assemblyFormat = "$tensor attr-dict `:` type($result)";
+  let assemblyFormat = "(`ahead` $ahead^)? $tensor attr-dict `:` type($result)";
   let hasVerifier = 1;
 }
 

@@ -2,6 +2,7 @@
 
 #include "wafer/Dialect/Stream/Transforms/Passes.h"
 
+#include "SendAhead.h"
 #include "ShortenLives.h"
 #include "SplitSegment.h"
 
@@ -49,9 +50,14 @@ struct Candidate {
   int64_t bytes = 0; ///< SRAM of a core, code included
   SegmentModel::Room room{};
   int64_t loads = 1;
-  bool fits = false;
+  bool fits = false, sendsAhead = false; ///< the latter: sends were moved up where that pays
 
   auto rank() const { return std::make_tuple(cost.cycles, paddedTokens, grid.cores(), grid.columns); }
+};
+
+/// Candidates besides the best one: with some change to the segment, one of them may be it.
+struct Others {
+  SmallVector<Candidate> fitting, tooLarge;
 };
 
 struct AssignLayout : impl::AssignLayoutBase<AssignLayout> {
@@ -60,8 +66,9 @@ struct AssignLayout : impl::AssignLayoutBase<AssignLayout> {
   void runOnOperation() override;
   LogicalResult writeTrace(StringRef lines);
   std::optional<GridShape> withRows(const SegmentModel &model, GridShape grid, int64_t rowsAtMost) const;
-  Candidate choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile, SmallVectorImpl<Candidate> *tooLarge = nullptr);
-  SegmentOp withShorterLives(SegmentOp segment, Candidate &best, SmallVectorImpl<Candidate> &tooLarge, llvm::raw_ostream *traceFile);
+  Candidate choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile, Others &others);
+  SegmentOp withShorterLives(SegmentOp segment, Candidate &best, Others &others, llvm::raw_ostream *traceFile);
+  SegmentOp withSendsAhead(SegmentOp segment, Candidate &best, Others &others, llvm::raw_ostream *traceFile);
   Candidate evaluate(const SegmentModel &model, const GridShape &grid, ArrayRef<Code> codes) const;
   void chooseWires(SegmentOp segment, const GridShape &grid) const;
   void failToFit(SegmentOp segment, const SegmentModel &model, const Candidate &smallest);
@@ -191,20 +198,23 @@ std::optional<GridShape> AssignLayout::withRows(const SegmentModel &model, GridS
   return grid;
 }
 
-/// The cheapest candidate that fits; if none does, the smallest; without bytes if tokens cannot lie as attention needs them. `tooLarge`: those whose values are.
-Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile, SmallVectorImpl<Candidate> *tooLarge) {
+Code codeOf(SegmentOp segment, int64_t loads) {
+  Code code;
+  code.loads = loads;
+  code.kernels = loadsOf(segment, loads);
+  for (ArrayRef<Operation *> kernels : code.kernels) {
+    code.bytes = std::max(code.bytes, estimateCodeBytes(kernels));
+    code.tasks = std::max(code.tasks, estimateControlTasks(kernels));
+  }
+  return code;
+}
+
+/// The cheapest candidate that fits; if none does, the smallest; without bytes if tokens cannot lie as attention needs them.
+Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llvm::raw_ostream *traceFile, Others &others) {
   SmallVector<Code> codes;
   const int64_t kernels = std::distance(segment.getBody().front().begin(), segment.getBody().front().end());
-  for (int64_t loads = 1; loads <= std::min(kernels, mostLoads); loads += std::max<int64_t>(1, loads / 8)) {
-    Code code;
-    code.loads = loads;
-    code.kernels = loadsOf(segment, loads);
-    for (ArrayRef<Operation *> kernels : code.kernels) {
-      code.bytes = std::max(code.bytes, estimateCodeBytes(kernels));
-      code.tasks = std::max(code.tasks, estimateControlTasks(kernels));
-    }
-    codes.push_back(code);
-  }
+  for (int64_t loads = 1; loads <= std::min(kernels, mostLoads); loads += std::max<int64_t>(1, loads / 8))
+    codes.push_back(codeOf(segment, loads));
   std::optional<Candidate> best, smallest;
   std::vector<int64_t> groupCounts = steppedUpTo(machine.width);
   if (model.partsOfHeads() > 0)
@@ -256,8 +266,7 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
             trace(*traceFile, candidate, /*chosen=*/false);
           if (candidate.fits && (!best || candidate.rank() < best->rank()))
             best = candidate;
-          if (!candidate.fits && tooLarge)
-            tooLarge->push_back(candidate);
+          (candidate.fits ? others.fitting : others.tooLarge).push_back(candidate);
           if (!smallest || candidate.bytes < smallest->bytes)
             smallest = candidate;
         }
@@ -267,10 +276,11 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
 }
 
 /// A copy of the segment, in its place, in which some values are made again instead of kept so that a faster candidate than `best`, or any, fits; none if that takes about as long. `best` is then that of the copy.
-SegmentOp AssignLayout::withShorterLives(SegmentOp segment, Candidate &best, SmallVectorImpl<Candidate> &tooLarge, llvm::raw_ostream *traceFile) {
+SegmentOp AssignLayout::withShorterLives(SegmentOp segment, Candidate &best, Others &others, llvm::raw_ostream *traceFile) {
   /// What a candidate has to save to be tried, and has to have saved in the end; how much it may lack; how many are tried.
   constexpr double promising = 0.9, worthwhile = 0.97, room = 2, withoutGaps = 0.99;
   constexpr size_t mostTries = 12;
+  SmallVector<Candidate> tooLarge = std::move(others.tooLarge);
   auto isFaster = [&](double cycles, double part) { return !best.fits || cycles <= part * best.cost.cycles; };
   llvm::erase_if(tooLarge, [&](const Candidate &candidate) { return !isFaster(candidate.cost.cycles, promising) || double(candidate.bytes) > room * double(machine.sramBytes); });
   llvm::sort(tooLarge, [](const Candidate &a, const Candidate &b) { return a.rank() < b.rank(); });
@@ -283,15 +293,17 @@ SegmentOp AssignLayout::withShorterLives(SegmentOp segment, Candidate &best, Sma
     SegmentOp copy = segment.clone();
     segment->getBlock()->getOperations().insert(segment->getIterator(), copy);
     std::optional<Candidate> found;
+    Others besides;
     std::string lines;
     llvm::raw_string_ostream ofCopy(lines);
     if (shortenLives(copy, machine, candidate.grid, static_cast<int64_t>(withoutGaps * double(int64_t(machine.sramBytes) - (candidate.bytes - candidate.cost.valueBytes)))))
-      found = choose(copy, SegmentModel(copy), traceFile ? &ofCopy : nullptr);
+      found = choose(copy, SegmentModel(copy), traceFile ? &ofCopy : nullptr, besides);
     if (!found || !found->fits || !isFaster(found->cost.cycles, worthwhile)) {
       copy.erase();
       continue;
     }
     best = *found;
+    others = std::move(besides);
     if (traceFile)
       *traceFile << lines;
     if (shorter)
@@ -301,6 +313,47 @@ SegmentOp AssignLayout::withShorterLives(SegmentOp segment, Candidate &best, Sma
   if (shorter)
     segment.erase();
   return shorter;
+}
+
+/// A copy of the segment, in its place, in which sends go ahead of kernels that leave the link free, where that pays; none where it does not. `best` is then that of the copy.
+SegmentOp AssignLayout::withSendsAhead(SegmentOp segment, Candidate &best, Others &others, llvm::raw_ostream *traceFile) {
+  /// A candidate may be the best one afterwards that takes up to so much longer before; how many are tried.
+  constexpr double promising = 1.3;
+  constexpr size_t mostTries = 12;
+  /// A send that is on its way holds two; what of others has to go on side by side is left enough.
+  constexpr uint32_t microthreads = 6;
+  if (machine.microthreads < microthreads || !maySendAhead(segment))
+    return nullptr;
+  SegmentOp moved;
+  const double most = promising * best.cost.cycles;
+  llvm::sort(others.fitting, [](const Candidate &a, const Candidate &b) { return a.rank() < b.rank(); });
+  for (const Candidate &candidate : ArrayRef(others.fitting).take_front(mostTries)) {
+    if (candidate.cost.cycles > most)
+      break;
+    SegmentOp copy = segment.clone();
+    segment->getBlock()->getOperations().insert(segment->getIterator(), copy);
+    copy.setLoads(candidate.loads);
+    auto now = [&] { return evaluate(SegmentModel(copy), candidate.grid, codeOf(copy, candidate.loads)); };
+    sendAhead(copy, [&]() -> std::optional<double> {
+      const Candidate tried = now();
+      return tried.fits ? std::optional(tried.cost.cycles) : std::nullopt;
+    });
+    Candidate found = now();
+    found.sendsAhead = true;
+    if (traceFile && !choicesOnly)
+      trace(*traceFile, found, /*chosen=*/false);
+    if (found.rank() >= best.rank()) {
+      copy.erase();
+      continue;
+    }
+    best = found;
+    if (moved)
+      moved.erase();
+    moved = copy;
+  }
+  if (moved)
+    segment.erase();
+  return moved;
 }
 
 void AssignLayout::failToFit(SegmentOp segment, const SegmentModel &model, const Candidate &smallest) {
@@ -342,6 +395,7 @@ void AssignLayout::trace(llvm::raw_ostream &out, const Candidate &candidate, boo
                                               {"sram_bytes", candidate.bytes},
                                               {"loads", candidate.loads},
                                               {"fits", candidate.fits},
+                                              {"sends_ahead", candidate.sendsAhead},
                                               {"chosen", chosen}})
       << "\n";
 }
@@ -429,13 +483,17 @@ void AssignLayout::runOnOperation() {
   for (std::deque<SegmentOp> queue(segments.begin(), segments.end()); !queue.empty();) {
     SegmentOp segment = queue.front();
     Copies copies(segment);
-    SmallVector<Candidate> tooLarge;
+    Others others;
     llvm::raw_ostream *traceFile = decisionTrace.empty() ? nullptr : &trace;
-    Candidate best = choose(segment, SegmentModel(segment), traceFile, &tooLarge);
-    if (SegmentOp shorter = withShorterLives(segment, best, tooLarge, traceFile)) {
+    Candidate best = choose(segment, SegmentModel(segment), traceFile, others);
+    if (SegmentOp shorter = withShorterLives(segment, best, others, traceFile)) {
       segment = shorter;
       copies = Copies(segment);
       ++segmentsShortened;
+    }
+    if (SegmentOp moved = withSendsAhead(segment, best, others, traceFile)) {
+      segment = moved;
+      copies = Copies(segment);
     }
     if (!best.fits) {
       // Too many values at a time, or too much code: half of the kernels first, what crosses waits in MemoryX.

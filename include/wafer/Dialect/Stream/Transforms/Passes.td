@@ -99,7 +99,8 @@ def AssignLayout : Pass<"stream-assign-layout", "::wafer::stream::ProgramOp"> {
 
     Needs wire formats (stream-choose-wire-format), and the program's machine must be known. Each segment has a grid of its own. Two accumulators of a core's tokens fit the accumulator cache, live
     values and an estimate of the code fit the SRAM. A value of one feature per token is a copy in every column (feature_block = 0) when it comes from a
-    reduction; where the other kind is needed a kernel that spreads or narrows it is inserted. Element types and the order of kernels are untouched. A segment whose
+    reduction; where the other kind is needed a kernel that spreads or narrows it is inserted. Element types and the order of kernels are untouched, but for sends: where values have
+    room, one goes `ahead` of contractions, attention and sums in front of the kernel that reads it, which leave the link free. A segment whose
     values do not fit even with one token per core is cut in two, and what crosses goes by way of MemoryX; fails, with the numbers, when that happens to a single
     kernel. Where a faster grid fits once some values are computed or sent again, shortly before they are needed, instead of kept, they are, if the cycles that this takes
     leave a gain.

@@ -138,6 +138,7 @@ def test_equal_long_steps_are_simulated_once(tmp_path):
 
 
 def test_zeros_of_a_weight_are_counted_where_they_are():
+    torch.manual_seed(0)
     model = nn.Linear(96, 64)
     sparsity.prune(model, 0.8)
     counted, timed = both(model, random(64, 96), machine="small")

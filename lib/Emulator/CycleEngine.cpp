@@ -42,7 +42,7 @@ private:
 
   void simulate(Ingress &in, Egress &out);
   bool leaveOut(uint8_t colour, bool into, uint64_t count);
-  void leaveOutWhatOnlyLeaves();
+  bool leaveOutWhatOnlyLeaves();
   bool stepCores();
   void wake(uint32_t core);
   void restStuckCores();
@@ -177,22 +177,23 @@ bool CycleEngine::leaveOut(uint8_t colour, bool into, uint64_t count) {
   return true;
 }
 
-/// While nothing comes in and the first rows stand still, results leave and nothing else happens.
-void CycleEngine::leaveOutWhatOnlyLeaves() {
+/// While nothing comes in and the first rows stand still, results leave and nothing else happens. Whether some were left out, which moves the clock on.
+bool CycleEngine::leaveOutWhatOnlyLeaves() {
   constexpr uint64_t cycles = 2048;
   if (now_ < window_.since + cycles)
-    return;
+    return false;
   const uint64_t left = fabric_.waveletsOut - window_.left;
   const bool isSteady = left > 0 && std::max(left, window_.before) - std::min(left, window_.before) <= left / 256 && lastFed_ + 2 * cycles < now_;
   window_ = {now_, fabric_.waveletsOut, left};
   const auto leaving = isSteady ? fabric_.leaving() : std::nullopt;
   if (!leaving || std::any_of(awake_.begin(), awake_.end(), [&](uint32_t core) { return cores_[core].model.y <= missing_->cores.above; }))
-    return;
+    return false;
   const uint64_t count = fabric_.mostToLeaveOut(*leaving, false) / 8 * 8; // groups of elements stay as they are
   if (count == 0 || !leaveOut(*leaving, false, count))
-    return;
+    return false;
   now_ += count * fabric_.columnsOf(*leaving) * cycles / left;
   window_.since = now_;
+  return true;
 }
 
 void CycleEngine::simulate(Ingress &in, Egress &out) {
@@ -202,9 +203,9 @@ void CycleEngine::simulate(Ingress &in, Egress &out) {
     stats_.waveletsIn += fed.wavelets;
     if (fed.progress)
       lastFed_ = now_;
-    if (missing_)
-      leaveOutWhatOnlyLeaves();
     bool progress = fed.progress;
+    if (missing_)
+      progress |= leaveOutWhatOnlyLeaves();
     if (edge_.quiet() && awake_.empty() && blockedCores_ == 0 && fabric_.quiet())
       return;
     fabric_.decide(now_);

@@ -9,6 +9,7 @@ import wafer
 from torch import nn
 from torch.nn import functional as F
 from wafer import sparsity
+from wafer.compiler import nothing_for
 
 
 def random(*shape):
@@ -190,3 +191,14 @@ def test_results_are_refused():
     program = wafer.compile(nn.Linear(4, 4), (random(4, 4),), machine="tiny")
     with pytest.raises(wafer.RuntimeError, match="gives no results, only time"):
         program(random(4, 4), engine="timing")
+
+
+def test_results_that_leave_one_at_a_time_leave(tmp_path):
+    """A wavelet that stands for those of eight columns waits for eight cycles of a link that takes one, just behind a long time that was left out."""
+    path = tmp_path / "thin.json"
+    path.write_text(json.dumps(nothing_for("small").machine_description | {"name": "thin", "width": 8, "height": 8, "ingest_wavelets_per_cycle": 1, "egress_wavelets_per_cycle": 1}))
+    torch.manual_seed(0)
+    model, x, target = nn.Sequential(nn.Linear(256, 512), nn.Tanh(), nn.Linear(512, 8)), random(4, 256), random(4, 8)
+    step = wafer.train_step(model, nn.functional.mse_loss, wafer.optim.SGD(lr=0.1), (x, target), machine=path, precision="f16", shards=1, engine="cycle")
+    step(x, target)
+    assert step.program.time().cycles == pytest.approx(step.stats["total"]["cycles"], rel=0.01)

@@ -146,6 +146,7 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
         .Case([&](stream::AttendOp attend) {
           kernel.kind = Kernel::Attend;
           kernel.attend = attend;
+          partsOfHeads_ = std::gcd(partsOfHeads_, attend.numParts());
         })
         .Case([&](stream::ReduceOp reduce) {
           kernel.kind = Kernel::Reduce;
@@ -168,13 +169,6 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
       auto send = dyn_cast<stream::SendOp>(op);
       kernels_[number++].beside = send ? kernelsBeside(send, load) : 0;
     }
-}
-
-int64_t SegmentModel::partsOfHeads() const {
-  int64_t parts = 0;
-  for (const Kernel &kernel : kernels_)
-    parts = std::gcd(parts, kernel.attend ? stream::AttendOp(kernel.attend).numParts() : 0);
-  return parts;
 }
 
 int64_t SegmentModel::columnsOfHead() const {
@@ -333,35 +327,40 @@ static llvm::SmallVector<int64_t> bytesAtSteps(llvm::ArrayRef<SegmentModel::Plac
 llvm::SmallVector<int64_t> SegmentModel::bytesOfKernels(const Machine &machine, const GridShape &grid, Room room) const { return bytesAtSteps(placesOn(machine, grid, room), kernels_.size()); }
 
 /// Where the last one ends when each takes the lowest address that is free as long as it lives, the largest first, as wafer-allocate-sram does it.
-static int64_t packedBytes(std::vector<SegmentModel::Place> places) {
+static int64_t packedBytes(std::vector<SegmentModel::Place> places, size_t steps) {
   llvm::stable_sort(places, [](const SegmentModel::Place &a, const SegmentModel::Place &b) { return a.bytes > b.bytes; });
+  std::vector<int64_t> ends(places.size());
+  std::vector<llvm::SmallVector<std::pair<int64_t, size_t>>> livingAt(steps); // addresses and numbers of places
   int64_t end = 0;
-  std::vector<std::pair<int64_t, const SegmentModel::Place *>> placed;
-  for (const SegmentModel::Place &place : places) {
+  for (auto [number, place] : llvm::enumerate(places)) {
+    llvm::SmallVector<std::pair<int64_t, size_t>> beside;
+    for (int64_t step = place.first; step <= place.last; ++step)
+      beside.append(livingAt[step]);
+    llvm::sort(beside);
     int64_t address = 0;
-    for (auto [at, other] : placed) {
-      if (place.last < other->first || other->last < place.first)
-        continue;
+    for (auto [at, other] : beside) {
       if (address + place.bytes <= at)
         break;
-      address = std::max<int64_t>(address, at + llvm::alignTo(other->bytes, 8));
+      address = std::max(address, ends[other]);
     }
-    placed.insert(llvm::upper_bound(placed, std::pair(address, &place)), {address, &place});
-    end = std::max<int64_t>(end, address + place.bytes);
+    ends[number] = address + static_cast<int64_t>(llvm::alignTo(place.bytes, 8));
+    for (int64_t step = place.first; step <= place.last; ++step)
+      livingAt[step].emplace_back(address, number);
+    end = std::max(end, address + place.bytes);
   }
   return end;
 }
 
 int64_t SegmentModel::valueBytes(const Machine &machine, const GridShape &grid, Room room) const {
-  /// Addresses are rounded up; temporaries of a kernel are several. Beside a good part of the SRAM it pays to look which gaps there are.
-  constexpr double margin = 1.05, withGaps = 1.01, goodPart = 0.5;
+  /// Addresses are rounded up; temporaries of a kernel are several. Where little SRAM is left it pays to look which gaps there are.
+  constexpr double margin = 1.05, withGaps = 1.01, goodPart = 0.75;
   const std::vector<Place> places = placesOn(machine, grid, room);
   int64_t most = 0;
   for (int64_t bytes : bytesAtSteps(places, kernels_.size()))
     most = std::max(most, bytes);
   if (double(most) < goodPart * double(machine.sramBytes) || most > int64_t(machine.sramBytes))
     return static_cast<int64_t>(margin * double(most));
-  return static_cast<int64_t>(withGaps * double(packedBytes(places)));
+  return static_cast<int64_t>(withGaps * double(packedBytes(places, kernels_.size())));
 }
 
 double SegmentModel::cyclesOf(Operation *op, const Machine &machine, const GridShape &grid, Room room) const {

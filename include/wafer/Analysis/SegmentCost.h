@@ -54,7 +54,7 @@ public:
   /// Whether batch entries have weights of their own, or sums.
   bool entriesHaveWeights() const;
   /// Greatest common divisor of what columns may have of heads of its attention, which the columns have to divide; 0: there is none.
-  int64_t partsOfHeads() const;
+  int64_t partsOfHeads() const { return partsOfHeads_; }
   /// Columns that share a head, of which there have to be a multiple.
   int64_t columnsOfHead() const;
   /// Distinct numbers of features, ascending.
@@ -100,7 +100,7 @@ private:
   std::vector<Kernel> kernels_;
   std::vector<Buffer> buffers_[2][2]; ///< where values that leave give their place up at once, or not; in one micro-batch, or several
   std::vector<int64_t> features_;
-  int64_t tokens_ = 0, batches_ = 1;
+  int64_t tokens_ = 0, batches_ = 1, partsOfHeads_ = 0;
   mlir::Operation *largest_ = nullptr;
 };
 

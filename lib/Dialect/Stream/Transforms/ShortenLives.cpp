@@ -2,7 +2,10 @@
 
 #include "ShortenLives.h"
 
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SmallVectorExtras.h"
 
 using namespace mlir;
 
@@ -26,13 +29,6 @@ public:
       copy->erase();
     }
     copies_.clear();
-  }
-  /// In cycles.
-  double cost(const SegmentModel &model, const Machine &machine, const GridShape &grid) const {
-    double cycles = 0;
-    for (auto [before, copy] : copies_)
-      cycles += model.cyclesOf(before.getDefiningOp(), machine, grid, room);
-    return cycles;
   }
 
 private:
@@ -69,92 +65,125 @@ private:
   Operation *map_, *after_, *before_;
 };
 
-/// Bytes that values take beyond those that there are, of all kernels.
-int64_t excessOf(ArrayRef<int64_t> bytesOfKernels, int64_t bytes) {
-  int64_t excess = 0;
-  for (int64_t taken : bytesOfKernels)
-    excess += std::max<int64_t>(0, taken - bytes);
-  return excess;
-}
+/// One change after the other, each for the kernel with least room. How much a change gives is guessed by the lives of values, and looked up once it is made.
+class Shortening {
+public:
+  Shortening(SegmentOp segment, const Machine &machine, const GridShape &grid, int64_t bytes) : segment_(segment), kernels_(segment.getBody().front()), machine_(machine), grid_(grid), bytes_(bytes) {}
 
-/// Values that live past a kernel with too little room, and who reads them next.
-SmallVector<Again> possibilities(Block &kernels, ArrayRef<int64_t> bytesOfKernels, int64_t bytes) {
-  SmallVector<Again> found;
-  for (Operation &op : kernels) {
-    if (op.getNumResults() != 1 || isa<AttendOp>(op))
-      continue;
-    Value value = op.getResult(0);
-    SmallVector<Operation *> readers(value.getUsers());
-    llvm::sort(readers, [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
-    Operation *last = &op;
-    for (Operation *reader : readers) {
-      bool isTight = false;
-      for (auto [between, taken] : llvm::zip(kernels, bytesOfKernels))
-        isTight |= taken > bytes && last->isBeforeInBlock(&between) && between.isBeforeInBlock(reader);
-      // What leaves has to be there as it was made.
-      if (isTight && !isa<ReceiveOp>(reader))
-        found.emplace_back(value, reader);
-      last = reader;
+  bool run() {
+    for (read(); excess_ > 0; read())
+      if (!moveOne() && !makeOneAgain())
+        return false;
+    return true;
+  }
+
+private:
+  void read() {
+    model_.emplace(segment_);
+    taken_ = model_->bytesOfKernels(machine_, grid_, room);
+    excess_ = excessOf(taken_);
+    stepOf_.clear();
+    int64_t step = 0;
+    for (Operation &op : kernels_)
+      stepOf_[&op] = step++;
+    fullest_ = llvm::max_element(taken_) - taken_.begin();
+  }
+  int64_t beyond(int64_t step) const { return std::max<int64_t>(0, taken_[step] - bytes_); }
+  /// Bytes that values take beyond those that there are, of all kernels.
+  int64_t excessOf(ArrayRef<int64_t> taken) const {
+    int64_t excess = 0;
+    for (int64_t bytes : taken)
+      excess += std::max<int64_t>(0, bytes - bytes_);
+    return excess;
+  }
+  /// Makes the change, and takes it back if no kernel has more room then.
+  template <typename Change>
+  bool tryIt(Change change) {
+    change.apply();
+    if (excessOf(SegmentModel(segment_).bytesOfKernels(machine_, grid_, room)) < excess_)
+      return true;
+    change.undo();
+    return false;
+  }
+
+  /// Values that live at the fullest kernel, or past it.
+  template <typename Visit>
+  void forLiving(Visit visit) {
+    for (Operation &op : kernels_) {
+      if (stepOf_[&op] >= fullest_)
+        break;
+      for (Value value : op.getResults())
+        if (llvm::any_of(value.getUsers(), [&](Operation *user) { return stepOf_[user] >= fullest_; }))
+          visit(value);
     }
   }
-  return found;
-}
 
-/// Of maps that could stand before others than what they read.
-SmallVector<Earlier> movesOf(Block &kernels) {
-  SmallVector<Earlier> found;
-  for (auto map : kernels.getOps<MapOp>()) {
-    Operation *after = nullptr;
-    for (Value input : map.getInputs())
-      if (Operation *made = input.getDefiningOp(); !after || after->isBeforeInBlock(made))
-        after = made;
-    if (after && after != map->getPrevNode())
-      found.emplace_back(map, after);
+  /// Another order takes no cycles.
+  bool moveOne() {
+    SmallVector<std::pair<MapOp, Operation *>> moves;
+    forLiving([&](Value value) {
+      for (Operation *user : value.getUsers()) {
+        auto map = dyn_cast<MapOp>(user);
+        if (!map || stepOf_[map] < fullest_ || !inVain_.insert({map, nullptr}).second)
+          continue;
+        Operation *after = *llvm::max_element(llvm::map_to_vector(map.getInputs(), [](Value input) { return input.getDefiningOp(); }), [&](Operation *a, Operation *b) { return stepOf_[a] < stepOf_[b]; });
+        if (after != map->getPrevNode())
+          moves.emplace_back(map, after);
+      }
+    });
+    return llvm::any_of(moves, [&](auto &move) { return tryIt(Earlier(move.first, move.second)); });
   }
-  return found;
-}
+
+  bool makeOneAgain() {
+    struct Possibility {
+      double gain;
+      Value value;
+      Operation *reader;
+    };
+    SmallVector<Possibility> found;
+    forLiving([&](Value value) {
+      Operation *made = value.getDefiningOp(), *reader = nullptr;
+      int64_t last = stepOf_[made];
+      for (Operation *user : value.getUsers()) {
+        const int64_t step = stepOf_[user];
+        if (step <= fullest_)
+          last = std::max(last, step);
+        else if (!reader || step < stepOf_[reader])
+          reader = user;
+      }
+      // What leaves has to be there as it was made.
+      if (made->getNumResults() != 1 || isa<AttendOp>(made) || last == fullest_ || !reader || isa<ReceiveOp>(reader) || inVain_.contains({made, reader}))
+        return;
+      auto type = cast<RankedTensorType>(value.getType());
+      const int64_t size = ceilDiv(numFeatures(type), grid_.columns) * grid_.tokenBlock * type.getElementTypeBitWidth() / 8;
+      int64_t given = 0;
+      for (int64_t step = last + 1; step < stepOf_[reader]; ++step)
+        given += std::min(size, beyond(step));
+      found.push_back({double(given) / (model_->cyclesOf(made, machine_, grid_, room) + 1), value, reader});
+    });
+    llvm::stable_sort(found, [](const Possibility &a, const Possibility &b) { return a.gain > b.gain; });
+    for (const Possibility &each : found) {
+      if (tryIt(Again(each.value, each.reader)))
+        return true;
+      inVain_.insert({each.value.getDefiningOp(), each.reader});
+    }
+    return false;
+  }
+
+  SegmentOp segment_;
+  Block &kernels_;
+  const Machine &machine_;
+  const GridShape &grid_;
+  const int64_t bytes_;
+  std::optional<SegmentModel> model_;
+  SmallVector<int64_t> taken_;
+  int64_t excess_ = 0, fullest_ = 0;
+  llvm::DenseMap<Operation *, int64_t> stepOf_;
+  llvm::DenseSet<std::pair<Operation *, Operation *>> inVain_; ///< maps that were moved, and values for readers
+};
 
 } // namespace
 
-bool shortenLives(SegmentOp segment, const Machine &machine, const GridShape &grid, int64_t bytes) {
-  Block &kernels = segment.getBody().front();
-  for (;;) {
-    SegmentModel model(segment);
-    const SmallVector<int64_t> taken = model.bytesOfKernels(machine, grid, room);
-    const int64_t excess = excessOf(taken, bytes);
-    if (excess == 0)
-      return true;
-    auto left = [&] { return excessOf(SegmentModel(segment).bytesOfKernels(machine, grid, room), bytes); };
-    // Another order takes no cycles.
-    std::optional<Earlier> move;
-    int64_t least = excess;
-    for (Earlier earlier : movesOf(kernels)) {
-      earlier.apply();
-      if (const int64_t rest = left(); rest < least) {
-        least = rest;
-        move = earlier;
-      }
-      earlier.undo();
-    }
-    if (move) {
-      move->apply();
-      continue;
-    }
-    std::optional<Again> best;
-    double most = 0;
-    for (Again again : possibilities(kernels, taken, bytes)) {
-      again.apply();
-      const double gain = double(excess - left()) / (again.cost(model, machine, grid) + 1);
-      again.undo();
-      if (gain <= most)
-        continue;
-      most = gain;
-      best = again;
-    }
-    if (!best)
-      return false;
-    best->apply();
-  }
-}
+bool shortenLives(SegmentOp segment, const Machine &machine, const GridShape &grid, int64_t bytes) { return Shortening(segment, machine, grid, bytes).run(); }
 
 } // namespace wafer::stream

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 
 import torch
 from torch import nn
 
-from wafer.bench import Row
+from wafer.bench import Row, median_seconds
+from wafer.compiler import nothing_for
 from wafer.planning import Block, Plan, plan
 from wafer.planning.shapes import blocks
 
 
 _COMMAND = "python -m wafer bench plan"
+# Bytes that a process has taken at most that does nothing but plan.
+_MEMORY = """
+import resource
+from wafer.planning import plan
+from wafer.planning.shapes import blocks
+plan(blocks("llama2-7b", 44), train=True)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
 
 
 def rows() -> Iterator[Row]:
@@ -29,6 +43,8 @@ def rows() -> Iterator[Row]:
     few, many = (plan(blocks("llama2-7b", 4, layers=layers), train=True) for layers in (2, 126))
     yield Row("modelled time of 126 layers over that of 2, per layer", f"{many.blocks[0].total('cycles') / few.blocks[0].total('cycles') / 63:.3f}", "1", "python -m wafer plan llama2-7b --train --batch 4 --layers 126")
     one, all_ = (plan(blocks("llama2-7b", 4), train=True, systems=systems) for systems in (1, 64))
+    yield from _compiling()
+    yield from _trillions()
     yield Row("tokens/s of 64 systems over 64 times those of one", f"{all_.tokens_per_second / one.tokens_per_second / 64:.3f}", "1 (linear)", "python -m wafer plan llama2-7b --train --batch 4 --systems 64")
 
 
@@ -63,6 +79,32 @@ def _training(name: str, systems: int, batch: int, goal: str) -> Iterator[Row]:
     command = f"python -m wafer plan {name} --train --batch {batch} --systems {systems}"
     yield Row(f"tokens/s in training, {name}, {systems} x wse3, {planned.tokens} tokens a system", f"{planned.tokens_per_second:.0f}, {100 * planned.utilisation:.2f} % of peak; {_binding(planned)}", goal, command)
     yield Row(f"time of this host to plan that, {name}", f"{took:.1f} s", "5 s for llama2-7b, 8 s for llama2-70b (an incumbent's cold compile: 57 min)", command)
+
+
+def _compiling() -> Iterator[Row]:
+    """What planning, in which each distinct layer is compiled, takes of this host, beside what it should not depend on."""
+    peak = int(subprocess.run([sys.executable, "-c", _MEMORY], check=True, capture_output=True, text=True).stdout)
+    yield Row("peak memory of this host to plan a training step of llama2-7b, PyTorch included", f"{peak / 1e9:.2f} GB", "1 GB", _COMMAND)
+    many, few = (median_seconds(lambda layers=layers: plan(blocks("llama2-7b", 4, layers=layers), train=True), 3) for layers in (126, 2))
+    yield Row("time of this host to plan 126 layers over that of 2", f"{many / few:.2f} ({many:.1f} / {few:.1f} s)", "1.05", _COMMAND)
+    many, few = (median_seconds(lambda systems=systems: plan(blocks("llama2-7b", 4), train=True, systems=systems), 3) for systems in (2048, 1))
+    yield Row("time of this host to plan for 2048 systems over that for one", f"{many / few:.2f} ({many:.1f} / {few:.1f} s)", "1.02", _COMMAND)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "thousand.json")
+        path.write_text(json.dumps(nothing_for("wse3").machine_description | {"name": "thousand", "width": 32, "height": 32}))
+        many, few = (median_seconds(lambda machine=machine: plan(blocks("gpt2", 4), train=True, machine=machine), 3) for machine in ("wse3", path))
+    yield Row("time of this host to plan a training step of gpt2 for 900 thousand cores over that for a thousand", f"{many / few:.2f} ({many:.1f} / {few:.1f} s)", "1.15", _COMMAND)
+
+
+def _trillions() -> Iterator[Row]:
+    start = time.perf_counter()
+    planned = plan(blocks("moe-1t", 8), train=True, systems=2048)
+    took = time.perf_counter() - start
+    command = "python -m wafer plan moe-1t --train --batch 8 --systems 2048"
+    yield Row(f"tokens of a training of three weeks, mixture of {planned.parameters / 1e12:.2f}e12 parameters, 2048 x wse3", f"{planned.tokens_per_second * 86400 * 21:.3g}; {_binding(planned)}", "a model of 1e12 parameters in three weeks", command)
+    yield Row("time of this host to plan that", f"{took:.0f} s", "15 s", command)
+    each = planned.memory_bytes / planned.parameters
+    yield Row("bytes of weights, gradients and AdamW's state of 24e12 parameters", f"{24e12 * each:.3g}", f"{planned.dram + planned.flash:.3g}, what MemoryX of a wse3 holds (published: 24e12 parameters in 1.2e15 bytes)", _COMMAND)
 
 
 def _prefill(name: str, batch: int, sequence: int) -> Plan:

@@ -124,14 +124,14 @@ private:
     forLiving([&](Value value) {
       for (Operation *user : value.getUsers()) {
         auto map = dyn_cast<MapOp>(user);
-        if (!map || stepOf_[map] < fullest_ || !inVain_.insert({map, nullptr}).second)
+        if (!map || stepOf_[map] < fullest_ || inVain_.contains({map, nullptr}))
           continue;
         Operation *after = *llvm::max_element(llvm::map_to_vector(map.getInputs(), [](Value input) { return input.getDefiningOp(); }), [&](Operation *a, Operation *b) { return stepOf_[a] < stepOf_[b]; });
         if (after != map->getPrevNode())
           moves.emplace_back(map, after);
       }
     });
-    return llvm::any_of(moves, [&](auto &move) { return tryIt(Earlier(move.first, move.second)); });
+    return llvm::any_of(moves, [&](auto &move) { return inVain_.insert({move.first, nullptr}).second && tryIt(Earlier(move.first, move.second)); });
   }
 
   bool makeOneAgain() {
@@ -179,7 +179,7 @@ private:
   SmallVector<int64_t> taken_;
   int64_t excess_ = 0, fullest_ = 0;
   llvm::DenseMap<Operation *, int64_t> stepOf_;
-  llvm::DenseSet<std::pair<Operation *, Operation *>> inVain_; ///< maps that were moved, and values for readers
+  llvm::DenseSet<std::pair<Operation *, Operation *>> inVain_; ///< maps that a move was tried of, and values for readers
 };
 
 } // namespace

@@ -160,13 +160,14 @@ double contractionCycles(const Machine &machine, const GridShape &grid, int64_t 
   return taskCycles(machine, descriptors) + fill + cycles;
 }
 
+double scaleIngestCycles(const Machine &machine, int64_t features) { return 2.0 * features / machine.ingestWaveletsPerCycle; }
+
 double scaleCycles(const Machine &machine, const GridShape &grid, int64_t features) {
   constexpr int64_t descriptors = 7;
   int64_t perCore = ceilDiv(features, grid.columns);
   double issue = perCore * (machine.triggerCycles + ceilDiv(grid.tokenBlock, machine.fmacAccLanes.bits16) + taskCycles(machine, 0) +
                             3.0 * machine.scalarCycles + vectorCycles(machine, grid.tokenBlock, machine.vectorLanes.bits32));
-  double ingest = 2.0 * features / machine.ingestWaveletsPerCycle;
-  return taskCycles(machine, descriptors) + grid.rows * machine.hopCycles + std::max(issue, ingest);
+  return taskCycles(machine, descriptors) + grid.rows * machine.hopCycles + std::max(issue, scaleIngestCycles(machine, features));
 }
 
 /// Cycles between a column's sums on their way past the groups. The last group waits for what passes all others, and since all get one stream, the first can be ahead of it
@@ -186,6 +187,10 @@ double sampleLeavingCycles(const Machine &machine, const GridShape &grid, int64_
   return out * std::ceil(in * wire.density) * (wire.groupsAdded ? 1 : grid.groups) / machine.egressWaveletsPerCycle;
 }
 
+double sampleIngestCycles(const Machine &machine, const GridShape &grid, int64_t in, const WireCost &wire) {
+  return ((wire.isImplicit ? 0 : std::ceil(in * wire.density)) + grid.columns) / machine.ingestWaveletsPerCycle;
+}
+
 double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, int64_t out, const WireCost &wire) {
   constexpr int64_t descriptors = 14;
   const int64_t t = grid.tokenBlock, kept = ceilDiv(static_cast<int64_t>(std::ceil(in * wire.density)), grid.columns);
@@ -194,7 +199,7 @@ double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, i
   // The sums of a position pass all cores of its column.
   double issue = kept * (machine.triggerCycles + ceilDiv(t, lanes)) + passedRowCycles(machine, t, wire.wide ? machine.vectorLanes.bits32 : machine.vectorLanes.bits16) + taskCycles(machine, 3);
   double hop = neighbourCycles(machine) + machine.vectorSetupCycles + rowWavelets;
-  double streams = ((wire.isImplicit ? 0 : std::ceil(in * wire.density)) + grid.columns) / machine.ingestWaveletsPerCycle;
+  double streams = sampleIngestCycles(machine, grid, in, wire);
   double leaves = sampleLeavingCycles(machine, grid, in, 1, wire);
   if (wire.groupsAdded)
     leaves = std::max(leaves, double(kept) * groupSumCycles(machine, grid));

@@ -249,8 +249,8 @@ double SegmentModel::ingestCycles(const Kernel &kernel, const Machine &machine, 
   if (kernel.kind == Kernel::Contract)
     return double(kernel.out) * contractionRow(machine, grid, kernel.in, wireOn(kernel, machine, grid)).ingest;
   if (kernel.kind == Kernel::Sample)
-    return double(kernel.out) * ((kernel.wire.isImplicit ? 0 : std::ceil(double(kernel.in) * kernel.wire.density)) + double(grid.columns)) / machine.ingestWaveletsPerCycle;
-  return kernel.kind == Kernel::Scale ? 2.0 * double(kernel.out) / machine.ingestWaveletsPerCycle : 0;
+    return double(kernel.out) * sampleIngestCycles(machine, grid, kernel.in, kernel.wire);
+  return kernel.kind == Kernel::Scale ? scaleIngestCycles(machine, kernel.out) : 0;
 }
 
 double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each) const {
@@ -302,8 +302,9 @@ std::vector<SegmentModel::Place> SegmentModel::placesOn(const Machine &machine, 
     } else if (kernel.kind == Kernel::Reduce) {
       own = rowBytes;
     } else if (kernel.kind == Kernel::Attend) {
-      own = attentionBytes(grid, shapeOf(kernel.attend));
-      each = std::max(int64_t(4), 2 * shapeOf(kernel.attend).elementBytes) * shapeOf(kernel.attend).size * ceilDiv(shapeOf(kernel.attend).heads, grid.columns) * grid.tokenBlock;
+      const AttentionShape shape = shapeOf(kernel.attend);
+      own = attentionBytes(grid, shape);
+      each = std::max(int64_t(4), 2 * shape.elementBytes) * shape.size * ceilDiv(shape.heads, grid.columns) * grid.tokenBlock;
     }
     for (; own > 0; own -= each) {
       each = each > 0 ? std::min(each, own) : own;

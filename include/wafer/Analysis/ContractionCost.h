@@ -84,6 +84,9 @@ double reduceCycles(const Machine &machine, const GridShape &grid, int64_t featu
 
 /// Blocks of `elementBytes` per element between MemoryX and the cores, on the link those of `groups`.
 double transferCycles(const Machine &machine, const GridShape &grid, int64_t groups, int64_t featureBlock, int64_t elementBytes, bool in);
+/// What MemoryX's link needs of a scale, and of a row of a sample.
+double scaleIngestCycles(const Machine &machine, int64_t features);
+double sampleIngestCycles(const Machine &machine, const GridShape &grid, int64_t in, const WireCost &wire);
 /// Cycles in which a core of the first row has nothing but the blocks of all others to hand on.
 double handOnCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t elementBytes);
 

@@ -55,7 +55,7 @@ def columns_of_head(machine: Mapping, batch: int, tokens: int, heads: int, size:
 def _room(machine: Mapping, tokens: int, parts: int, size: int) -> tuple[int, int]:
     """Columns that heads of an entry lie in, or parts of heads of `size` elements, and the most tokens that a core has room for; 0: none."""
     columns = next((parts // m for m in range(1, _HEADS_OF_COLUMN + 1) if parts % m == 0 and parts // m <= machine["width"]), 0)
-    most = machine["accumulator_bytes"] // 12  # tokens of a core: two sums of 32 bits for each, and one for each and a key
+    most = machine["accumulator_bytes"] // 12  # tokens of a core: two sums of 32 bits for each do not fill the cache
     parts_of_column = parts // max(columns, 1)
 
     def fits(t: int) -> bool:

@@ -275,6 +275,12 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
   return best ? *best : smallest.value_or(Candidate());
 }
 
+/// In front of it.
+static SegmentOp copyOf(SegmentOp segment) {
+  OpBuilder builder(segment);
+  return cast<SegmentOp>(builder.clone(*segment));
+}
+
 /// A copy of the segment, in its place, in which some values are made again instead of kept so that a faster candidate than `best`, or any, fits; none if that takes about as long. `best` is then that of the copy.
 SegmentOp AssignLayout::withShorterLives(SegmentOp segment, Candidate &best, Others &others, llvm::raw_ostream *traceFile) {
   /// What a candidate has to save to be tried, and has to have saved in the end; how much it may lack; how many are tried.
@@ -290,8 +296,7 @@ SegmentOp AssignLayout::withShorterLives(SegmentOp segment, Candidate &best, Oth
   for (const Candidate &candidate : ArrayRef(tooLarge).take_front(mostTries)) {
     if (!isFaster(candidate.cost.cycles, promising))
       break;
-    SegmentOp copy = segment.clone();
-    segment->getBlock()->getOperations().insert(segment->getIterator(), copy);
+    SegmentOp copy = copyOf(segment);
     std::optional<Candidate> found;
     Others besides;
     std::string lines;
@@ -330,8 +335,7 @@ SegmentOp AssignLayout::withSendsAhead(SegmentOp segment, Candidate &best, Other
   for (const Candidate &candidate : ArrayRef(others.fitting).take_front(mostTries)) {
     if (candidate.cost.cycles > most)
       break;
-    SegmentOp copy = segment.clone();
-    segment->getBlock()->getOperations().insert(segment->getIterator(), copy);
+    SegmentOp copy = copyOf(segment);
     copy.setLoads(candidate.loads);
     auto now = [&] { return evaluate(SegmentModel(copy), candidate.grid, codeOf(copy, candidate.loads)); };
     sendAhead(copy, [&]() -> std::optional<double> {

@@ -7,7 +7,8 @@
 
 namespace wafer::stream {
 
-/// Computes or sends values of a segment again where they are needed next, those first that give most room for their cycles, until values on such a grid take at most `bytes` of a core's SRAM.
+/// Moves maps of a segment to right behind what they read, and computes or sends values again where they are needed next, those first that give most room for their cycles, until values on such
+/// a grid take at most `bytes` of a core's SRAM.
 /// False if they come to no end, with the segment changed all the same.
 bool shortenLives(SegmentOp segment, const Machine &machine, const GridShape &grid, int64_t bytes);
 

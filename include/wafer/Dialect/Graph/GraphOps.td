@@ -26,6 +26,7 @@ def Graph_Dialect : Dialect {
     A state is kept from call to call: the argument is its value before, the result of the same name and type its value after the call. Either may be missing.
     (argument_c6) `graph.nonzeros`, how many elements of a parameter are not zero when that is known, is an integer from 0 to the number of elements and stands on
     parameters only. It decides how weights travel; a parameter whose values have more or fewer zeros is streamed correctly all the same.
+    (argument_c9) It stands on an operation too, of one tensor, whose elements that are not zero it counts; again it decides how they travel, and no more.
     (argument_c8) `graph.encoding`, where those elements lie, is a `#sparse_tensor.encoding` for as many dimensions as the argument has.
     An argument may also have it in its type: graph-read-encodings moves it here.
     (argument_c4) Names are unique, but for a state's argument and result: convert-graph-to-stream refuses two arguments or results of one name.
@@ -33,6 +34,7 @@ def Graph_Dialect : Dialect {
   }];
   let useDefaultAttributePrinterParser = 1;
   let dependentDialects = ["::mlir::sparse_tensor::SparseTensorDialect"];
+  let hasOperationAttrVerify = 1;
   let hasRegionArgAttrVerify = 1;
   let hasRegionResultAttrVerify = 1;
 }

@@ -60,6 +60,17 @@ static LogicalResult verifyEncoding(Operation *op, unsigned argIndex, NamedAttri
                            << ", expected a #sparse_tensor.encoding of as many dimensions as the argument has";
 }
 
+/// argument_c9
+LogicalResult GraphDialect::verifyOperationAttribute(Operation *op, NamedAttribute attribute) {
+  auto type = op->getNumResults() == 1 ? dyn_cast<RankedTensorType>(op->getResult(0).getType()) : RankedTensorType();
+  auto count = dyn_cast<IntegerAttr>(attribute.getValue());
+  if (attribute.getName() == nonzerosAttr && count && count.getType().isInteger(64) && type && type.hasStaticShape() && count.getInt() >= 0 &&
+      count.getInt() <= type.getNumElements())
+    return success();
+  return op->emitOpError() << "argument_c9: found " << attribute.getName() << " = " << attribute.getValue() << ", expected " << nonzerosAttr
+                           << ", a number of elements of the one tensor that the operation makes";
+}
+
 LogicalResult GraphDialect::verifyRegionArgAttribute(Operation *op, unsigned, unsigned argIndex, NamedAttribute attribute) {
   if (attribute.getName() == nameAttr)
     return verifyName(op, attribute);

@@ -377,7 +377,7 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
     each.push_back(cycles);
     if (kernel.kind == Kernel::Contract || kernel.kind == Kernel::Sample) {
       cost.contractions += cycles;
-      cost.macs += double(kernel.in) * kernel.out * tokens_;
+      cost.macs += double(kernel.in) * kernel.out * tokens_ * kernel.wire.density;
     } else if (kernel.kind == Kernel::Attend) {
       cost.contractions += cycles;
       cost.macs += attentionMacs(entryTokens(), shapeOf(kernel.attend)) * tokens_;

@@ -318,6 +318,38 @@ def test_layers_share_tables():
     assert len(attended) == 2 and len({node.args[1] for node in attended}) == 1
 
 
+@pytest.mark.parametrize("angles, of_table", [(lambda freqs: torch.cat([freqs, freqs], -1), WIDTH), (lambda freqs: freqs.repeat(1, 2), WIDTH), (lambda freqs: torch.cat([freqs, 2 * freqs], -1), 2 * WIDTH)])
+@pytest.mark.parametrize("is_constant", [True, False])
+def test_a_table_has_first_halves_alone_where_second_ones_are_alike(monkeypatch, angles, of_table, is_constant):
+    torch.manual_seed(0)
+    model, x = Rotated().eval(), torch.randn(2, 6, WIDTH)
+    places = nn.Parameter(torch.arange(6.0).unsqueeze(1)) if not is_constant else torch.arange(6.0).unsqueeze(1)
+    model.rotary = Angles(places, angles)
+    exported, _ = exported_model(model, (x,))
+    program, count = rewritten(exported)
+    (attended,) = [node for node in exported.graph.nodes if node.target is torch.ops.wafer.attend.default]
+    assert attended.args[1].meta["val"].shape == (1, 6, of_table)
+    with torch.no_grad():
+        close(program.run(*arguments(exported, model, x))[0], model(x))
+
+
+class Angles(nn.Module):
+    """Of places that are a buffer or a parameter."""
+
+    def __init__(self, places, angles):
+        super().__init__()
+        self.angles = angles
+        self.register_buffer("frequencies", torch.tensor([1.0, 0.1]))
+        if isinstance(places, nn.Parameter):
+            self.places = places
+        else:
+            self.register_buffer("places", places)
+
+    def forward(self, tokens):
+        angles = self.angles(self.places * self.frequencies)
+        return angles.cos() * 1.5, angles.sin().unsqueeze(0)
+
+
 def test_a_joint_projection_is_one_transposition():
     """Its rows are put in order at once, so that its gradient is put in order at once."""
     for name in ("unbind", "interleaved", "chunk", "gpt2"):

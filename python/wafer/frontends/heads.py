@@ -81,7 +81,7 @@ def rewrite(
     """
     finder = Finder(graph, rotated, constants or {}, is_sparse)
     found = {each: across for node in graph.nodes if (each := finder.match(node)) is not None and (across := _columns_of_head(each, machine))}
-    rewriter = _Rewriter(graph, machine)
+    rewriter = _Rewriter(graph, machine, constants or {})
     for each, across in found.items():
         rewriter.replace(each, across)
     if found:
@@ -105,8 +105,8 @@ def _columns_of_head(found: SelfAttention, machine: Mapping) -> int:
 
 
 class _Rewriter:
-    def __init__(self, graph: fx.Graph, machine: Mapping):
-        self._graph, self._machine = graph, machine
+    def __init__(self, graph: fx.Graph, machine: Mapping, constants: Mapping[str, torch.Tensor]):
+        self._graph, self._machine, self._constants = graph, machine, constants
         self._place = {node: i for i, node in enumerate(graph.nodes)}
         self._first = next(node for node in graph.nodes if node.op != "placeholder")
         self._tables: dict[tuple[object, ...], fx.Node] = {}
@@ -142,7 +142,8 @@ class _Rewriter:
         if key not in self._tables:
             last = max(rotation.cosines, rotation.sines, key=self._place.__getitem__)
             with self._graph.inserting_before(self._first if last.op == "placeholder" else last.next):
-                self._tables[key] = _table(Writer(self._graph, last), rotation.cosines, rotation.sines, heads, across)
+                are_alike = all(rotations.has_alike_halves(table, self._constants) for table in (rotation.cosines, rotation.sines))
+                self._tables[key] = _table(Writer(self._graph, last), rotation.cosines, rotation.sines, heads, across, are_alike)
         return self._tables[key]
 
     def _selection(self, found: SelfAttention, across: int) -> fx.Node:
@@ -225,17 +226,21 @@ def _joined(write: Writer, parts: list[fx.Node]) -> fx.Node:
     return parts[0] if len(parts) == 1 else write(_ATEN.cat.default, parts)
 
 
-def _table(write: Writer, cosines: fx.Node, sines: fx.Node, heads: int, across: int) -> fx.Node:
-    """[batch or 1, tokens, 2 * features], d-major: cosines, and sines as rotate_half has them, of which the first half of a head has the other sign."""
+def _table(write: Writer, cosines: fx.Node, sines: fx.Node, heads: int, across: int, are_alike: bool) -> fx.Node:
+    """[batch or 1, tokens, 2 * features], d-major: cosines, and sines as rotate_half has them, of which the first half of a head has the other sign; of first halves only if both `are_alike`."""
     *_, tokens, size = shape(cosines)
     batch = max(shape(table)[0] if len(shape(table)) > 2 else 1 for table in (cosines, sines))
 
     def repeated(table: fx.Node) -> fx.Node:
-        entries = math.prod(shape(table)[:-2])
-        apart = write(_ATEN.reshape.default, table, [entries, tokens, size // across, 1, across])
-        return write(_ATEN.reshape.default, write(_ATEN.expand.default, apart, [batch, tokens, size // across, heads, across]), [batch, tokens, size * heads])
+        entries, elements = math.prod(shape(table)[:-2]), shape(table)[-1]
+        apart = write(_ATEN.reshape.default, table, [entries, tokens, elements // across, 1, across])
+        return write(_ATEN.reshape.default, write(_ATEN.expand.default, apart, [batch, tokens, elements // across, heads, across]), [batch, tokens, elements * heads])
 
-    last = len(shape(sines)) - 1
-    first, second = (write(_ATEN.slice.Tensor, sines, last, begin, begin + size // 2) for begin in (0, size // 2))
-    signed = write(_ATEN.cat.default, [write(_ATEN.neg.default, first), second], last)
+    def half(table: fx.Node, begin: int) -> fx.Node:
+        return write(_ATEN.slice.Tensor, table, len(shape(table)) - 1, begin, begin + size // 2)
+
+    turned = write(_ATEN.neg.default, half(sines, 0))
+    if are_alike:
+        return write(_ATEN.cat.default, [repeated(half(cosines, 0)), repeated(turned)], 2)
+    signed = write(_ATEN.cat.default, [turned, half(sines, size // 2)], len(shape(sines)) - 1)
     return write(_ATEN.cat.default, [repeated(cosines), repeated(signed)], 2)

@@ -124,7 +124,11 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
           kernel.batchStrides = contract.getBatchStrides();
           kernel.wire = wireCost(contract, contract.getWire().value_or(stream::denseWireFormat(contract.getInput().getType().getElementType())));
         })
-        .Case([&](stream::ScaleOp) { kernel.kind = Kernel::Scale; })
+        .Case([&](stream::ScaleOp scale) {
+          kernel.kind = Kernel::Scale;
+          kernel.wire.wide = scale.getInput().getType().getElementType().isF32();
+          kernel.wire.hasBias = scale.getBeta().has_value();
+        })
         .Case([&](stream::MapOp map) {
           kernel.kind = Kernel::Map;
           readMap(map, kernel);
@@ -231,7 +235,7 @@ double SegmentModel::cyclesOf(const Kernel &kernel, const Machine &machine, cons
   case Kernel::Contract:
     return contractionCycles(machine, grid, kernel.in, kernel.out, wireOn(kernel, machine, grid));
   case Kernel::Scale:
-    return scaleCycles(machine, grid, kernel.out);
+    return scaleCycles(machine, grid, kernel.out, kernel.wire.wide, kernel.wire.hasBias);
   case Kernel::Map:
     return mapCycles(machine, grid, blockOf(kernel.out), kernel.operations, kernel.functions, chunkBytes);
   case Kernel::Sample:
@@ -258,24 +262,51 @@ double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &gri
   constexpr int64_t enough = 4;
   // Two microthreads for each value on its way out, and some that the other kernels take turns with.
   SegmentClock clock(buffers_[0][0].size(), isCompact ? 0 : std::max<int64_t>(1, (int64_t(machine.microthreads) - 2) / 2));
+  auto leavingOf = [&](const Kernel &kernel, double cycles) {
+    GridShape column = grid;
+    column.columns = 1;
+    const int64_t block = ceilDiv(kernel.in, grid.columns);
+    SegmentClock::Leaving value;
+    value.cycles = cycles;
+    value.ofColumn = transferCycles(machine, column, /*groups=*/1, block, kernel.elementBytes, /*in=*/false);
+    value.wavelets = handedOnWavelets(grid, block, kernel.elementBytes);
+    value.datapath = handOnCycles(machine, grid, block, kernel.elementBytes);
+    return value;
+  };
   const bool sendsOnce = grid.microBatches * grid.batchesAtOnce == batches_;
+  llvm::SmallVector<SegmentClock::Work> works;
+  for (auto [kernel, cycles] : llvm::zip_equal(kernels_, each)) {
+    SegmentClock::Work &work = works.emplace_back();
+    work.cycles = cycles;
+    work.ingest = ingestCycles(kernel, machine, grid);
+    if (kernel.kind != Kernel::Contract)
+      continue;
+    const RowCost row = contractionRow(machine, grid, kernel.in, wireOn(kernel, machine, grid));
+    work.slack = std::max(0.0, cycles - double(kernel.out) * row.issue);
+    work.datapath = row.products / row.issue;
+    work.ramp = double(kernel.out) * row.ramp;
+  }
   double before = 0;
   for (int64_t microBatch = 0; microBatch < std::min(enough, grid.microBatches); ++microBatch) {
     before = clock.end();
     int64_t beside = 0; // kernels that something still comes beside
-    for (auto [kernel, cycles] : llvm::zip_equal(kernels_, each)) {
+    for (auto [kernel, work] : llvm::zip_equal(kernels_, works)) {
       if (beside-- == 0)
         clock.awaitAhead();
       if (kernel.kind == Kernel::Receive)
-        clock.receive(kernel.buffer, cycles);
+        clock.receive(kernel.buffer, leavingOf(kernel, work.cycles));
       else if (kernel.kind == Kernel::Sample)
-        clock.sample(cycles, sampleLeavingCycles(machine, grid, kernel.in, kernel.out, wireOn(kernel, machine, grid)), ingestCycles(kernel, machine, grid));
+        clock.sample(work.cycles, sampleLeavingCycles(machine, grid, kernel.in, kernel.out, wireOn(kernel, machine, grid)), work.ingest);
+      else if (kernel.kind == Kernel::Contract)
+        clock.contract(kernel.buffer, work, lastSums(machine, grid, kernel.out, rowsTogether(kernel, machine, grid)));
+      else if (kernel.kind == Kernel::Reduce)
+        clock.gather(kernel.buffer, work);
       else if (kernel.kind != Kernel::Send)
-        clock.compute(kernel.buffer, cycles, ingestCycles(kernel, machine, grid));
+        clock.compute(kernel.buffer, work);
       else if (kernel.beside > 0)
-        clock.sendAhead(kernel.buffer, cycles, handOnCycles(machine, grid, ceilDiv(kernel.out, grid.columns), kernel.elementBytes)), beside = kernel.beside;
+        clock.sendAhead(kernel.buffer, work.cycles, handOnCycles(machine, grid, ceilDiv(kernel.out, grid.columns), kernel.elementBytes)), beside = kernel.beside;
       else if (microBatch == 0 || !sendsOnce || !kernel.isSameForEveryBatch)
-        clock.compute(kernel.buffer, cycles, cycles);
+        clock.send(kernel.buffer, work.cycles, wayInCycles(machine, grid));
     }
     clock.awaitAhead();
   }

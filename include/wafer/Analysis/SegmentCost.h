@@ -70,7 +70,7 @@ private:
     mlir::Operation *op;
     int64_t in = 0, out = 0;                ///< features
     int64_t elementBytes = 4;               ///< of what is sent or received
-    WireCost wire;                          ///< of a contraction
+    WireCost wire;                          ///< of a contraction; of a scale, its width and whether it has a beta
     llvm::ArrayRef<int64_t> batchSizes, batchStrides; ///< of a contraction whose batch entries have weights of their own, of a sample sums
     stream::AttendOp attend;                ///< of attention
     int64_t operations = 0, functions = 0;  ///< of a map

@@ -446,7 +446,7 @@ void AssignLayout::chooseWires(SegmentOp segment, const GridShape &grid) const {
     const WireFormat dense = denseWireFormat(element);
     const WireFormat sparse = sparseWireFormat(element);
     auto cycles = [&](WireFormat format) {
-      WireCost wire = wireCost(contract, format);
+      WireCost wire = wireCost(contract, weightOf(contract), format);
       wire.streams = streamsAtOnce(contract.getBatchSizes(), contract.getBatchStrides(), grid.batchesAtOnce);
       wire.together = contract.getRowsTogether().value_or(1);
       return contractionRow(machine, grid, numFeatures(contract.getInput().getType()), wire).cycles();

@@ -355,10 +355,13 @@ std::vector<SegmentModel::Place> SegmentModel::placesOn(const Machine &machine, 
 }
 
 static llvm::SmallVector<int64_t> bytesAtSteps(llvm::ArrayRef<SegmentModel::Place> places, size_t steps) {
-  llvm::SmallVector<int64_t> bytes(steps, 0);
-  for (const SegmentModel::Place &place : places)
-    for (int64_t step = place.first; step <= place.last; ++step)
-      bytes[step] += place.bytes;
+  llvm::SmallVector<int64_t> bytes(steps + 1, 0);
+  for (const SegmentModel::Place &place : places) {
+    bytes[place.first] += place.bytes;
+    bytes[place.last + 1] -= place.bytes;
+  }
+  std::partial_sum(bytes.begin(), bytes.end(), bytes.begin());
+  bytes.pop_back();
   return bytes;
 }
 
@@ -367,23 +370,26 @@ llvm::SmallVector<int64_t> SegmentModel::bytesOfKernels(const Machine &machine, 
 /// Where the last one ends when each takes the lowest address that is free as long as it lives, the largest first, as wafer-allocate-sram does it.
 static int64_t packedBytes(std::vector<SegmentModel::Place> places, size_t steps) {
   llvm::stable_sort(places, [](const SegmentModel::Place &a, const SegmentModel::Place &b) { return a.bytes > b.bytes; });
-  std::vector<int64_t> ends(places.size());
-  std::vector<llvm::SmallVector<std::pair<int64_t, size_t>>> livingAt(steps); // addresses and numbers of places
+  using Taken = std::pair<int64_t, int64_t>; // addresses, from and to
+  std::vector<llvm::SmallVector<Taken>> livingAt(steps), beginningAt(steps);
+  llvm::SmallVector<Taken> beside;
   int64_t end = 0;
-  for (auto [number, place] : llvm::enumerate(places)) {
-    llvm::SmallVector<std::pair<int64_t, size_t>> beside;
-    for (int64_t step = place.first; step <= place.last; ++step)
-      beside.append(livingAt[step]);
+  for (const SegmentModel::Place &place : places) {
+    // Those that are there when it begins, and those that come later.
+    beside.assign(livingAt[place.first].begin(), livingAt[place.first].end());
+    for (int64_t step = place.first + 1; step <= place.last; ++step)
+      beside.append(beginningAt[step]);
     llvm::sort(beside);
     int64_t address = 0;
-    for (auto [at, other] : beside) {
-      if (address + place.bytes <= at)
+    for (auto [from, to] : beside) {
+      if (address + place.bytes <= from)
         break;
-      address = std::max(address, ends[other]);
+      address = std::max(address, to);
     }
-    ends[number] = address + static_cast<int64_t>(llvm::alignTo(place.bytes, 8));
+    const Taken taken(address, address + static_cast<int64_t>(llvm::alignTo(place.bytes, 8)));
+    beginningAt[place.first].push_back(taken);
     for (int64_t step = place.first; step <= place.last; ++step)
-      livingAt[step].emplace_back(address, number);
+      livingAt[step].push_back(taken);
     end = std::max(end, address + place.bytes);
   }
   return end;

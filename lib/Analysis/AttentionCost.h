@@ -18,6 +18,13 @@ struct AttentionShape {
   bool isInPlace = false; ///< where queries, keys and values are
   bool isRotated = false;
   int64_t elementBytes = 4;
+
+  bool operator==(const AttentionShape &other) const {
+    auto tie = [](const AttentionShape &shape) {
+      return std::tie(shape.heads, shape.size, shape.isAcross, shape.isCausal, shape.isGradient, shape.isInPlace, shape.isRotated, shape.elementBytes);
+    };
+    return tie(*this) == tie(other);
+  }
 };
 
 /// Of one micro-batch, in which each group has the tokens of one batch entry.

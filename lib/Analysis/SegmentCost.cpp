@@ -42,15 +42,15 @@ bool isFunction(Operation *op) {
 
 } // namespace
 
-WireCost wireCost(stream::ContractOp contract, stream::WireFormat format) {
+WireCost wireCost(stream::ContractOp contract, stream::TensorOp weight, stream::WireFormat format) {
   WireCost wire;
   wire.wide = contract.getInput().getType().getElementType().isF32();
   wire.waveletsEach = format == stream::WireFormat::Indexed32 ? 2 : 1;
   wire.perWavelet = format == stream::WireFormat::Packed8 ? 4 : format == stream::WireFormat::Packed16 ? 2 : 1;
   if (format == stream::WireFormat::Indexed16 || format == stream::WireFormat::Indexed32)
-    wire.density = densityOf(contract).value_or(1);
-  if (const LinkForm link = shortestLink(contract, format); link.kind != LinkForm::Wavelets)
-    wire.linkWords = static_cast<int64_t>(wordsOfRow(contract, link));
+    wire.density = densityOf(weight).value_or(1);
+  if (const LinkForm link = shortestLink(contract, weight, format); link.kind != LinkForm::Wavelets)
+    wire.linkWords = static_cast<int64_t>(wordsOfRow(contract, weight, link));
   wire.isMasked = contract.getMask() != nullptr;
   wire.hasBias = contract.getBiasAttr() != nullptr;
   wire.nonzeros = (1 - contract.getInputZeros().value_or(0) / 1000.0) * (1 - contract.getOutputZeros().value_or(0) / 1000.0);
@@ -60,22 +60,33 @@ WireCost wireCost(stream::ContractOp contract, stream::WireFormat format) {
 /// Counts instructions, and the results that are needed later at the body's fullest point.
 void SegmentModel::readMap(stream::MapOp map, Kernel &kernel) const {
   Block &body = map.getBody().front();
-  llvm::DenseMap<Operation *, int64_t> lastUse;
-  int64_t position = 0;
-  for (Operation &op : body) {
-    ++position;
+  llvm::DenseMap<Operation *, Operation *> lastUse;
+  for (Operation &op : body)
     for (Value operand : op.getOperands())
       if (Operation *definition = operand.getDefiningOp(); definition && !definition->hasTrait<OpTrait::ConstantLike>())
-        lastUse[definition] = position;
-  }
-  position = 0;
+        lastUse[definition] = &op;
+  llvm::DenseMap<Operation *, int64_t> ends; // of results, at their last use
+  int64_t alive = 0;
   for (Operation &op : body) {
-    ++position;
     if (!isCheap(&op))
       ++(isFunction(&op) ? kernel.functions : kernel.operations);
-    int64_t alive = llvm::count_if(lastUse, [&](auto &entry) { return entry.first->isBeforeInBlock(&op) && entry.second > position; });
+    alive -= ends.lookup(&op);
     kernel.temporaries = std::max(kernel.temporaries, alive + 1);
+    if (auto last = lastUse.find(&op); last != lastUse.end()) {
+      ++alive;
+      ++ends[last->second];
+    }
   }
+}
+
+static AttentionShape shapeOf(stream::AttendOp attend) {
+  const int64_t parts = attend.numParts();
+  return {parts, stream::numFeatures(attend.getQkv().getType()) / 3 / parts, attend.getAcross() > 1, attend.getCausal(), attend.getGradient() != nullptr, attend.isInPlace(), attend.getRotation() != nullptr, elementBytesOf(attend.getQkv().getType())};
+}
+
+bool SegmentModel::areAlike(const Kernel &one, const Kernel &other) {
+  auto tie = [](const Kernel &kernel) { return std::tie(kernel.kind, kernel.in, kernel.out, kernel.elementBytes, kernel.batchSizes, kernel.batchStrides, kernel.operations, kernel.functions, kernel.tokens); };
+  return tie(one) == tie(other) && one.wire == other.wire && (!one.attend || shapeOf(one.attend) == shapeOf(other.attend));
 }
 
 void SegmentModel::readBuffers(stream::SegmentOp segment) {
@@ -99,6 +110,10 @@ void SegmentModel::readBuffers(stream::SegmentOp segment) {
 
 SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatches()) {
   std::set<int64_t> features;
+  llvm::SmallVector<size_t> firsts; // of kernels that are alike
+  llvm::DenseMap<StringAttr, stream::TensorOp> tensors;
+  for (auto tensor : segment->getParentOfType<stream::ProgramOp>().getOps<stream::TensorOp>())
+    tensors[tensor.getSymNameAttr()] = tensor;
   auto typeOf = [](Value value) { return cast<RankedTensorType>(value.getType()); };
   auto featuresOf = [&](Value value) { return stream::numFeatures(typeOf(value)); };
   for (Operation &op : segment.getBody().front()) {
@@ -109,7 +124,7 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
           kernel.kind = Kernel::Send;
           kernel.elementBytes = elementBytesOf(send.getResult().getType());
           kernel.isSameForEveryBatch = stream::isSameForEveryBatch(send);
-          auto tensor = send->getParentOfType<stream::ProgramOp>().lookupSymbol<stream::TensorOp>(send.getTensorAttr().getAttr());
+          auto tensor = tensors.lookup(send.getTensorAttr().getAttr());
           kernel.tokens = cast<RankedTensorType>(tensor.getType()).getNumElements() / std::max<int64_t>(1, featuresOf(send.getResult()));
         })
         .Case([&](stream::ReceiveOp receive) {
@@ -122,7 +137,7 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
           kernel.in = featuresOf(contract.getInput());
           kernel.batchSizes = contract.getBatchSizes();
           kernel.batchStrides = contract.getBatchStrides();
-          kernel.wire = wireCost(contract, contract.getWire().value_or(stream::denseWireFormat(contract.getInput().getType().getElementType())));
+          kernel.wire = wireCost(contract, tensors.lookup(contract.getWeightAttr().getAttr()), contract.getWire().value_or(stream::denseWireFormat(contract.getInput().getType().getElementType())));
         })
         .Case([&](stream::ScaleOp scale) {
           kernel.kind = Kernel::Scale;
@@ -143,7 +158,7 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
           kernel.wire.wide = kernel.elementBytes == 4;
           FlatSymbolRefAttr name = sample.getPatternAttr();
           kernel.wire.isImplicit = !name;
-          auto pattern = name ? sample->getParentOfType<stream::ProgramOp>().lookupSymbol<stream::TensorOp>(name.getAttr()) : stream::TensorOp();
+          auto pattern = name ? tensors.lookup(name.getAttr()) : stream::TensorOp();
           if (pattern && pattern.getNonzeros())
             kernel.wire.density = double(*pattern.getNonzeros()) / std::max<int64_t>(1, cast<RankedTensorType>(pattern.getType()).getNumElements());
         })
@@ -163,8 +178,13 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
       if (!largest_ || kernel.out > featuresOf(largest_->getResult(0)))
         largest_ = &op;
     }
+    const auto *like = llvm::find_if(firsts, [&](size_t number) { return areAlike(kernels_[number], kernel); });
+    kernel.like = like - firsts.begin();
+    if (like == firsts.end())
+      firsts.push_back(kernels_.size());
     kernels_.push_back(kernel);
   }
+  kinds_ = firsts.size();
   features_.assign(features.begin(), features.end());
   readBuffers(segment);
   size_t number = 0;
@@ -197,35 +217,45 @@ int64_t SegmentModel::groupsSent(const Kernel &send, const GridShape &grid) cons
                                                 u64(grid.microBatches * grid.batchesAtOnce / batches_), u64(grid.bands)}, u64(send.tokens)));
 }
 
-WireCost SegmentModel::wireOn(const Kernel &kernel, const Machine &machine, const GridShape &grid) const {
-  WireCost wire = kernel.wire;
-  wire.groupsAdded = groupSumsPay(machine, grid) && (kernel.batchSizes.empty() || grid.batchesAtOnce == 1);
-  wire.streams = streamsAtOnce(kernel.batchSizes, kernel.batchStrides, grid.batchesAtOnce);
-  wire.together = rowsTogether(kernel, machine, grid);
-  return wire;
+SegmentModel::Known &SegmentModel::knownOf(const Kernel &kernel, const GridShape &grid) const {
+  if (known_.empty() || !(grid_ == grid)) {
+    known_.assign(kinds_, {});
+    grid_ = grid;
+  }
+  return known_[kernel.like];
 }
 
-/// One where rows of a mask pass the columns between the sums, where batch entries take turns, and beside attention, which has the accumulator cache to itself.
-int64_t SegmentModel::rowsTogether(const Kernel &kernel, const Machine &machine, const GridShape &grid) const {
-  if (kernel.kind != Kernel::Contract || kernel.wire.isMasked || !kernel.batchSizes.empty() || partsOfHeads() > 0)
-    return 1;
-  return wafer::rowsTogether(machine, grid, kernel.in, kernel.out, kernel.wire);
+const WireCost &SegmentModel::wireOn(const Kernel &kernel, const Machine &machine, const GridShape &grid) const {
+  Known &known = knownOf(kernel, grid);
+  if (known.wire)
+    return *known.wire;
+  WireCost &wire = known.wire.emplace(kernel.wire);
+  wire.groupsAdded = groupSumsPay(machine, grid) && (kernel.batchSizes.empty() || grid.batchesAtOnce == 1);
+  wire.streams = streamsAtOnce(kernel.batchSizes, kernel.batchStrides, grid.batchesAtOnce);
+  // One where rows of a mask pass the columns between the sums, where batch entries take turns, and beside attention, which has the accumulator cache to itself.
+  if (kernel.kind == Kernel::Contract && !kernel.wire.isMasked && kernel.batchSizes.empty() && partsOfHeads() == 0)
+    wire.together = wafer::rowsTogether(machine, grid, kernel.in, kernel.out, kernel.wire);
+  return wire;
 }
 
 llvm::SmallVector<int64_t> SegmentModel::rowsTogether(const Machine &machine, const GridShape &grid) const {
   llvm::SmallVector<int64_t> rows;
   for (const Kernel &kernel : kernels_)
     if (kernel.kind == Kernel::Contract)
-      rows.push_back(rowsTogether(kernel, machine, grid));
+      rows.push_back(wireOn(kernel, machine, grid).together);
   return rows;
 }
 
-static AttentionShape shapeOf(stream::AttendOp attend) {
-  const int64_t parts = attend.numParts();
-  return {parts, stream::numFeatures(attend.getQkv().getType()) / 3 / parts, attend.getAcross() > 1, attend.getCausal(), attend.getGradient() != nullptr, attend.isInPlace(), attend.getRotation() != nullptr, elementBytesOf(attend.getQkv().getType())};
+double SegmentModel::cyclesOf(const Kernel &kernel, const Machine &machine, const GridShape &grid, int64_t chunkBytes) const {
+  if (kernel.kind == Kernel::Map) // the only ones that depend on the chunks
+    return computedCycles(kernel, machine, grid, chunkBytes);
+  Known &known = knownOf(kernel, grid);
+  if (!known.cycles)
+    known.cycles = computedCycles(kernel, machine, grid, chunkBytes);
+  return *known.cycles;
 }
 
-double SegmentModel::cyclesOf(const Kernel &kernel, const Machine &machine, const GridShape &grid, int64_t chunkBytes) const {
+double SegmentModel::computedCycles(const Kernel &kernel, const Machine &machine, const GridShape &grid, int64_t chunkBytes) const {
   auto blockOf = [&](int64_t features) { return ceilDiv(features, grid.columns); };
   switch (kernel.kind) {
   case Kernel::Send:
@@ -250,6 +280,13 @@ double SegmentModel::cyclesOf(const Kernel &kernel, const Machine &machine, cons
 
 /// What of the cycles of a kernel the link from MemoryX takes at least.
 double SegmentModel::ingestCycles(const Kernel &kernel, const Machine &machine, const GridShape &grid) const {
+  Known &known = knownOf(kernel, grid);
+  if (!known.ingest)
+    known.ingest = computedIngest(kernel, machine, grid);
+  return *known.ingest;
+}
+
+double SegmentModel::computedIngest(const Kernel &kernel, const Machine &machine, const GridShape &grid) const {
   if (kernel.kind == Kernel::Contract)
     return double(kernel.out) * contractionRow(machine, grid, kernel.in, wireOn(kernel, machine, grid)).ingest;
   if (kernel.kind == Kernel::Sample)
@@ -349,10 +386,13 @@ std::vector<SegmentModel::Place> SegmentModel::placesOn(const Machine &machine, 
 }
 
 static llvm::SmallVector<int64_t> bytesAtSteps(llvm::ArrayRef<SegmentModel::Place> places, size_t steps) {
-  llvm::SmallVector<int64_t> bytes(steps, 0);
-  for (const SegmentModel::Place &place : places)
-    for (int64_t step = place.first; step <= place.last; ++step)
-      bytes[step] += place.bytes;
+  llvm::SmallVector<int64_t> bytes(steps + 1, 0);
+  for (const SegmentModel::Place &place : places) {
+    bytes[place.first] += place.bytes;
+    bytes[place.last + 1] -= place.bytes;
+  }
+  std::partial_sum(bytes.begin(), bytes.end(), bytes.begin());
+  bytes.pop_back();
   return bytes;
 }
 
@@ -361,23 +401,26 @@ llvm::SmallVector<int64_t> SegmentModel::bytesOfKernels(const Machine &machine, 
 /// Where the last one ends when each takes the lowest address that is free as long as it lives, the largest first, as wafer-allocate-sram does it.
 static int64_t packedBytes(std::vector<SegmentModel::Place> places, size_t steps) {
   llvm::stable_sort(places, [](const SegmentModel::Place &a, const SegmentModel::Place &b) { return a.bytes > b.bytes; });
-  std::vector<int64_t> ends(places.size());
-  std::vector<llvm::SmallVector<std::pair<int64_t, size_t>>> livingAt(steps); // addresses and numbers of places
+  using Taken = std::pair<int64_t, int64_t>; // addresses, from and to
+  std::vector<llvm::SmallVector<Taken>> livingAt(steps), beginningAt(steps);
+  llvm::SmallVector<Taken> beside;
   int64_t end = 0;
-  for (auto [number, place] : llvm::enumerate(places)) {
-    llvm::SmallVector<std::pair<int64_t, size_t>> beside;
-    for (int64_t step = place.first; step <= place.last; ++step)
-      beside.append(livingAt[step]);
+  for (const SegmentModel::Place &place : places) {
+    // Those that are there when it begins, and those that come later.
+    beside.assign(livingAt[place.first].begin(), livingAt[place.first].end());
+    for (int64_t step = place.first + 1; step <= place.last; ++step)
+      beside.append(beginningAt[step]);
     llvm::sort(beside);
     int64_t address = 0;
-    for (auto [at, other] : beside) {
-      if (address + place.bytes <= at)
+    for (auto [from, to] : beside) {
+      if (address + place.bytes <= from)
         break;
-      address = std::max(address, ends[other]);
+      address = std::max(address, to);
     }
-    ends[number] = address + static_cast<int64_t>(llvm::alignTo(place.bytes, 8));
+    const Taken taken(address, address + static_cast<int64_t>(llvm::alignTo(place.bytes, 8)));
+    beginningAt[place.first].push_back(taken);
     for (int64_t step = place.first; step <= place.last; ++step)
-      livingAt[step].emplace_back(address, number);
+      livingAt[step].push_back(taken);
     end = std::max(end, address + place.bytes);
   }
   return end;

@@ -31,21 +31,20 @@ LinkForm structureAlong(Attribute attribute, unsigned dim) {
   return {LinkForm::Bitmask, 0, 0};
 }
 
-static TensorOp weightOf(ContractOp contract) {
+TensorOp weightOf(ContractOp contract) {
   return contract->getParentOfType<ProgramOp>().lookupSymbol<TensorOp>(contract.getWeightAttr().getAttr());
 }
 
-std::optional<double> densityOf(ContractOp contract) {
-  TensorOp weight = weightOf(contract);
+std::optional<double> densityOf(TensorOp weight) {
   if (!weight || !weight.getNonzeros())
     return std::nullopt;
   return double(*weight.getNonzeros()) / double(std::max<int64_t>(1, cast<RankedTensorType>(weight.getType()).getNumElements()));
 }
 
-uint64_t wordsOfRow(ContractOp contract, LinkForm link) {
+uint64_t wordsOfRow(ContractOp contract, TensorOp weight, LinkForm link) {
   RankedTensorType input = contract.getInput().getType();
   const auto positions = static_cast<uint64_t>(numFeatures(input));
-  const auto kept = static_cast<uint64_t>(std::ceil(double(positions) * densityOf(contract).value_or(1)));
+  const auto kept = static_cast<uint64_t>(std::ceil(double(positions) * densityOf(weight).value_or(1)));
   return link.words(positions, kept, input.getElementTypeBitWidth());
 }
 
@@ -65,9 +64,8 @@ static std::optional<unsigned> dimensionOfGroups(ContractOp contract, ArrayRef<i
   return std::nullopt;
 }
 
-LinkForm shortestLink(ContractOp contract, WireFormat wire) {
-  TensorOp weight = weightOf(contract);
-  const std::optional<double> density = densityOf(contract);
+LinkForm shortestLink(ContractOp contract, TensorOp weight, WireFormat wire) {
+  const std::optional<double> density = densityOf(weight);
   if (!density || *density >= 1)
     return {};
   const auto positions = static_cast<uint64_t>(numFeatures(contract.getInput().getType()));
@@ -79,7 +77,7 @@ LinkForm shortestLink(ContractOp contract, WireFormat wire) {
                     : wire == WireFormat::Packed16  ? (positions + 1) / 2
                                                     : (positions + 3) / 4;
   auto consider = [&](LinkForm form) {
-    if (uint64_t words = wordsOfRow(contract, form); words < fewest) {
+    if (uint64_t words = wordsOfRow(contract, weight, form); words < fewest) {
       best = form;
       fewest = words;
     }
@@ -94,7 +92,7 @@ LinkForm shortestLink(ContractOp contract, WireFormat wire) {
 
 void setWireFormat(ContractOp contract, WireFormat wire) {
   contract.setWire(wire);
-  const LinkForm link = shortestLink(contract, wire);
+  const LinkForm link = shortestLink(contract, weightOf(contract), wire);
   if (!contract.getLinkAttr() && link.kind != LinkForm::Wavelets)
     contract.setLinkAttr(LinkAttr::get(contract.getContext(), static_cast<LinkKind>(link.kind), link.kept, link.size));
 }

@@ -1,5 +1,6 @@
 """Plans of models without weights."""
 
+import dataclasses
 import json
 
 import pytest
@@ -7,6 +8,8 @@ import torch
 from torch import nn
 
 import wafer
+from wafer import planning
+from wafer.models import mixtral
 from wafer.planning import Block, plan
 from wafer.planning.shapes import blocks, names
 
@@ -99,3 +102,20 @@ def test_an_unknown_model_lists_those_there_are():
 def test_too_many_systems_are_refused():
     with pytest.raises(wafer.CompileError, match="found systems=4096, expected from 1 to the"):
         plan([small()], machine="wse3", systems=4096)
+
+
+# Of a pass, all experts are in one segment, which is not the sum of theirs.
+@pytest.mark.parametrize(("train", "compiled"), [(True, {2, 3}), (False, {2, 3, 6})])
+def test_parts_that_are_alike_are_counted_as_if_all_were_compiled(train, compiled, monkeypatch):
+    with torch.device("meta"):
+        block = Block("experts", mixtral.Experts(32, 48, experts=6, taken=2), (empty(2, 40, 32),), alike=("experts",))
+    all_ = plan([dataclasses.replace(block, alike=())], machine="small", train=train)
+    monkeypatch.setattr(planning, "_MANY", 4)
+    found = set()
+    text_of = planning._text_of
+    monkeypatch.setattr(planning, "_text_of", lambda block, *how: found.add(len(block.module.experts)) or text_of(block, *how))
+    few = plan([block], machine="small", train=train)
+    assert found == compiled
+    assert few.parameters == all_.parameters
+    for figure in ("cycles", "contractions", "transfers", "macs"):
+        assert few.total(figure) == pytest.approx(all_.total(figure), rel=1e-12), figure

@@ -11,6 +11,7 @@
 #include "wafer/Machine/Machine.h"
 
 #include <cstdint>
+#include <tuple>
 
 namespace wafer {
 
@@ -23,6 +24,10 @@ struct GridShape {
   int64_t tokens() const { return rows * groups * tokenBlock * microBatches; }
   int64_t rowsOfBand() const { return rows / bands; }
   int64_t cores() const { return columns * rows * groups; }
+  bool operator==(const GridShape &other) const {
+    auto tie = [](const GridShape &grid) { return std::tie(grid.columns, grid.rows, grid.groups, grid.tokenBlock, grid.microBatches, grid.batchesAtOnce, grid.bands); };
+    return tie(*this) == tie(other);
+  }
 };
 
 /// How weights travel.
@@ -39,6 +44,13 @@ struct WireCost {
   int64_t linkWords = 0; ///< of a row on MemoryX's link, where it does not travel as wavelets
   int64_t streams = 1;  ///< side by side, for batch entries that have weights of their own
   int64_t together = 1; ///< rows of an owner whose sums go together
+
+  bool operator==(const WireCost &other) const {
+    auto tie = [](const WireCost &wire) {
+      return std::tie(wire.wide, wire.perWavelet, wire.waveletsEach, wire.density, wire.nonzeros, wire.hasBias, wire.isMasked, wire.isImplicit, wire.groupsAdded, wire.linkWords, wire.streams, wire.together);
+    };
+    return tie(*this) == tie(other);
+  }
 };
 
 /// Cycles per output row of a contraction, by what may bind it.

@@ -24,9 +24,9 @@ struct SegmentCost {
 };
 
 /// What a contraction's weight is on the wire in this format.
-WireCost wireCost(stream::ContractOp contract, stream::WireFormat format);
+WireCost wireCost(stream::ContractOp contract, stream::TensorOp weight, stream::WireFormat format);
 
-/// Reads a segment once; `estimate` is then cheap.
+/// Reads a segment once; `estimate` is then cheap. Costs of the grid of one machine that was asked for last are kept, once for all kernels that are alike.
 class SegmentModel {
 public:
   explicit SegmentModel(stream::SegmentOp segment);
@@ -79,6 +79,12 @@ private:
     int64_t tokens = 0;                     ///< of the tensor that is sent
     size_t buffer = 0;                      ///< that it makes, or that leaves
     int64_t beside = 0;                     ///< kernels behind a send that its words come beside
+    size_t like = 0;                        ///< the same number for kernels that take the same on every grid
+  };
+  /// What is known of kernels that are alike on a grid.
+  struct Known {
+    std::optional<WireCost> wire;
+    std::optional<double> cycles, ingest;
   };
   struct Buffer {
     int64_t features, elementBytes, first, last;
@@ -88,20 +94,26 @@ private:
   int64_t groupsSent(const Kernel &send, const GridShape &grid) const;
   void readMap(stream::MapOp map, Kernel &kernel) const;
   void readBuffers(stream::SegmentOp segment);
-  WireCost wireOn(const Kernel &kernel, const Machine &machine, const GridShape &grid) const;
+  static bool areAlike(const Kernel &one, const Kernel &other);
+  Known &knownOf(const Kernel &kernel, const GridShape &grid) const;
+  const WireCost &wireOn(const Kernel &kernel, const Machine &machine, const GridShape &grid) const;
   double cyclesOf(const Kernel &kernel, const Machine &machine, const GridShape &grid, int64_t chunkBytes) const;
+  double computedCycles(const Kernel &kernel, const Machine &machine, const GridShape &grid, int64_t chunkBytes) const;
   double ingestCycles(const Kernel &kernel, const Machine &machine, const GridShape &grid) const;
+  double computedIngest(const Kernel &kernel, const Machine &machine, const GridShape &grid) const;
   /// Of all micro-batches; `each`: of a kernel, in one of them.
   double cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each) const;
   std::vector<Place> placesOn(const Machine &machine, const GridShape &grid, Room room) const;
   int64_t valueBytes(const Machine &machine, const GridShape &grid, Room room) const;
-  int64_t rowsTogether(const Kernel &kernel, const Machine &machine, const GridShape &grid) const;
 
   std::vector<Kernel> kernels_;
   std::vector<Buffer> buffers_[2][2]; ///< where values that leave give their place up at once, or not; in one micro-batch, or several
   std::vector<int64_t> features_;
   int64_t tokens_ = 0, batches_ = 1, partsOfHeads_ = 0;
   mlir::Operation *largest_ = nullptr;
+  size_t kinds_ = 0; ///< of kernels that are not alike
+  mutable GridShape grid_;
+  mutable std::vector<Known> known_; ///< on that grid
 };
 
 /// Control tasks of an image of these kernels.

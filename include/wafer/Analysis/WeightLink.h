@@ -15,13 +15,16 @@ namespace wafer {
 /// How neighbours along dimension `dim` have zeros in common: Structured, Blocks, or Bitmask where nothing is known.
 LinkForm structureAlong(mlir::Attribute encoding, unsigned dim);
 
-/// Part of the weight's elements that is not zero; nothing where it is not known.
-std::optional<double> densityOf(stream::ContractOp contract);
+/// What the contraction streams.
+stream::TensorOp weightOf(stream::ContractOp contract);
+
+/// Part of a weight's elements that is not zero; nothing where it is not known.
+std::optional<double> densityOf(stream::TensorOp weight);
 
 /// The shortest form of the weight's rows on the link beside this wire format; Wavelets unless its zeros are counted.
-LinkForm shortestLink(stream::ContractOp contract, stream::WireFormat wire);
+LinkForm shortestLink(stream::ContractOp contract, stream::TensorOp weight, stream::WireFormat wire);
 /// Words of a row in that form.
-uint64_t wordsOfRow(stream::ContractOp contract, LinkForm link);
+uint64_t wordsOfRow(stream::ContractOp contract, stream::TensorOp weight, LinkForm link);
 
 /// Gives the contraction the wire format, and with it the shortest link if it has none.
 void setWireFormat(stream::ContractOp contract, stream::WireFormat wire);

@@ -1,6 +1,6 @@
 """How fast a model would be on a machine, from its shape alone: compiled without weights, costed without running.
 
-A model is given in blocks, each compiled once, and once more behind itself if it is repeated: what stays on the wafer from one to the next does not cross. Cycles are those of the cost model by which the compiler compares grids
+A model is given in blocks, each compiled once, and once more behind itself if it is repeated: what stays on the wafer from one to the next does not cross. Of parts that are alike, such as experts, a few are compiled. Cycles are those of the cost model by which the compiler compares grids
 (lib/Analysis/ContractionCost.h); `benchmarks/cost_model.py` holds it against the timing engine. What runs in MemoryX takes no time here.
 """
 
@@ -12,7 +12,8 @@ import json
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 import torch
 from torch import nn
@@ -20,42 +21,25 @@ from torch import nn
 from wafer import _native
 from wafer.compiler import diagnostic_of, nothing_for
 from wafer.errors import CompileError
+from wafer.planning.choices import Choice, Segment, choices_in, repeated, with_more
 
-_FIGURES = ("cycles", "contractions", "transfers", "macs")  # of segments
 _MASTER_BYTES = 4  # f32 weights, gradients and optimizer state in MemoryX
+# Of parts that are alike: so many are compiled, the first, the last and one between them, where there are more than it takes to see what one adds.
+_COMPILED, _MANY = 3, 8
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
     """A part of a model, and how often it is there one after the other. Its module may be on the device meta; inputs are those of its forward. A block with a
-    `loss` of its output and the last input is where a model ends."""
+    `loss` of its output and the last input is where a model ends. Members of the module's lists that `alike` names are equal, such as experts, and its forward takes
+    them one after the other."""
 
     name: str
     module: nn.Module
     inputs: tuple[torch.Tensor, ...]
     repeats: int = 1
     loss: object = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Segment:
-    """Kernels that run on the wafer one after the other on one grid."""
-
-    cycles: float
-    contractions: float  # cycles of contractions among them
-    transfers: float  # cycles of activations from and to MemoryX among them
-    macs: float
-    bound_by: str  # what binds the longest contraction: issue, link or ingest
-    grid: str
-
-    @property
-    def binds(self) -> str:
-        """What most of its cycles go to."""
-        other = self.cycles - self.contractions - self.transfers
-        most = max(self.contractions, self.transfers, other)
-        if most == self.transfers:
-            return "transfers"
-        return self.bound_by if most == self.contractions else "elementwise"
+    alike: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,16 +187,11 @@ def plan(
     description = nothing.machine_description
     if not 1 <= systems <= description["max_systems"]:
         raise CompileError(f"found systems={systems}, expected from 1 to the {description['max_systems']} of machine '{description['name']}'")
-    planned = []
     how = {"machine": machine, "train": train, "precision": precision, "activation_zeros": activation_zeros}
-    for block in blocks:
-        choices = _choices_of(block, **how)
-        if block.repeats > 1:
-            segments, further = _repeated(choices, _choices_of(_twice(block), **how), block.repeats)
-        else:
-            segments, further = tuple(choice.taken for choice in choices), ()
-        parameters = sum(parameter.numel() for parameter in block.module.parameters())
-        planned.append(BlockPlan(block.name, block.repeats, parameters, segments, further))
+    # The compiler is at work on a block while the next one is imported.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        begun = [(block, _begin(block, beside, **how), _begin(_twice(block), beside, **how) if block.repeats > 1 else None) for block in blocks]
+        planned = [_planned(block, one(), two() if two else None) for block, one, two in begun]
     first = blocks[0].inputs[0]
     lanes = description["lanes"]["fmac_acc"]["bits32" if precision == "f32" else "bits16"]
     return Plan(
@@ -228,80 +207,68 @@ def compiled(
 
     Raises: CompileError, UnsupportedOpError; both name the line of the model's source.
     """
+    return _compiled_text(_text_of(block, machine, train), machine, train, precision, activation_zeros, trace)
+
+
+def _text_of(block: Block, machine: str | os.PathLike, train: bool) -> str:
+    """The block as MLIR."""
     block = dataclasses.replace(block, inputs=tuple(map(_without_memory, block.inputs)))
     was_training = block.module.training
     description = nothing_for(machine).machine_description
     text = _gradients_of(block, description) if train else _forward_of(block, description)
+    block.module.train(was_training)
+    return text
+
+
+def _compiled_text(text: str, machine: str | os.PathLike, train: bool, precision: str, activation_zeros: float, trace: os.PathLike | None) -> bytes:
     executable, diagnostics = _native.module().compile_text(
         text, os.fspath(machine), precision, ["gradients" if train else "forward"], os.fspath(trace) if trace else "", activation_zeros=round(1000 * activation_zeros),
     )  # fmt: skip
-    block.module.train(was_training)
     if executable is None:
         raise CompileError([diagnostic_of(diagnostic) for diagnostic in diagnostics] or "the compiler gave no reason")
     return executable
 
 
-@dataclasses.dataclass
-class _Choice:
-    """The grids on which a segment fits, and the one that the compiler took."""
+def _planned(block: Block, one: tuple[Choice, ...], two: tuple[Choice, ...] | None) -> BlockPlan:
+    """`two`: of the block behind itself, if it is repeated."""
+    segments, further = (tuple(choice.taken for choice in one), ()) if two is None else repeated(one, two, block.repeats)
+    parameters = sum(parameter.numel() for parameter in block.module.parameters())
+    return BlockPlan(block.name, block.repeats, parameters, segments, further)
 
-    taken: Segment
-    fitting: dict[tuple[str, bool], Segment]  # by grid, and whether sends were moved
+
+def _begin(block: Block, beside: Executor, *, machine: str | os.PathLike, train: bool, **how: object) -> Callable[[], tuple[Choice, ...]]:
+    """Imports the block and has it compiled. What it gives waits for that. `how`: as for `compiled`."""
+    how |= {"machine": machine, "train": train}
+    members = min((len(block.module.get_submodule(path)) for path in block.alike), default=0)
+    if members > _MANY:
+        fewer, few = (_begin(_with(block, count), beside, **how) for count in (_COMPILED - 1, _COMPILED))
+
+        def choices() -> tuple[Choice, ...]:
+            found = with_more(fewer(), few(), members - _COMPILED)
+            return _begin(dataclasses.replace(block, alike=()), beside, **how)() if found is None else found
+
+        return choices
+    return beside.submit(_choices_of, _text_of(block, machine, train), **how).result
 
 
-def _choices_of(block: Block, **how: object) -> tuple[_Choice, ...]:
-    """Of each segment. `how`: as for `compiled`."""
+def _choices_of(text: str, **how: object) -> tuple[Choice, ...]:
     with tempfile.TemporaryDirectory() as folder:
         trace = pathlib.Path(folder, "decisions.json")
-        compiled(block, trace=trace, **how)
-        rows = [json.loads(line) for line in trace.read_text().splitlines() if '"fits":true' in line] if trace.exists() else []
-    fitting: dict[int, dict[tuple[str, bool], Segment]] = {}
-    taken = {}
-    for row in rows:
-        segment = _segment(row)
-        if row["chosen"]:
-            taken[row["segment"]] = segment
-            continue
-        grids = fitting.setdefault(row["segment"], {})
-        key = segment.grid, row["sends_ahead"]
-        if key not in grids or segment.cycles < grids[key].cycles:
-            grids[key] = segment
-    return tuple(_Choice(taken[number], fitting.get(number, {})) for number in sorted(taken))
+        _compiled_text(text, trace=trace, **how)
+        return choices_in(trace.read_text().splitlines() if trace.exists() else ())
 
 
-def _segment(row: Mapping) -> Segment:
-    """A line of the compiler's decisions."""
-    return Segment(
-        row["cycles"], row["contraction_cycles"], row["transfer_cycles"], row["macs"], row["bound_by"] or "elementwise",
-        f"{row['groups']} x {row['columns']} columns x {row['rows']} rows"
-        + (f" in {row['bands']} bands" if row["bands"] > 1 else "")
-        + f", {row['token_block']} tokens a core, {row['micro_batches']} micro-batches"
-        + (f", {row['batches_at_once']} batch entries at a time" if row["batches_at_once"] > 1 else ""),
-    )  # fmt: skip
+def _with(block: Block, count: int) -> Block:
+    """The block with the first `count` of members that are alike."""
+    lists = map(block.module.get_submodule, block.alike)
+    return dataclasses.replace(block, module=copy.deepcopy(block.module, {id(members): members[:count] for members in lists}), alike=())
 
 
 def _twice(block: Block) -> Block:
     """The block behind itself, with parameters of its own; tables of positions and the like are those of all blocks."""
     shared = {id(buffer): buffer for buffer in block.module.buffers()}
-    return dataclasses.replace(block, module=_Chain([block.module, copy.deepcopy(block.module, shared)]))
-
-
-def _repeated(one: tuple[_Choice, ...], two: tuple[_Choice, ...], repeats: int) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
-    """Segments of the first block, and what each further one adds, on the grids that are best for so many. Where segments of one and of two do not go together, each block is half of both."""
-    def added(first: Segment, both: Segment) -> Segment:
-        return dataclasses.replace(both, **{name: getattr(both, name) - getattr(first, name) for name in _FIGURES})
-
-    first, further = [], []
-    for alone, behind in zip(one, two):
-        grids = alone.fitting.keys() & behind.fitting.keys()
-        if len(one) != len(two) or not grids:
-            half = tuple(dataclasses.replace(choice.taken, **{name: getattr(choice.taken, name) / 2 for name in _FIGURES}) for choice in two)
-            return half, half
-        pairs = [(alone.fitting[grid], added(alone.fitting[grid], behind.fitting[grid])) for grid in sorted(grids)]
-        best = min(pairs, key=lambda pair: pair[0].cycles + (repeats - 1) * pair[1].cycles)
-        first.append(best[0])
-        further.append(best[1])
-    return tuple(first), tuple(further)
+    alike = tuple(f"blocks.{number}.{path}" for number in range(2) for path in block.alike)
+    return dataclasses.replace(block, module=_Chain([block.module, copy.deepcopy(block.module, shared)]), alike=alike)
 
 
 class _Chain(nn.Module):

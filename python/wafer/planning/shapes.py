@@ -63,6 +63,7 @@ def blocks(name: str, batch: int, sequence: int | None = None, layers: int | Non
         raise CompileError(f"found model '{name}', expected one of {', '.join(names())}")
     if batch < 1 or (sequence or 1) < 1 or (layers or 1) < 1:
         raise CompileError(f"found batch={batch}, sequence={sequence} and layers={layers}, expected each to be at least 1")
+    alike = ()
     with torch.device("meta"):
         if name in _GPT:
             width, depth, heads, vocabulary, length = _GPT[name]
@@ -72,8 +73,8 @@ def blocks(name: str, batch: int, sequence: int | None = None, layers: int | Non
             layer, norm = llama.Layer(width, heads, key_heads, hidden), nn.RMSNorm(width, eps=1e-6)
         else:
             width, depth, heads, key_heads, hidden, vocabulary, length, experts, taken = _MIXTRAL[name]
-            layer, norm = mixtral.Layer(width, heads, key_heads, hidden, experts, taken), nn.RMSNorm(width, eps=1e-5)
+            layer, norm, alike = mixtral.Layer(width, heads, key_heads, hidden, experts, taken), nn.RMSNorm(width, eps=1e-5), ("block_sparse_moe.experts",)
         head = Head(norm, width, vocabulary)
     length = sequence or length
     x, target = torch.zeros(()).expand(batch, length, width), torch.zeros((), dtype=torch.int64).expand(batch, length)
-    return [Block("layer", layer, (x,), layers or depth), Block("head", head, (x, target), 1, _loss)]
+    return [Block("layer", layer, (x,), layers or depth, alike=alike), Block("head", head, (x, target), 1, _loss)]

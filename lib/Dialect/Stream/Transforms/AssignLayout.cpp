@@ -37,8 +37,13 @@ constexpr int64_t mostLoads = 1024;
 
 /// A segment's kernels as at most `loads` loads.
 struct Code {
+  /// A load with attention, whose code depends on the grid.
+  struct Attending {
+    int64_t bytes; ///< of the rest
+    SmallVector<Operation *> kernels;
+  };
   int64_t loads = 1;
-  SmallVector<SmallVector<Operation *>> kernels;
+  SmallVector<Attending> attending;
   int64_t bytes = 0, tasks = 0; ///< of the longest, but for code that depends on the grid
 };
 
@@ -161,8 +166,8 @@ Candidate AssignLayout::evaluate(const SegmentModel &model, const GridShape &gri
   for (const Code &code : possible) {
     candidate.loads = code.loads;
     int64_t codeBytes = code.bytes;
-    for (ArrayRef<Operation *> kernels : model.partsOfHeads() > 0 ? ArrayRef(code.kernels) : ArrayRef<SmallVector<Operation *>>())
-      codeBytes = std::max(codeBytes, estimateCodeBytes(kernels) + attentionCodeBytes(machine, grid, kernels));
+    for (const Code::Attending &load : code.attending)
+      codeBytes = std::max(codeBytes, load.bytes + attentionCodeBytes(machine, grid, load.kernels));
     for (auto [number, room] : llvm::enumerate(rooms)) {
       if (costs.size() == number)
         costs.push_back(model.estimate(machine, grid, room));
@@ -201,10 +206,13 @@ std::optional<GridShape> AssignLayout::withRows(const SegmentModel &model, GridS
 Code codeOf(SegmentOp segment, int64_t loads) {
   Code code;
   code.loads = loads;
-  code.kernels = loadsOf(segment, loads);
-  for (ArrayRef<Operation *> kernels : code.kernels) {
-    code.bytes = std::max(code.bytes, estimateCodeBytes(kernels));
+  for (ArrayRef<Operation *> kernels : loadsOf(segment, loads)) {
+    const int64_t bytes = estimateCodeBytes(kernels);
+    code.bytes = std::max(code.bytes, bytes);
     code.tasks = std::max(code.tasks, estimateControlTasks(kernels));
+    auto attend = llvm::make_filter_range(kernels, [](Operation *op) { return isa<AttendOp>(op); });
+    if (!attend.empty())
+      code.attending.push_back({bytes, llvm::to_vector(attend)});
   }
   return code;
 }
@@ -378,30 +386,33 @@ void AssignLayout::failToFit(SegmentOp segment, const SegmentModel &model, const
 
 void AssignLayout::trace(llvm::raw_ostream &out, const Candidate &candidate, bool chosen) {
   const GridShape &grid = candidate.grid;
-  out << llvm::json::Value(llvm::json::Object{{"pass", "stream-assign-layout"},
-                                              {"program", getOperation().getSymName()},
-                                              {"segment", segmentNumber},
-                                              {"machine", machine.name},
-                                              {"columns", grid.columns},
-                                              {"rows", grid.rows},
-                                              {"groups", grid.groups},
-                                              {"token_block", grid.tokenBlock},
-                                              {"micro_batches", grid.microBatches},
-                                              {"batches_at_once", grid.batchesAtOnce},
-                                              {"bands", grid.bands},
-                                              {"cycles", candidate.cost.cycles},
-                                              {"contraction_cycles", candidate.cost.contractions},
-                                              {"transfer_cycles", candidate.cost.transfers},
-                                              {"macs", candidate.cost.macs},
-                                              {"bound_by", candidate.cost.binds},
-                                              {"padded_tokens", candidate.paddedTokens},
-                                              {"value_bytes", candidate.cost.valueBytes},
-                                              {"sram_bytes", candidate.bytes},
-                                              {"loads", candidate.loads},
-                                              {"fits", candidate.fits},
-                                              {"sends_ahead", candidate.sendsAhead},
-                                              {"chosen", chosen}})
-      << "\n";
+  llvm::json::OStream json(out);
+  json.object([&] {
+    json.attribute("bands", grid.bands);
+    json.attribute("batches_at_once", grid.batchesAtOnce);
+    json.attribute("bound_by", candidate.cost.binds);
+    json.attribute("chosen", chosen);
+    json.attribute("columns", grid.columns);
+    json.attribute("contraction_cycles", candidate.cost.contractions);
+    json.attribute("cycles", candidate.cost.cycles);
+    json.attribute("fits", candidate.fits);
+    json.attribute("groups", grid.groups);
+    json.attribute("loads", candidate.loads);
+    json.attribute("machine", machine.name);
+    json.attribute("macs", candidate.cost.macs);
+    json.attribute("micro_batches", grid.microBatches);
+    json.attribute("padded_tokens", candidate.paddedTokens);
+    json.attribute("pass", "stream-assign-layout");
+    json.attribute("program", getOperation().getSymName());
+    json.attribute("rows", grid.rows);
+    json.attribute("segment", segmentNumber);
+    json.attribute("sends_ahead", candidate.sendsAhead);
+    json.attribute("sram_bytes", candidate.bytes);
+    json.attribute("token_block", grid.tokenBlock);
+    json.attribute("transfer_cycles", candidate.cost.transfers);
+    json.attribute("value_bytes", candidate.cost.valueBytes);
+  });
+  out << "\n";
 }
 
 /// Programs of a module are laid out at the same time, and each adds its own lines.
@@ -446,7 +457,7 @@ void AssignLayout::chooseWires(SegmentOp segment, const GridShape &grid) const {
     const WireFormat dense = denseWireFormat(element);
     const WireFormat sparse = sparseWireFormat(element);
     auto cycles = [&](WireFormat format) {
-      WireCost wire = wireCost(contract, format);
+      WireCost wire = wireCost(contract, weightOf(contract), format);
       wire.streams = streamsAtOnce(contract.getBatchSizes(), contract.getBatchStrides(), grid.batchesAtOnce);
       wire.together = contract.getRowsTogether().value_or(1);
       return contractionRow(machine, grid, numFeatures(contract.getInput().getType()), wire).cycles();

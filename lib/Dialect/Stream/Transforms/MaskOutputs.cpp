@@ -10,6 +10,7 @@
 #include "wafer/Dialect/Stream/Transforms/Passes.h"
 
 #include "wafer/Analysis/SegmentCost.h"
+#include "wafer/Analysis/WeightLink.h"
 #include "wafer/Machine/BatchEntries.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -227,7 +228,7 @@ GridShape shapeOf(GridAttr grid) {
 bool MaskOutputs::pays(ContractOp contract, GridAttr grid) const {
   const GridShape shape = shapeOf(grid);
   const int64_t in = numFeatures(contract.getInput().getType()), out = numFeatures(contract.getResult().getType());
-  WireCost masked = wireCost(contract, *contract.getWire());
+  WireCost masked = wireCost(contract, weightOf(contract), *contract.getWire());
   masked.streams = streamsAtOnce(contract.getBatchSizes(), contract.getBatchStrides(), shape.batchesAtOnce);
   WireCost full = masked;
   full.isMasked = false;

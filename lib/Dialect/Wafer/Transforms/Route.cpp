@@ -52,13 +52,19 @@ std::string colorName(ChannelOp channel, int64_t which) {
   return numColors(channel.getKind()) > 1 ? (channel.getSymName() + "_" + Twine(which)).str() : channel.getSymName().str();
 }
 
+/// What a program has of a load.
+struct LoadParts {
+  SmallVector<PhaseOp> phases;
+  SmallVector<ImageOp> images;
+};
+
 /// Routes and regions of one load. Channels are those of the program, which may be in other places in another load.
 class Router {
 public:
-  Router(ProgramOp program, int64_t load, GridAttr grid, const Machine &machine)
-      : program_(program), load_(load), grid_(grid), machine_(machine), groupSums_(grid, machine.height), builder_(program.getContext()) {}
+  Router(ProgramOp program, int64_t load, const LoadParts &parts, const Machine &machine)
+      : program_(program), load_(load), parts_(parts), grid_(PhaseOp(parts.phases.front()).getGrid()), machine_(machine), groupSums_(grid_, machine.height), builder_(program.getContext()) {}
 
-  LogicalResult run(PhaseOp phase, const std::map<int64_t, llvm::StringSet<>> &usedBy);
+  LogicalResult run(ArrayRef<ChannelOp> channels, const std::map<int64_t, llvm::StringSet<>> &usedBy);
   unsigned regions = 0, routes = 0;
 
 private:
@@ -83,12 +89,10 @@ private:
   void makeGroupSums(ChannelOp channel);
 
   int64_t rowsOfBand() const { return grid_.getRows() / grid_.getBands(); }
-  SmallVector<ImageOp> images() {
-    return llvm::to_vector(llvm::make_filter_range(program_.getOps<ImageOp>(), [&](ImageOp image) { return static_cast<int64_t>(image.getLoad()) == load_; }));
-  }
 
   ProgramOp program_;
   int64_t load_;
+  const LoadParts &parts_;
   GridAttr grid_;
   const Machine &machine_;
   const GroupSums groupSums_;
@@ -445,7 +449,7 @@ void Router::renameUses() {
   auto color = [&](StringRef channel, int64_t which) {
     return FlatSymbolRefAttr::get(builder_.getContext(), colorName(channels_.lookup(channel), which));
   };
-  for (ImageOp image : images())
+  for (ImageOp image : parts_.images)
     for (auto descriptor : image.getOps<DescriptorOp>()) {
       descriptor.removePerCoreAttr();
       if (descriptor.getKind() != DescriptorKind::Send && descriptor.getKind() != DescriptorKind::Receive)
@@ -453,16 +457,14 @@ void Router::renameUses() {
       descriptor.setOnAttr(color(*descriptor.getOn(), 0));
       descriptor.removeValueAttr();
     }
-  program_.walk([&](PhaseOp phase) {
-    if (static_cast<int64_t>(phase.getLoad()) != load_)
-      return;
+  for (PhaseOp phase : parts_.phases) {
     for (auto send : phase.getOps<SendOp>())
       send.setChannelAttr(color(send.getChannel(), 0));
     for (auto receive : phase.getOps<ReceiveOp>())
       receive.setChannelAttr(color(receive.getChannel(), (grid_.getRows() - 1) % 2));
     for (auto sample : phase.getOps<SampleOp>())
       sample.setChannelAttr(color(sample.getChannel(), channels_.lookup(sample.getChannel()).getKind() == ChannelKind::GroupSums ? groupSums_.leavingColor() : (grid_.getRows() - 1) % 2));
-  });
+  }
 }
 
 /// The cores below the grid that add sums of groups. Colors have their names by then.
@@ -473,12 +475,11 @@ void Router::makeGroupSums(ChannelOp channel) {
   regions += groupSums_.makeCores(builder_, channel.getLoc(), load_, colors);
 }
 
-/// `phase` is the first one of the load.
-LogicalResult Router::run(PhaseOp phase, const std::map<int64_t, llvm::StringSet<>> &usedBy) {
+LogicalResult Router::run(ArrayRef<ChannelOp> channels, const std::map<int64_t, llvm::StringSet<>> &usedBy) {
   auto uses = [](const llvm::StringSet<> &names, ChannelOp channel) { return names.contains(channel.getSymName()); };
   builder_.setInsertionPointToEnd(&program_.getBody().front());
   ChannelOp ofGroupSums;
-  for (auto channel : program_.getOps<ChannelOp>()) {
+  for (ChannelOp channel : channels) {
     channels_[channel.getSymName()] = channel;
     bool used = llvm::any_of(usedBy, [&](const auto &load) { return uses(load.second, channel); });
     auto here = usedBy.find(load_);
@@ -487,12 +488,12 @@ LogicalResult Router::run(PhaseOp phase, const std::map<int64_t, llvm::StringSet
     if (channel.getKind() == ChannelKind::GroupSums) {
       ofGroupSums = channel;
       if (!groupSums_.hasRoom())
-        return phase.emitOpError() << "adds sums of groups below its grid, expected several groups and as many rows as a group has columns, but there are " << grid_.getGroups()
+        return PhaseOp(parts_.phases.front()).emitOpError() << "adds sums of groups below its grid, expected several groups and as many rows as a group has columns, but there are " << grid_.getGroups()
                                    << " groups of " << grid_.getColumns() << " columns, and " << groupSums_.rowsBelow() << " rows below";
     }
     layRoutes(channel);
   }
-  for (ImageOp image : images())
+  for (ImageOp image : parts_.images)
     makeRegions(image);
   renameUses();
   if (ofGroupSums)
@@ -537,15 +538,19 @@ class RouteWafer : public impl::RouteWaferBase<RouteWafer> {
 public:
   void runOnOperation() override {
     ProgramOp program = getOperation();
-    std::map<int64_t, PhaseOp> phaseOf; // the first of each load
-    program.walk([&](PhaseOp phase) { phaseOf.try_emplace(phase.getLoad(), phase); });
+    std::map<int64_t, LoadParts> loads;
+    program.walk([&](PhaseOp phase) { loads[phase.getLoad()].phases.push_back(phase); });
+    for (auto image : program.getOps<ImageOp>())
+      if (auto load = loads.find(image.getLoad()); load != loads.end())
+        load->second.images.push_back(image);
     SmallVector<ChannelOp> channels(program.getOps<ChannelOp>());
-    if (phaseOf.empty() || channels.empty())
+    if (loads.empty() || channels.empty())
       return;
     FailureOr<Machine> machine = machineOf(program);
     if (failed(machine) || failed(checkNames(program)))
       return signalPassFailure();
-    for (auto &[load, phase] : phaseOf) {
+    for (auto &[load, parts] : loads) {
+      PhaseOp phase = parts.phases.front();
       GridAttr grid = phase.getGrid();
       if (grid.getX0() + grid.getColumns() * grid.getGroups() > machine->width || grid.getY0() + grid.getRows() > machine->height) {
         phase.emitOpError() << "lies outside of machine '" << machine->name << "', which has " << machine->width << " x " << machine->height
@@ -558,9 +563,9 @@ public:
     for (ChannelOp channel : channels)
       for (int64_t which = 0; which < numColors(channel.getKind()); ++which)
         ColorOp::create(builder, channel.getLoc(), colorName(channel, which), IntegerAttr(), channel.getWeight());
-    for (auto &[load, phase] : phaseOf) {
-      Router router(program, load, phase.getGrid(), *machine);
-      if (failed(router.run(phase, usedBy)))
+    for (auto &[load, parts] : loads) {
+      Router router(program, load, parts, *machine);
+      if (failed(router.run(channels, usedBy)))
         return signalPassFailure();
       regionsMade += router.regions;
       routesMade += router.routes;

@@ -335,7 +335,7 @@ double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &gri
       else if (kernel.kind == Kernel::Sample)
         clock.sample(work.cycles, sampleLeavingCycles(machine, grid, kernel.in, kernel.out, wireOn(kernel, machine, grid)), work.ingest);
       else if (kernel.kind == Kernel::Contract)
-        clock.contract(kernel.buffer, work, lastSums(machine, grid, kernel.out, rowsTogether(kernel, machine, grid)));
+        clock.contract(kernel.buffer, work, lastSums(machine, grid, kernel.out, wireOn(kernel, machine, grid).together));
       else if (kernel.kind == Kernel::Reduce)
         clock.gather(kernel.buffer, work);
       else if (kernel.kind != Kernel::Send)

@@ -75,6 +75,8 @@ public:
     now_ += handed;
     ahead_ = std::max(0.0, cycles - handed);
   }
+  /// Cycles that the link still needs for it.
+  double ahead() const { return ahead_; }
   /// What follows needs all of it.
   void awaitAhead() {
     now_ += ahead_;

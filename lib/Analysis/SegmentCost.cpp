@@ -188,10 +188,17 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
   features_.assign(features.begin(), features.end());
   readBuffers(segment);
   size_t number = 0;
-  for (ArrayRef<Operation *> load : loadsOf(segment, segment.getLoads()))
-    for (Operation *op : load) {
+  const auto loads = loadsOf(segment, segment.getLoads());
+  for (auto [load, kernels] : llvm::enumerate(loads))
+    for (auto [place, op] : llvm::enumerate(kernels)) {
+      Kernel &kernel = kernels_[number++];
       auto send = dyn_cast<stream::SendOp>(op);
-      kernels_[number++].beside = send ? kernelsBeside(send, load) : 0;
+      if (!send)
+        continue;
+      const ArrayRef<Operation *> behind = ArrayRef(kernels).drop_front(place + 1);
+      kernel.beside = kernel.besideHere = kernelsBeside(send, behind);
+      if (load + 1 < loads.size() && goingOn(kernels, loads[load + 1]) == send)
+        kernel.beside += kernelsBeside(send, loads[load + 1]);
     }
 }
 
@@ -294,7 +301,7 @@ double SegmentModel::computedIngest(const Kernel &kernel, const Machine &machine
   return kernel.kind == Kernel::Scale ? scaleIngestCycles(machine, kernel.out) : 0;
 }
 
-double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each) const {
+double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each, llvm::DenseMap<Operation *, double> *cameFirst) const {
   /// Micro-batches after which the next one takes as long as the last.
   constexpr int64_t enough = 4;
   // Two microthreads for each value on its way out, and some that the other kernels take turns with.
@@ -326,10 +333,13 @@ double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &gri
   double before = 0;
   for (int64_t microBatch = 0; microBatch < std::min(enough, grid.microBatches); ++microBatch) {
     before = clock.end();
-    int64_t beside = 0; // kernels that something still comes beside
+    int64_t beside = 0, here = 0; // kernels that something still comes beside, before the load ends
+    const Kernel *coming = nullptr;
     for (auto [kernel, work] : llvm::zip_equal(kernels_, works)) {
       if (beside-- == 0)
         clock.awaitAhead();
+      if (here-- == 0 && beside >= 0 && cameFirst)
+        (*cameFirst)[coming->op] = 1 - clock.ahead() / each[coming - kernels_.data()];
       if (kernel.kind == Kernel::Receive)
         clock.receive(kernel.buffer, leavingOf(kernel, work.cycles));
       else if (kernel.kind == Kernel::Sample)
@@ -341,7 +351,7 @@ double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &gri
       else if (kernel.kind != Kernel::Send)
         clock.compute(kernel.buffer, work);
       else if (kernel.beside > 0)
-        clock.sendAhead(kernel.buffer, work.cycles, handOnCycles(machine, grid, ceilDiv(kernel.out, grid.columns), kernel.elementBytes)), beside = kernel.beside;
+        clock.sendAhead(kernel.buffer, work.cycles, handOnCycles(machine, grid, ceilDiv(kernel.out, grid.columns), kernel.elementBytes)), beside = kernel.beside, here = kernel.besideHere, coming = &kernel;
       else if (microBatch == 0 || !sendsOnce || !kernel.isSameForEveryBatch)
         clock.send(kernel.buffer, work.cycles, wayInCycles(machine, grid));
     }
@@ -442,6 +452,13 @@ double SegmentModel::cyclesOf(Operation *op, const Machine &machine, const GridS
   return cyclesOf(*llvm::find_if(kernels_, [&](const Kernel &kernel) { return kernel.op == op; }), machine, grid, room.chunkBytes);
 }
 
+llvm::DenseMap<Operation *, double> SegmentModel::firstParts(const Machine &machine, const GridShape &grid, Room room) const {
+  const auto each = llvm::map_to_vector(kernels_, [&](const Kernel &kernel) { return cyclesOf(kernel, machine, grid, room.chunkBytes); });
+  llvm::DenseMap<Operation *, double> parts;
+  cyclesTogether(machine, grid, room.isCompact, each, &parts);
+  return parts;
+}
+
 SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid, Room room) const {
   SegmentCost cost;
   llvm::SmallVector<double> each;
@@ -538,12 +555,19 @@ int64_t attentionCodeBytes(const Machine &machine, const GridShape &grid, llvm::
   return instructions * instructionBytes;
 }
 
-int64_t kernelsBeside(stream::SendOp send, llvm::ArrayRef<Operation *> load) {
+stream::SendOp goingOn(llvm::ArrayRef<Operation *> load, llvm::ArrayRef<Operation *> next) {
+  const auto last = llvm::find_if(llvm::reverse(load), [](Operation *op) { return isa<stream::SendOp>(op); });
+  const llvm::ArrayRef<Operation *> behind = load.take_back(last - load.rbegin());
+  if (last == load.rend() || behind.empty())
+    return {};
+  auto send = cast<stream::SendOp>(*last);
+  return kernelsBeside(send, behind) == static_cast<int64_t>(behind.size()) && kernelsBeside(send, next) > 0 ? send : stream::SendOp();
+}
+
+int64_t kernelsBeside(stream::SendOp send, llvm::ArrayRef<Operation *> behind) {
   if (!send.getAhead())
     return 0;
-  auto ends = [&](Operation *op) { return isa<stream::SendOp>(op) || llvm::is_contained(op->getOperands(), send.getResult()); };
-  const auto *behind = llvm::find(load, send.getOperation()) + 1;
-  return std::find_if(behind, load.end(), ends) - behind;
+  return llvm::find_if(behind, [&](Operation *op) { return isa<stream::SendOp>(op) || llvm::is_contained(op->getOperands(), send.getResult()); }) - behind.begin();
 }
 
 static bool isSendAhead(Operation *op) {

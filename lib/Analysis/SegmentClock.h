@@ -38,16 +38,21 @@ public:
     now_ += besideRelays(work);
     comeSince(begin, work.ingest);
   }
-  /// A kernel that ends with sums on their way to the owner of the last row.
+  /// A kernel that ends with sums on their way to the owner of the last row, for which only those wait who read its result.
   void contract(size_t buffer, Work work, const LastSums &sums) {
-    waitFor(buffer);
-    const double before = behind_;
-    now_ -= before;
     work.cycles -= sums.cycles();
     compute(buffer, work);
-    behind_ = std::max(sums.cycles(), before + sums.from(late_));
-    late_ = sums.owner;
-    now_ += behind_;
+    awaited_ = std::max(sums.cycles(), behind_ + sums.from(late_));
+    owner_ = sums.owner;
+  }
+  /// What follows reads the result of the last contraction.
+  void awaitSums() {
+    if (awaited_ > behind_) {
+      now_ += awaited_ - behind_;
+      behind_ = awaited_;
+      late_ = owner_;
+    }
+    awaited_ = 0;
   }
   /// A kernel in which all columns wait for each other.
   void gather(size_t buffer, const Work &work) {
@@ -96,7 +101,8 @@ public:
       relayed_ = {};
     relayed_.wavelets += value.wavelets;
     relayed_.datapath += value.datapath;
-    out_ = std::max(std::max(out_, now_ - behind_) + value.cycles, std::max(out_, now_) + value.ofColumn);
+    const double others = now_ - behind_;
+    out_ = std::max(std::max(out_, others) + value.cycles, std::max(out_, others + std::max(behind_, awaited_)) + value.ofColumn);
     free_[buffer] = out_;
     leaving_.push_back(out_);
     if (leavingAtOnce_ == 0)
@@ -110,7 +116,7 @@ private:
     if (cycle <= now_)
       return;
     now_ = cycle;
-    behind_ = south_ = 0;
+    behind_ = awaited_ = south_ = 0;
   }
   void waitFor(size_t buffer) { waitUntil(free_[buffer]); }
   /// Cycles of a kernel in the last row, whose cores hand on meanwhile what is on its way out.
@@ -131,6 +137,8 @@ private:
   double south_ = 0;  ///< how far the last row is behind the first one
   double behind_ = 0; ///< how far a column is behind the others
   int64_t late_ = 0;  ///< which
+  double awaited_ = 0; ///< how far the owner of the last row of the last contraction would be, if it waited for its sums
+  int64_t owner_ = 0;
   Leaving relayed_;   ///< what is still on its way out
   double ahead_ = 0;  ///< cycles of the link that what comes beside the rest still needs
   size_t leavingAtOnce_;

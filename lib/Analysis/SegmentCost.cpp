@@ -317,7 +317,8 @@ double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &gri
     value.datapath = handOnCycles(machine, grid, block, kernel.elementBytes);
     return value;
   };
-  const bool sendsOnce = grid.microBatches * grid.batchesAtOnce == batches_;
+  // Sent in front of all others, and beside nothing.
+  auto isSentOnce = [&, areSentOnce = grid.microBatches > 1 && grid.microBatches * grid.batchesAtOnce == batches_](const Kernel &kernel) { return areSentOnce && kernel.isSameForEveryBatch; };
   llvm::SmallVector<SegmentClock::Work> works;
   for (auto [kernel, cycles] : llvm::zip_equal(kernels_, each)) {
     SegmentClock::Work &work = works.emplace_back();
@@ -340,6 +341,8 @@ double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &gri
         clock.awaitAhead();
       if (here-- == 0 && beside >= 0 && cameFirst)
         (*cameFirst)[coming->op] = 1 - clock.ahead() / each[coming - kernels_.data()];
+      if (kernel.kind != Kernel::Receive && llvm::any_of(kernel.op->getOperands(), [](Value operand) { return bool(operand.getDefiningOp<stream::ContractOp>()); }))
+        clock.awaitSums();
       if (kernel.kind == Kernel::Receive)
         clock.receive(kernel.buffer, leavingOf(kernel, work.cycles));
       else if (kernel.kind == Kernel::Sample)
@@ -350,9 +353,11 @@ double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &gri
         clock.gather(kernel.buffer, work);
       else if (kernel.kind != Kernel::Send)
         clock.compute(kernel.buffer, work);
-      else if (kernel.beside > 0)
+      else if (isSentOnce(kernel) && microBatch > 0)
+        continue;
+      else if (kernel.beside > 0 && !isSentOnce(kernel))
         clock.sendAhead(kernel.buffer, work.cycles, handOnCycles(machine, grid, ceilDiv(kernel.out, grid.columns), kernel.elementBytes)), beside = kernel.beside, here = kernel.besideHere, coming = &kernel;
-      else if (microBatch == 0 || !sendsOnce || !kernel.isSameForEveryBatch)
+      else
         clock.send(kernel.buffer, work.cycles, wayInCycles(machine, grid));
     }
     clock.awaitAhead();

@@ -10,6 +10,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -90,10 +91,14 @@ bool SegmentModel::areAlike(const Kernel &one, const Kernel &other) {
 }
 
 void SegmentModel::readBuffers(stream::SegmentOp segment) {
+  llvm::DenseSet<Operation *> sameForEveryBatch;
+  for (const Kernel &kernel : kernels_)
+    if (kernel.isSameForEveryBatch)
+      sameForEveryBatch.insert(kernel.op);
   for (auto [isCompact, isRepeated] : {std::pair(false, false), std::pair(false, true), std::pair(true, false), std::pair(true, true)}) {
     llvm::DenseMap<Value, size_t> bufferOf;
     std::vector<Buffer> &buffers = buffers_[isCompact][isRepeated];
-    auto isSentOnce = [isRepeated = isRepeated](stream::SendOp send) { return isRepeated && stream::isSameForEveryBatch(send); };
+    auto isSentOnce = [&, isRepeated = isRepeated](stream::SendOp send) { return isRepeated && sameForEveryBatch.contains(send); };
     for (const SegmentBuffer &buffer : buffersOf(segment, leavingOf(isCompact, isRepeated ? 2 : 1), isSentOnce)) {
       auto type = cast<RankedTensorType>(buffer.values.front().getType());
       for (Value value : buffer.values)
@@ -123,8 +128,8 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
         .Case([&](stream::SendOp send) {
           kernel.kind = Kernel::Send;
           kernel.elementBytes = elementBytesOf(send.getResult().getType());
-          kernel.isSameForEveryBatch = stream::isSameForEveryBatch(send);
           auto tensor = tensors.lookup(send.getTensorAttr().getAttr());
+          kernel.isSameForEveryBatch = stream::isSameForEveryBatch(send, tensor);
           kernel.tokens = cast<RankedTensorType>(tensor.getType()).getNumElements() / std::max<int64_t>(1, featuresOf(send.getResult()));
         })
         .Case([&](stream::ReceiveOp receive) {
@@ -254,11 +259,11 @@ llvm::SmallVector<int64_t> SegmentModel::rowsTogether(const Machine &machine, co
 }
 
 double SegmentModel::cyclesOf(const Kernel &kernel, const Machine &machine, const GridShape &grid, int64_t chunkBytes) const {
-  if (kernel.kind == Kernel::Map) // the only ones that depend on the chunks
-    return computedCycles(kernel, machine, grid, chunkBytes);
   Known &known = knownOf(kernel, grid);
-  if (!known.cycles)
+  if (!known.cycles || (kernel.kind == Kernel::Map && known.chunkBytes != chunkBytes)) {
     known.cycles = computedCycles(kernel, machine, grid, chunkBytes);
+    known.chunkBytes = chunkBytes;
+  }
   return *known.cycles;
 }
 
@@ -462,6 +467,14 @@ llvm::DenseMap<Operation *, double> SegmentModel::firstParts(const Machine &mach
   llvm::DenseMap<Operation *, double> parts;
   cyclesTogether(machine, grid, room.isCompact, each, &parts);
   return parts;
+}
+
+double SegmentModel::cyclesAtWork(const Machine &machine, const GridShape &grid, int64_t chunkBytes) const {
+  double cycles = 0;
+  for (const Kernel &kernel : kernels_)
+    if (kernel.kind != Kernel::Send && kernel.kind != Kernel::Receive)
+      cycles += cyclesOf(kernel, machine, grid, chunkBytes);
+  return cycles * double(grid.microBatches);
 }
 
 SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid, Room room) const {

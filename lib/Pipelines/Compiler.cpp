@@ -103,7 +103,7 @@ LogicalResult compile(MLIRContext &context, const std::string &text, const Compi
   }
   if (!options.decisionTraceFile.empty())
     llvm::sys::fs::remove(options.decisionTraceFile);
-  PipelineOptions phases{options.machine, options.precision, options.activationZeros, options.decisionTraceFile};
+  PipelineOptions phases{options.machine, options.precision, options.activationZeros, options.decisionTraceFile, /*choicesOnly=*/false, options.traceWithin};
   options.onlyMemoryX ? buildMemoryXPipeline(pm, phases) : buildWaferPipeline(pm, phases);
   if (failed(pm.run(*module)))
     return failure();

@@ -18,8 +18,9 @@ struct TextualOptions : PassPipelineOptions<TextualOptions> {
   Option<unsigned> activationZeros{*this, "activation-zeros", llvm::cl::desc("Thousandths of activations that may be 0 which are expected to be"), llvm::cl::init(500)};
   Option<std::string> decisionTrace{*this, "decision-trace", llvm::cl::desc("File to which decisions are appended, one JSON object a line")};
   Option<bool> choicesOnly{*this, "choices-only", llvm::cl::desc("Append the candidate that was taken alone"), llvm::cl::init(false)};
+  Option<double> traceWithin{*this, "trace-within", llvm::cl::desc("Append the candidates that can be taken and cost at most so many times what the best one does; 0: all"), llvm::cl::init(0)};
 
-  operator PipelineOptions() const { return {machine, precision, activationZeros, decisionTrace, choicesOnly}; }
+  operator PipelineOptions() const { return {machine, precision, activationZeros, decisionTrace, choicesOnly, traceWithin}; }
 };
 
 using Build = void (*)(OpPassManager &, const PipelineOptions &);

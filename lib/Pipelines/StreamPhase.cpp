@@ -21,6 +21,6 @@ void wafer::buildStreamPhase(OpPassManager &pm, const PipelineOptions &options) 
   program.addPass(createCanonicalizerPass({}, /*disabledPatterns=*/{"CmpFIntToFPConst"}));
   program.addPass(stream::createFindZeros({options.activationZeros}));
   program.addPass(stream::createChooseWireFormat());
-  program.addPass(stream::createAssignLayout({options.decisionTrace, options.choicesOnly}));
+  program.addPass(stream::createAssignLayout({options.decisionTrace, options.choicesOnly, options.traceWithin}));
   program.addPass(stream::createMaskOutputs({options.activationZeros}));
 }

@@ -35,7 +35,7 @@ py::tuple describe(const Diagnostic &diagnostic) {
 
 /// (executable or None, diagnostics)
 py::tuple compile(const std::string &text, const std::string &machine, const std::string &precision, const std::vector<std::string> &entries,
-                  const std::string &decisionTrace, const std::string &irDumpDir, bool onlyMemoryX, unsigned activationZeros) {
+                  const std::string &decisionTrace, const std::string &irDumpDir, bool onlyMemoryX, unsigned activationZeros, double traceWithin) {
   CompileOptions options;
   options.machine = machine;
   options.precision = precision;
@@ -44,6 +44,7 @@ py::tuple compile(const std::string &text, const std::string &machine, const std
   options.irDumpDir = irDumpDir;
   options.onlyMemoryX = onlyMemoryX;
   options.activationZeros = activationZeros;
+  options.traceWithin = traceWithin;
   CompileResult result;
   {
     py::gil_scoped_release released;
@@ -205,7 +206,7 @@ PYBIND11_MODULE(_wafer, module) {
   py::register_exception_translator(translate);
 
   module.def("compile_text", &compile, py::arg("text"), py::arg("machine"), py::arg("precision"), py::arg("entries"),
-             py::arg("decision_trace") = "", py::arg("ir_dump_dir") = "", py::arg("only_memoryx") = false, py::arg("activation_zeros") = 500, "Gives the bytes of an executable, or None, and diagnostics.");
+             py::arg("decision_trace") = "", py::arg("ir_dump_dir") = "", py::arg("only_memoryx") = false, py::arg("activation_zeros") = 500, py::arg("trace_within") = 0.0, "Gives the bytes of an executable, or None, and diagnostics.");
   py::class_<Program>(module, "Program")
       .def(py::init(&verify), py::arg("executable"), "Reads and verifies an executable.")
       .def("describe", [](const Program &program) { return describe(program); });

@@ -41,6 +41,8 @@ public:
     int64_t bytes, first, last;
   };
   SegmentCost estimate(const Machine &machine, const GridShape &grid, Room room) const;
+  /// Cycles that cores are at work, all micro-batches, if maps have chunks of so many bytes: an estimate has no fewer.
+  double cyclesAtWork(const Machine &machine, const GridShape &grid, int64_t chunkBytes) const;
   /// SRAM of values and temporaries while each of the kernels is at work.
   llvm::SmallVector<int64_t> bytesOfKernels(const Machine &machine, const GridShape &grid, Room room) const;
   /// Cycles of a kernel of the segment by itself, in one micro-batch.
@@ -87,6 +89,7 @@ private:
   struct Known {
     std::optional<WireCost> wire;
     std::optional<double> cycles, ingest;
+    int64_t chunkBytes = 0; ///< for which the cycles of a map are
   };
   struct Buffer {
     int64_t features, elementBytes, first, last;

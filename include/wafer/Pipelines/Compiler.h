@@ -28,6 +28,7 @@ struct CompileOptions {
   std::vector<std::string> entries = {"forward"}; ///< names of the functions to compile, which are the entries of the program
   unsigned activationZeros = 500; ///< thousandths of activations that may be 0 which are expected to be
   std::string decisionTraceFile;  ///< empty: none; an older file is replaced
+  double traceWithin = 0;         ///< of candidates, those that can be taken and cost at most so many times what the best one does; 0: all
   bool onlyMemoryX = false;       ///< everything is computed in MemoryX, nothing on the wafer
   std::string irDumpDir;          ///< empty: none; else one file per pass with the IR after it
 };

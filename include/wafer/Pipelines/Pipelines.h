@@ -21,6 +21,7 @@ struct PipelineOptions {
   unsigned activationZeros = 500; ///< thousandths of activations that may be 0 which are expected to be
   std::string decisionTrace;     ///< file to which passes append why they chose what, as JSON lines; empty: none
   bool choicesOnly = false;      ///< of the candidates of a decision, the one that was taken
+  double traceWithin = 0;        ///< of the candidates, those that can be taken and cost at most so many times what the best one does; 0: all
 };
 
 /// From a function of linalg on tensors to placed layers. The module's functions are inlined into those that are public.

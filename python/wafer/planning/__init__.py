@@ -26,6 +26,8 @@ from wafer.planning.choices import Choice, Segment, choices_in, repeated, with_m
 _MASTER_BYTES = 4  # f32 weights, gradients and optimizer state in MemoryX
 # Of parts that are alike: so many are compiled, the first, the last and one between them, where there are more than it takes to see what one adds.
 _COMPILED, _MANY = 3, 8
+# Grids that take up to so many times what the best one does may be best for all repeats of a block.
+_WITHIN = 1.25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,9 +222,10 @@ def _text_of(block: Block, machine: str | os.PathLike, train: bool) -> str:
     return text
 
 
-def _compiled_text(text: str, machine: str | os.PathLike, train: bool, precision: str, activation_zeros: float, trace: os.PathLike | None) -> bytes:
+def _compiled_text(text: str, machine: str | os.PathLike, train: bool, precision: str, activation_zeros: float, trace: os.PathLike | None, within: float = 0) -> bytes:
+    """`within`: of candidates, those are traced that take at most so many times the cycles of the best one; 0: all."""
     executable, diagnostics = _native.module().compile_text(
-        text, os.fspath(machine), precision, ["gradients" if train else "forward"], os.fspath(trace) if trace else "", activation_zeros=round(1000 * activation_zeros),
+        text, os.fspath(machine), precision, ["gradients" if train else "forward"], os.fspath(trace) if trace else "", activation_zeros=round(1000 * activation_zeros), trace_within=within,
     )  # fmt: skip
     if executable is None:
         raise CompileError([diagnostic_of(diagnostic) for diagnostic in diagnostics] or "the compiler gave no reason")
@@ -254,7 +257,7 @@ def _begin(block: Block, beside: Executor, *, machine: str | os.PathLike, train:
 def _choices_of(text: str, **how: object) -> tuple[Choice, ...]:
     with tempfile.TemporaryDirectory() as folder:
         trace = pathlib.Path(folder, "decisions.json")
-        _compiled_text(text, trace=trace, **how)
+        _compiled_text(text, trace=trace, within=_WITHIN, **how)
         return choices_in(trace.read_text().splitlines() if trace.exists() else ())
 
 

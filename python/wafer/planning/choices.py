@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import json
 from collections.abc import Iterable, Mapping
 
@@ -31,31 +32,35 @@ class Segment:
         return self.bound_by if most == self.contractions else "elementwise"
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Choice:
-    """The grids on which a segment fits, and the one that the compiler took."""
+    """The candidate that the compiler took for a segment, and lines of its decisions about others."""
 
     taken: Segment
-    fitting: dict[tuple[str, bool], Segment]  # by grid, and whether sends were moved
+    others: tuple[str, ...]
+
+    @functools.cached_property
+    def fitting(self) -> dict[tuple[str, bool], Segment]:
+        """By grid, and whether sends were moved. Read when it is asked for: there are tens of thousands."""
+        grids: dict[tuple[str, bool], Segment] = {}
+        for row in map(json.loads, self.others):
+            segment = _segment(row)
+            key = segment.grid, row["sends_ahead"]
+            if key not in grids or segment.cycles < grids[key].cycles:
+                grids[key] = segment
+        return grids
 
 
 def choices_in(trace: Iterable[str]) -> tuple[Choice, ...]:
-    """Of each segment. `trace`: lines of the compiler's decisions."""
-    fitting: dict[int, dict[tuple[str, bool], Segment]] = {}
-    taken = {}
+    """Of each segment. `trace`: lines of the compiler's decisions, of each segment the others before the one that was taken."""
+    choices, others = [], []
     for line in trace:
-        if '"fits":true' not in line:
-            continue
-        row = json.loads(line)
-        segment = _segment(row)
-        if row["chosen"]:
-            taken[row["segment"]] = segment
-            continue
-        grids = fitting.setdefault(row["segment"], {})
-        key = segment.grid, row["sends_ahead"]
-        if key not in grids or segment.cycles < grids[key].cycles:
-            grids[key] = segment
-    return tuple(Choice(taken[number], fitting.get(number, {})) for number in sorted(taken))
+        if '"chosen":true' in line:
+            choices.append(Choice(_segment(json.loads(line)), tuple(others)))
+            others = []
+        else:
+            others.append(line)
+    return tuple(choices)
 
 
 def _segment(row: Mapping) -> Segment:
@@ -87,11 +92,13 @@ def repeated(one: tuple[Choice, ...], two: tuple[Choice, ...], repeats: int) -> 
     def added(first: Segment, both: Segment) -> Segment:
         return dataclasses.replace(both, **{name: getattr(both, name) - getattr(first, name) for name in _FIGURES})
 
+    half = tuple(dataclasses.replace(choice.taken, **{name: getattr(choice.taken, name) / 2 for name in _FIGURES}) for choice in two)
+    if len(one) != len(two):
+        return half, half
     first, further = [], []
     for alone, behind in zip(one, two):
         grids = alone.fitting.keys() & behind.fitting.keys()
-        if len(one) != len(two) or not grids:
-            half = tuple(dataclasses.replace(choice.taken, **{name: getattr(choice.taken, name) / 2 for name in _FIGURES}) for choice in two)
+        if not grids:
             return half, half
         pairs = [(alone.fitting[grid], added(alone.fitting[grid], behind.fitting[grid])) for grid in sorted(grids)]
         best = min(pairs, key=lambda pair: pair[0].cycles + (repeats - 1) * pair[1].cycles)

@@ -6,6 +6,11 @@
 // RUN: wafer-opt %s --pass-pipeline="builtin.module(stream.program(stream-assign-layout{decision-trace=%t.choices.jsonl choices-only}))" -split-input-file -o %t.mlir
 // RUN: FileCheck %s --check-prefix=CHOICES --input-file=%t.choices.jsonl --implicit-check-not='"chosen":false'
 // CHOICES: "chosen":true
+// RUN: rm -f %t.near.jsonl
+// RUN: wafer-opt %s --pass-pipeline="builtin.module(stream.program(stream-assign-layout{decision-trace=%t.near.jsonl trace-within=1.2}))" -split-input-file -o %t.mlir
+// RUN: FileCheck %s --check-prefix=NEAR --input-file=%t.near.jsonl --implicit-check-not='"fits":false'
+// NEAR: "chosen":false
+// NEAR: "chosen":true
 
 // Every candidate is in the trace, and one for each segment is chosen; check_trace.py checks that it is the cheapest that fits.
 // TRACE: {"bands":1,"batches_at_once":1,"bound_by":"","chosen":false,"columns":1,{{.*}}"fits":true,"groups":1,"loads":1,"machine":"odd",{{.*}}"segment":0

@@ -44,6 +44,8 @@ bool wireFormatFits(WireFormat wire, mlir::Type type);
 
 /// Whether every batch entry of the segment is sent the same: with a micro-batch for each, once is enough.
 bool isSameForEveryBatch(SendOp send);
+/// The same where the tensor is known already.
+bool isSameForEveryBatch(SendOp send, TensorOp tensor);
 
 /// Whether a kernel may write over a value that it reads: nobody needs it any more, and it is not on its way to MemoryX.
 bool isLastReader(mlir::Operation *kernel, mlir::Value value);

@@ -70,8 +70,11 @@ LogicalResult ReceiveOp::verify() {
 }
 
 bool wafer::stream::isSameForEveryBatch(SendOp send) {
+  return isSameForEveryBatch(send, send->getParentOfType<ProgramOp>().lookupSymbol<TensorOp>(send.getTensorAttr().getAttr()));
+}
+
+bool wafer::stream::isSameForEveryBatch(SendOp send, TensorOp tensor) {
   const int64_t batches = send->getParentOfType<SegmentOp>().getBatches();
-  auto tensor = send->getParentOfType<ProgramOp>().lookupSymbol<TensorOp>(send.getTensorAttr().getAttr());
   return batches > 1 && tensor && numElements(tensor) * batches == send.getResult().getType().getNumElements();
 }
 

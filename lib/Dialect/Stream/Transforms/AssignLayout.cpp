@@ -34,6 +34,8 @@ namespace {
 constexpr int64_t maxFeatureBlock = 65535;
 /// That the code of a segment is spread over: some more than a model of a hundred layers needs.
 constexpr int64_t mostLoads = 1024;
+/// How candidates may use SRAM. What takes more commands or waits comes only where the values leave no room.
+constexpr SegmentModel::Room rooms[] = {{4096, false}, {1024, false}, {4096, true}, {1024, true}};
 
 /// A segment's kernels as at most `loads` loads.
 struct Code {
@@ -154,8 +156,6 @@ std::vector<int64_t> divisorsUpTo(int64_t number, int64_t limit) {
 }
 
 Candidate AssignLayout::evaluate(const SegmentModel &model, const GridShape &grid, ArrayRef<Code> codes) const {
-  /// What takes more commands or waits comes only where the values leave no room.
-  constexpr SegmentModel::Room rooms[] = {{4096, false}, {1024, false}, {4096, true}, {1024, true}};
   Candidate candidate;
   candidate.grid = grid;
   candidate.paddedTokens = grid.tokens() - model.tokens();
@@ -228,6 +228,9 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
   const int64_t kernels = std::distance(segment.getBody().front().begin(), segment.getBody().front().end());
   for (int64_t loads = 1; loads <= std::min(kernels, mostLoads); loads += std::max<int64_t>(1, loads / 8))
     codes.push_back(codeOf(segment, loads));
+  /// What takes so many times longer is not the best one after any change to the segment.
+  constexpr double hopeless = 2;
+  const bool tracesAll = traceFile && !choicesOnly && traceWithin == 0;
   std::optional<Candidate> best, smallest;
   std::vector<int64_t> groupCounts = steppedUpTo(machine.width);
   if (model.partsOfHeads() > 0)
@@ -273,9 +276,11 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
           const std::optional<GridShape> grid = withRows(model, shape, rowsAtMost);
           if (!grid)
             continue;
-          Candidate candidate = evaluate(model, *grid, codes);
           ++candidates;
-          if (traceFile && !choicesOnly)
+          if (best && !tracesAll && model.cyclesAtWork(machine, *grid, rooms[0].chunkBytes) > std::max<double>(hopeless, traceWithin) * best->cost.cycles)
+            continue;
+          Candidate candidate = evaluate(model, *grid, codes);
+          if (tracesAll)
             trace(*traceFile, candidate, /*chosen=*/false);
           if (candidate.fits && (!best || candidate.rank() < best->rank()))
             best = candidate;
@@ -285,6 +290,10 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
         }
     }
   }
+  if (traceFile && !choicesOnly && traceWithin > 0)
+    for (const Candidate &candidate : others.fitting)
+      if (candidate.cost.cycles <= traceWithin * best->cost.cycles)
+        trace(*traceFile, candidate, /*chosen=*/false);
   return best ? *best : smallest.value_or(Candidate());
 }
 
@@ -503,6 +512,7 @@ void AssignLayout::runOnOperation() {
   }
   std::string lines;
   llvm::raw_string_ostream trace(lines);
+  trace.SetBufferSize(1 << 16);
   // A file that cannot be written is said before the work, not after it.
   if (!decisionTrace.empty() && failed(writeTrace("")))
     return signalPassFailure();
@@ -550,6 +560,7 @@ void AssignLayout::runOnOperation() {
     ++segmentNumber;
     queue.pop_front();
   }
+  trace.flush();
   if (!decisionTrace.empty() && failed(writeTrace(lines)))
     return signalPassFailure();
 }

@@ -111,7 +111,8 @@ def AssignLayout : Pass<"stream-assign-layout", "::wafer::stream::ProgramOp"> {
     Example: test/Dialect/Stream/assign-layout.mlir
   }];
   let options = [Option<"decisionTrace", "decision-trace", "std::string", "\"\"", "File to which every candidate is appended, one JSON object a line">,
-                 Option<"choicesOnly", "choices-only", "bool", "false", "Append the chosen candidate of each segment alone">];
+                 Option<"choicesOnly", "choices-only", "bool", "false", "Append the chosen candidate of each segment alone">,
+                 Option<"traceWithin", "trace-within", "double", "0", "Append candidates that fit and take at most so many times the cycles of the best one; 0: all">];
   let statistics = [Statistic<"candidates", "grids compared", "Grids whose cost was estimated">,
                     Statistic<"segmentsSplit", "segments split", "Segments that were cut because their values did not fit">,
                     Statistic<"segmentsShortened", "segments that compute again", "Segments in which values are made again instead of kept">];

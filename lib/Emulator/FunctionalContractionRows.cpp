@@ -6,8 +6,6 @@
 
 #include "FunctionalContractionTeam.h"
 
-#include "wafer/Emulator/SortedRows.h"
-
 namespace wafer {
 
 /// The next row, if all of its bursts are here and as expected.
@@ -122,6 +120,8 @@ bool FunctionalContraction::readRow(const WeightRow &whole, Team &team, ProductR
       const SortedRows::Run run = whole.sorted->run(whole.number, c);
       team.room->rows.addColumn(ProductRows::Run{run.values, run.indices, run.count});
     }
+    row.kept = whole.sorted;
+    row.keptRow = whole.number;
   } else {
     sorter_.sort(whole, isIndexed, team.room->rows);
     if (whole.sorted)
@@ -174,6 +174,7 @@ bool FunctionalContraction::acceptRow(Team &team, ProductRow row) {
     return true;
   acceptCommands(team, row);
   // Sums for which no row has come are 0.
+  row.kept = nullptr;
   weights_.values.clear();
   weights_.rows.clear();
   for (row.hasBias = false; ++row.place < owner.sums;) {

@@ -11,7 +11,7 @@ namespace wafer {
 namespace {
 
 /// How long a thread looks for what comes next before it sleeps: about as long as it takes to wake it.
-constexpr std::chrono::microseconds patience{50};
+constexpr std::chrono::microseconds patience{500};
 
 /// Whether it came to be while we looked.
 template <typename Condition> bool soon(Condition condition) {

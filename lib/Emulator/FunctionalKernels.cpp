@@ -181,7 +181,7 @@ void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool 
 
 /// `height` rows against `width` vectors of a tile: as many sums as there are registers for.
 template <bool isPlaced, bool skipsZeros, int height, int width>
-HWY_INLINE void addProductsBlock(const float *HWY_RESTRICT tile, const RowRun *runs, const float *ones, size_t at, float *sums) {
+HWY_INLINE void addProductsBlock(const float *HWY_RESTRICT tile, const RowRun *runs, const float *ones, const float *biases, size_t at, float *sums) {
   const size_t count = runs[0].count;
   const float *values[height];
   V acc[height][width];
@@ -204,7 +204,7 @@ HWY_INLINE void addProductsBlock(const float *HWY_RESTRICT tile, const RowRun *r
   if (ones)
     for (int r = 0; r < height; ++r)
       for (int v = 0; v < width; ++v)
-        acc[r][v] = addProduct<skipsZeros>(hn::Set(f, runs[r].bias), hn::Load(f, ones + at + lanes * v), acc[r][v]);
+        acc[r][v] = addProduct<skipsZeros>(hn::Set(f, biases[runs[r].place]), hn::Load(f, ones + at + lanes * v), acc[r][v]);
   for (int r = 0; r < height; ++r)
     for (int v = 0; v < width; ++v) {
       float *to = sums + runs[r].place * tileWidth + at + lanes * v;
@@ -213,36 +213,36 @@ HWY_INLINE void addProductsBlock(const float *HWY_RESTRICT tile, const RowRun *r
 }
 
 template <bool isPlaced, bool skipsZeros, int height>
-HWY_INLINE void addProductsTile(const float *tile, size_t vectors, const RowRun *runs, const float *ones, float *sums) {
+HWY_INLINE void addProductsTile(const float *tile, size_t vectors, const RowRun *runs, const float *ones, const float *biases, float *sums) {
   constexpr int most = isPlaced ? 4 : blockWidth;
   size_t v = 0;
   for (; v + most <= vectors; v += most)
-    addProductsBlock<isPlaced, skipsZeros, height, most>(tile, runs, ones, v * lanes, sums);
+    addProductsBlock<isPlaced, skipsZeros, height, most>(tile, runs, ones, biases, v * lanes, sums);
   for (; v < vectors; ++v)
-    addProductsBlock<isPlaced, skipsZeros, height, 1>(tile, runs, ones, v * lanes, sums);
+    addProductsBlock<isPlaced, skipsZeros, height, 1>(tile, runs, ones, biases, v * lanes, sums);
 }
 
-template <bool skipsZeros> void addProductsRuns(const float *tile, size_t vectors, const RowRun *runs, size_t count, const float *ones, float *sums) {
+template <bool skipsZeros> void addProductsRuns(const float *tile, size_t vectors, const RowRun *runs, size_t count, const float *ones, const float *biases, float *sums) {
   for (size_t r = 0; r < count;) {
     if (runs[r].placed) {
-      addProductsTile<true, skipsZeros, 1>(tile, vectors, runs + r, ones, sums);
+      addProductsTile<true, skipsZeros, 1>(tile, vectors, runs + r, ones, biases, sums);
       ++r;
       continue;
     }
     const int height = blockOf(runs + r, count - r);
     if (height == panelHeight)
-      addProductsTile<false, skipsZeros, panelHeight>(tile, vectors, runs + r, ones, sums);
+      addProductsTile<false, skipsZeros, panelHeight>(tile, vectors, runs + r, ones, biases, sums);
     else if (height >= 2)
-      addProductsTile<false, skipsZeros, 2>(tile, vectors, runs + r, ones, sums);
+      addProductsTile<false, skipsZeros, 2>(tile, vectors, runs + r, ones, biases, sums);
     else
-      addProductsTile<false, skipsZeros, 1>(tile, vectors, runs + r, ones, sums);
+      addProductsTile<false, skipsZeros, 1>(tile, vectors, runs + r, ones, biases, sums);
     r += height == panelHeight ? panelHeight : height >= 2 ? 2 : 1;
   }
 }
 
-void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, bool skipsZeros, float *sums) {
+void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, const float *biases, bool skipsZeros, float *sums) {
   const size_t vectors = (width + lanes - 1) / lanes;
-  skipsZeros ? addProductsRuns<true>(tile, vectors, runs, count, ones, sums) : addProductsRuns<false>(tile, vectors, runs, count, ones, sums);
+  skipsZeros ? addProductsRuns<true>(tile, vectors, runs, count, ones, biases, sums) : addProductsRuns<false>(tile, vectors, runs, count, ones, biases, sums);
 }
 
 /// Whole vectors of the values; returns how many were kept of `done`.
@@ -391,7 +391,7 @@ void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool 
     }
 }
 
-void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, bool skipsZeros, float *sums) {
+void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, const float *biases, bool skipsZeros, float *sums) {
   for (size_t r = 0; r < count; ++r)
     for (size_t j = 0; j < width; ++j) {
       float sum = 0;
@@ -399,7 +399,7 @@ void addProducts(const float *tile, size_t width, const RowRun *runs, size_t cou
         if (const float x = tile[(runs[r].placed ? runs[r].placed[k].at : k * tileWidth) + j]; x != 0 || !skipsZeros)
           sum = std::fma(runs[r].placed ? runs[r].placed[k].value : runs[r].values[k], x, sum);
       if (ones && (ones[j] != 0 || !skipsZeros))
-        sum = std::fma(runs[r].bias, ones[j], sum);
+        sum = std::fma(biases[runs[r].place], ones[j], sum);
       sums[runs[r].place * tileWidth + j] += sum;
     }
 }
@@ -532,8 +532,8 @@ float dotProduct(const uint8_t *row, ElementType rowType, const float *other, si
 void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool skipsZeros) {
   HWY_DYNAMIC_DISPATCH(contractPanel)(panel, runs, count, skipsZeros);
 }
-void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, bool skipsZeros, float *sums) {
-  HWY_DYNAMIC_DISPATCH(addProducts)(tile, width, runs, count, ones, skipsZeros, sums);
+void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, const float *biases, bool skipsZeros, float *sums) {
+  HWY_DYNAMIC_DISPATCH(addProducts)(tile, width, runs, count, ones, biases, skipsZeros, sums);
 }
 void arithmetic(Arithmetic operation, const float *a, const float *b, float *result, size_t n) {
   HWY_DYNAMIC_DISPATCH(arithmeticOfBoth)(operation, a, b, result, n);

@@ -188,7 +188,15 @@ bool FunctionalTransfer::linkColumns(Plan &plan, const Burst &command) {
         return false;
     linked += column.places.size();
   }
-  return linked == plan.cores.size() && atPort.size() == plan.columns.size();
+  return linked == plan.cores.size() && atPort.size() == plan.columns.size() && (plan.isInput || haveSameBlocks(plan));
+}
+
+/// Whether as many blocks leave each column, all of them equally long.
+bool FunctionalTransfer::haveSameBlocks(const Plan &plan) {
+  const std::vector<Place> &first = plan.columns[0].places;
+  return std::all_of(plan.columns.begin(), plan.columns.end(), [&](const Column &column) {
+    return column.places.size() == first.size() && std::all_of(column.places.begin(), column.places.end(), [&](const Place &place) { return place.words == first[0].words; });
+  });
 }
 
 bool FunctionalTransfer::run(FunctionalStream &stream, Egress &out, EngineStats &stats) {
@@ -250,24 +258,23 @@ bool FunctionalTransfer::receive(const Plan &plan, FunctionalStream &stream, Eng
 
 /// Lets the blocks leave, those nearest to the ports first.
 void FunctionalTransfer::send(const Plan &plan, Egress &out, EngineStats &stats) {
-  size_t most = 0;
-  for (const Column &column : plan.columns)
-    most = std::max(most, column.places.size());
-  for (size_t i = 0; i < most; ++i)
-    for (const Column &column : plan.columns) {
-      if (i >= column.places.size())
-        continue;
-      const Place &place = column.places[i];
-      CoreModel &model = place.core->model;
-      plan.loadRegisters(model);
-      model.noteUse(place.footprint);
-      block_.resize(place.words);
-      block_.back() = 0;
-      std::memcpy(block_.data(), model.memory(place.block.kind) + place.block.base, place.bytes());
-      quiet16(elementType(place.block.type), reinterpret_cast<uint8_t *>(block_.data()), place.block.elements());
-      out.deliver(column.port, plan.colour, block_.data(), block_.size());
-      stats.waveletsOut += block_.size();
-    }
+  LeavingBlocks leaving;
+  leaving.colour = plan.colour;
+  leaving.firstPort = plan.columns[0].port;
+  leaving.ports = plan.columns.size();
+  leaving.blocks = plan.columns[0].places.size();
+  leaving.words = plan.columns[0].places[0].words;
+  leaving.copy = [&](size_t port, size_t block, uint32_t *to) {
+    const Place &place = plan.columns[port].places[block];
+    CoreModel &model = place.core->model;
+    plan.loadRegisters(model);
+    model.noteUse(place.footprint);
+    to[place.words - 1] = 0;
+    std::memcpy(to, model.memory(place.block.kind) + place.block.base, place.bytes());
+    quiet16(elementType(place.block.type), reinterpret_cast<uint8_t *>(to), place.block.elements());
+  };
+  out.deliver(leaving, [&](size_t count, const std::function<void(size_t)> &use) { crew_.forEach(count, use); });
+  stats.waveletsOut += leaving.ports * leaving.blocks * leaving.words;
 }
 
 } // namespace wafer

@@ -59,7 +59,8 @@ private:
   bool readRow(FunctionalStream &stream, Team &team, ProductRow &row, size_t &bursts);
   bool readCommands(const WeightRow &whole, Team &team);
   bool readRow(const WeightRow &whole, Team &team, ProductRow &row);
-  bool hasPlace(const Column &owner) const;
+  bool hasPlace(Column &owner) const;
+  bool areFree(const Column &owner, uint64_t count) const;
   bool acceptRow(Team &team, ProductRow row);
   void acceptCommands(Team &team, const ProductRow &row);
 

@@ -31,6 +31,7 @@ struct FunctionalContraction::Column : FunctionalColumn {
   std::map<uint8_t, Footprint> held; ///< by register: what commands work on, apart from each other
   int otherSum = -1;                 ///< register
   uint64_t taken = 0, owned = 0; ///< commands for sums that go together
+  uint64_t withPlace = 0;        ///< results from the first on whose places are known to be free
   uint32_t last = 0; ///< command
   bool hasWeights = false;
   uint64_t instructions = 0, elementOps = 0, products = 0; ///< to be counted; instructions of one core
@@ -42,6 +43,7 @@ struct FunctionalContraction::Column : FunctionalColumn {
     if (held.count(reg) != 0)
       return true;
     held[reg] = place;
+    withPlace = 0;
     return std::none_of(held.begin(), held.end(), [&](const auto &other) { return other.first != reg && other.second.overlaps(place); });
   }
   /// The accumulator that takes turns with the trigger's: empty, and the same for all commands.

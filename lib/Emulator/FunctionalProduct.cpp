@@ -36,6 +36,10 @@ void copyLines(const void *from, uint8_t *to, size_t bytes) {
   size_t done = 0;
   for (; done + line <= bytes; done += line)
     std::memcpy(to + done, static_cast<const uint8_t *>(from) + done, line);
+  if (done + line / 2 <= bytes) {
+    std::memcpy(to + done, static_cast<const uint8_t *>(from) + done, line / 2);
+    done += line / 2;
+  }
   if (done < bytes)
     std::memcpy(to + done, static_cast<const uint8_t *>(from) + done, bytes - done);
 }

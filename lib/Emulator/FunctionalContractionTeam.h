@@ -27,7 +27,7 @@ struct FunctionalContraction::Command {
 struct FunctionalContraction::Column : FunctionalColumn {
   std::unique_ptr<FunctionalPanels> panels;
   std::vector<std::unique_ptr<Command>> commands;
-  const Command *own = nullptr;
+  const Command *own = nullptr, *handedOver = nullptr; ///< `handedOver`: the same for rows that are multiplied, while more are read
   std::map<uint8_t, Footprint> held; ///< by register: what commands work on, apart from each other
   int otherSum = -1;                 ///< register
   uint64_t taken = 0, owned = 0; ///< commands for sums that go together
@@ -57,7 +57,8 @@ struct FunctionalContraction::Column : FunctionalColumn {
 /// What a team works in, kept for the next one.
 struct FunctionalContraction::Room {
   ValuePool pool;
-  ProductRows rows; ///< that are taken and not multiplied
+  ProductRows rows;       ///< that are taken
+  ProductRows handedOver; ///< to be multiplied
   FunctionalProduct product;
 };
 

@@ -291,6 +291,19 @@ template <Arithmetic operation, bool isScalar> size_t arithmeticVectors(const fl
   return j;
 }
 
+template <Arithmetic operation, bool isHalfA, bool isHalfB, bool isHalf> size_t elementVectors(const uint8_t *a, const uint8_t *b, uint8_t *result, size_t n) {
+  const hn::Rebind<hwy::float16_t, F> halves;
+  size_t j = 0;
+  for (; j + lanes <= n; j += lanes) {
+    const V made = apply(operation, loadRow<isHalfA>(a, j), loadRow<isHalfB>(b, j));
+    if constexpr (isHalf)
+      hn::StoreU(hn::DemoteTo(halves, made), halves, reinterpret_cast<hwy::float16_t *>(result + 2 * j));
+    else
+      hn::StoreU(made, f, reinterpret_cast<float *>(result + 4 * j));
+  }
+  return j;
+}
+
 template <Folding folding, typename D> HWY_INLINE hn::Vec<D> apply(D d, hn::Vec<D> a, hn::Vec<D> b) {
   if constexpr (folding == Folding::Add)
     return canonical(d, hn::Add(a, b));
@@ -374,6 +387,7 @@ template <bool isHalf, bool skipsZeros> size_t fmacVectors(float *, size_t, cons
 template <bool isHalf> size_t dotVectors(const uint8_t *, const float *, size_t, float *) { return 0; }
 size_t keepVectors(float *, size_t, uint32_t *, size_t &done) { return done = 0; }
 template <Arithmetic operation, bool isScalar> size_t arithmeticVectors(const float *, const float *, float *, size_t) { return 0; }
+template <Arithmetic operation, bool isHalfA, bool isHalfB, bool isHalf> size_t elementVectors(const uint8_t *, const uint8_t *, uint8_t *, size_t) { return 0; }
 template <Folding folding> size_t foldVectors(float *, const float *, size_t, size_t) { return 0; }
 size_t widenVectors(const uint8_t *, float *, size_t) { return 0; }
 template <bool isHalf> size_t widenRowsVectors(const uint8_t *, size_t, size_t, int64_t, float *, size_t) { return 0; }
@@ -459,6 +473,37 @@ template <bool isScalar> void arithmeticOf(Arithmetic operation, const float *a,
 void arithmeticOfBoth(Arithmetic operation, const float *a, const float *b, float *result, size_t n) { arithmeticOf<false>(operation, a, b, result, n); }
 void arithmeticOfScalar(Arithmetic operation, float a, const float *b, float *result, size_t n) { arithmeticOf<true>(operation, &a, b, result, n); }
 
+template <Arithmetic operation, bool isHalfA, bool isHalfB, bool isHalf> void elementLoop(const uint8_t *a, const uint8_t *b, uint8_t *result, size_t n) {
+  for (size_t j = elementVectors<operation, isHalfA, isHalfB, isHalf>(a, b, result, n); j < n; ++j) {
+    const float made = apply(operation, elementAt(a, j, isHalfA ? ElementType::F16 : ElementType::F32), elementAt(b, j, isHalfB ? ElementType::F16 : ElementType::F32));
+    if (isHalf) {
+      const uint16_t half = f32ToF16(made);
+      std::memcpy(result + 2 * j, &half, sizeof half);
+    } else {
+      std::memcpy(result + 4 * j, &made, sizeof made);
+    }
+  }
+}
+
+template <Arithmetic operation> void elementsWith(Elements a, Elements b, uint8_t *result, bool isHalf, size_t n) {
+  using Loop = void (*)(const uint8_t *, const uint8_t *, uint8_t *, size_t);
+  constexpr Loop loops[] = {elementLoop<operation, false, false, false>, elementLoop<operation, false, false, true>, elementLoop<operation, false, true, false>,
+                            elementLoop<operation, false, true, true>,   elementLoop<operation, true, false, false>, elementLoop<operation, true, false, true>,
+                            elementLoop<operation, true, true, false>,   elementLoop<operation, true, true, true>};
+  loops[4 * a.isHalf + 2 * b.isHalf + isHalf](a.at, b.at, result, n);
+}
+
+void arithmeticOfElements(Arithmetic operation, Elements a, Elements b, uint8_t *result, bool isHalf, size_t n) {
+  switch (operation) {
+  case Arithmetic::Add:
+    return elementsWith<Arithmetic::Add>(a, b, result, isHalf, n);
+  case Arithmetic::Sub:
+    return elementsWith<Arithmetic::Sub>(a, b, result, isHalf, n);
+  case Arithmetic::Mul:
+    return elementsWith<Arithmetic::Mul>(a, b, result, isHalf, n);
+  }
+}
+
 template <Folding folding> void foldLoop(float *sums, const float *rows, size_t length, size_t count) {
   constexpr Opcode opcode = folding == Folding::Add ? Opcode::Add : Opcode::Max;
   for (size_t j = foldVectors<folding>(sums, rows, length, count); j < length; ++j)
@@ -517,6 +562,7 @@ HWY_EXPORT(contractPanel);
 HWY_EXPORT(addProducts);
 HWY_EXPORT(keepNonzeros);
 HWY_EXPORT(arithmeticOfBoth);
+HWY_EXPORT(arithmeticOfElements);
 HWY_EXPORT(arithmeticOfScalar);
 HWY_EXPORT(fold);
 HWY_EXPORT(widenF16);
@@ -537,6 +583,9 @@ void addProducts(const float *tile, size_t width, const RowRun *runs, size_t cou
 }
 void arithmetic(Arithmetic operation, const float *a, const float *b, float *result, size_t n) {
   HWY_DYNAMIC_DISPATCH(arithmeticOfBoth)(operation, a, b, result, n);
+}
+void arithmetic(Arithmetic operation, Elements a, Elements b, uint8_t *result, bool isHalf, size_t n) {
+  HWY_DYNAMIC_DISPATCH(arithmeticOfElements)(operation, a, b, result, isHalf, n);
 }
 void arithmeticWithScalar(Arithmetic operation, float a, const float *b, float *result, size_t n) {
   HWY_DYNAMIC_DISPATCH(arithmeticOfScalar)(operation, a, b, result, n);

@@ -83,6 +83,13 @@ float dotProduct(const uint8_t *row, ElementType rowType, const float *other, si
 /// Arithmetic of f32 vector instructions on n elements, NaN results canonical. `result` may be `a` or `b`.
 enum class Arithmetic { Add, Sub, Mul };
 void arithmetic(Arithmetic operation, const float *a, const float *b, float *result, size_t n);
+/// Elements of f32 or f16 side by side.
+struct Elements {
+  const uint8_t *at = nullptr;
+  bool isHalf = false;
+};
+/// The same where operands and result are f32 or f16, the result rounded once more.
+void arithmetic(Arithmetic operation, Elements a, Elements b, uint8_t *result, bool isHalf, size_t n);
 /// With one number on the left.
 void arithmeticWithScalar(Arithmetic operation, float a, const float *b, float *result, size_t n);
 

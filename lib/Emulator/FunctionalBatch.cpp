@@ -210,7 +210,7 @@ bool FunctionalBatch::quiet() {
   waiting_.handOut();
   if (!blocks_.empty() || !waiting_.empty() || taken_[0] != firstCommand_ + commands_.size() || !allIdle())
     return false;
-  isQuiet_ = std::all_of(cores_.begin(), cores_.end(), [](const FunctionalCore *core) { return core->quiet(); });
+  isQuiet_ = std::all_of(cores_.begin(), cores_.end(), [](FunctionalCore *core) { return core->quiet(); });
   return isQuiet_;
 }
 

@@ -11,6 +11,7 @@ namespace wafer {
 /// A core on the way of a column's blocks.
 struct FunctionalTransfer::Place {
   FunctionalCore *core = nullptr;
+  std::vector<std::pair<uint8_t, Descriptor>> registers; ///< that the command loads, and what with
   Descriptor block;           ///< in its memory
   Footprint footprint;
   int input = -1, output = -1; ///< colours of its own block and of what it passes on; -1: none
@@ -35,10 +36,11 @@ struct FunctionalTransfer::Plan {
   uint64_t instructions = 0, elementOps = 0;
 
   /// The core's task but for its moves.
-  void loadRegisters(CoreModel &model) const {
-    for (uint16_t pc = model.startControlTask(command); model.at(pc).opcode != Opcode::End; ++pc)
-      if (model.at(pc).opcode == Opcode::Ldd)
-        model.control(model.at(pc), pc);
+  void loadRegisters(const Place &place) const {
+    CoreModel &model = place.core->model;
+    model.startControlTask(command);
+    for (const auto &[reg, descriptor] : place.registers)
+      model.load(reg, descriptor);
   }
 };
 
@@ -86,17 +88,20 @@ bool FunctionalTransfer::addCore(Plan &plan, FunctionalCore &core, uint32_t numb
   const auto task = model.image.controlTasks.find(number & 0xffff);
   if (task == model.image.controlTasks.end())
     return false;
+  Place place;
   std::vector<Operation> moves;
   unsigned instructions = 1; // its end
   try {
     for (uint16_t pc = task->second; model.at(pc).opcode != Opcode::End; ++pc, ++instructions) {
       const Instruction &insn = model.at(pc);
-      if (insn.opcode == Opcode::Ldd)
+      if (insn.opcode == Opcode::Ldd) {
         model.control(insn, pc);
-      else if (insn.opcode == Opcode::Mov && insn.async && moves.size() < 2)
+        place.registers.emplace_back(insn.dst, *model.descriptorIn(insn.dst));
+      } else if (insn.opcode == Opcode::Mov && insn.async && moves.size() < 2) {
         moves.push_back(model.issue(insn, pc));
-      else
+      } else {
         return false;
+      }
     }
   } catch (const Trap &) {
     return false;
@@ -114,7 +119,6 @@ bool FunctionalTransfer::addCore(Plan &plan, FunctionalCore &core, uint32_t numb
     plan.isInput = isInput;
   if (plan.isInput != isInput)
     return false;
-  Place place;
   place.core = &core;
   place.block = isInput ? own.dst : own.src[0];
   place.footprint = footprintOf(place.block);
@@ -243,7 +247,7 @@ bool FunctionalTransfer::receive(const Plan &plan, FunctionalStream &stream, Eng
     for (size_t i = 0; i < plan.columns[c].places.size(); ++i) {
       const Place &place = plan.columns[c].places[i];
       CoreModel &model = place.core->model;
-      plan.loadRegisters(model);
+      plan.loadRegisters(place);
       model.noteUse(place.footprint);
       uint8_t *to = model.memory(place.block.kind) + place.block.base;
       std::memcpy(to, blocks_[c][i], place.bytes());
@@ -267,7 +271,7 @@ void FunctionalTransfer::send(const Plan &plan, Egress &out, EngineStats &stats)
   leaving.copy = [&](size_t port, size_t block, uint32_t *to) {
     const Place &place = plan.columns[port].places[block];
     CoreModel &model = place.core->model;
-    plan.loadRegisters(model);
+    plan.loadRegisters(place);
     model.noteUse(place.footprint);
     to[place.words - 1] = 0;
     std::memcpy(to, model.memory(place.block.kind) + place.block.base, place.bytes());

@@ -349,6 +349,8 @@ bool FunctionalContraction::takeRow(FunctionalStream &stream) {
 }
 
 bool FunctionalContraction::run(FunctionalStream &stream, EngineStats &stats) {
+  crew_.wait(); // for what an exception left
+  atWork_.clear();
   teams_.clear();
   waiting_ = 0;
   lastWasWhole_ = false;

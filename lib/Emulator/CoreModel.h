@@ -132,6 +132,11 @@ public:
 
   /// What register `reg` holds; null before a ldd into it.
   const Descriptor *descriptorIn(unsigned reg) const { return loaded_[reg] ? &registers_[reg] : nullptr; }
+  /// What a ldd of this would leave.
+  void load(unsigned reg, const Descriptor &descriptor) {
+    registers_[reg] = descriptor;
+    loaded_[reg] = true;
+  }
   void copyRegister(const CoreModel &from, unsigned reg) {
     registers_[reg] = from.registers_[reg];
     loaded_[reg] = from.loaded_[reg];

@@ -52,6 +52,7 @@ FunctionalBatch::FunctionalBatch(const LoadedProgram &program, std::vector<Funct
 }
 
 void FunctionalBatch::receive(size_t place, unsigned colour, Words words) {
+  isQuiet_ = false;
   mayRun_ |= maskOf(place);
   if (colour == commandColour_)
     command({std::move(words), false, 0});
@@ -60,6 +61,7 @@ void FunctionalBatch::receive(size_t place, unsigned colour, Words words) {
 }
 
 void FunctionalBatch::start(uint32_t task) {
+  isQuiet_ = false;
   mayRun_ = all();
   for (FunctionalCore *core : cores_)
     core->resume(core->model.startControlTask(task));
@@ -72,6 +74,7 @@ void FunctionalBatch::receive(size_t place, unsigned colour, std::vector<Words> 
 }
 
 void FunctionalBatch::receiveAll(unsigned colour, ValueRef value, size_t elementsPerCore) {
+  isQuiet_ = false;
   mayRun_ = all();
   waiting_.receiveAll(colour, std::move(value), elementsPerCore);
 }
@@ -200,12 +203,15 @@ void FunctionalBatch::part() {
 }
 
 bool FunctionalBatch::quiet() {
+  if (isQuiet_)
+    return true;
   if (isJoined_)
     part();
   waiting_.handOut();
   if (!blocks_.empty() || !waiting_.empty() || taken_[0] != firstCommand_ + commands_.size() || !allIdle())
     return false;
-  return std::all_of(cores_.begin(), cores_.end(), [](const FunctionalCore *core) { return core->quiet(); });
+  isQuiet_ = std::all_of(cores_.begin(), cores_.end(), [](FunctionalCore *core) { return core->quiet(); });
+  return isQuiet_;
 }
 
 void FunctionalBatch::addWaiters(const LoadedProgram &program, std::vector<Waiter> &waiters) const {

@@ -26,7 +26,10 @@ public:
   const std::vector<FunctionalCore *> &cores() const { return cores_; }
   /// Before anything else: the control task that the cores run when they are loaded.
   void start(uint32_t task);
-  void command(Command command) { commands_.push_back({std::move(command), {}}); }
+  void command(Command command) {
+    isQuiet_ = false;
+    commands_.push_back({std::move(command), {}});
+  }
   void receive(size_t place, unsigned colour, Words words);
   /// One after the other; leaves nothing of them.
   void receive(size_t place, unsigned colour, std::vector<Words> &parts);
@@ -107,6 +110,7 @@ private:
   std::vector<uint64_t> taken_; ///< by core: number of the next command
   size_t at_ = 0;               ///< in step: place of the next command in the queue
   bool isJoined_ = false;
+  bool isQuiet_ = false; ///< known to be, and nothing has come since
   std::optional<uint16_t> pausedAt_; ///< in step: pc of the instruction that waits
   CoreMask mayRun_ = 0; ///< apart: cores that something happened to
 

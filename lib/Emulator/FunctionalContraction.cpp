@@ -9,13 +9,15 @@ namespace {
 /// Weights that are multiplied before others are read; fewer where other threads wait for the first of them.
 constexpr size_t mostWeights = size_t(1) << 19;
 constexpr size_t mostRows = 1024, mostRowsOfCrew = 384;
+/// The same for each of many teams, of which a thread takes one: some times as many as an owner's rows are multiplied at once.
+constexpr size_t mostRowsOfTeam = 8 * panelHeight;
 
 } // namespace
 
 FunctionalContraction::FunctionalContraction(const LoadedProgram &program, FunctionalRouting &routing, const std::vector<std::unique_ptr<FunctionalBatch>> &batches,
                                              Crew &crew)
     : program_(program), routing_(routing), batches_(batches), crew_(crew) {}
-FunctionalContraction::~FunctionalContraction() = default;
+FunctionalContraction::~FunctionalContraction() { crew_.wait(); }
 
 /// Whether the rows that begin with this burst can be taken.
 FunctionalContraction::Team *FunctionalContraction::teamOf(const Ports &ports) {
@@ -167,29 +169,68 @@ bool FunctionalContraction::isChain(const Team &team, size_t &owned) const {
 }
 
 void FunctionalContraction::complete() {
-  if (atWork_)
-    std::exchange(atWork_, nullptr)->room->product.complete();
+  if (atWork_.empty())
+    return;
+  if (atWork_.size() == 1)
+    atWork_[0]->room->product.complete();
+  else
+    crew_.complete();
+  atWork_.clear();
 }
 
-/// Begins with the rows of a team, while the caller looks for more.
-void FunctionalContraction::multiplyMeanwhile(Team &team) {
+/// Whether enough rows wait for it to begin; of many teams, also whether nobody is at work.
+bool FunctionalContraction::isTimeToMultiply(const Team &team) const {
+  const ProductRows &rows = team.room->rows;
+  if (crew_.size() > 1 && teams_.size() >= crew_.size())
+    return waiting_ >= mostRowsOfTeam * teams_.size() && (atWork_.empty() || doneAtWork_ == atWork_.size());
+  return rows.weights() >= mostWeights || rows.size() >= (crew_.size() == 1 ? mostRows : mostRowsOfCrew);
+}
+
+/// Begins with the rows that wait, while the caller looks for more. A team has all threads, each of many has one.
+void FunctionalContraction::multiplyMeanwhile() {
   complete();
-  multiply(team, &crew_);
-  atWork_ = &team;
+  waiting_ = 0;
+  for (const auto &[place, team] : teams_)
+    if (team->isReady && handOver(*team))
+      atWork_.push_back(team.get());
+  if (atWork_.size() == 1)
+    return multiply(*atWork_[0], &crew_);
+  nextAtWork_ = doneAtWork_ = 0;
+  auto work = [this] {
+    for (size_t i = nextAtWork_++; i < atWork_.size(); i = nextAtWork_++) {
+      multiply(*atWork_[i], nullptr);
+      ++doneAtWork_;
+    }
+  };
+  if (!atWork_.empty())
+    crew_.begin(work, atWork_.size());
 }
 
-/// Begins with all rows that wait, or without a crew multiplies them. No others are being multiplied by this crew.
+/// Takes what multiplying the rows that wait needs from what reading more of them changes. Returns whether there are any.
+bool FunctionalContraction::handOver(Team &team) {
+  std::swap(team.room->rows, team.room->handedOver);
+  team.room->rows.clear(team.columns.size());
+  ProductRows &rows = team.room->handedOver;
+  for (Column &column : team.columns)
+    column.handedOver = column.own;
+  // The last two stay where owners build them; more rows may come.
+  for (size_t r = 0; r < rows.size(); ++r)
+    rows[r].keepsTotal = rows[r].number + 2 >= team.columns[rows[r].owner].owned;
+  return rows.size() != 0;
+}
+
+/// Begins with all rows that were handed over, or without a crew multiplies them. No others are being multiplied by this crew.
 void FunctionalContraction::multiply(Team &team, Crew *crew) {
-  ProductRows &rows = team.room->rows;
+  ProductRows &rows = team.room->handedOver;
   if (rows.size() == 0)
     return;
   std::vector<ProductColumn> columns(team.columns.size());
   for (size_t c = 0; c < columns.size(); ++c) {
     Column &column = team.columns[c];
     Trigger ones = column.trigger;
-    const bool mayHaveBias = column.own && column.own->task.exchangesRows;
+    const bool mayHaveBias = column.handedOver && column.handedOver->task.exchangesRows;
     if (mayHaveBias) {
-      ones.rows = column.at(column.own->task.otherRows);
+      ones.rows = column.at(column.handedOver->task.otherRows);
       ones.reads = footprintOf(ones.rows);
     }
     uint64_t inOrder = 0; // products of so many weights in order
@@ -222,21 +263,18 @@ void FunctionalContraction::multiply(Team &team, Crew *crew) {
     columns[c].rows = &column.panels->tilesOf(column.trigger.rows, column.trigger.reads);
     if (mayHaveBias)
       columns[c].ones = &column.panels->tilesOf(ones.rows, ones.reads);
-    if (column.own) {
-      columns[c].result = column.at(column.own->task.result);
-      columns[c].totals[0] = column.at(column.own->task.total);
-      columns[c].totals[1] = column.at(column.own->task.otherTotal);
+    if (column.handedOver) {
+      columns[c].result = column.at(column.handedOver->task.result);
+      columns[c].totals[0] = column.at(column.handedOver->task.total);
+      columns[c].totals[1] = column.at(column.handedOver->task.otherTotal);
     }
   }
-  // The last two stay where owners build them; more rows may come.
-  for (size_t r = 0; r < rows.size(); ++r)
-    rows[r].keepsTotal = rows[r].number + 2 >= team.columns[rows[r].owner].owned;
   team.room->product.begin(std::move(columns), rows, crew);
-  rows.clear(team.columns.size());
 }
 
 /// Leaves the cores as their own work would have.
 void FunctionalContraction::finish(Team &team, Crew *crew, EngineStats &stats) {
+  handOver(team);
   multiply(team, crew);
   team.room->product.complete();
   stats.rowsTogether += team.taken;
@@ -293,7 +331,7 @@ bool FunctionalContraction::takeRow(FunctionalStream &stream) {
   } else {
     // To read what comes behind whole rows takes its time.
     if (std::exchange(lastWasWhole_, false) && teams_.size() == 1)
-      multiplyMeanwhile(*teams_.begin()->second);
+      multiplyMeanwhile();
     const FunctionalStream::Part *part = stream.peek(0);
     if (!part || !mayBegin(*part))
       return false;
@@ -304,13 +342,17 @@ bool FunctionalContraction::takeRow(FunctionalStream &stream) {
     for (size_t i = 0; i < bursts; ++i)
       stream.skip();
   }
-  if (team->room->rows.weights() >= mostWeights || team->room->rows.size() >= (crew_.size() == 1 ? mostRows : mostRowsOfCrew))
-    multiplyMeanwhile(*team);
+  ++waiting_;
+  if (isTimeToMultiply(*team))
+    multiplyMeanwhile();
   return true;
 }
 
 bool FunctionalContraction::run(FunctionalStream &stream, EngineStats &stats) {
+  crew_.wait(); // for what an exception left
+  atWork_.clear();
   teams_.clear();
+  waiting_ = 0;
   lastWasWhole_ = false;
   wavelets_ = 0;
   bool any = false;

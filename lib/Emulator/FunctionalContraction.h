@@ -50,8 +50,10 @@ private:
   const Command *commandOf(Team &team, size_t column, uint32_t number);
   bool isChain(const Team &team, size_t &owned) const;
   bool takeRow(FunctionalStream &stream);
-  void multiplyMeanwhile(Team &team);
-  void multiply(Team &team, Crew *crew);
+  void multiplyMeanwhile();
+  bool isTimeToMultiply(const Team &team) const;
+  static bool handOver(Team &team);
+  static void multiply(Team &team, Crew *crew);
   void complete();
   void finish(Team &team, Crew *crew, EngineStats &stats);
 
@@ -59,7 +61,8 @@ private:
   bool readRow(FunctionalStream &stream, Team &team, ProductRow &row, size_t &bursts);
   bool readCommands(const WeightRow &whole, Team &team);
   bool readRow(const WeightRow &whole, Team &team, ProductRow &row);
-  bool hasPlace(const Column &owner) const;
+  bool hasPlace(Column &owner) const;
+  bool areFree(const Column &owner, uint64_t count) const;
   bool acceptRow(Team &team, ProductRow row);
   void acceptCommands(Team &team, const ProductRow &row);
 
@@ -69,7 +72,9 @@ private:
   Crew &crew_;
   std::map<std::pair<uint16_t, uint16_t>, std::unique_ptr<Team>> teams_; ///< by first port and number of ports, of one run
   std::vector<std::unique_ptr<Room>> spareRooms_;
-  Team *atWork_ = nullptr; ///< whose rows are being multiplied
+  std::vector<Team *> atWork_; ///< whose rows are being multiplied
+  std::atomic<size_t> nextAtWork_{0}, doneAtWork_{0}; ///< of many, each by one thread
+  size_t waiting_ = 0;        ///< rows that were taken and not handed over
   bool lastWasWhole_ = false; ///< of the rows that were taken
   uint64_t wavelets_ = 0;
   Weights weights_;            ///< of a column that is read

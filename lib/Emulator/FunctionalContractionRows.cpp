@@ -6,8 +6,6 @@
 
 #include "FunctionalContractionTeam.h"
 
-#include "wafer/Emulator/SortedRows.h"
-
 namespace wafer {
 
 /// The next row, if all of its bursts are here and as expected.
@@ -122,6 +120,8 @@ bool FunctionalContraction::readRow(const WeightRow &whole, Team &team, ProductR
       const SortedRows::Run run = whole.sorted->run(whole.number, c);
       team.room->rows.addColumn(ProductRows::Run{run.values, run.indices, run.count});
     }
+    row.kept = whole.sorted;
+    row.keptRow = whole.number;
   } else {
     sorter_.sort(whole, isIndexed, team.room->rows);
     if (whole.sorted)
@@ -138,13 +138,30 @@ bool FunctionalContraction::readRow(const WeightRow &whole, Team &team, ProductR
 }
 
 /// Whether the owner has a place for what it makes next, beside all that it holds.
-bool FunctionalContraction::hasPlace(const Column &owner) const {
+bool FunctionalContraction::hasPlace(Column &owner) const {
+  constexpr uint64_t mostAtOnce = 16;
+  for (uint64_t count = mostAtOnce; owner.owned >= owner.withPlace && count > 0; count /= mostAtOnce)
+    if (areFree(owner, count))
+      owner.withPlace = owner.owned + count;
+  return owner.owned < owner.withPlace;
+}
+
+/// Whether the places of so many results from the next one on are.
+bool FunctionalContraction::areFree(const Column &owner, uint64_t count) const {
   const SumTask &own = owner.own->task;
-  Descriptor result = owner.at(own.result);
-  result.base = static_cast<uint32_t>(static_cast<int64_t>(result.base) + static_cast<int64_t>(owner.owned) * own.step);
-  const Footprint place = footprintOf(result);
-  return static_cast<int64_t>(result.base) <= UINT16_MAX && place.low >= owner.first().image.dataStart && place.high <= program_.machine().sramBytes &&
-         result.base % byteSize(elementType(result.type)) == 0 && std::none_of(owner.held.begin(), owner.held.end(), [&](const auto &other) { return other.second.overlaps(place); });
+  const Descriptor &result = owner.at(own.result);
+  const unsigned size = byteSize(elementType(result.type));
+  const int64_t first = int64_t(result.base) + static_cast<int64_t>(owner.owned) * own.step, last = first + static_cast<int64_t>(count - 1) * own.step;
+  const int64_t low = std::min(first, last), high = std::max(first, last);
+  if (low < 0 || high > UINT16_MAX || first % size != 0 || last % size != 0)
+    return false;
+  Descriptor lowest = result, highest = result;
+  lowest.base = static_cast<uint32_t>(low);
+  highest.base = static_cast<uint32_t>(high);
+  Footprint place = footprintOf(lowest);
+  place.high = footprintOf(highest).high;
+  return place.low >= owner.first().image.dataStart && place.high <= program_.machine().sramBytes &&
+         std::none_of(owner.held.begin(), owner.held.end(), [&](const auto &other) { return other.second.overlaps(place); });
 }
 
 /// Takes the row that was read, if its result has a place.
@@ -174,6 +191,7 @@ bool FunctionalContraction::acceptRow(Team &team, ProductRow row) {
     return true;
   acceptCommands(team, row);
   // Sums for which no row has come are 0.
+  row.kept = nullptr;
   weights_.values.clear();
   weights_.rows.clear();
   for (row.hasBias = false; ++row.place < owner.sums;) {

@@ -27,10 +27,11 @@ struct FunctionalContraction::Command {
 struct FunctionalContraction::Column : FunctionalColumn {
   std::unique_ptr<FunctionalPanels> panels;
   std::vector<std::unique_ptr<Command>> commands;
-  const Command *own = nullptr;
+  const Command *own = nullptr, *handedOver = nullptr; ///< `handedOver`: the same for rows that are multiplied, while more are read
   std::map<uint8_t, Footprint> held; ///< by register: what commands work on, apart from each other
   int otherSum = -1;                 ///< register
   uint64_t taken = 0, owned = 0; ///< commands for sums that go together
+  uint64_t withPlace = 0;        ///< results from the first on whose places are known to be free
   uint32_t last = 0; ///< command
   bool hasWeights = false;
   uint64_t instructions = 0, elementOps = 0, products = 0; ///< to be counted; instructions of one core
@@ -42,6 +43,7 @@ struct FunctionalContraction::Column : FunctionalColumn {
     if (held.count(reg) != 0)
       return true;
     held[reg] = place;
+    withPlace = 0;
     return std::none_of(held.begin(), held.end(), [&](const auto &other) { return other.first != reg && other.second.overlaps(place); });
   }
   /// The accumulator that takes turns with the trigger's: empty, and the same for all commands.
@@ -55,7 +57,8 @@ struct FunctionalContraction::Column : FunctionalColumn {
 /// What a team works in, kept for the next one.
 struct FunctionalContraction::Room {
   ValuePool pool;
-  ProductRows rows; ///< that are taken and not multiplied
+  ProductRows rows;       ///< that are taken
+  ProductRows handedOver; ///< to be multiplied
   FunctionalProduct product;
 };
 

@@ -93,8 +93,11 @@ bool mayReadAhead(const Operation &op) {
 FunctionalCore::FunctionalCore(const LoadedProgram &program, const ImageModel &image, uint16_t x, uint16_t y, uint32_t number, std::shared_ptr<uint8_t> memory)
     : model(program, image, x, y, std::move(memory)), in(program.machine().colours), number(number) {}
 
-bool FunctionalCore::quiet() const {
-  return isIdle() && std::all_of(in.begin(), in.end(), [](const WordQueue &queue) { return queue.size() == 0; });
+bool FunctionalCore::quiet() {
+  if (!isIdle())
+    return false;
+  mayHaveWords_ = mayHaveWords_ && std::any_of(in.begin(), in.end(), [](const WordQueue &queue) { return queue.size() != 0; });
+  return !mayHaveWords_;
 }
 
 bool FunctionalCore::conflictsWithPending(const Operation &op, size_t older) const {

@@ -47,7 +47,12 @@ public:
   /// Whether nothing is at work: the core takes a command.
   bool isIdle() const { return !command_ && task_ < 0 && !operation_ && pending_.empty(); }
   /// Whether the core is idle and has no words left.
-  bool quiet() const;
+  bool quiet();
+  /// Words that come, behind those that have.
+  void receive(unsigned colour, Words words) {
+    mayHaveWords_ = true;
+    in[colour].push(std::move(words));
+  }
   /// The next command. The core is idle.
   void take(Command command) { command_ = std::move(command); }
   /// Goes on with the instruction at `pc`. The core is idle.
@@ -57,7 +62,7 @@ public:
   Waiter waiter(const LoadedProgram &program) const;
 
   CoreModel model;
-  std::vector<WordQueue> in; ///< by colour
+  std::vector<WordQueue> in; ///< by colour, to take words from
   const uint32_t number;
   const EarlierOperations *earlier = nullptr;
   uint32_t place = 0; ///< in the batch
@@ -76,6 +81,7 @@ private:
   void moveRun(Operation &op, size_t n, const uint32_t *words);
   void slowRun(Operation &op, size_t n, const uint32_t *words);
 
+  bool mayHaveWords_ = false; ///< in queues that it would take longer to look through
   std::vector<Operation> pending_; ///< asynchronous operations, oldest first
   std::unique_ptr<Operation> operation_;
   std::optional<Command> command_;

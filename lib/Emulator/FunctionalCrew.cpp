@@ -11,7 +11,7 @@ namespace wafer {
 namespace {
 
 /// How long a thread looks for what comes next before it sleeps: about as long as it takes to wake it.
-constexpr std::chrono::microseconds patience{50};
+constexpr std::chrono::microseconds patience{500};
 
 /// Whether it came to be while we looked.
 template <typename Condition> bool soon(Condition condition) {
@@ -29,7 +29,7 @@ template <typename Condition> bool soon(Condition condition) {
 
 Crew::Crew(unsigned threads) {
   for (size_t i = 0; i + 1 < threads; ++i)
-    workers_.emplace_back([this, i] { serve(i); });
+    workers_.emplace_back([this] { serve(); });
 }
 
 Crew::~Crew() {
@@ -43,10 +43,9 @@ Crew::~Crew() {
     worker.join();
 }
 
-void Crew::serve(size_t number) {
-  for (uint64_t done = 0;; ++done) {
-    auto isWanted = [&] { return pieces_ != done || stopping_; };
-    bool takesPart;
+void Crew::serve() {
+  for (uint64_t seen = 0;;) {
+    auto isWanted = [&] { return pieces_ != seen || stopping_; };
     if (!soon(isWanted)) {
       std::unique_lock lock(mutex_);
       begun_.wait(lock, isWanted);
@@ -55,10 +54,13 @@ void Crew::serve(size_t number) {
       return;
     {
       std::lock_guard lock(mutex_);
-      takesPart = number < called_;
+      seen = pieces_;
+      if (places_ == 0)
+        continue; // others did it
+      --places_;
+      ++busy_;
     }
-    if (takesPart)
-      guardedWork();
+    guardedWork();
     if (--busy_ == 0) {
       std::lock_guard lock(mutex_);
       ended_.notify_all();
@@ -83,8 +85,7 @@ void Crew::begin(std::function<void()> work, size_t most) {
     return;
   {
     std::lock_guard lock(mutex_);
-    called_ = std::min(most, workers_.size());
-    busy_ = workers_.size();
+    places_ = std::min(most, workers_.size());
     ++pieces_;
   }
   begun_.notify_all();
@@ -100,6 +101,10 @@ void Crew::complete() {
 }
 
 void Crew::wait() {
+  {
+    std::lock_guard lock(mutex_);
+    places_ = 0;
+  }
   auto isDone = [&] { return busy_ == 0; };
   if (!soon(isDone)) {
     std::unique_lock lock(mutex_);

@@ -28,17 +28,17 @@ public:
   ~Crew();
 
   size_t size() const { return workers_.size() + 1; }
-  /// Each of the others, up to `most` of them, does this work while the caller goes on.
+  /// Each of the others, up to `most` of them, does this work while the caller goes on, unless it is asleep until the caller waits.
   void begin(std::function<void()> work, size_t most);
   /// The caller does the work as well, and waits for the others. Throws what went wrong first. Without work there is nothing to do.
   void complete();
-  /// Waits for the others, whatever goes wrong.
+  /// Waits for the others that are at it, whatever goes wrong.
   void wait();
   /// Calls `use` with each number below `count`, by whichever thread is free, and waits until all are done.
   void forEach(size_t count, const std::function<void(size_t)> &use);
 
 private:
-  void serve(size_t number);
+  void serve();
   void guardedWork();
 
   std::vector<std::thread> workers_;
@@ -46,8 +46,8 @@ private:
   std::mutex mutex_;
   std::condition_variable begun_, ended_;
   std::atomic<uint64_t> pieces_{0}; ///< that were begun
-  size_t called_ = 0;               ///< workers that take part in the last one
-  std::atomic<size_t> busy_{0};
+  size_t places_ = 0;               ///< for workers that may still take part in the last one
+  std::atomic<size_t> busy_{0};     ///< workers that do
   std::atomic<bool> stopping_{false};
   std::exception_ptr error_;
 };

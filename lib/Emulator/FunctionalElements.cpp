@@ -106,9 +106,23 @@ bool isUnbroken(const ElementRuns::Operand &operand, size_t length) {
   return operand.step == byteSize(operand.type) && operand.outer[0] == operand.step * int64_t(length);
 }
 
-/// Whether runs are numbers as they lie in memory.
-bool isReady(const ElementRuns::Operand &operand, size_t length, size_t count) {
-  return operand.type == ElementType::F32 && operand.step == sizeof(float) && (count == 1 || isUnbroken(operand, length));
+std::optional<Arithmetic> arithmeticOf(Opcode opcode) {
+  switch (opcode) {
+  case Opcode::Add:
+    return Arithmetic::Add;
+  case Opcode::Sub:
+    return Arithmetic::Sub;
+  case Opcode::Mul:
+    return Arithmetic::Mul;
+  default:
+    return std::nullopt;
+  }
+}
+
+/// Whether runs can be worked on as they lie in memory: one behind the other, numbers or, in arithmetic, also halves.
+bool isReady(const ElementRuns::Operand &operand, bool isArithmetic, size_t length, size_t count) {
+  return (operand.type == ElementType::F32 || (isArithmetic && operand.type == ElementType::F16)) && operand.step == byteSize(operand.type) &&
+         (count == 1 || isUnbroken(operand, length));
 }
 
 /// `count` runs that begin at `at`, one behind the other.
@@ -144,18 +158,14 @@ void storeRuns(const ElementRuns::Operand &operand, const float *from, size_t le
     store(operand, from + r * length, length, at + int64_t(r) * operand.outer[0]);
 }
 
-void compute(Opcode opcode, const float *const *operands, float *result, size_t n) {
-  switch (opcode) {
-  case Opcode::Add:
-    return arithmetic(Arithmetic::Add, operands[0], operands[1], result, n);
-  case Opcode::Sub:
-    return arithmetic(Arithmetic::Sub, operands[0], operands[1], result, n);
-  case Opcode::Mul:
-    return arithmetic(Arithmetic::Mul, operands[0], operands[1], result, n);
-  default:
-    if (!computeFunctions(opcode, operands[0], result, n))
-      computeFloats(opcode, operands[0], operands[1], operands[2], result, n);
-  }
+/// What is no arithmetic has numbers only.
+void compute(Opcode opcode, const Elements *operands, uint8_t *result, bool isHalf, size_t n) {
+  if (const std::optional<Arithmetic> operation = arithmeticOf(opcode))
+    return arithmetic(*operation, operands[0], operands[1], result, isHalf, n);
+  auto numbers = [&](int i) { return reinterpret_cast<const float *>(operands[i].at); };
+  auto *to = reinterpret_cast<float *>(result);
+  if (!computeFunctions(opcode, numbers(0), to, n))
+    computeFloats(opcode, numbers(0), numbers(1), numbers(2), to, n);
 }
 
 } // namespace
@@ -241,7 +251,9 @@ void runElements(const ElementRuns &runs, CoreModel &core) {
   if (runs.isFold)
     return foldRuns(runs, core);
   float loaded[3][chunk], result[chunk];
-  const float *operands[3] = {loaded[0], loaded[1], loaded[2]};
+  auto numbers = [](float *at) { return reinterpret_cast<uint8_t *>(at); };
+  Elements operands[3] = {{numbers(loaded[0])}, {numbers(loaded[1])}, {numbers(loaded[2])}};
+  const bool isArithmetic = arithmeticOf(runs.opcode).has_value();
   uint8_t *dst = core.memory(runs.dst.kind) + runs.dst.base, *src[3] = {};
   const uint8_t *repeated[3] = {}; // what an operand is full of, where all runs have the same
   for (unsigned i = 0; i < runs.sources; ++i) {
@@ -269,18 +281,18 @@ void runElements(const ElementRuns &runs, CoreModel &core) {
             const uint8_t *from = at(src[i], runs.src[i], place, begin);
             if (i == 1 && runs.clear1)
               takeRuns(runs.src[1], at(src[1], runs.src[1], place, begin), length, count, loaded[1]);
-            else if (isReady(runs.src[i], length, count))
-              operands[i] = reinterpret_cast<const float *>(from);
-            else if (operands[i] = loaded[i]; !runs.isConstant[i] || repeated[i] != from)
+            else if (isReady(runs.src[i], isArithmetic, length, count))
+              operands[i] = {from, runs.src[i].type == ElementType::F16};
+            else if (operands[i] = {numbers(loaded[i])}; !runs.isConstant[i] || repeated[i] != from)
               loadRuns(runs.src[i], from, length, count, loaded[i]);
             // The first of them are the most.
             repeated[i] = runs.src[i].outer[0] == 0 && length == runs.length ? from : nullptr;
           }
           uint8_t *to = at(dst, runs.dst, place, begin);
-          if (isReady(runs.dst, length, count)) {
-            compute(runs.opcode, operands, reinterpret_cast<float *>(to), n);
+          if (isReady(runs.dst, isArithmetic, length, count)) {
+            compute(runs.opcode, operands, to, runs.dst.type == ElementType::F16, n);
           } else {
-            compute(runs.opcode, operands, result, n);
+            compute(runs.opcode, operands, numbers(result), false, n);
             storeRuns(runs.dst, result, length, count, to);
           }
         }

@@ -181,7 +181,7 @@ void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool 
 
 /// `height` rows against `width` vectors of a tile: as many sums as there are registers for.
 template <bool isPlaced, bool skipsZeros, int height, int width>
-HWY_INLINE void addProductsBlock(const float *HWY_RESTRICT tile, const RowRun *runs, const float *ones, size_t at, float *sums) {
+HWY_INLINE void addProductsBlock(const float *HWY_RESTRICT tile, const RowRun *runs, const float *ones, const float *biases, size_t at, float *sums) {
   const size_t count = runs[0].count;
   const float *values[height];
   V acc[height][width];
@@ -204,7 +204,7 @@ HWY_INLINE void addProductsBlock(const float *HWY_RESTRICT tile, const RowRun *r
   if (ones)
     for (int r = 0; r < height; ++r)
       for (int v = 0; v < width; ++v)
-        acc[r][v] = addProduct<skipsZeros>(hn::Set(f, runs[r].bias), hn::Load(f, ones + at + lanes * v), acc[r][v]);
+        acc[r][v] = addProduct<skipsZeros>(hn::Set(f, biases[runs[r].place]), hn::Load(f, ones + at + lanes * v), acc[r][v]);
   for (int r = 0; r < height; ++r)
     for (int v = 0; v < width; ++v) {
       float *to = sums + runs[r].place * tileWidth + at + lanes * v;
@@ -213,36 +213,36 @@ HWY_INLINE void addProductsBlock(const float *HWY_RESTRICT tile, const RowRun *r
 }
 
 template <bool isPlaced, bool skipsZeros, int height>
-HWY_INLINE void addProductsTile(const float *tile, size_t vectors, const RowRun *runs, const float *ones, float *sums) {
+HWY_INLINE void addProductsTile(const float *tile, size_t vectors, const RowRun *runs, const float *ones, const float *biases, float *sums) {
   constexpr int most = isPlaced ? 4 : blockWidth;
   size_t v = 0;
   for (; v + most <= vectors; v += most)
-    addProductsBlock<isPlaced, skipsZeros, height, most>(tile, runs, ones, v * lanes, sums);
+    addProductsBlock<isPlaced, skipsZeros, height, most>(tile, runs, ones, biases, v * lanes, sums);
   for (; v < vectors; ++v)
-    addProductsBlock<isPlaced, skipsZeros, height, 1>(tile, runs, ones, v * lanes, sums);
+    addProductsBlock<isPlaced, skipsZeros, height, 1>(tile, runs, ones, biases, v * lanes, sums);
 }
 
-template <bool skipsZeros> void addProductsRuns(const float *tile, size_t vectors, const RowRun *runs, size_t count, const float *ones, float *sums) {
+template <bool skipsZeros> void addProductsRuns(const float *tile, size_t vectors, const RowRun *runs, size_t count, const float *ones, const float *biases, float *sums) {
   for (size_t r = 0; r < count;) {
     if (runs[r].placed) {
-      addProductsTile<true, skipsZeros, 1>(tile, vectors, runs + r, ones, sums);
+      addProductsTile<true, skipsZeros, 1>(tile, vectors, runs + r, ones, biases, sums);
       ++r;
       continue;
     }
     const int height = blockOf(runs + r, count - r);
     if (height == panelHeight)
-      addProductsTile<false, skipsZeros, panelHeight>(tile, vectors, runs + r, ones, sums);
+      addProductsTile<false, skipsZeros, panelHeight>(tile, vectors, runs + r, ones, biases, sums);
     else if (height >= 2)
-      addProductsTile<false, skipsZeros, 2>(tile, vectors, runs + r, ones, sums);
+      addProductsTile<false, skipsZeros, 2>(tile, vectors, runs + r, ones, biases, sums);
     else
-      addProductsTile<false, skipsZeros, 1>(tile, vectors, runs + r, ones, sums);
+      addProductsTile<false, skipsZeros, 1>(tile, vectors, runs + r, ones, biases, sums);
     r += height == panelHeight ? panelHeight : height >= 2 ? 2 : 1;
   }
 }
 
-void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, bool skipsZeros, float *sums) {
+void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, const float *biases, bool skipsZeros, float *sums) {
   const size_t vectors = (width + lanes - 1) / lanes;
-  skipsZeros ? addProductsRuns<true>(tile, vectors, runs, count, ones, sums) : addProductsRuns<false>(tile, vectors, runs, count, ones, sums);
+  skipsZeros ? addProductsRuns<true>(tile, vectors, runs, count, ones, biases, sums) : addProductsRuns<false>(tile, vectors, runs, count, ones, biases, sums);
 }
 
 /// Whole vectors of the values; returns how many were kept of `done`.
@@ -288,6 +288,19 @@ template <Arithmetic operation, bool isScalar> size_t arithmeticVectors(const fl
   size_t j = 0;
   for (; j + lanes <= n; j += lanes)
     hn::StoreU(apply(operation, isScalar ? hn::Set(f, *a) : hn::LoadU(f, a + j), hn::LoadU(f, b + j)), f, result + j);
+  return j;
+}
+
+template <Arithmetic operation, bool isHalfA, bool isHalfB, bool isHalf> size_t elementVectors(const uint8_t *a, const uint8_t *b, uint8_t *result, size_t n) {
+  const hn::Rebind<hwy::float16_t, F> halves;
+  size_t j = 0;
+  for (; j + lanes <= n; j += lanes) {
+    const V made = apply(operation, loadRow<isHalfA>(a, j), loadRow<isHalfB>(b, j));
+    if constexpr (isHalf)
+      hn::StoreU(hn::DemoteTo(halves, made), halves, reinterpret_cast<hwy::float16_t *>(result + 2 * j));
+    else
+      hn::StoreU(made, f, reinterpret_cast<float *>(result + 4 * j));
+  }
   return j;
 }
 
@@ -374,6 +387,7 @@ template <bool isHalf, bool skipsZeros> size_t fmacVectors(float *, size_t, cons
 template <bool isHalf> size_t dotVectors(const uint8_t *, const float *, size_t, float *) { return 0; }
 size_t keepVectors(float *, size_t, uint32_t *, size_t &done) { return done = 0; }
 template <Arithmetic operation, bool isScalar> size_t arithmeticVectors(const float *, const float *, float *, size_t) { return 0; }
+template <Arithmetic operation, bool isHalfA, bool isHalfB, bool isHalf> size_t elementVectors(const uint8_t *, const uint8_t *, uint8_t *, size_t) { return 0; }
 template <Folding folding> size_t foldVectors(float *, const float *, size_t, size_t) { return 0; }
 size_t widenVectors(const uint8_t *, float *, size_t) { return 0; }
 template <bool isHalf> size_t widenRowsVectors(const uint8_t *, size_t, size_t, int64_t, float *, size_t) { return 0; }
@@ -391,7 +405,7 @@ void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool 
     }
 }
 
-void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, bool skipsZeros, float *sums) {
+void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, const float *biases, bool skipsZeros, float *sums) {
   for (size_t r = 0; r < count; ++r)
     for (size_t j = 0; j < width; ++j) {
       float sum = 0;
@@ -399,7 +413,7 @@ void addProducts(const float *tile, size_t width, const RowRun *runs, size_t cou
         if (const float x = tile[(runs[r].placed ? runs[r].placed[k].at : k * tileWidth) + j]; x != 0 || !skipsZeros)
           sum = std::fma(runs[r].placed ? runs[r].placed[k].value : runs[r].values[k], x, sum);
       if (ones && (ones[j] != 0 || !skipsZeros))
-        sum = std::fma(runs[r].bias, ones[j], sum);
+        sum = std::fma(biases[runs[r].place], ones[j], sum);
       sums[runs[r].place * tileWidth + j] += sum;
     }
 }
@@ -459,6 +473,37 @@ template <bool isScalar> void arithmeticOf(Arithmetic operation, const float *a,
 void arithmeticOfBoth(Arithmetic operation, const float *a, const float *b, float *result, size_t n) { arithmeticOf<false>(operation, a, b, result, n); }
 void arithmeticOfScalar(Arithmetic operation, float a, const float *b, float *result, size_t n) { arithmeticOf<true>(operation, &a, b, result, n); }
 
+template <Arithmetic operation, bool isHalfA, bool isHalfB, bool isHalf> void elementLoop(const uint8_t *a, const uint8_t *b, uint8_t *result, size_t n) {
+  for (size_t j = elementVectors<operation, isHalfA, isHalfB, isHalf>(a, b, result, n); j < n; ++j) {
+    const float made = apply(operation, elementAt(a, j, isHalfA ? ElementType::F16 : ElementType::F32), elementAt(b, j, isHalfB ? ElementType::F16 : ElementType::F32));
+    if (isHalf) {
+      const uint16_t half = f32ToF16(made);
+      std::memcpy(result + 2 * j, &half, sizeof half);
+    } else {
+      std::memcpy(result + 4 * j, &made, sizeof made);
+    }
+  }
+}
+
+template <Arithmetic operation> void elementsWith(Elements a, Elements b, uint8_t *result, bool isHalf, size_t n) {
+  using Loop = void (*)(const uint8_t *, const uint8_t *, uint8_t *, size_t);
+  constexpr Loop loops[] = {elementLoop<operation, false, false, false>, elementLoop<operation, false, false, true>, elementLoop<operation, false, true, false>,
+                            elementLoop<operation, false, true, true>,   elementLoop<operation, true, false, false>, elementLoop<operation, true, false, true>,
+                            elementLoop<operation, true, true, false>,   elementLoop<operation, true, true, true>};
+  loops[4 * a.isHalf + 2 * b.isHalf + isHalf](a.at, b.at, result, n);
+}
+
+void arithmeticOfElements(Arithmetic operation, Elements a, Elements b, uint8_t *result, bool isHalf, size_t n) {
+  switch (operation) {
+  case Arithmetic::Add:
+    return elementsWith<Arithmetic::Add>(a, b, result, isHalf, n);
+  case Arithmetic::Sub:
+    return elementsWith<Arithmetic::Sub>(a, b, result, isHalf, n);
+  case Arithmetic::Mul:
+    return elementsWith<Arithmetic::Mul>(a, b, result, isHalf, n);
+  }
+}
+
 template <Folding folding> void foldLoop(float *sums, const float *rows, size_t length, size_t count) {
   constexpr Opcode opcode = folding == Folding::Add ? Opcode::Add : Opcode::Max;
   for (size_t j = foldVectors<folding>(sums, rows, length, count); j < length; ++j)
@@ -517,6 +562,7 @@ HWY_EXPORT(contractPanel);
 HWY_EXPORT(addProducts);
 HWY_EXPORT(keepNonzeros);
 HWY_EXPORT(arithmeticOfBoth);
+HWY_EXPORT(arithmeticOfElements);
 HWY_EXPORT(arithmeticOfScalar);
 HWY_EXPORT(fold);
 HWY_EXPORT(widenF16);
@@ -532,11 +578,14 @@ float dotProduct(const uint8_t *row, ElementType rowType, const float *other, si
 void contractPanel(const Panel &panel, const PanelRun *runs, size_t count, bool skipsZeros) {
   HWY_DYNAMIC_DISPATCH(contractPanel)(panel, runs, count, skipsZeros);
 }
-void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, bool skipsZeros, float *sums) {
-  HWY_DYNAMIC_DISPATCH(addProducts)(tile, width, runs, count, ones, skipsZeros, sums);
+void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, const float *biases, bool skipsZeros, float *sums) {
+  HWY_DYNAMIC_DISPATCH(addProducts)(tile, width, runs, count, ones, biases, skipsZeros, sums);
 }
 void arithmetic(Arithmetic operation, const float *a, const float *b, float *result, size_t n) {
   HWY_DYNAMIC_DISPATCH(arithmeticOfBoth)(operation, a, b, result, n);
+}
+void arithmetic(Arithmetic operation, Elements a, Elements b, uint8_t *result, bool isHalf, size_t n) {
+  HWY_DYNAMIC_DISPATCH(arithmeticOfElements)(operation, a, b, result, isHalf, n);
 }
 void arithmeticWithScalar(Arithmetic operation, float a, const float *b, float *result, size_t n) {
   HWY_DYNAMIC_DISPATCH(arithmeticOfScalar)(operation, a, b, result, n);

@@ -63,13 +63,12 @@ struct RowRun {
   const float *values;        ///< of the panel's rows 0, 1, 2, ..., or null
   const PlacedWeight *placed; ///< of some rows
   size_t count;
-  float bias; ///< behind the weights, where there are `ones`
   uint32_t place;
 };
 
-/// For each run: s = 0, s = fma(value, row[j], s) for each of its weights in order, then, if there are `ones`, s = fma(bias, ones[j], s); sums[place][j] += s. For the
+/// For each run: s = 0, s = fma(value, row[j], s) for each of its weights in order, then, if there are `ones`, s = fma(biases[place], ones[j], s); sums[place][j] += s. For the
 /// first `width` numbers j of tiles, which are aligned to 64 bytes. A NaN stays one, with whatever bits. `skipsZeros`: only where row[j], or ones[j], is not 0.
-void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, bool skipsZeros, float *sums);
+void addProducts(const float *tile, size_t width, const RowRun *runs, size_t count, const float *ones, const float *biases, bool skipsZeros, float *sums);
 
 /// Moves the values that are not 0 to the front, in order, and tells where they were. Both have room for `keepingRoom` more, whose contents become unspecified.
 constexpr size_t keepingRoom = 16;
@@ -84,6 +83,13 @@ float dotProduct(const uint8_t *row, ElementType rowType, const float *other, si
 /// Arithmetic of f32 vector instructions on n elements, NaN results canonical. `result` may be `a` or `b`.
 enum class Arithmetic { Add, Sub, Mul };
 void arithmetic(Arithmetic operation, const float *a, const float *b, float *result, size_t n);
+/// Elements of f32 or f16 side by side.
+struct Elements {
+  const uint8_t *at = nullptr;
+  bool isHalf = false;
+};
+/// The same where operands and result are f32 or f16, the result rounded once more.
+void arithmetic(Arithmetic operation, Elements a, Elements b, uint8_t *result, bool isHalf, size_t n);
 /// With one number on the left.
 void arithmeticWithScalar(Arithmetic operation, float a, const float *b, float *result, size_t n);
 

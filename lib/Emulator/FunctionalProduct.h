@@ -49,27 +49,43 @@ private:
     size_t size() const { return end - begin; }
   };
 
-  void orderRows();
+  /// In which order rows are multiplied, which depends on their owners and numbers of weights; and their weights in that order.
+  struct Order final : SortedRows::Arrangement {
+    std::vector<size_t> kept;         ///< which of the rows that stay from run to run they are, in the order in which they came
+    std::vector<uint32_t> rows;       ///< in order of their owners, those with a bias last
+    std::vector<size_t> ownersFrom;   ///< by column: place in `rows` of the first row that it or one behind it owns
+    std::vector<size_t> biasesFrom;   ///< by column: place of the first row that it owns and that has a bias
+    std::vector<PlacedWeight> placed; ///< in the order of the runs whose they are
+    std::vector<RowRun> runs;         ///< by column, then in the order in which it multiplies them
+
+    size_t bytes() const override { return kept.size() * sizeof(size_t) + rows.size() * sizeof(uint32_t) + placed.size() * sizeof(PlacedWeight) + runs.size() * sizeof(RowRun); }
+    /// The first row of a chunk whose owner is no column before this one.
+    size_t firstFrom(size_t column, const Chunk &chunk) const { return std::clamp(ownersFrom[column], chunk.begin, chunk.end); }
+    /// The first of those whose owner this column is that has a bias.
+    size_t firstWithBias(size_t column, const Chunk &chunk) const { return std::clamp(biasesFrom[column], firstFrom(column, chunk), firstFrom(column + 1, chunk)); }
+  };
+
+  void findOrder();
+  void makeOrder(Order &order) const;
+  void orderRows(Order &order) const;
   Chunk chunkAt(size_t begin) const;
-  void arrange(const Chunk &chunk, size_t placed);
-  void arrange(const Chunk &chunk, size_t column, size_t &placed);
+  void arrange(Order &order, const Chunk &chunk, size_t placed) const;
+  void arrange(Order &order, const Chunk &chunk, size_t column, size_t &placed) const;
   void work();
-  void multiplyTile(size_t tile, float *totals, float *wests);
-  void addColumn(size_t column, size_t tile, size_t begin, size_t end, bool withBias, float *sums) const;
-  void finishRow(const ProductRow &row, size_t firstToken, size_t count, float *total, float *west) const;
-  /// The first row of a chunk whose owner is no column before this one.
-  size_t firstFrom(size_t column, const Chunk &chunk) const { return std::clamp(ownersFrom_[column], chunk.begin, chunk.end); }
-  /// The first of those whose owner this column is that has a bias.
-  size_t firstWithBias(size_t column, const Chunk &chunk) const { return std::clamp(biasesFrom_[column], firstFrom(column, chunk), firstFrom(column + 1, chunk)); }
+  struct Sums;
+  void multiplyTile(size_t tile, Sums &sums);
+  void addColumn(size_t column, size_t tile, const Chunk &chunk, size_t begin, size_t end, bool withBias, float *sums) const;
+  void finishRows(const Chunk &chunk, size_t tile, Sums &sums) const;
+  void keepTotal(const ProductRow &row, size_t tile, float *total) const;
+  /// Calls `use` with each core that has tokens of a tile: the core, the first of its tokens in the core and in the tile, and how many.
+  template <typename Use> void forEachCore(const ProductColumn &column, size_t tile, Use use) const;
 
   Crew *crew_ = nullptr; ///< that is at it
   std::vector<ProductColumn> columns_;
   ProductRows rows_;
-  std::vector<uint32_t> order_;      ///< rows in order of their owners, those with a bias last
-  std::vector<size_t> ownersFrom_;   ///< by column: place in `order_` of the first row that it or one behind it owns
-  std::vector<size_t> biasesFrom_;   ///< by column: place of the first row that it owns and that has a bias
-  std::vector<PlacedWeight> placed_; ///< in the order of the runs whose they are
-  std::vector<RowRun> runs_;         ///< by column, then in the order in which it multiplies them
+  std::shared_ptr<const Order> order_;
+  std::shared_ptr<Order> spare_; ///< whose room is used for rows that do not stay
+  std::vector<float> biases_;    ///< in the order of `order_->rows`
   size_t tiles_ = 0, tokens_ = 0;
   std::atomic<size_t> nextTile_{0};
 };

@@ -9,6 +9,8 @@
 
 #include "FunctionalPanels.h"
 
+#include "wafer/Emulator/SortedRows.h"
+
 namespace wafer {
 
 struct ProductRow {
@@ -20,6 +22,8 @@ struct ProductRow {
   bool keepsTotal = false; ///< in the place that is its turn
   bool hasBias = false;
   float bias = 0;
+  SortedRows *kept = nullptr; ///< where the weights stay from run to run, if they do
+  size_t keptRow = 0;         ///< of those
 };
 
 class ProductRows {

@@ -11,6 +11,7 @@ namespace wafer {
 /// A core on the way of a column's blocks.
 struct FunctionalTransfer::Place {
   FunctionalCore *core = nullptr;
+  std::vector<std::pair<uint8_t, Descriptor>> registers; ///< that the command loads, and what with
   Descriptor block;           ///< in its memory
   Footprint footprint;
   int input = -1, output = -1; ///< colours of its own block and of what it passes on; -1: none
@@ -35,10 +36,11 @@ struct FunctionalTransfer::Plan {
   uint64_t instructions = 0, elementOps = 0;
 
   /// The core's task but for its moves.
-  void loadRegisters(CoreModel &model) const {
-    for (uint16_t pc = model.startControlTask(command); model.at(pc).opcode != Opcode::End; ++pc)
-      if (model.at(pc).opcode == Opcode::Ldd)
-        model.control(model.at(pc), pc);
+  void loadRegisters(const Place &place) const {
+    CoreModel &model = place.core->model;
+    model.startControlTask(command);
+    for (const auto &[reg, descriptor] : place.registers)
+      model.load(reg, descriptor);
   }
 };
 
@@ -86,17 +88,20 @@ bool FunctionalTransfer::addCore(Plan &plan, FunctionalCore &core, uint32_t numb
   const auto task = model.image.controlTasks.find(number & 0xffff);
   if (task == model.image.controlTasks.end())
     return false;
+  Place place;
   std::vector<Operation> moves;
   unsigned instructions = 1; // its end
   try {
     for (uint16_t pc = task->second; model.at(pc).opcode != Opcode::End; ++pc, ++instructions) {
       const Instruction &insn = model.at(pc);
-      if (insn.opcode == Opcode::Ldd)
+      if (insn.opcode == Opcode::Ldd) {
         model.control(insn, pc);
-      else if (insn.opcode == Opcode::Mov && insn.async && moves.size() < 2)
+        place.registers.emplace_back(insn.dst, *model.descriptorIn(insn.dst));
+      } else if (insn.opcode == Opcode::Mov && insn.async && moves.size() < 2) {
         moves.push_back(model.issue(insn, pc));
-      else
+      } else {
         return false;
+      }
     }
   } catch (const Trap &) {
     return false;
@@ -114,7 +119,6 @@ bool FunctionalTransfer::addCore(Plan &plan, FunctionalCore &core, uint32_t numb
     plan.isInput = isInput;
   if (plan.isInput != isInput)
     return false;
-  Place place;
   place.core = &core;
   place.block = isInput ? own.dst : own.src[0];
   place.footprint = footprintOf(place.block);
@@ -188,7 +192,15 @@ bool FunctionalTransfer::linkColumns(Plan &plan, const Burst &command) {
         return false;
     linked += column.places.size();
   }
-  return linked == plan.cores.size() && atPort.size() == plan.columns.size();
+  return linked == plan.cores.size() && atPort.size() == plan.columns.size() && (plan.isInput || haveSameBlocks(plan));
+}
+
+/// Whether as many blocks leave each column, all of them equally long.
+bool FunctionalTransfer::haveSameBlocks(const Plan &plan) {
+  const std::vector<Place> &first = plan.columns[0].places;
+  return std::all_of(plan.columns.begin(), plan.columns.end(), [&](const Column &column) {
+    return column.places.size() == first.size() && std::all_of(column.places.begin(), column.places.end(), [&](const Place &place) { return place.words == first[0].words; });
+  });
 }
 
 bool FunctionalTransfer::run(FunctionalStream &stream, Egress &out, EngineStats &stats) {
@@ -235,7 +247,7 @@ bool FunctionalTransfer::receive(const Plan &plan, FunctionalStream &stream, Eng
     for (size_t i = 0; i < plan.columns[c].places.size(); ++i) {
       const Place &place = plan.columns[c].places[i];
       CoreModel &model = place.core->model;
-      plan.loadRegisters(model);
+      plan.loadRegisters(place);
       model.noteUse(place.footprint);
       uint8_t *to = model.memory(place.block.kind) + place.block.base;
       std::memcpy(to, blocks_[c][i], place.bytes());
@@ -250,24 +262,23 @@ bool FunctionalTransfer::receive(const Plan &plan, FunctionalStream &stream, Eng
 
 /// Lets the blocks leave, those nearest to the ports first.
 void FunctionalTransfer::send(const Plan &plan, Egress &out, EngineStats &stats) {
-  size_t most = 0;
-  for (const Column &column : plan.columns)
-    most = std::max(most, column.places.size());
-  for (size_t i = 0; i < most; ++i)
-    for (const Column &column : plan.columns) {
-      if (i >= column.places.size())
-        continue;
-      const Place &place = column.places[i];
-      CoreModel &model = place.core->model;
-      plan.loadRegisters(model);
-      model.noteUse(place.footprint);
-      block_.resize(place.words);
-      block_.back() = 0;
-      std::memcpy(block_.data(), model.memory(place.block.kind) + place.block.base, place.bytes());
-      quiet16(elementType(place.block.type), reinterpret_cast<uint8_t *>(block_.data()), place.block.elements());
-      out.deliver(column.port, plan.colour, block_.data(), block_.size());
-      stats.waveletsOut += block_.size();
-    }
+  LeavingBlocks leaving;
+  leaving.colour = plan.colour;
+  leaving.firstPort = plan.columns[0].port;
+  leaving.ports = plan.columns.size();
+  leaving.blocks = plan.columns[0].places.size();
+  leaving.words = plan.columns[0].places[0].words;
+  leaving.copy = [&](size_t port, size_t block, uint32_t *to) {
+    const Place &place = plan.columns[port].places[block];
+    CoreModel &model = place.core->model;
+    plan.loadRegisters(place);
+    model.noteUse(place.footprint);
+    to[place.words - 1] = 0;
+    std::memcpy(to, model.memory(place.block.kind) + place.block.base, place.bytes());
+    quiet16(elementType(place.block.type), reinterpret_cast<uint8_t *>(to), place.block.elements());
+  };
+  out.deliver(leaving, [&](size_t count, const std::function<void(size_t)> &use) { crew_.forEach(count, use); });
+  stats.waveletsOut += leaving.ports * leaving.blocks * leaving.words;
 }
 
 } // namespace wafer

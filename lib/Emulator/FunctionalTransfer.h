@@ -36,6 +36,7 @@ private:
   bool prepare(Plan &plan, const Burst &command);
   bool addCore(Plan &plan, FunctionalCore &core, uint32_t number) const;
   bool linkColumns(Plan &plan, const Burst &command);
+  static bool haveSameBlocks(const Plan &plan);
   bool receive(const Plan &plan, FunctionalStream &stream, EngineStats &stats);
   void send(const Plan &plan, Egress &out, EngineStats &stats);
 
@@ -46,7 +47,6 @@ private:
   /// By command colour, first port, number of ports and command. Templates and routes stay as they are, so that plans do.
   std::map<std::tuple<uint8_t, uint16_t, uint16_t, uint32_t>, std::unique_ptr<Plan>> plans_;
   std::vector<std::vector<const uint32_t *>> blocks_; ///< that came, by column and in its order
-  std::vector<uint32_t> block_;                       ///< that leaves
 };
 
 } // namespace wafer

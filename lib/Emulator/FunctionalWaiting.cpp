@@ -205,7 +205,7 @@ bool FunctionalWaiting::isInTheWay(uint32_t place, const Operation &op) const {
 void FunctionalWaiting::receive(size_t place, unsigned colour, Words words) {
   if (!channels_[colour].messages.empty())
     handOut(colour);
-  cores_[place]->in[colour].push(std::move(words));
+  cores_[place]->receive(colour, std::move(words));
 }
 
 void FunctionalWaiting::handOut(unsigned colour) {
@@ -214,7 +214,7 @@ void FunctionalWaiting::handOut(unsigned colour) {
     const Message &message = channel.messages.front();
     const Words words = wordsOf(message.value.data(), message.elements * cores_.size());
     for (size_t i = 0; i < cores_.size(); ++i)
-      cores_[i]->in[colour].push(words.part(i * message.elements, message.elements));
+      cores_[i]->receive(colour, words.part(i * message.elements, message.elements));
   }
 }
 

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <optional>
 #include <type_traits>
+#include <vector>
 
 namespace wafer {
 
@@ -52,19 +53,32 @@ public:
   /// distance apart: such cores' blocks are copied together.
   std::optional<uint64_t> together() const {
     const uint64_t first = (tokensBefore_ + firstToken_) % tensorTokens_;
-    constexpr uint64_t few = 8; // whose transposition is no gain
-    if (columns_ < few || tokenBlock_ < few || features_ < (before_ + featureBlock_) * columns_ || !isFull() || first + (tokenBlock_ - 1) * tokenStep_ >= tensorTokens_)
+    if (features_ < few || tokenBlock_ < few || features_ != featureBlock_ * columns_ || !isFull() || first + (tokenBlock_ - 1) * tokenStep_ >= tensorTokens_)
       return std::nullopt;
-    return first * features_ + before_ * columns_;
+    return first * features_;
   }
   /// Elements from one of these tokens to the next.
   uint64_t tokenPitch() const { return tokenStep_ * features_; }
   /// Copies elements of 16 bits from such tokens to the blocks of these cores, which lie one behind the other, or back.
   void pickTogether(const uint16_t *tokens, uint64_t pitch, uint16_t *blocks) const {
+    if (columns_ < few) {
+      std::vector<uint16_t> turned(features_ * tokenBlock_);
+      transpose16(tokens, pitch, turned.data(), tokenBlock_, tokenBlock_, features_);
+      for (uint64_t f = 0; f < features_; ++f)
+        std::copy_n(turned.data() + f * tokenBlock_, tokenBlock_, blocks + placeOf(f));
+      return;
+    }
     for (uint64_t j = 0; j < featureBlock_; ++j)
       transpose16(tokens + j * columns_, pitch, blocks + j * tokenBlock_, size(), tokenBlock_, columns_);
   }
   void placeTogether(const uint16_t *blocks, uint16_t *tokens, uint64_t pitch) const {
+    if (columns_ < few) {
+      std::vector<uint16_t> turned(features_ * tokenBlock_);
+      for (uint64_t f = 0; f < features_; ++f)
+        std::copy_n(blocks + placeOf(f), tokenBlock_, turned.data() + f * tokenBlock_);
+      transpose16(turned.data(), tokenBlock_, tokens, pitch, features_, tokenBlock_);
+      return;
+    }
     for (uint64_t j = 0; j < featureBlock_; ++j)
       transpose16(blocks + j * tokenBlock_, size(), tokens + j * columns_, pitch, columns_, tokenBlock_);
   }
@@ -72,6 +86,10 @@ public:
   uint64_t features() const { return features_; }
 
 private:
+  static constexpr uint64_t few = 8; // whose transposition is no gain
+
+  /// Where a feature begins in the blocks of all columns.
+  uint64_t placeOf(uint64_t feature) const { return feature % columns_ * size() + feature / columns_ * tokenBlock_; }
   /// Calls `use` with the size, as a constant where it is a usual one, the place in the block and the number of the element in the tensor.
   template <typename Use> void copy(unsigned size, Use use) const {
     if (size == 4)

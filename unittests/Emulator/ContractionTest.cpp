@@ -127,10 +127,10 @@ TEST_P(ContractionTest, IsTheSameInWholeRows) {
   EngineStats expected = createEngine("cycle", program, {})->run(bursts, out);
   std::unique_ptr<Engine> engine;
   SortedRows kept(shape.n, shape.columns);
-  for (int run = 0; run < 4; ++run) {
+  for (int run = 0; run < 5; ++run) {
     if (run % 2 == 0) {
       EngineOptions options;
-      options.threads = run == 0 ? 1 : 3;
+      options.threads = run == 2 ? 3 : 1;
       engine = createEngine(engineName, program, options);
     }
     RowIngress rows(shape, data);
@@ -149,11 +149,35 @@ TEST_P(ContractionTest, IsTheSameInWholeRows) {
     const bool isTaken = std::string(engineName) == "functional" && !shape.reloads;
     EXPECT_EQ(stats.rowsTogether, isTaken ? shape.n : 0u);
     EXPECT_EQ(kept.isComplete(), run > 0 && isTaken);
+    EXPECT_EQ(kept.arrangements.empty(), run < 2 || !isTaken);
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, ContractionTest, testing::Combine(testing::Values("cycle", "functional"), testing::ValuesIn(cases)),
                          [](const auto &info) { return std::string(std::get<0>(info.param)) + std::get<1>(info.param).name; });
+
+// The order of multiplying stays with the weights, and nothing else does.
+TEST(KeptRowsTest, BiasesAndTokensAreThoseOfTheRun) {
+  Contraction shape = shapeOf(3, 2, 24, 9, 4, F16);
+  shape.indexed = shape.withBias = true;
+  ContractionData data = contractionData(shape);
+  const ContractionData other = contractionData(shape, 2);
+  LoadedProgram program = contractionProgram(shape, testMachine(3, 2)).verify();
+  std::unique_ptr<Engine> engine = createEngine("functional", program, {});
+  SortedRows kept(shape.n, shape.columns);
+  for (int run = 0; run < 4; ++run) {
+    if (run == 3) {
+      data.x = other.x;
+      data.bias = other.bias;
+    }
+    RowIngress rows(shape, data);
+    rows.kept = &kept;
+    ListEgress out;
+    EXPECT_EQ(engine->run(rows, out).rowsTogether, shape.n);
+    EXPECT_EQ(receivedOutput(shape, out), expectedOutput(shape, data)) << "run " << run;
+  }
+  EXPECT_EQ(kept.arrangements.size(), 1u);
+}
 
 // A weight that is no number meets no zero, on the fast path as on the other.
 TEST(SkippingTest, InfinityTimesZeroIsPassedOver) {

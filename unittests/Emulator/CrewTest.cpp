@@ -56,7 +56,7 @@ TEST(CrewTest, WorkThatWasBegunIsOverBeforeTheNextBegins) {
         },
         1);
   crew.wait();
-  EXPECT_EQ(most, 1);
+  EXPECT_LE(most, 1) << "none where the thread was not awake in time";
 }
 
 } // namespace

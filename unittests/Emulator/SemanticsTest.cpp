@@ -4,11 +4,13 @@
 
 #include "../../lib/Emulator/CoreModel.h"
 #include "../../lib/Emulator/FunctionalFunctions.h"
+#include "../../lib/Emulator/FunctionalKernels.h"
 #include "wafer/Emulator/NumberFormats.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <random>
 
@@ -47,6 +49,35 @@ TEST(FunctionsTest, VectorsHaveTheBitsOfTheLibrary) {
     for (size_t i = 0; i < numbers.size(); ++i)
       ASSERT_EQ(bitsOf(found[i]), bitsOf(expected[i])) << print({opcode, F32}) << " of " << numbers[i];
   }
+}
+
+// Whether operands and result are halves or numbers, the bits are those of one operation after the other: widen, compute, round.
+TEST(ArithmeticTest, HalvesAndNumbersMixAsInSingleSteps) {
+  constexpr size_t n = 77; // vectors and some more
+  std::mt19937 random(3);
+  std::vector<float> a(n), b(n), roundedA(n), roundedB(n);
+  std::vector<uint8_t> halfA(2 * n), halfB(2 * n);
+  for (size_t j = 0; j < n; ++j) {
+    a[j] = j == 5 ? nan_ : j == 6 ? inf : j == 7 ? -0.0f : floatOf(static_cast<uint32_t>(random() % 0x10000000 + 0x33000000));
+    b[j] = j == 6 ? -inf : j == 8 ? 6e-8f : -a[n - 1 - j];
+  }
+  narrowF16(a.data(), halfA.data(), n);
+  narrowF16(b.data(), halfB.data(), n);
+  widenF16(halfA.data(), roundedA.data(), n);
+  widenF16(halfB.data(), roundedB.data(), n);
+  auto elements = [](const std::vector<float> &numbers, const std::vector<uint8_t> &halves, bool isHalf) {
+    return Elements{isHalf ? halves.data() : reinterpret_cast<const uint8_t *>(numbers.data()), isHalf};
+  };
+  for (Arithmetic operation : {Arithmetic::Add, Arithmetic::Sub, Arithmetic::Mul})
+    for (unsigned which = 0; which < 8; ++which) {
+      const bool isHalfA = which & 4, isHalfB = which & 2, isHalf = which & 1;
+      std::vector<uint8_t> expected(4 * n), found(4 * n);
+      std::vector<float> made(n);
+      arithmetic(operation, (isHalfA ? roundedA : a).data(), (isHalfB ? roundedB : b).data(), made.data(), n);
+      isHalf ? narrowF16(made.data(), expected.data(), n) : static_cast<void>(std::memcpy(expected.data(), made.data(), 4 * n));
+      arithmetic(operation, elements(a, halfA, isHalfA), elements(b, halfB, isHalfB), found.data(), isHalf, n);
+      EXPECT_EQ(found, expected) << "operation " << int(operation) << ", halves " << which;
+    }
 }
 
 // Every half has one f32 and comes back from it.

@@ -40,7 +40,7 @@ uint8_t *bytes(std::vector<uint16_t> &elements) { return reinterpret_cast<uint8_
 
 // Columns and tokens that are a whole number of the host's vectors, and some more of them.
 TEST(LayoutTest, BlocksCopiedTogetherAreThoseCopiedOneByOne) {
-  for (auto [columns, tokenBlock, featureBlock] : {std::array<uint32_t, 3>{8, 8, 3}, {16, 16, 2}, {11, 13, 5}, {8, 9, 1}}) {
+  for (auto [columns, tokenBlock, featureBlock] : {std::array<uint32_t, 3>{8, 8, 3}, {16, 16, 2}, {11, 13, 5}, {8, 9, 1}, {2, 8, 32}, {3, 9, 5}}) {
     const Tokens from(columns, tokenBlock, featureBlock, 6 * tokenBlock);
     std::vector<uint16_t> back(from.elements.size());
     for (uint32_t group = 0; group < 2; ++group)
@@ -66,7 +66,7 @@ TEST(LayoutTest, BlocksWithPlacesThatHaveNoElementAreCopiedOneByOne) {
   Tokens fewer(8, 8, 3, 6 * 8);
   fewer.shape[1] = 23;
   EXPECT_FALSE(fewer.layout(0, 0, 0).together()) << "a feature is missing";
-  EXPECT_FALSE(Tokens(2, 8, 3, 6 * 8).layout(0, 0, 0).together()) << "columns that are no gain";
+  EXPECT_FALSE(Tokens(2, 8, 3, 6 * 8).layout(0, 0, 0).together()) << "features that are no gain";
 }
 
 } // namespace

@@ -89,12 +89,33 @@ public:
   virtual void sent(uint32_t /*tag*/, uint64_t /*cycle*/) {}
 };
 
+/// Calls a function with each number below a count, maybe from several threads.
+using ForEach = std::function<void(size_t count, const std::function<void(size_t)> &use)>;
+
+/// Blocks that leave at neighbouring ports, as many at each, one behind the other.
+struct LeavingBlocks {
+  uint8_t colour = 0;
+  uint16_t firstPort = 0;
+  size_t ports = 0, blocks = 0, words = 0; ///< blocks of each port; words of each block
+  /// Copies one to `to`; each is wanted once, in any order and from any thread.
+  std::function<void(size_t port, size_t block, uint32_t *to)> copy;
+};
+
 /// What MemoryX receives.
 class Egress {
 public:
   virtual ~Egress() = default;
   /// Wavelets that left the south edge at column `port`, in order per (port, colour). Called from one thread at a time.
   virtual void deliver(uint16_t port, uint8_t colour, const uint32_t *payload, size_t count) = 0;
+  /// The same of many blocks, for which `forEach` may be used.
+  virtual void deliver(const LeavingBlocks &leaving, const ForEach & /*forEach*/) {
+    std::vector<uint32_t> words(leaving.words);
+    for (size_t block = 0; block < leaving.blocks; ++block)
+      for (size_t port = 0; port < leaving.ports; ++port) {
+        leaving.copy(port, block, words.data());
+        deliver(static_cast<uint16_t>(leaving.firstPort + port), leaving.colour, words.data(), words.size());
+      }
+  }
 };
 
 /// What a run did. Counters that an engine does not model are 0; results, macs and instructions agree between engines.

@@ -10,6 +10,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <vector>
 
 namespace wafer {
@@ -23,6 +25,14 @@ public:
     size_t count;
   };
 
+  /// What an engine makes of rows that it multiplies together.
+  class Arrangement {
+  public:
+    virtual ~Arrangement() = default;
+    virtual size_t bytes() const = 0;
+  };
+  std::map<size_t, std::shared_ptr<const Arrangement>> arrangements; ///< by the first of the rows
+
   SortedRows() = default;
   SortedRows(size_t rows, size_t columns) : columns_(columns), left_(rows), begins_(rows, absent), ends_(rows * columns) {}
 
@@ -34,7 +44,12 @@ public:
   }
   /// Weights of a row.
   size_t countOf(size_t row) const { return ends_[(row + 1) * columns_ - 1] - begins_[row]; }
-  size_t bytes() const { return values_.size() * sizeof(float) + indices_.size() * sizeof(uint32_t); }
+  size_t bytes() const {
+    size_t bytes = values_.size() * sizeof(float) + indices_.size() * sizeof(uint32_t);
+    for (const auto &[first, together] : arrangements)
+      bytes += together->bytes();
+    return bytes;
+  }
 
   /// A row, unless it is there: its columns in order.
   template <typename RunOf> void add(size_t row, RunOf runOf) {

@@ -87,6 +87,7 @@ public:
   ~PhaseEgress() override;
   /// Throws RuntimeError for a wavelet that no step expects; names tensor and column.
   void deliver(uint16_t port, uint8_t colour, const uint32_t *payload, size_t count) override;
+  void deliver(const LeavingBlocks &leaving, const ForEach &forEach) override;
   /// The tensors, when the run is complete. Throws RuntimeError that names tensor and column when wavelets are missing.
   TensorValues finish();
   uint64_t wavelets() const { return wavelets_; }
@@ -105,8 +106,12 @@ private:
     std::vector<uint16_t> elements;
   };
   size_t wordsPerBlock(const wexe::StepT &step) const;
+  BlockLayout layoutOf(const wexe::StepT &step, uint32_t microBatch, uint32_t block, uint32_t portInGrid) const;
+  static bool arePlacedTogether(const wexe::StepT &step, const BlockLayout &layout);
   void place(const wexe::StepT &step, const Channel &channel, uint32_t portInGrid);
-  void placeTogether(const wexe::StepT &step, const BlockLayout &layout, uint64_t first, const uint16_t *blocks);
+  static void placeTogether(const wexe::StepT &step, const BlockLayout &layout, const uint16_t *blocks, Tensor &tensor);
+  std::vector<Channel> *channelsOf(const LeavingBlocks &leaving);
+  void endBlocks(Channel &channel, size_t steps, uint32_t blocks) const;
   std::string describe(const wexe::StepT &step, uint32_t portInGrid) const;
 
   const wexe::ProgramT &program_;
@@ -114,7 +119,6 @@ private:
   std::map<uint8_t, std::vector<const wexe::StepT *>> stepsOf_; ///< Receive steps by colour, in order
   std::map<uint8_t, std::vector<Channel>> channels_;            ///< by colour, then port in the grid
   std::map<std::tuple<const wexe::StepT *, uint32_t, uint32_t, uint32_t>, Blocks> blocks_; ///< by step, micro-batch, group and row
-  std::vector<uint8_t> tokens_;                                                            ///< in the wire's type
   TensorValues tensors_;
   std::map<uint8_t, std::unique_ptr<SampledSums>> sums_; ///< by colour
   uint64_t wavelets_ = 0;

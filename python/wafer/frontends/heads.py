@@ -5,6 +5,8 @@ be put in order, and so does what attention gives. Rows of weights may come in a
 queries, keys and values "d-major" (see aten/attend.py), the attention of those, and the projection behind it, whose columns are in that order too.
 
 Where a head in one column leaves room for few tokens in a core, two columns share it: twice as many tokens are then more of the lanes at work in all products of the layer.
+
+Keys and values that heads share are projected once, in the projections' own order, where that is cheaper: a product with one weight in each row copies them to all heads, d-major.
 """
 
 from __future__ import annotations

@@ -433,7 +433,7 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
     each.push_back(cycles);
     if (kernel.kind == Kernel::Contract || kernel.kind == Kernel::Sample) {
       cost.contractions += cycles;
-      cost.macs += double(kernel.in) * kernel.out * tokens_;
+      cost.macs += double(kernel.in) * kernel.out * tokens_ * kernel.wire.density;
     } else if (kernel.kind == Kernel::Attend) {
       cost.contractions += cycles;
       cost.macs += attentionMacs(entryTokens(), shapeOf(kernel.attend)) * tokens_;
@@ -528,6 +528,11 @@ int64_t kernelsBeside(stream::SendOp send, llvm::ArrayRef<Operation *> load) {
   return std::find_if(behind, load.end(), ends) - behind;
 }
 
+static bool isSendAhead(Operation *op) {
+  auto send = dyn_cast<stream::SendOp>(op);
+  return send && send.getAhead();
+}
+
 llvm::SmallVector<llvm::SmallVector<Operation *>> loadsOf(stream::SegmentOp segment, int64_t loads) {
   // A head of attention has some 250 instructions, and as many in each of both passes of its gradient.
   auto weight = [](Operation *op) {
@@ -541,8 +546,14 @@ llvm::SmallVector<llvm::SmallVector<Operation *>> loadsOf(stream::SegmentOp segm
   for (Operation &op : segment.getBody().front()) {
     // What is more than half behind the end of a load's share begins the next one.
     const int64_t own = weight(&op), share = total / loads;
-    if (static_cast<int64_t>(parts.size()) < loads && !parts.back().empty() && before + own / 2 > static_cast<int64_t>(parts.size()) * share)
+    if (static_cast<int64_t>(parts.size()) < loads && !parts.back().empty() && before + own / 2 > static_cast<int64_t>(parts.size()) * share) {
+      // A send ahead comes beside what is behind it in its load.
+      const size_t last = parts.size() - 1;
       parts.emplace_back();
+      while (parts[last].size() > 1 && isSendAhead(parts[last].back()))
+        parts.back().push_back(parts[last].pop_back_val());
+      std::reverse(parts.back().begin(), parts.back().end());
+    }
     parts.back().push_back(&op);
     before += own;
   }

@@ -68,10 +68,11 @@ def test_sums_of_gradients_come_home(machine, batch, tokens, heads, across, size
 @pytest.mark.parametrize("across", [1, 2])
 @pytest.mark.parametrize("entries", [1, 2])
 @pytest.mark.parametrize("kind", [Attend, Gradient])
-def test_queries_and_keys_are_turned_by_their_places(kind, entries, across):
+@pytest.mark.parametrize("of_table", [32, 16], ids=["all", "first halves"])
+def test_queries_and_keys_are_turned_by_their_places(of_table, kind, entries, across):
     torch.manual_seed(0)
     others = () if kind is Attend else (torch.randn(2, 12, 16),)
-    check(kind(4, True, across), (torch.randn(2, 12, 48), *others, torch.randn(entries, 12, 32)), "small")
+    check(kind(4, True, across), (torch.randn(2, 12, 48), *others, torch.randn(entries, 12, of_table)), "small")
 
 
 @pytest.mark.parametrize("across", [1, 2])

@@ -169,9 +169,11 @@ LEFT = {
 }
 
 
-@pytest.fixture(autouse=True, params=[1, 2], ids=["head in a column", "head in two columns"])
+@pytest.fixture(autouse=True, params=[(1, False), (2, False), (2, True)], ids=["head in a column", "head in two columns", "copied"])
 def everywhere(monkeypatch, request):
-    monkeypatch.setattr(heads, "columns_of_head", lambda *shape: request.param)
+    across, copies = request.param
+    monkeypatch.setattr(heads, "columns_of_head", lambda *shape: across)
+    monkeypatch.setattr(heads, "_pays_to_copy", lambda *how: copies)
     monkeypatch.setattr(rotations, "pays", lambda *shape: True)
 
 
@@ -255,7 +257,19 @@ def test_queries_keys_and_values_are_computed_again(monkeypatch, name):
     for again in (False, True):
         monkeypatch.setattr(recompute, "pays", lambda machine, tokens, features, again=again: again)
         macs[again] = sum(differentiate(model, F.mse_loss, (x, x), machine=SMALL).imported.macs.values())
-    assert macs[True] - macs[False] == 2 * 6 * WIDTH * (3 * WIDTH + 2 * 6 + WIDTH)  # their projection, attention, and the projection behind it
+    projection = sum(p.weight.shape[0] for p in (model.q, model.k, model.v)) * WIDTH + 3 * WIDTH if heads._pays_to_copy() else 3 * WIDTH**2
+    assert macs[True] - macs[False] == 2 * 6 * (projection + 2 * 6 * WIDTH + WIDTH**2)  # their projection, attention, and the projection behind it
+
+
+@pytest.mark.parametrize("name", ["repeated", "rotated", "one key head"])
+def test_keys_and_values_that_heads_share_are_projected_once(monkeypatch, name):
+    """A product with one weight in each row copies them; its cost is known."""
+    model, x, macs = TAKEN[name]().eval(), torch.randn(2, 6, WIDTH), {}
+    key_heads = model.k.out_features // SIZE
+    for copies in (False, True):
+        monkeypatch.setattr(heads, "_pays_to_copy", lambda *how, copies=copies: copies)
+        macs[copies] = sum(import_model(model, (x,), machine=SMALL).macs.values())
+    assert macs[False] - macs[True] == 2 * 6 * (2 * (HEADS - key_heads) * SIZE * WIDTH - 3 * WIDTH)
 
 
 @pytest.mark.parametrize("name", LEFT)
@@ -302,6 +316,38 @@ def test_layers_share_tables():
     assert rewritten(exported)[1] == 2
     attended = [node for node in exported.graph.nodes if node.target is torch.ops.wafer.attend.default]
     assert len(attended) == 2 and len({node.args[1] for node in attended}) == 1
+
+
+@pytest.mark.parametrize("angles, of_table", [(lambda freqs: torch.cat([freqs, freqs], -1), WIDTH), (lambda freqs: freqs.repeat(1, 2), WIDTH), (lambda freqs: torch.cat([freqs, 2 * freqs], -1), 2 * WIDTH)])
+@pytest.mark.parametrize("is_constant", [True, False])
+def test_a_table_has_first_halves_alone_where_second_ones_are_alike(monkeypatch, angles, of_table, is_constant):
+    torch.manual_seed(0)
+    model, x = Rotated().eval(), torch.randn(2, 6, WIDTH)
+    places = nn.Parameter(torch.arange(6.0).unsqueeze(1)) if not is_constant else torch.arange(6.0).unsqueeze(1)
+    model.rotary = Angles(places, angles)
+    exported, _ = exported_model(model, (x,))
+    program, count = rewritten(exported)
+    (attended,) = [node for node in exported.graph.nodes if node.target is torch.ops.wafer.attend.default]
+    assert attended.args[1].meta["val"].shape == (1, 6, of_table)
+    with torch.no_grad():
+        close(program.run(*arguments(exported, model, x))[0], model(x))
+
+
+class Angles(nn.Module):
+    """Of places that are a buffer or a parameter."""
+
+    def __init__(self, places, angles):
+        super().__init__()
+        self.angles = angles
+        self.register_buffer("frequencies", torch.tensor([1.0, 0.1]))
+        if isinstance(places, nn.Parameter):
+            self.places = places
+        else:
+            self.register_buffer("places", places)
+
+    def forward(self, tokens):
+        angles = self.angles(self.places * self.frequencies)
+        return angles.cos() * 1.5, angles.sin().unsqueeze(0)
 
 
 def test_a_joint_projection_is_one_transposition():

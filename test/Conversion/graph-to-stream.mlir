@@ -56,6 +56,52 @@ func.func @weight_views(%x: tensor<2x3xf32> {graph.name = "x"}, %w: tensor<5x7xf
 
 // -----
 
+#x = affine_map<(t, n, k) -> (t, k)>
+#w = affine_map<(t, n, k) -> (n, k)>
+#y = affine_map<(t, n, k) -> (t, n)>
+#places = affine_map<(n, k) -> (n)>
+#all = affine_map<(n, k) -> (n, k)>
+
+// What MemoryX computes says how much of it is not zero, and a constant shows it.
+// CHECK-LABEL: stream.program @copies_of_features
+// CHECK-DAG: stream.tensor @{{.*}} <intermediate> : tensor<6x3xf32> nonzeros 6
+// CHECK-DAG: stream.tensor @{{.*}} <intermediate> : tensor<4x6xf32> nonzeros 5
+func.func @copies_of_features(%x: tensor<5x3xf32> {graph.name = "x"}) -> tensor<5x4xf32> {
+  %places = arith.constant dense<[0, 1, 2, 0, 1, 2]> : tensor<6xi32>
+  %e = tensor.empty() : tensor<6x3xf32>
+  %copies = linalg.generic {indexing_maps = [#places, #all], iterator_types = ["parallel", "parallel"]} ins(%places : tensor<6xi32>) outs(%e : tensor<6x3xf32>) attrs = {graph.nonzeros = 6 : i64} {
+  ^bb0(%place: i32, %o: f32):
+    %k = linalg.index 1 : index
+    %column = arith.index_cast %k : index to i32
+    %is = arith.cmpi eq, %place, %column : i32
+    %one = arith.uitofp %is : i1 to f32
+    linalg.yield %one : f32
+  } -> tensor<6x3xf32>
+  %zero = arith.constant 0.0 : f32
+  %e1 = tensor.empty() : tensor<5x6xf32>
+  %z1 = linalg.fill ins(%zero : f32) outs(%e1 : tensor<5x6xf32>) -> tensor<5x6xf32>
+  %1 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%x, %copies : tensor<5x3xf32>, tensor<6x3xf32>) outs(%z1 : tensor<5x6xf32>) {
+  ^bb0(%a: f32, %c: f32, %acc: f32):
+    %m = arith.mulf %a, %c : f32
+    %s = arith.addf %acc, %m : f32
+    linalg.yield %s : f32
+  } -> tensor<5x6xf32>
+  %mix = arith.constant dense<[[1.0, 0.0, 0.0, 0.0, 0.0, 0.0], [0.0, 2.0, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 3.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 4.0, 0.0, 5.0]]> : tensor<4x6xf32>
+  %e2 = tensor.empty() : tensor<5x4xf32>
+  %z2 = linalg.fill ins(%zero : f32) outs(%e2 : tensor<5x4xf32>) -> tensor<5x4xf32>
+  %2 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%1, %mix : tensor<5x6xf32>, tensor<4x6xf32>) outs(%z2 : tensor<5x4xf32>) {
+  ^bb0(%a: f32, %c: f32, %acc: f32):
+    %m = arith.mulf %a, %c : f32
+    %s = arith.addf %acc, %m : f32
+    linalg.yield %s : f32
+  } -> tensor<5x4xf32>
+  return %2 : tensor<5x4xf32>
+}
+
+// -----
+
 #id = affine_map<(t, n) -> (t, n)>
 
 // What has no kernel runs in MemoryX: the value before it is received into a tensor that MemoryX holds, the one after it is sent from another.

@@ -15,6 +15,9 @@
 #include "wafer/Dialect/Graph/Graph.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Matchers.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringMap.h"
@@ -239,6 +242,19 @@ LogicalResult ProgramBuilder::declareResults() {
   return success();
 }
 
+/// How many elements of a value are not zero, where what makes it says so. Moving elements does not change their number.
+static IntegerAttr nonzerosOf(Value value) {
+  Operation *op = value.getDefiningOp();
+  while (op && isa<linalg::TransposeOp, tensor::CollapseShapeOp, tensor::ExpandShapeOp>(op))
+    op = op->getOperand(0).getDefiningOp();
+  if (!op)
+    return nullptr;
+  DenseFPElementsAttr constant;
+  if (matchPattern(op, m_Constant(&constant)) && !constant.isSplat())
+    return IntegerAttr::get(IntegerType::get(op->getContext(), 64), llvm::count_if(constant.getValues<APFloat>(), [](const APFloat &number) { return !number.isZero(); }));
+  return op->getAttrOfType<IntegerAttr>(graph::nonzerosAttr);
+}
+
 /// Where MemoryX holds a value that the program computes: an output or a new intermediate. What is received may have another shape there; a function's result
 /// may not.
 stream::TensorOp ProgramBuilder::tensorFor(Value value, bool isReceived, StringRef hint) {
@@ -249,7 +265,10 @@ stream::TensorOp ProgramBuilder::tensorFor(Value value, bool isReceived, StringR
       return held_[value] = output->second;
     copies_.push_back({value, output->second});
   }
-  return held_[value] = declare(value.getLoc(), uniqueName((hint + ".value").str()).getValue(), stream::Role::Intermediate, type);
+  stream::TensorOp tensor = declare(value.getLoc(), uniqueName((hint + ".value").str()).getValue(), stream::Role::Intermediate, type);
+  if (IntegerAttr nonzeros = nonzerosOf(value))
+    tensor.setNonzerosAttr(nonzeros);
+  return held_[value] = tensor;
 }
 
 void ProgramBuilder::writeSegments(const Run &run) {

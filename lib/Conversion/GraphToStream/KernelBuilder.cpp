@@ -165,7 +165,7 @@ void KernelBuilder::emit(Operation *op, const WaferKernel &kernel) {
   case KernelKind::Attend: {
     const BlockShape input = kernel.input;
     auto write = [&](auto attention, Value gradient) {
-      Value rotation = attention.getRotation() ? valueOf(attention.getRotation(), {input.tokens, input.features / 3 * 2}) : Value();
+      Value table = attention.getRotation(), rotation = table ? valueOf(table, {input.tokens, cast<RankedTensorType>(table.getType()).getDimSize(1)}) : Value();
       return stream::AttendOp::create(builder_, loc, type, valueOf(kernel.source, input), gradient, rotation, attention.getHeadsAttr(), attention.getAcrossAttr(), attention.getScaleAttr(), attention.getCausalAttr());
     };
     if (auto gradient = dyn_cast<graph::AttendGradientOp>(op))

@@ -46,14 +46,17 @@ void Attention::fill(TaskBuilder &task, uint8_t with, StringRef hint, FlatSymbol
 
 Attention::Halves Attention::halves(StringRef hint, FlatSymbolRefAttr of, Type type, int64_t offset) {
   const int64_t half = part() / 2;
-  auto some = [&](StringRef name, int64_t at, int64_t elements) { return image_.memoryAt(offset + at * bytes(type), (hint + name).str(), type, of, {1, 1, 1, elements}, contiguous); };
-  return {some("", 0, 2 * half), some("_first", 0, half), some("_second", half, half)};
+  auto some = [&](StringRef name, int64_t at, int64_t halves) { return image_.memoryAt(offset + at * bytes(type), (hint + name).str(), type, of, {1, 1, halves, half}, {0, 0, half, 1}); };
+  return {some("", 0, 2), some("_first", 0, 1), some("_second", half, 1)};
 }
+
+enum : uint8_t { source = 45, table, sum };
+static_assert(third < source && sum < numDescriptorRegisters);
 
 // Features lie by element of a head, so that halves of all heads are halves of the block.
 void Attention::turn(TaskBuilder &task, const Halves &from, const Halves &between, const Halves &to, bool isBack) {
-  enum : uint8_t { source = 45, table, sum };
-  static_assert(third < source && sum < numDescriptorRegisters);
+  if (rotation_->features < 2 * qkv_.features / 3)
+    return turnByHalf(task, from, between, to, isBack);
   const Halves cosines = halves("cosines", rotation_->buffer, rotation_->element, 0), sines = halves("sines", rotation_->buffer, rotation_->element, part() * bytes(rotation_->element));
   // x[d] * c[d] + x[d'] * s[d]; back x[d] * c[d] + x[d'] * s[d'].
   task.load(source, from.all).load(table, isBack ? sines.all : cosines.all).load(sum, between.all).emit(vectorInsn(Opcode::Mul, ElementType::F32, sum, source, table));
@@ -66,6 +69,21 @@ void Attention::turn(TaskBuilder &task, const Halves &from, const Halves &betwee
   add(isBack ? from.second : from.first, isBack ? cosines.second : sines.second, second);
   task.load(source, to.first).load(sum, first).emit(vectorInsn(Opcode::Mov, ElementType::F32, source, sum));
   task.load(source, to.second).load(sum, second).emit(vectorInsn(Opcode::Mov, ElementType::F32, source, sum));
+}
+
+// x[d] * c + x[d'] * s, and x[d'] * c - x[d] * s; back the other way round. What has a minus is made with the other sign.
+void Attention::turnByHalf(TaskBuilder &task, const Halves &from, const Halves &between, const Halves &to, bool isBack) {
+  const int64_t half = part() / 2;
+  const FlatSymbolRefAttr cosines = memory("cosines", rotation_->buffer, rotation_->element, {1, 1, 2, half}, {0, 0, 0, 1});
+  const FlatSymbolRefAttr sines = image_.memoryAt(half * bytes(rotation_->element), "sines", rotation_->element, rotation_->buffer, {1, 1, 1, half}, contiguous);
+  const FlatSymbolRefAttr plus = isBack ? between.second : between.first, minus = isBack ? between.first : between.second;
+  task.load(source, from.all).load(table, cosines).load(sum, between.all).emit(vectorInsn(Opcode::Mul, ElementType::F32, sum, source, table));
+  task.load(table, sines);
+  task.load(source, isBack ? from.first : from.second).load(sum, plus).emit(vectorInsn(Opcode::Fma, ElementType::F32, sum, source, table, sum));
+  task.load(sum, minus).emit(vectorInsn(Opcode::Neg, ElementType::F32, sum, sum));
+  task.load(source, isBack ? from.second : from.first).emit(vectorInsn(Opcode::Fma, ElementType::F32, sum, source, table, sum));
+  task.load(source, isBack ? to.first : to.second).emit(vectorInsn(Opcode::Neg, ElementType::F32, source, sum));
+  task.load(source, isBack ? to.second : to.first).load(sum, plus).emit(vectorInsn(Opcode::Mov, ElementType::F32, source, sum));
 }
 
 void Attention::loadPairs(TaskBuilder &task, uint8_t out, uint8_t in) {

@@ -48,6 +48,7 @@ protected:
   Halves halves(llvm::StringRef hint, mlir::FlatSymbolRefAttr of, mlir::Type type, int64_t offset);
   /// A task's instructions that turn what `from` holds by the table, or back, by way of `between`, which holds f32; `to` may be `from`. Takes registers from 45 on.
   void turn(TaskBuilder &task, const Halves &from, const Halves &between, const Halves &to, bool isBack);
+  void turnByHalf(TaskBuilder &task, const Halves &from, const Halves &between, const Halves &to, bool isBack);
   /// `products`: for each pair of tokens that meet, and element of a head.
   void command(mlir::SymbolRefAttr task, int64_t times = 1, int64_t products = 0) {
     wfr::CommandOp::create(ctx_.steps, loc_, task, times, products * tokens_ * part() * times * cores_);

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 import torch
 
@@ -149,8 +150,15 @@ class Context:
             body,
             init=0,
         )
-        self.writer.count_macs(math.prod(sizes[label] for label in loops))
+        self.writer.count_macs(int(self._kept(a) * self._kept(b) * math.prod(sizes[label] for label in loops)))
         return self.converted(total.with_units(tuple(sizes[label] for label in result)), dtype)
+
+    def _kept(self, tensor: Tensor) -> Fraction:
+        """Part of an operand that is not zero, as far as that is known."""
+        nonzeros = self.writer.nonzeros.get(tensor.name)
+        if nonzeros is None and tensor.constant is not None and tensor.splat is None:
+            return Fraction(int(tensor.constant.count_nonzero()), max(1, tensor.constant.numel()))
+        return Fraction(1) if nonzeros is None else Fraction(nonzeros, math.prod(tensor.stored))
 
     # Over dimensions
 

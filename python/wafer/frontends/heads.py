@@ -9,6 +9,7 @@ Where a head in one column leaves room for few tokens in a core, two columns sha
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 
@@ -16,7 +17,7 @@ import torch
 from torch import fx
 
 from wafer.frontends import rotations
-from wafer.frontends.aten import attend  # noqa: F401 - it defines torch.ops.wafer.attend
+from wafer.frontends.aten import attend, selection  # noqa: F401 - they define torch.ops.wafer.attend and selection
 from wafer.frontends.layouts import Steps
 from wafer.frontends.projections import Projection, can_order, change, ordered
 from wafer.frontends.rewriting import Writer, shape
@@ -80,7 +81,7 @@ def rewrite(
     """
     finder = Finder(graph, rotated, constants or {}, is_sparse)
     found = {each: across for node in graph.nodes if (each := finder.match(node)) is not None and (across := _columns_of_head(each, machine))}
-    rewriter = _Rewriter(graph)
+    rewriter = _Rewriter(graph, machine, constants or {})
     for each, across in found.items():
         rewriter.replace(each, across)
     if found:
@@ -104,23 +105,26 @@ def _columns_of_head(found: SelfAttention, machine: Mapping) -> int:
 
 
 class _Rewriter:
-    def __init__(self, graph: fx.Graph):
-        self._graph = graph
+    def __init__(self, graph: fx.Graph, machine: Mapping, constants: Mapping[str, torch.Tensor]):
+        self._graph, self._machine, self._constants = graph, machine, constants
         self._place = {node: i for i, node in enumerate(graph.nodes)}
         self._first = next(node for node in graph.nodes if node.op != "placeholder")
         self._tables: dict[tuple[object, ...], fx.Node] = {}
+        self._selections: dict[tuple[object, ...], fx.Node] = {}
 
     def replace(self, found: SelfAttention, across: int) -> None:
         node, projected = found.node, found.parts[0].projection
         batch, heads, tokens, _ = shape(node)
         inputs = shape(projected.input)[-1]
         write = Writer(self._graph, projected.product)
+        selection = self._selection(found, across) if _pays_to_copy(found, across, self._machine) else None
         with self._graph.inserting_before(self._first):
-            stacked = _stacked(write, found, across)
+            stacked = _stacked(write, found, _pieces(found, across) if selection is None else _whole(found))
         with self._graph.inserting_before(node):
             x = write(_ATEN.reshape.default, origin_of(projected.input), [tokens, batch, inputs] if found.tokens_first else [batch, tokens, inputs])
             x = write(_ATEN.permute.default, x, [1, 0, 2]) if found.tokens_first else x
             qkv = write(_ATEN.linear.default, x, *stacked)
+            qkv = qkv if selection is None else write(_ATEN.linear.default, qkv, selection)
             mixed = Writer(self._graph, node)(torch.ops.wafer.attend.default, qkv, self._table(found, across), heads, found.scale, found.is_causal, across)
         behind = projection_behind(node)
         if behind is None:
@@ -138,8 +142,23 @@ class _Rewriter:
         if key not in self._tables:
             last = max(rotation.cosines, rotation.sines, key=self._place.__getitem__)
             with self._graph.inserting_before(self._first if last.op == "placeholder" else last.next):
-                self._tables[key] = _table(Writer(self._graph, last), rotation.cosines, rotation.sines, heads, across)
+                are_alike = all(rotations.has_alike_halves(table, self._constants) for table in (rotation.cosines, rotation.sines))
+                self._tables[key] = _table(Writer(self._graph, last), rotation.cosines, rotation.sines, heads, across, are_alike)
         return self._tables[key]
+
+    def _selection(self, found: SelfAttention, across: int) -> fx.Node:
+        """By which features that were projected once come to all heads that read them, [3 * features, features of the projections]; made once for all layers."""
+        projections = _projections(found)
+        begins = dict(zip(projections, itertools.accumulate((each.features for each in projections), initial=0)))
+        pieces = tuple((projection.features, begins[projection], offset, steps) for projection, offset, steps in _pieces(found, across))
+        dtype = found.node.meta["val"].dtype
+        if (pieces, dtype) not in self._selections:
+            write = Writer(self._graph, found.node)
+            with self._graph.inserting_before(self._first):
+                places = [ordered(write, write(_ATEN.arange.start, begin, begin + features, dtype=torch.int64), 0, offset, steps) for features, begin, offset, steps in pieces]
+                columns = sum(each.features for each in projections)
+                self._selections[pieces, dtype] = write(torch.ops.wafer.selection.default, _joined(write, places), columns, dtype)
+        return self._selections[pieces, dtype]
 
     def _project(self, mixed: fx.Node, behind: Behind, across: int) -> None:
         """The projection's weight gets the order that the features are in."""
@@ -163,15 +182,33 @@ class _Rewriter:
             node.replace_all_uses_with(write(_ATEN.permute.default, apart, [0, 2, 1, 3]))
 
 
-def _stacked(write: Writer, found: SelfAttention, across: int) -> list[fx.Node]:
-    """The weight of queries, keys and values, [3 * features, inputs] and d-major, and their bias if any has one."""
-    pieces = _pieces(found, across)
+def _pays_to_copy(found: SelfAttention, across: int, machine: Mapping) -> bool:
+    """Whether fewer cycles go to keys and values that are projected once for all heads that read them, and copied by a product with one weight in each row."""
+    _, heads, tokens, size = shape(found.node)
+    projected, read = sum(each.features for each in _projections(found)), 3 * found.features
+    columns, t = _room(machine, tokens, heads * across, size // across)
+    products = shape(found.parts[0].projection.input)[-1] / columns * t / machine["lanes"]["fmac_acc"]["bits16"]
+    row = t + 2 * (machine["vector_setup_cycles"] + t / machine["lanes"]["vector"]["bits32"])  # passed on, and added by its owner
+    return (read - projected) * products > projected * row
+
+
+def _projections(found: SelfAttention) -> list[Projection]:
+    return list(dict.fromkeys(part.projection for part in found.parts))
+
+
+def _whole(found: SelfAttention) -> list[tuple[Projection, int, Steps]]:
+    """Projections' features as they are."""
+    return [(projection, 0, ((projection.features, 1),)) for projection in _projections(found)]
+
+
+def _stacked(write: Writer, found: SelfAttention, pieces: list[tuple[Projection, int, Steps]]) -> list[fx.Node]:
+    """The weight of these features of projections, [features, inputs], and their bias if any has one."""
     weights = [ordered(write, projection.weight, int(projection.is_transposed), offset, steps) for projection, offset, steps in pieces]
     biases = [None if projection.bias is None else ordered(write, projection.bias, 0, offset, steps) for projection, offset, steps in pieces]
     if all(bias is None for bias in biases):
         return [_joined(write, weights)]
-    none = lambda: write(_ATEN.full.default, [found.features], 0.0, dtype=found.node.meta["val"].dtype)  # noqa: E731
-    return [_joined(write, weights), _joined(write, [none() if bias is None else bias for bias in biases])]
+    none = lambda weight: write(_ATEN.full.default, [shape(weight)[0]], 0.0, dtype=found.node.meta["val"].dtype)  # noqa: E731
+    return [_joined(write, weights), _joined(write, [none(weight) if bias is None else bias for weight, bias in zip(weights, biases)])]
 
 
 def _pieces(found: SelfAttention, across: int) -> list[tuple[Projection, int, Steps]]:
@@ -189,17 +226,21 @@ def _joined(write: Writer, parts: list[fx.Node]) -> fx.Node:
     return parts[0] if len(parts) == 1 else write(_ATEN.cat.default, parts)
 
 
-def _table(write: Writer, cosines: fx.Node, sines: fx.Node, heads: int, across: int) -> fx.Node:
-    """[batch or 1, tokens, 2 * features], d-major: cosines, and sines as rotate_half has them, of which the first half of a head has the other sign."""
+def _table(write: Writer, cosines: fx.Node, sines: fx.Node, heads: int, across: int, are_alike: bool) -> fx.Node:
+    """[batch or 1, tokens, 2 * features], d-major: cosines, and sines as rotate_half has them, of which the first half of a head has the other sign; of first halves only if both `are_alike`."""
     *_, tokens, size = shape(cosines)
     batch = max(shape(table)[0] if len(shape(table)) > 2 else 1 for table in (cosines, sines))
 
     def repeated(table: fx.Node) -> fx.Node:
-        entries = math.prod(shape(table)[:-2])
-        apart = write(_ATEN.reshape.default, table, [entries, tokens, size // across, 1, across])
-        return write(_ATEN.reshape.default, write(_ATEN.expand.default, apart, [batch, tokens, size // across, heads, across]), [batch, tokens, size * heads])
+        entries, elements = math.prod(shape(table)[:-2]), shape(table)[-1]
+        apart = write(_ATEN.reshape.default, table, [entries, tokens, elements // across, 1, across])
+        return write(_ATEN.reshape.default, write(_ATEN.expand.default, apart, [batch, tokens, elements // across, heads, across]), [batch, tokens, elements * heads])
 
-    last = len(shape(sines)) - 1
-    first, second = (write(_ATEN.slice.Tensor, sines, last, begin, begin + size // 2) for begin in (0, size // 2))
-    signed = write(_ATEN.cat.default, [write(_ATEN.neg.default, first), second], last)
+    def half(table: fx.Node, begin: int) -> fx.Node:
+        return write(_ATEN.slice.Tensor, table, len(shape(table)) - 1, begin, begin + size // 2)
+
+    turned = write(_ATEN.neg.default, half(sines, 0))
+    if are_alike:
+        return write(_ATEN.cat.default, [repeated(half(cosines, 0)), repeated(turned)], 2)
+    signed = write(_ATEN.cat.default, [turned, half(sines, size // 2)], len(shape(sines)) - 1)
     return write(_ATEN.cat.default, [repeated(cosines), repeated(signed)], 2)

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 import torch
 from torch import fx
 
-from wafer.frontends.layouts import part_of
-from wafer.frontends.rewriting import VIEWS, Writer, shape
+from wafer.frontends.layouts import Layout, moved, part_of, source_of
+from wafer.frontends.rewriting import VIEWS, Writer, shape, value_of
 
 _ATEN = torch.ops.aten
 
@@ -111,6 +111,30 @@ def _is_table(node: fx.Node, apart: fx.Node) -> bool:
         return False
     sizes, whole = shape(node), shape(apart)
     return 2 <= len(sizes) <= 4 and sizes[-2:] == whole[-2:] and (len(sizes) < 3 or sizes[-3] == 1) and (len(sizes) < 4 or sizes[0] in (1, whole[0]))
+
+
+def has_alike_halves(table: fx.Node, constants: Mapping[str, torch.Tensor]) -> bool:
+    """Whether both halves of a table's last dimension are known to be the same, as of angles that a model writes one behind the other. `constants`: values of placeholders, by their names."""
+    if (value := value_of(table, constants)) is not None:
+        first, second = value.chunk(2, -1)
+        return torch.equal(first, second)
+    while table.op == "call_function":
+        last = len(shape(table)) - 1
+        if table.target is _ATEN.cat.default and (table.args[1] if len(table.args) > 1 else 0) % (last + 1) == last:
+            return len(table.args[0]) == 2 and table.args[0][0] is table.args[0][1]
+        if table.target is _ATEN.repeat.default and len(table.args[1]) == last + 1 and table.args[1][-1] == 2:
+            return True
+        source = source_of(table)
+        if source is not None:
+            layout = moved(Layout.of(shape(source)), table)
+            if layout is None or layout.dims[-1] != Layout.of(shape(source)).dims[-1] or shape(source)[-1] != shape(table)[-1]:
+                return False
+        elif torch.Tag.pointwise in getattr(table.target, "tags", ()) and len(table.all_input_nodes) == 1:
+            source = table.all_input_nodes[0]
+        else:
+            return False
+        table = source
+    return False
 
 
 def _replace(graph: fx.Graph, rotation: Rotation, matrices: dict[tuple[int, int], fx.Node], tables: dict[tuple[fx.Node, int], fx.Node]) -> fx.Node:

@@ -59,6 +59,7 @@ class FunctionWriter:
         self._constants: dict[int, tuple[Tensor, str]] = {}
         self.macs: dict[str, int] = {}
         self.integers: dict[str, Integers] = {}  # by SSA name, what a value was before it was scaled
+        self.nonzeros: dict[str, int] = {}  # by SSA name, how many elements are not zero, where that is known
 
     # Names and locations
 
@@ -187,15 +188,19 @@ class FunctionWriter:
         *,
         results: Sequence[str] | None = None,
         init: float | int | Tensor | None = None,
+        nonzeros: int | None = None,
     ) -> Tensor:
         """A linalg.generic with one result.
 
         `iterators` has a letter per loop, "p" or "r"; loops are d0, d1, ... in maps. Each input comes with the indices at which it is read, one
         affine expression per dimension; `results` are those of the result, by default the parallel loops. `body` gets a Body and a scalar per
         input, and one for the result if there is an `init`: a number, or the tensor to start from. What it returns is converted to the result's
-        type.
+        type. `nonzeros`: how many elements of the result are not zero, where that is known.
         """
-        return self.generics(inputs, iterators, shape, [dtype], lambda *arguments: [body(*arguments)], results=results, inits=[init])[0]
+        made = self.generics(inputs, iterators, shape, [dtype], lambda *arguments: [body(*arguments)], results=results, inits=[init], nonzeros=nonzeros)[0]
+        if nonzeros is not None:
+            self.nonzeros[made.name] = nonzeros
+        return made
 
     def generics(
         self,
@@ -207,6 +212,7 @@ class FunctionWriter:
         *,
         results: Sequence[str] | None = None,
         inits: Sequence[float | int | Tensor | None],
+        nonzeros: int | None = None,
     ) -> list[Tensor]:
         """A linalg.generic with a result of `shape` for each of `dtypes`, all at the same indices; otherwise as `generic`."""
         loops = ", ".join(f"d{i}" for i in range(len(iterators)))
@@ -238,7 +244,8 @@ class FunctionWriter:
         name = made[0].name if len(made) == 1 else self._fresh(self._hint)
         types_text = ", ".join(result.type for result in made)
         self._lines.append(f"    {name}{f':{len(made)}' if len(made) > 1 else ''} = linalg.generic {{indexing_maps = [{maps_text}], iterator_types = [{kinds}]}}")
-        self._lines.append(f"       {ins} outs({', '.join(out.name for out in outs)} : {', '.join(out.type for out in outs)}) {{")
+        known = "" if nonzeros is None else f" attrs = {{graph.nonzeros = {nonzeros} : i64}}"
+        self._lines.append(f"       {ins} outs({', '.join(out.name for out in outs)} : {', '.join(out.type for out in outs)}){known} {{")
         self._lines.append(f"    ^bb0({block}):")
         self._lines.extend(writer.lines)
         self._lines.append(f"      linalg.yield {', '.join(v.name for v in values)} : {', '.join(v.type for v in values)} {self._location}")

@@ -1,5 +1,5 @@
 // RUN: wafer-opt %s -split-input-file -verify-diagnostics
-// What the verifiers check, in this order: argument_c1 to argument_c3, argument_c6, argument_c7, argument_c8, sample_c4, layer_c1 to layer_c3, attend_c1 to attend_c3, attend_c6. argument_c4: test/Conversion/graph-to-stream-invalid.mlir.
+// What the verifiers check, in this order: argument_c1 to argument_c3, argument_c6, argument_c7, argument_c8, argument_c9, sample_c4, layer_c1 to layer_c3, attend_c1 to attend_c3, attend_c6. argument_c4: test/Conversion/graph-to-stream-invalid.mlir.
 
 // expected-error @+1 {{argument_c1: found "graph.name" = "", expected a string that is not empty}}
 func.func @argument_c1(%x: tensor<3xf32> {graph.name = ""}) { return }
@@ -79,6 +79,14 @@ func.func @argument_c6_input(%x: tensor<2x3xf32> {graph.nonzeros = 3 : i64}) {
 
 // expected-error @+1 {{argument_c8: found "graph.encoding" = #sparse_tensor.encoding<{ map = (d0) -> (d0 : compressed) }> on argument 0, expected a #sparse_tensor.encoding of as many dimensions as the argument has}}
 func.func @argument_c8(%w: tensor<2x3xf32> {graph.encoding = #sparse_tensor.encoding<{ map = (d0) -> (d0 : compressed) }>, graph.role = "parameter"}) {
+  return
+}
+
+// -----
+
+func.func @argument_c9() {
+  // expected-error @+1 {{argument_c9: found "graph.nonzeros" = 7 : i64, expected graph.nonzeros, a number of elements of the one tensor that the operation makes}}
+  %e = tensor.empty() {graph.nonzeros = 7 : i64} : tensor<2x3xf32>
   return
 }
 

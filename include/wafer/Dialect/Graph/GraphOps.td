@@ -26,6 +26,7 @@ def Graph_Dialect : Dialect {
     A state is kept from call to call: the argument is its value before, the result of the same name and type its value after the call. Either may be missing.
     (argument_c6) `graph.nonzeros`, how many elements of a parameter are not zero when that is known, is an integer from 0 to the number of elements and stands on
     parameters only. It decides how weights travel; a parameter whose values have more or fewer zeros is streamed correctly all the same.
+    (argument_c9) It stands on an operation too, of one tensor, whose elements that are not zero it counts; again it decides how they travel, and no more.
     (argument_c8) `graph.encoding`, where those elements lie, is a `#sparse_tensor.encoding` for as many dimensions as the argument has.
     An argument may also have it in its type: graph-read-encodings moves it here.
     (argument_c4) Names are unique, but for a state's argument and result: convert-graph-to-stream refuses two arguments or results of one name.
@@ -33,6 +34,7 @@ def Graph_Dialect : Dialect {
   }];
   let useDefaultAttributePrinterParser = 1;
   let dependentDialects = ["::mlir::sparse_tensor::SparseTensorDialect"];
+  let hasOperationAttrVerify = 1;
   let hasRegionArgAttrVerify = 1;
   let hasRegionResultAttrVerify = 1;
 }
@@ -105,9 +107,9 @@ def Graph_AttendOp : Graph_Attention<"attend"> {
     of cores share a head, (d / 2 * heads + h) * 2 + d % 2.
     `causal`: a token sees those before it in its batch entry, and itself. The tokens are `batches` entries of equally many.
     Queries and keys x are turned by their places where `rotated %table` is there: element d becomes c[d] * x[d] + s[d] * x[d'], where d' is as far from the begin of the other half of the head as d from that of
-    its own. %table has c for all heads and, behind it, s, numbered as the features of a query.
+    its own. %table has c for all heads and, behind it, s, numbered as the features of a query; or only those of heads' first halves, where the second halves have the same c, and s with the other sign.
     (attend_c1) %qkv is tokens x features of static shape; its features are three times those of the result, which are a multiple of the heads. A head lies across one or two columns, and has a multiple of so many elements. (attend_c2) The entries divide the tokens.
-    (attend_c6) %table has the tokens of %qkv, or those of one batch entry, for all of them, and twice the features of the result, and a head an even number of elements in each column.
+    (attend_c6) %table has the tokens of %qkv, or those of one batch entry, for all of them, and twice the features of the result or as many, and a head an even number of elements in each column.
   }];
   let arguments = (ins AnyRankedTensor:$qkv, Optional<AnyRankedTensor>:$rotation, I64Attr:$heads, DefaultValuedAttr<I64Attr, "1">:$across, F32Attr:$scale, UnitAttr:$causal,
                        DefaultValuedAttr<I64Attr, "1">:$batches);

@@ -180,7 +180,7 @@ def Stream_AttendOp : Stream_Kernel<"attend", [Pure, AttrSizedOperandSegments]> 
     %o = stream.attend %qkv heads 32 scale 1.250000e-01 causal : tensor<65536x12288xf16> -> tensor<65536x4096xf16>
     %g = stream.attend %qkv gradient %d : tensor<65536x4096xf16> heads 32 scale 1.250000e-01 causal : tensor<65536x12288xf16> -> tensor<65536x12288xf16>
     ```
-    As graph.attend and graph.attend_gradient, `rotated %table` too, for the segment's batch entries. Nothing is streamed from MemoryX.
+    As graph.attend and graph.attend_gradient, `rotated %table` too, with twice the features of a result or as many, for the segment's batch entries. Nothing is streamed from MemoryX.
     (attend_c4) Operands and result have the same tokens and element type; %qkv has three times the features of the other one, which are a multiple of the heads; the gradient's result is as %qkv.
     (attend_c5) On a grid, the columns divide heads * across and are a multiple of `across`, so that a head lies in one column, or in two neighbours, and each batch entry has one band of a group of columns to itself, all of whose cores have as many tokens.
   }];

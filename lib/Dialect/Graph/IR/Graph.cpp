@@ -60,6 +60,17 @@ static LogicalResult verifyEncoding(Operation *op, unsigned argIndex, NamedAttri
                            << ", expected a #sparse_tensor.encoding of as many dimensions as the argument has";
 }
 
+/// argument_c9
+LogicalResult GraphDialect::verifyOperationAttribute(Operation *op, NamedAttribute attribute) {
+  auto type = op->getNumResults() == 1 ? dyn_cast<RankedTensorType>(op->getResult(0).getType()) : RankedTensorType();
+  auto count = dyn_cast<IntegerAttr>(attribute.getValue());
+  if (attribute.getName() == nonzerosAttr && count && count.getType().isInteger(64) && type && type.hasStaticShape() && count.getInt() >= 0 &&
+      count.getInt() <= type.getNumElements())
+    return success();
+  return op->emitOpError() << "argument_c9: found " << attribute.getName() << " = " << attribute.getValue() << ", expected " << nonzerosAttr
+                           << ", a number of elements of the one tensor that the operation makes";
+}
+
 LogicalResult GraphDialect::verifyRegionArgAttribute(Operation *op, unsigned, unsigned argIndex, NamedAttribute attribute) {
   if (attribute.getName() == nameAttr)
     return verifyName(op, attribute);
@@ -124,9 +135,9 @@ static LogicalResult verifyAttention(Operation *op, RankedTensorType qkv, Ranked
   if (batches < 1 || qkv.getDimSize(0) % batches != 0)
     return op->emitOpError() << "attend_c2: found " << qkv.getDimSize(0) << " tokens in " << batches << " batch entries, expected a multiple";
   auto table = rotation ? cast<RankedTensorType>(rotation.getType()) : RankedTensorType();
-  const bool fits = !table || (table.getRank() == 2 && table.getDimSize(1) == 2 * made.getDimSize(1) && (table.getDimSize(0) == made.getDimSize(0) || table.getDimSize(0) == made.getDimSize(0) / batches));
+  const bool fits = !table || (table.getRank() == 2 && (table.getDimSize(1) == 2 * made.getDimSize(1) || table.getDimSize(1) == made.getDimSize(1)) && (table.getDimSize(0) == made.getDimSize(0) || table.getDimSize(0) == made.getDimSize(0) / batches));
   if (!fits || (table && made.getDimSize(1) / heads % (2 * across) != 0))
-    return op->emitOpError() << "attend_c6: found a table " << table << " for " << made << " with " << heads << " heads, expected its tokens or those of a batch entry, twice its features, and heads of an even number of elements in each column";
+    return op->emitOpError() << "attend_c6: found a table " << table << " for " << made << " with " << heads << " heads, expected its tokens or those of a batch entry, twice its features or as many, and heads of an even number of elements in each column";
   return success();
 }
 

@@ -223,8 +223,9 @@ LogicalResult AttendOp::verify() {
   if (getHeads() < 1 || across < 1 || across > 2 || features % numParts() != 0 || numFeatures(qkv) != 3 * features || (getGradient() && numFeatures(result) != numFeatures(qkv)))
     return emitOpError() << "attend_c4: found " << numFeatures(qkv) << " features of queries, keys and values for " << features << " with " << getHeads()
                          << " heads across " << across << " columns, expected three times as many, a multiple of the heads, and heads in one or two columns";
-  if (getRotation() && (failed(verifySameTokens(*this, getRotation().getType(), result, "attend_c4")) || numFeatures(getRotation().getType()) != 2 * features || features / numParts() % 2 != 0))
-    return emitOpError() << "attend_c4: found a table of " << getRotation().getType() << " for " << features << " features, expected twice as many, and heads of an even number of elements in each column";
+  const int64_t ofTable = getRotation() ? numFeatures(getRotation().getType()) : 0;
+  if (getRotation() && (failed(verifySameTokens(*this, getRotation().getType(), result, "attend_c4")) || (ofTable != 2 * features && ofTable != features) || features / numParts() % 2 != 0))
+    return emitOpError() << "attend_c4: found a table of " << getRotation().getType() << " for " << features << " features, expected as many or twice as many, and heads of an even number of elements in each column";
   if (qkv.getElementType() != result.getElementType() || qkv.getElementType() != other.getElementType() || !isStorageType(qkv.getElementType()))
     return emitOpError() << "attend_c4: found elements of " << qkv.getElementType() << ", " << other.getElementType() << " and " << result.getElementType() << ", expected one of f32, f16 and bf16";
   return success();

@@ -6,57 +6,100 @@ using namespace mlir;
 
 namespace wafer::stream {
 
-/// Kernels that a send may go ahead of, upwards. One send at a time comes beside others, and none before its tensor is there.
-static SmallVector<Operation *> kernelsAbove(SendOp send) {
-  SmallVector<Operation *> kernels;
-  for (Operation *op = send->getPrevNode(); op; op = op->getPrevNode()) {
-    if (auto receive = dyn_cast<ReceiveOp>(op); receive && receive.getTensor() == send.getTensor())
-      return kernels;
-    if (auto other = dyn_cast<SendOp>(op)) {
-      // Its own kernels end in front of the first that reads it.
-      auto reads = [&](Operation *kernel) { return llvm::is_contained(kernel->getOperands(), other.getResult()); };
-      if (other.getAhead())
-        while (!kernels.empty() && !reads(kernels.back()))
-          kernels.pop_back();
-      return kernels;
-    }
-    kernels.push_back(op);
-  }
-  return kernels;
-}
-
 /// What takes long.
 static bool isLong(Operation *kernel) { return isa<ContractOp, SampleOp, AttendOp>(kernel); }
 
+static int64_t bitsOf(SendOp send) {
+  auto type = cast<RankedTensorType>(send.getType());
+  return type.getNumElements() * type.getElementTypeBitWidth();
+}
+
+namespace {
+
+/// A send and what stands in front of it, upwards, as far as it may go. Sends that it passes go with it, in front of it: one at a time comes beside kernels.
+class WayUp {
+public:
+  explicit WayUp(SendOp send) : send_(send), behind_(send->getNextNode()) {
+    llvm::SmallDenseSet<Attribute> tensors = {send.getTensorAttr()};
+    for (Operation *op = send->getPrevNode(); op; op = op->getPrevNode()) {
+      // None goes before its tensor is there.
+      if (auto receive = dyn_cast<ReceiveOp>(op); receive && tensors.contains(receive.getTensorAttr()))
+        break;
+      if (auto other = dyn_cast<SendOp>(op))
+        tensors.insert(other.getTensorAttr());
+      above_.push_back(op);
+    }
+  }
+
+  /// Kernels that it may stand in front of. Others than long ones are over before much has come.
+  SmallVector<Operation *> places() const {
+    SmallVector<Operation *> places;
+    for (Operation *op : above_)
+      if (isLong(op) || (op == above_.back() && !isa<SendOp>(op)))
+        places.push_back(op);
+    return places;
+  }
+
+  /// Moves it, and the sends between, to the front of one of its places, or back if there is none.
+  void moveTo(Operation *place) {
+    for (Operation *op : llvm::reverse(above_))
+      op->moveBefore(behind_);
+    send_->moveBefore(behind_);
+    if (!place)
+      return;
+    send_->moveBefore(place);
+    Operation *last = send_;
+    for (Operation *op : above_) {
+      if (op == place)
+        break;
+      if (isa<SendOp>(op)) {
+        op->moveBefore(last);
+        last = op;
+      }
+    }
+  }
+
+private:
+  SendOp send_;
+  Operation *behind_;
+  SmallVector<Operation *> above_; ///< nearest first
+};
+
+} // namespace
+
 bool maySendAhead(SegmentOp segment) {
-  return llvm::any_of(segment.getOps<SendOp>(), [](SendOp send) { return !send.getAhead() && llvm::any_of(kernelsAbove(send), isLong); });
+  return llvm::any_of(segment.getOps<SendOp>(), [](SendOp send) { return !send.getAhead() && !WayUp(send).places().empty(); });
 }
 
 void sendAhead(SegmentOp segment, llvm::function_ref<std::optional<double>()> cyclesNow) {
-  /// Fewer cycles are no reason for a value to be there longer.
+  /// Fewer cycles are no reason for a value to be there longer. Places higher up are looked at until so many in a row are no better.
   constexpr double worthwhile = 256;
+  constexpr int patience = 4;
   std::optional<double> least = cyclesNow();
-  for (SendOp send : llvm::to_vector(segment.getOps<SendOp>())) {
-    if (!least || send.getAhead())
+  if (!least)
+    return;
+  auto sends = llvm::to_vector(segment.getOps<SendOp>());
+  llvm::stable_sort(sends, [](SendOp a, SendOp b) { return bitsOf(a) > bitsOf(b); });
+  for (SendOp send : sends) {
+    if (send.getAhead())
       continue;
-    Operation *const place = send->getNextNode(), *best = place;
-    const SmallVector<Operation *> kernels = kernelsAbove(send);
+    WayUp way(send);
+    Operation *best = nullptr;
     send.setAhead(true);
-    for (Operation *kernel : kernels) {
-      // Others are over before much has come.
-      if (!isLong(kernel) && kernel != kernels.back())
-        continue;
-      send->moveBefore(kernel);
+    int worse = 0;
+    for (Operation *place : way.places()) {
+      way.moveTo(place);
       const std::optional<double> cycles = cyclesNow();
-      if (!cycles)
+      if (!cycles || worse++ == patience)
         break;
       if (*cycles < *least - worthwhile) {
-        best = kernel;
+        best = place;
         least = cycles;
+        worse = 0;
       }
     }
-    send->moveBefore(best);
-    send.setAhead(best != place);
+    way.moveTo(best);
+    send.setAhead(best != nullptr);
   }
 }
 

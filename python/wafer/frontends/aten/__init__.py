@@ -17,6 +17,7 @@ from wafer.frontends.aten import (  # noqa: F401
     reductions,
     scatter,
     scatter_loops,
+    selection,
     shapes,
     sorting,
     token_sums,

@@ -5,7 +5,8 @@ head. So a head's features are the same distance apart everywhere, and a column 
 share a head, `across` is 2, elements lie two by two: number (d // 2 * heads + head) * 2 + d % 2.
 
 Where there is a rotation, [batch or 1, tokens, 2 * heads * size], queries and keys are turned by their places first: element d becomes c[d] * x[d] + s[d] * x[d'], where d' is as far from the
-begin of the other half of the head as d from that of its own; c is the first half of the rotation's features, s the second, both d-major.
+begin of the other half of the head as d from that of its own; c is the first half of the rotation's features, s the second, both d-major. With half as many features it has c and s of heads' first
+halves alone: the second halves have the same c, and s with the other sign.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ def _turned(parts: torch.Tensor, rotation: torch.Tensor | None, across: int, bac
     if rotation is None:
         return parts
     cosines, sines = _apart(rotation, 2, parts.shape[2], across)
+    if cosines.shape[-1] < parts.shape[-1]:
+        cosines, sines = torch.cat([cosines, cosines], -1), torch.cat([sines, -sines], -1)
     other = lambda x: x.roll(x.shape[-1] // 2, -1)  # noqa: E731
     both = parts[:2]
     return torch.cat([cosines * both + (other(sines * both) if back else sines * other(both)), parts[2:]])

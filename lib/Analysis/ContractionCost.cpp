@@ -7,6 +7,7 @@
 #include "wafer/Analysis/ContractionCost.h"
 
 #include "wafer/Machine/Chunks.h"
+#include "wafer/Machine/RowOrder.h"
 
 #include <algorithm>
 #include <cmath>
@@ -70,14 +71,14 @@ static RowCost rowsCost(const Machine &machine, const GridShape &grid, int64_t i
   const double ahead = std::clamp(rowsAhead(machine, grid, double(wavelets) / double(together)), 1.0, double(together));
   const double mean = std::max(1.0, ahead * inFeatures * wire.density / double(grid.columns));
   const double fullest = wire.density < 1 ? 1 + 0.35 * std::sqrt((1 - wire.density) * std::log(double(grid.columns)) / mean) : 1;
-  // Additions are microthreads, whose set-up takes no time of the others. The owner, one of all columns, adds twice and moves its registers on, and takes biases with a task of
-  // their own.
-  const double addition = static_cast<double>(ceilDiv(sums, machine.vectorLanes.bits32));
-  const double bias = wire.hasBias ? taskCycles(machine, 0) + double(together) * wire.waveletsEach * machine.triggerCycles : 0;
-  // Where a row, or a multiplication, is over at once, the command is there before.
-  const bool isShort = wavelets == 1 || (wire.wide && t == 1);
-  cost.issue = fullest * (double(wavelets) * machine.triggerCycles + double(perCore) * ceilDiv(multiplied, lanes)) + taskCycles(machine, 0) + (isShort ? 1.7 : 3.0) * machine.scalarCycles + addition +
-               (3.0 * machine.scalarCycles + addition + bias) / double(grid.columns);
+  // Additions are microthreads, which take the datapath from the task when it needs it; their set-up takes nothing. The owner, one of all columns, adds twice and moves more registers on,
+  // and takes biases with a task of their own.
+  const double ofOwner = 1 / double(grid.columns);
+  const double bias = wire.hasBias ? taskCycles(machine, 0) + 2.0 * machine.scalarCycles + double(together) * double(wire.waveletsEach * machine.triggerCycles + ceilDiv(t, lanes)) : 0;
+  cost.products = fullest * double(perCore) * double(ceilDiv(multiplied, lanes));
+  const double task = fullest * double(wavelets) * machine.triggerCycles + cost.products + taskCycles(machine, 0) + 2.0 * machine.scalarCycles + ofOwner * (3.0 * machine.scalarCycles + bias);
+  cost.issue = task + (1 + ofOwner) * double(ceilDiv(sums, machine.vectorLanes.bits32)) * cost.products / task;
+  cost.ramp = double(wavelets) + 1 + double(sums) * (1 - ofOwner);
   // Short sums are on their way before the next core asks for them.
   const double hop = neighbourCycles(machine) * std::min(1.0, 0.62 + 0.05 * double(sums));
   cost.link = std::max({chainCycles(machine, grid, sums), lagCycles(machine, grid, hop, wavelets, together), wavelets + 1.0});
@@ -99,7 +100,7 @@ static RowCost rowsCost(const Machine &machine, const GridShape &grid, int64_t i
 RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t inFeatures, const WireCost &wire) {
   const RowCost all = rowsCost(machine, grid, inFeatures, wire, wire.together);
   const double rows = double(wire.together);
-  return {all.issue / rows, all.link / rows, all.ingest / rows};
+  return {all.issue / rows, all.products / rows, all.ramp / rows, all.link / rows, all.ingest / rows};
 }
 
 int64_t rowsTogether(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, WireCost wire) {
@@ -130,8 +131,7 @@ static double turnCycles(const Machine &machine, const GridShape &grid, const Ro
   return std::max(0.0, (grid.columns - 1) * hop - slack) / (2.0 * grid.columns);
 }
 
-/// Two things that go on side by side; where they take about as long, each waits for the other now and then.
-static double sideBySide(double one, double other) {
+double sideBySide(double one, double other) {
   const double longer = std::max(one, other), shorter = std::min(one, other);
   return longer + 0.45 * std::max(0.0, shorter - 0.6 * longer);
 }
@@ -143,31 +143,45 @@ static double maskTurnCycles(const Machine &machine, const GridShape &grid, cons
   return std::max(0.0, 2 * ((grid.columns - 1) * hop - row.cycles())) / grid.columns;
 }
 
+/// From a core to the next one, which takes a group of elements when it has all of it.
+static double handOverCycles(const Machine &machine, int64_t elements) { return neighbourCycles(machine) + double(std::min<int64_t>(elements, machine.vectorLanes.bits32)); }
+
+LastSums lastSums(const Machine &machine, const GridShape &grid, int64_t outFeatures, int64_t together) {
+  auto u64 = [](int64_t n) { return static_cast<uint64_t>(n); };
+  LastSums last;
+  last.columns = grid.columns;
+  last.owner = static_cast<int64_t>(streamedRow(u64(outFeatures - 1), u64(outFeatures), u64(grid.columns), u64(together))) % grid.columns;
+  last.hop = handOverCycles(machine, together * grid.tokenBlock);
+  last.whole = double(together * grid.tokenBlock) + machine.vectorSetupCycles;
+  return last;
+}
+
 double contractionCycles(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, const WireCost &wire) {
-  constexpr int64_t descriptors = 12;
-  double fill = (grid.columns - 1) * neighbourCycles(machine) + grid.rows * machine.hopCycles;
+  constexpr int64_t descriptors = 10;
+  const double begin = taskCycles(machine, descriptors) + machine.scalarCycles + (wire.hasBias ? 2.0 * machine.descriptorCycles + vectorCycles(machine, grid.tokenBlock, machine.vectorLanes.bits32) : 0);
   const double weightsOfCore = std::ceil(double(inFeatures) * wire.density / double(grid.columns));
   auto cyclesOf = [&](int64_t together) {
     const RowCost rows = rowsCost(machine, grid, inFeatures, wire, together);
     const double turn = std::max(turnCycles(machine, grid, rows, together, weightsOfCore), wire.isMasked ? maskTurnCycles(machine, grid, rows) : 0);
     return sideBySide(std::max(rows.issue, rows.ingest) + turn, rows.link);
   };
-  // In the last round columns have fewer rows, whose sums are as many.
-  const int64_t round = wire.together * grid.columns, left = outFeatures % round;
-  double cycles = double(outFeatures / round * grid.columns) * cyclesOf(wire.together);
-  if (left > 0)
-    cycles += double(std::min(grid.columns, left)) * cyclesOf(ceilDiv(left, grid.columns));
-  return taskCycles(machine, descriptors) + fill + cycles;
+  // In the last round columns have fewer rows, some of them one less than the others, whose sums are as many.
+  const int64_t round = wire.together * grid.columns, left = outFeatures % round, each = left / grid.columns, longer = left % grid.columns;
+  double cycles = double(outFeatures / round * grid.columns) * cyclesOf(wire.together) + double(longer) * cyclesOf(each + 1);
+  if (each > 0)
+    cycles += double(grid.columns - longer) * cyclesOf(each);
+  return begin + cycles + lastSums(machine, grid, outFeatures, wire.together).cycles();
 }
 
 double scaleIngestCycles(const Machine &machine, int64_t features) { return 2.0 * features / machine.ingestWaveletsPerCycle; }
 
-double scaleCycles(const Machine &machine, const GridShape &grid, int64_t features) {
+double scaleCycles(const Machine &machine, const GridShape &grid, int64_t features, bool wide, bool hasBeta) {
   constexpr int64_t descriptors = 7;
-  int64_t perCore = ceilDiv(features, grid.columns);
-  double issue = perCore * (machine.triggerCycles + ceilDiv(grid.tokenBlock, machine.fmacAccLanes.bits16) + taskCycles(machine, 0) +
-                            3.0 * machine.scalarCycles + vectorCycles(machine, grid.tokenBlock, machine.vectorLanes.bits32));
-  return taskCycles(machine, descriptors) + grid.rows * machine.hopCycles + std::max(issue, scaleIngestCycles(machine, features));
+  const double product = machine.triggerCycles + double(ceilDiv(grid.tokenBlock, wide ? machine.fmacAccLanes.bits32 : machine.fmacAccLanes.bits16));
+  // The owner adds 0, as a microthread, and moves four registers on; beta has a task of its own.
+  const double own = taskCycles(machine, 0) + 4.0 * machine.scalarCycles + double(ceilDiv(grid.tokenBlock, machine.vectorLanes.bits32));
+  const double beta = hasBeta ? taskCycles(machine, 0) + 2.0 * machine.scalarCycles + product : 0;
+  return taskCycles(machine, descriptors) + std::max(double(ceilDiv(features, grid.columns)) * (product + own + beta), scaleIngestCycles(machine, features));
 }
 
 /// Cycles between a column's sums on their way past the groups. The last group waits for what passes all others, and since all get one stream, the first can be ahead of it
@@ -227,10 +241,11 @@ bool samplingPays(const Machine &machine, int64_t tokens, int64_t n, int64_t k) 
 
 double mapCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t operations, int64_t functions, int64_t chunkBytes) {
   const int64_t rows = std::max<int64_t>(featureBlock, 1), some = rowsPerChunk(rows, grid.tokenBlock, chunkBytes), elements = some * grid.tokenBlock;
-  // Each chunk is a task, which moves the descriptors on.
-  const double chunk = taskCycles(machine, 0) + operations * vectorCycles(machine, elements, machine.vectorLanes.bits32) +
-                       functions * vectorCycles(machine, elements, machine.functionLanes.bits32) + 3.0 * machine.scalarCycles;
-  return taskCycles(machine, operations + functions + 2) + double(rows) / some * chunk;
+  const double begin = taskCycles(machine, operations + functions + 2);
+  const double work = operations * vectorCycles(machine, elements, machine.vectorLanes.bits32) + functions * vectorCycles(machine, elements, machine.functionLanes.bits32);
+  // Each of several chunks is a task, which moves the descriptors on.
+  const int64_t chunks = rows / some;
+  return chunks == 1 ? begin + work : begin + double(chunks) * (taskCycles(machine, 0) + work + 3.0 * machine.scalarCycles);
 }
 
 double reduceCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock) {
@@ -247,15 +262,21 @@ static int64_t blockWavelets(const GridShape &grid, int64_t featureBlock, int64_
   return ceilDiv(std::max<int64_t>(featureBlock, 1) * grid.tokenBlock * elementBytes, 4);
 }
 
+double handedOnWavelets(const GridShape &grid, int64_t featureBlock, int64_t elementBytes) { return double(blockWavelets(grid, featureBlock, elementBytes)) * double(grid.rows); }
+
 double handOnCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t elementBytes) {
-  return double(blockWavelets(grid, featureBlock, elementBytes)) * double(grid.rows) / machine.vectorLanes.bits32;
+  return handedOnWavelets(grid, featureBlock, elementBytes) / machine.vectorLanes.bits32;
 }
+
+double wayInCycles(const Machine &machine, const GridShape &grid) { return double(grid.rows) * handOverCycles(machine, machine.vectorLanes.bits32); }
 
 double transferCycles(const Machine &machine, const GridShape &grid, int64_t groups, int64_t featureBlock, int64_t elementBytes, bool in) {
   constexpr int64_t descriptors = 4;
-  double link = double(blockWavelets(grid, featureBlock, elementBytes)) * grid.rows;
-  double edge = link * grid.columns * groups / (in ? machine.ingestWaveletsPerCycle : machine.egressWaveletsPerCycle);
-  return taskCycles(machine, descriptors) + grid.rows * neighbourCycles(machine) + std::max(link, edge);
+  const double link = double(blockWavelets(grid, featureBlock, elementBytes)) * grid.rows;
+  const double edge = link * grid.columns * groups / (in ? machine.ingestWaveletsPerCycle : machine.egressWaveletsPerCycle);
+  // On the way out the last row begins with its own block, when those of the others wait behind it.
+  const double way = in ? wayInCycles(machine, grid) : machine.vectorSetupCycles + neighbourCycles(machine);
+  return taskCycles(machine, descriptors) + way + std::max(link, edge);
 }
 
 } // namespace wafer

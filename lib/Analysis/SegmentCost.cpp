@@ -145,7 +145,11 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
           kernel.batchStrides = contract.getBatchStrides();
           kernel.wire = wireCost(contract, tensors.lookup(contract.getWeightAttr().getAttr()), contract.getWire().value_or(stream::denseWireFormat(contract.getInput().getType().getElementType())));
         })
-        .Case([&](stream::ScaleOp) { kernel.kind = Kernel::Scale; })
+        .Case([&](stream::ScaleOp scale) {
+          kernel.kind = Kernel::Scale;
+          kernel.wire.wide = scale.getInput().getType().getElementType().isF32();
+          kernel.wire.hasBias = scale.getBeta().has_value();
+        })
         .Case([&](stream::MapOp map) {
           kernel.kind = Kernel::Map;
           readMap(map, kernel);
@@ -200,10 +204,17 @@ void SegmentModel::readOrder(stream::SegmentOp segment) {
   llvm::sort(kernels_, [&](const Kernel &a, const Kernel &b) { return stepOf.lookup(a.op) < stepOf.lookup(b.op); });
   readBuffers(segment);
   size_t number = 0;
-  for (ArrayRef<Operation *> load : loadsOf(segment, segment.getLoads()))
-    for (Operation *op : load) {
+  const auto loads = loadsOf(segment, segment.getLoads());
+  for (auto [load, kernels] : llvm::enumerate(loads))
+    for (auto [place, op] : llvm::enumerate(kernels)) {
+      Kernel &kernel = kernels_[number++];
       auto send = dyn_cast<stream::SendOp>(op);
-      kernels_[number++].beside = send ? kernelsBeside(send, load) : 0;
+      if (!send)
+        continue;
+      const ArrayRef<Operation *> behind = ArrayRef(kernels).drop_front(place + 1);
+      kernel.beside = kernel.besideHere = kernelsBeside(send, behind);
+      if (load + 1 < loads.size() && goingOn(kernels, loads[load + 1]) == send)
+        kernel.beside += kernelsBeside(send, loads[load + 1]);
     }
 }
 
@@ -277,7 +288,7 @@ double SegmentModel::computedCycles(const Kernel &kernel, const Machine &machine
   case Kernel::Contract:
     return contractionCycles(machine, grid, kernel.in, kernel.out, wireOn(kernel, machine, grid));
   case Kernel::Scale:
-    return scaleCycles(machine, grid, kernel.out);
+    return scaleCycles(machine, grid, kernel.out, kernel.wire.wide, kernel.wire.hasBias);
   case Kernel::Map:
     return mapCycles(machine, grid, blockOf(kernel.out), kernel.operations, kernel.functions, chunkBytes);
   case Kernel::Sample:
@@ -306,29 +317,64 @@ double SegmentModel::computedIngest(const Kernel &kernel, const Machine &machine
   return kernel.kind == Kernel::Scale ? scaleIngestCycles(machine, kernel.out) : 0;
 }
 
-double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each) const {
+double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each, llvm::DenseMap<Operation *, double> *cameFirst) const {
   /// Micro-batches after which the next one takes as long as the last.
   constexpr int64_t enough = 4;
   // Two microthreads for each value on its way out, and some that the other kernels take turns with.
   SegmentClock clock(buffers_[0][0].size(), isCompact ? 0 : std::max<int64_t>(1, (int64_t(machine.microthreads) - 2) / 2));
-  const bool sendsOnce = grid.microBatches * grid.batchesAtOnce == batches_;
+  auto leavingOf = [&](const Kernel &kernel, double cycles) {
+    GridShape column = grid;
+    column.columns = 1;
+    const int64_t block = ceilDiv(kernel.in, grid.columns);
+    SegmentClock::Leaving value;
+    value.cycles = cycles;
+    value.ofColumn = transferCycles(machine, column, /*groups=*/1, block, kernel.elementBytes, /*in=*/false);
+    value.wavelets = handedOnWavelets(grid, block, kernel.elementBytes);
+    value.datapath = handOnCycles(machine, grid, block, kernel.elementBytes);
+    return value;
+  };
+  // Sent in front of all others, and beside nothing.
+  auto isSentOnce = [&, areSentOnce = grid.microBatches > 1 && grid.microBatches * grid.batchesAtOnce == batches_](const Kernel &kernel) { return areSentOnce && kernel.isSameForEveryBatch; };
+  llvm::SmallVector<SegmentClock::Work> works;
+  for (auto [kernel, cycles] : llvm::zip_equal(kernels_, each)) {
+    SegmentClock::Work &work = works.emplace_back();
+    work.cycles = cycles;
+    work.ingest = ingestCycles(kernel, machine, grid);
+    if (kernel.kind != Kernel::Contract)
+      continue;
+    const RowCost row = contractionRow(machine, grid, kernel.in, wireOn(kernel, machine, grid));
+    work.slack = std::max(0.0, cycles - double(kernel.out) * row.issue);
+    work.datapath = row.products / row.issue;
+    work.ramp = double(kernel.out) * row.ramp;
+  }
   double before = 0;
   for (int64_t microBatch = 0; microBatch < std::min(enough, grid.microBatches); ++microBatch) {
     before = clock.end();
-    int64_t beside = 0; // kernels that something still comes beside
-    for (auto [kernel, cycles] : llvm::zip_equal(kernels_, each)) {
+    int64_t beside = 0, here = 0; // kernels that something still comes beside, before the load ends
+    const Kernel *coming = nullptr;
+    for (auto [kernel, work] : llvm::zip_equal(kernels_, works)) {
       if (beside-- == 0)
         clock.awaitAhead();
+      if (here-- == 0 && beside >= 0 && cameFirst)
+        (*cameFirst)[coming->op] = 1 - clock.ahead() / each[coming - kernels_.data()];
+      if (kernel.kind != Kernel::Receive && llvm::any_of(kernel.op->getOperands(), [](Value operand) { return bool(operand.getDefiningOp<stream::ContractOp>()); }))
+        clock.awaitSums();
       if (kernel.kind == Kernel::Receive)
-        clock.receive(kernel.buffer, cycles);
+        clock.receive(kernel.buffer, leavingOf(kernel, work.cycles));
       else if (kernel.kind == Kernel::Sample)
-        clock.sample(cycles, sampleLeavingCycles(machine, grid, kernel.in, kernel.out, wireOn(kernel, machine, grid)), ingestCycles(kernel, machine, grid));
+        clock.sample(work.cycles, sampleLeavingCycles(machine, grid, kernel.in, kernel.out, wireOn(kernel, machine, grid)), work.ingest);
+      else if (kernel.kind == Kernel::Contract)
+        clock.contract(kernel.buffer, work, lastSums(machine, grid, kernel.out, wireOn(kernel, machine, grid).together));
+      else if (kernel.kind == Kernel::Reduce)
+        clock.gather(kernel.buffer, work);
       else if (kernel.kind != Kernel::Send)
-        clock.compute(kernel.buffer, cycles, ingestCycles(kernel, machine, grid));
-      else if (kernel.beside > 0)
-        clock.sendAhead(kernel.buffer, cycles, handOnCycles(machine, grid, ceilDiv(kernel.out, grid.columns), kernel.elementBytes)), beside = kernel.beside;
-      else if (microBatch == 0 || !sendsOnce || !kernel.isSameForEveryBatch)
-        clock.compute(kernel.buffer, cycles, cycles);
+        clock.compute(kernel.buffer, work);
+      else if (isSentOnce(kernel) && microBatch > 0)
+        continue;
+      else if (kernel.beside > 0 && !isSentOnce(kernel))
+        clock.sendAhead(kernel.buffer, work.cycles, handOnCycles(machine, grid, ceilDiv(kernel.out, grid.columns), kernel.elementBytes)), beside = kernel.beside, here = kernel.besideHere, coming = &kernel;
+      else
+        clock.send(kernel.buffer, work.cycles, wayInCycles(machine, grid));
     }
     clock.awaitAhead();
   }
@@ -425,6 +471,13 @@ int64_t SegmentModel::valueBytes(const Machine &machine, const GridShape &grid, 
 
 double SegmentModel::cyclesOf(Operation *op, const Machine &machine, const GridShape &grid, Room room) const {
   return cyclesOf(*llvm::find_if(kernels_, [&](const Kernel &kernel) { return kernel.op == op; }), machine, grid, room.chunkBytes);
+}
+
+llvm::DenseMap<Operation *, double> SegmentModel::firstParts(const Machine &machine, const GridShape &grid, Room room) const {
+  const auto each = llvm::map_to_vector(kernels_, [&](const Kernel &kernel) { return cyclesOf(kernel, machine, grid, room.chunkBytes); });
+  llvm::DenseMap<Operation *, double> parts;
+  cyclesTogether(machine, grid, room.isCompact, each, &parts);
+  return parts;
 }
 
 double SegmentModel::cyclesAtWork(const Machine &machine, const GridShape &grid, int64_t chunkBytes) const {
@@ -531,12 +584,19 @@ int64_t attentionCodeBytes(const Machine &machine, const GridShape &grid, llvm::
   return instructions * instructionBytes;
 }
 
-int64_t kernelsBeside(stream::SendOp send, llvm::ArrayRef<Operation *> load) {
+stream::SendOp goingOn(llvm::ArrayRef<Operation *> load, llvm::ArrayRef<Operation *> next) {
+  const auto last = llvm::find_if(llvm::reverse(load), [](Operation *op) { return isa<stream::SendOp>(op); });
+  const llvm::ArrayRef<Operation *> behind = load.take_back(last - load.rbegin());
+  if (last == load.rend() || behind.empty())
+    return {};
+  auto send = cast<stream::SendOp>(*last);
+  return kernelsBeside(send, behind) == static_cast<int64_t>(behind.size()) && kernelsBeside(send, next) > 0 ? send : stream::SendOp();
+}
+
+int64_t kernelsBeside(stream::SendOp send, llvm::ArrayRef<Operation *> behind) {
   if (!send.getAhead())
     return 0;
-  auto ends = [&](Operation *op) { return isa<stream::SendOp>(op) || llvm::is_contained(op->getOperands(), send.getResult()); };
-  const auto *behind = llvm::find(load, send.getOperation()) + 1;
-  return std::find_if(behind, load.end(), ends) - behind;
+  return llvm::find_if(behind, [&](Operation *op) { return isa<stream::SendOp>(op) || llvm::is_contained(op->getOperands(), send.getResult()); }) - behind.begin();
 }
 
 static bool isSendAhead(Operation *op) {

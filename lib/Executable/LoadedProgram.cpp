@@ -70,13 +70,17 @@ RegionDescriptor ExpandedProgram::descriptor(const wexe::ProgramT &program, unsi
 struct LoadedProgram::Expanded : ExpandedProgram {};
 
 LoadedProgram LoadedProgram::verify(wexe::ProgramT program) {
+  verifyAcrossLoads(program);
+  return verifyLoads(std::move(program));
+}
+
+LoadedProgram LoadedProgram::verifyLoads(wexe::ProgramT program) {
   LoadedProgram loaded;
-  verifyContinuing(program);
   if (std::set<uint16_t> numbers = loadsOf(program); numbers.size() > 1) {
     auto loads = std::make_shared<std::map<uint16_t, LoadedProgram>>();
     for (uint16_t number : numbers) {
       try {
-        auto [part, isNew] = loads->emplace(number, verify(partOf(program, number)));
+        auto [part, isNew] = loads->emplace(number, verifyLoads(partOf(program, number)));
         loaded.machine_ = part->second.machine_;
         loaded.provedWeightColours_ = std::max(loaded.provedWeightColours_, part->second.provedWeightColours_);
       } catch (const ExecutableError &error) {

@@ -59,14 +59,43 @@ static bool haveOneShape(const wexe::GridT &a, const wexe::GridT &b) {
   return shape(a) == shape(b);
 }
 
-void verifyContinuing(const wexe::ProgramT &program) {
+/// Sends bring all features of a column, in one part or (exe_c23) in two.
+static void verifySend(const wexe::ProgramT &program, const wexe::EntryT &entry, size_t number, const wexe::StepT &send, const std::string &where) {
+  const wexe::PhaseT &phase = *entry.phases[number];
+  if (!phase.grid || phase.grid->columns == 0 || send.tensor < 0 || static_cast<size_t>(send.tensor) >= program.tensors.size())
+    return; // refused with its load
+  const wexe::TensorT &tensor = *program.tensors[send.tensor];
+  const uint64_t features = send.columns != 0 ? send.columns : tensor.shape.empty() ? 1 : tensor.shape.back();
+  auto hasOther = [&](const wexe::PhaseT &other, auto isOther) {
+    return std::any_of(other.steps.begin(), other.steps.end(), [&](const auto &step) {
+      return step->kind == wexe::StepKind::Send && step->tensor == send.tensor && step->columns == send.columns && step->type == send.type && isOther(*step);
+    });
+  };
+  auto isBefore = [&](const wexe::StepT &first) { return first.offset == 0 && int64_t(first.feature_block) == send.offset; };
+  if (send.offset != 0 && !(phase.continues && hasOther(*entry.phases[number - 1], isBefore)))
+    refuse(where, "begins at feature " + std::to_string(send.offset) + " of a column, expected a load that continues one in which another send of " + quoted(tensor.name) + " brings the features before", "exe_c23");
+  const uint64_t held = (uint64_t(send.offset) + send.feature_block) * phase.grid->columns;
+  auto isRest = [&](const wexe::StepT &rest) { return rest.offset == int64_t(send.feature_block); };
+  if (held >= features || (send.offset == 0 && number + 1 < entry.phases.size() && entry.phases[number + 1]->continues && hasOther(*entry.phases[number + 1], isRest)))
+    return;
+  refuse(where, "lays " + std::to_string(features) + " features out in blocks of " + std::to_string(uint64_t(send.offset) + send.feature_block) + " over " + std::to_string(phase.grid->columns) + " columns, which hold " +
+                    std::to_string(held),
+         "layout_c1");
+}
+
+void verifyAcrossLoads(const wexe::ProgramT &program) {
   for (size_t e = 0; e < program.entries.size(); ++e) {
+    const wexe::EntryT &entry = *program.entries[e];
     const wexe::PhaseT *before = nullptr;
-    for (size_t p = 0; p < program.entries[e]->phases.size(); ++p) {
-      const wexe::PhaseT &phase = *program.entries[e]->phases[p];
+    for (size_t p = 0; p < entry.phases.size(); ++p) {
+      const wexe::PhaseT &phase = *entry.phases[p];
+      const std::string where = entryName("entries", e, entry.name) + " phase " + std::to_string(p);
       // (exe_c20) What goes on with SRAM as it is has the cores of what came before, and all its tokens there.
       if (phase.continues && (!before || !before->grid || !phase.grid || phase.load == before->load || phase.grid->micro_batches != 1 || !haveOneShape(*before->grid, *phase.grid)))
-        refuse(entryName("entries", e, program.entries[e]->name) + " phase " + std::to_string(p), "continues the phase before it, expected that to be of another load on the same grid, with all tokens in one micro-batch", "exe_c20");
+        refuse(where, "continues the phase before it, expected that to be of another load on the same grid, with all tokens in one micro-batch", "exe_c20");
+      for (size_t s = 0; s < phase.steps.size(); ++s)
+        if (phase.steps[s]->kind == wexe::StepKind::Send)
+          verifySend(program, entry, p, *phase.steps[s], where + " step " + std::to_string(s) + " (" + quoted(phase.steps[s]->name) + ")");
       before = phase.kind == wexe::PhaseKind::Wafer ? &phase : nullptr;
     }
   }

@@ -27,7 +27,8 @@ public:
               uint32_t row)
       : tokenBlock_(grid.token_block), featureBlock_(step.feature_block), features_(featuresOf(step, shape)),
         tokens_(grid.tokens / grid.batches), tensorTokens_(tokensOf(step, shape)),
-        columns_(grid.columns), column_(column), valid_(featuresInColumn(features_, columns_, column_)) {
+        columns_(grid.columns), column_(column), before_(step.kind == wexe::StepKind::Send ? step.offset : 0),
+        valid_(std::min(featureBlock_, std::max(before_, featuresInColumn(features_, columns_, column_)) - before_)) {
     // Entries that are on the wafer at once divide the places among them.
     const uint64_t each = microBatchesEach(grid), rows = rowsOfBand(grid), place = uint64_t(group) * grid.bands + row / rows, places = placesOf(grid) / grid.batches_at_once;
     const uint64_t entry = microBatch / each * grid.batches_at_once + place / places;
@@ -52,9 +53,9 @@ public:
   std::optional<uint64_t> together() const {
     const uint64_t first = (tokensBefore_ + firstToken_) % tensorTokens_;
     constexpr uint64_t few = 8; // whose transposition is no gain
-    if (columns_ < few || tokenBlock_ < few || features_ != featureBlock_ * columns_ || !isFull() || first + (tokenBlock_ - 1) * tokenStep_ >= tensorTokens_)
+    if (columns_ < few || tokenBlock_ < few || features_ < (before_ + featureBlock_) * columns_ || !isFull() || first + (tokenBlock_ - 1) * tokenStep_ >= tensorTokens_)
       return std::nullopt;
-    return first * features_;
+    return first * features_ + before_ * columns_;
   }
   /// Elements from one of these tokens to the next.
   uint64_t tokenPitch() const { return tokenStep_ * features_; }
@@ -83,7 +84,7 @@ private:
   template <typename Use> void forEachElement(Use use) const {
     uint64_t token = firstToken_;
     for (uint64_t i = 0; i < tokenBlock_ && token < tokens_; ++i, token += tokenStep_) {
-      const uint64_t first = (tokensBefore_ + token) % tensorTokens_ * features_ + column_;
+      const uint64_t first = (tokensBefore_ + token) % tensorTokens_ * features_ + before_ * columns_ + column_;
       for (uint64_t j = 0; j < valid_; ++j)
         use(j * tokenBlock_ + i, first + j * columns_);
     }
@@ -91,7 +92,8 @@ private:
 
   uint64_t tokenBlock_, featureBlock_, features_;
   uint64_t tokens_, tensorTokens_; ///< of a batch entry; of the tensor
-  uint64_t columns_, column_, valid_;  ///< valid_: features of the column
+  uint64_t columns_, column_;
+  uint64_t before_, valid_; ///< features of the column that another send brings; of those behind them, the ones that are there
   uint64_t firstToken_, tokenStep_, tokensBefore_; ///< firstToken_: in the entry
 };
 

@@ -274,7 +274,7 @@ void ProgramReader::readStep(const wexe::StepT &step, OpBuilder &inside) {
   auto element = TypeAttr::get(type(step.type));
   switch (step.kind) {
   case wexe::StepKind::Send:
-    wfr::SendOp::create(inside, loc, tensor(step.tensor), i64(step.columns), element, i64(step.feature_block), task(step.task), colour(step.colour), i64(step.beside));
+    wfr::SendOp::create(inside, loc, tensor(step.tensor), i64(step.columns), element, i64(step.feature_block), i64(step.offset), task(step.task), colour(step.colour), i64(step.beside));
     break;
   case wexe::StepKind::Receive:
     wfr::ReceiveOp::create(inside, loc, tensor(step.tensor), i64(step.columns), element, i64(step.feature_block), task(step.task), colour(step.colour));

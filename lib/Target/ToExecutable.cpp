@@ -347,6 +347,7 @@ LogicalResult ProgramWriter::writeStep(Operation *op, wfr::PhaseOp phase, wexe::
   };
   if (auto send = dyn_cast<wfr::SendOp>(op)) {
     transfer(send, wexe::StepKind::Send);
+    step->offset = send.getOffset();
     step->beside = static_cast<uint32_t>(send.getBeside());
   } else if (auto receive = dyn_cast<wfr::ReceiveOp>(op)) {
     transfer(receive, wexe::StepKind::Receive);

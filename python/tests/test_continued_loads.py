@@ -14,10 +14,10 @@ from wafer.compiler import nothing_for
 class Chain(nn.Module):
     """Many kernels in a row, whose first value is read by the last."""
 
-    def __init__(self):
+    def __init__(self, width=12):
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(12, 12) for _ in range(3))
-        self.norm = nn.LayerNorm(12)
+        self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(3))
+        self.norm = nn.LayerNorm(width)
 
     def forward(self, x):
         y = x
@@ -51,6 +51,27 @@ def test_time_is_that_of_the_cycle_engine(few_tasks):
     x = torch.randn(20, 12)
     program = wafer.compile(Chain().eval(), (x,), machine=few_tasks, engine="cycle")
     program(x)
+    assert program.time().cycles == pytest.approx(program.stats.cycles, rel=0.01)
+
+
+def test_a_send_goes_on_in_the_next_load(few_tasks):
+    """Some features come beside the last kernels of a load, the others beside the first of the next one."""
+
+    class Gated(Chain):
+        def forward(self, x, gate):
+            return super().forward(x) * gate
+
+    few_tasks.write_text(json.dumps(json.loads(few_tasks.read_text()) | {"ingest_wavelets_per_cycle": 1}))
+    torch.manual_seed(0)
+    model, x, gate = Gated(width=64).eval(), torch.randn(256, 64), torch.randn(256, 64)
+    program = wafer.compile(model, (x, gate), machine=few_tasks, precision="f32", engine="cycle")
+    found = np.asarray(program(x, gate))
+    assert np.asarray(program(x, gate, engine="functional")).tobytes() == found.tobytes()
+    torch.testing.assert_close(torch.as_tensor(found), model(x, gate).detach(), rtol=1e-5, atol=1e-5)
+    phases = program.time().phases
+    loads_of_gate = [i for i, phase in enumerate(phases) for step in phase["schedule"] if (step["kind"], step["name"]) == ("Send", "gate")]
+    assert loads_of_gate == [loads_of_gate[0], loads_of_gate[0] + 1]
+    program(x, gate)
     assert program.time().cycles == pytest.approx(program.stats.cycles, rel=0.01)
 
 

@@ -83,3 +83,37 @@ stream.program @next_load machine "odd" {
     stream.receive %y, @y : tensor<6x4xf32, #layout>
   }
 }
+
+// What is left when the load ends comes beside the first kernels of the next one, behind what is there.
+// CHECK-LABEL: wafer.program @goes_on
+// CHECK: wafer.phase
+// CHECK: wafer.send @z as f32 block 1 task @wafer.core::@[[FIRST:.*]] on @wafer.input beside 1
+// CHECK-NEXT: wafer.command @wafer.core::@map
+// CHECK: wafer.phase {{.*}} continues
+// CHECK-NEXT: wafer.send @z as f32 block 1 from 1 task {{.*}} on @wafer.input beside 1
+// CHECK-NEXT: wafer.command
+stream.program @goes_on machine "odd" {
+  stream.tensor @x <input> : tensor<6x4xf32>
+  stream.tensor @z <input> : tensor<6x4xf32>
+  stream.tensor @y <output> : tensor<6x4xf32>
+  stream.segment grid <columns = 2, rows = 3, groups = 1, token_block = 2, micro_batches = 1> loads 2 {
+    %x = stream.send @x : tensor<6x4xf32, #layout>
+    %z = stream.send ahead first 1 @z : tensor<6x4xf32, #layout>
+    %a = stream.map %x : (tensor<6x4xf32, #layout>) -> tensor<6x4xf32, #layout> {
+    ^bb0(%e: f32):
+      %r = math.exp %e : f32
+      stream.yield %r : f32
+    }
+    %b = stream.map %a : (tensor<6x4xf32, #layout>) -> tensor<6x4xf32, #layout> {
+    ^bb0(%e: f32):
+      %r = math.tanh %e : f32
+      stream.yield %r : f32
+    }
+    %y = stream.map %b, %z : (tensor<6x4xf32, #layout>, tensor<6x4xf32, #layout>) -> tensor<6x4xf32, #layout> {
+    ^bb0(%e: f32, %f: f32):
+      %r = arith.addf %e, %f : f32
+      stream.yield %r : f32
+    }
+    stream.receive %y, @y : tensor<6x4xf32, #layout>
+  }
+}

@@ -76,6 +76,12 @@ TEST(Verify, exe_c20_WhatContinuesComesBehindAnotherLoadOnItsGrid) {
   expectRefused(program, "exe_c20", "continues the phase before it, expected that to be of another load on the same grid");
 }
 
+TEST(Verify, exe_c23_WhatASendLeavesOutComesInTheLoadThatContinuesItsOwn) {
+  wexe::ProgramT program = linearProgram();
+  step(program, "x").offset = 1;
+  expectRefused(program, "exe_c23", "begins at feature 1 of a column, expected a load that continues one in which another send of 'x' brings the features before");
+}
+
 TEST(Verify, layout_c5_BandsDivideTheRowsAndAllOfThemAreStreamedTheSame) {
   wexe::ProgramT program = linearProgram();
   const uint16_t rows = phase(program).grid->rows;

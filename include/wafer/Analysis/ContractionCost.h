@@ -56,12 +56,17 @@ struct WireCost {
 /// Cycles per output row of a contraction, by what may bind it.
 struct RowCost {
   double issue = 0;  ///< instructions of one core: triggers, FMACs, its part of the sum
+  double products = 0; ///< FMACs among them
+  double ramp = 0;   ///< wavelets that come to a core: weights, commands and sums
   double link = 0;   ///< the way of partial sums along x, or weights down a column
   double ingest = 0; ///< wavelets of all columns through MemoryX's link; groups share those of a stream
 
   double cycles() const;
   const char *binds() const; ///< "issue", "link" or "ingest"
 };
+
+/// Two things that go on side by side; where they take about as long, each waits for the other now and then.
+double sideBySide(double one, double other);
 
 /// A row of `inFeatures` weights in f32 (one per wavelet) or 16 bits (two per wavelet).
 RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t inFeatures, const WireCost &wire);
@@ -72,8 +77,19 @@ int64_t rowsTogether(const Machine &machine, const GridShape &grid, int64_t inFe
 /// A whole contraction of one micro-batch: rows, the filling of the chain, and what it costs to begin.
 double contractionCycles(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, const WireCost &wire);
 
-/// gamma and beta for each feature, no sum between columns.
-double scaleCycles(const Machine &machine, const GridShape &grid, int64_t features);
+/// How sums of the last rows of a contraction come to their owner, when all columns have multiplied.
+struct LastSums {
+  int64_t owner = 0, columns = 1;
+  double hop = 0;   ///< cycles from column to column
+  double whole = 0; ///< of all that go together, behind the first
+
+  double from(int64_t column) const { return column == owner ? 0 : hop * double(column < owner ? owner - column : column - owner) + whole; }
+  double cycles() const { return columns < 2 ? 0 : hop * double(owner < columns - 1 - owner ? columns - 1 - owner : owner) + whole; }
+};
+LastSums lastSums(const Machine &machine, const GridShape &grid, int64_t outFeatures, int64_t together);
+
+/// gamma and perhaps beta for each feature, in f32 if `wide`, no sum between columns.
+double scaleCycles(const Machine &machine, const GridShape &grid, int64_t features, bool wide, bool hasBeta);
 
 /// `operations` vector and `functions` nonlinear instructions over a core's block, in chunks.
 double mapCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t operations, int64_t functions, int64_t chunkBytes);
@@ -94,12 +110,16 @@ bool samplingPays(const Machine &machine, int64_t tokens, int64_t n, int64_t k);
 /// Local sums, the chain along x, the multicast back.
 double reduceCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock);
 
+/// From row to row, of what comes in.
+double wayInCycles(const Machine &machine, const GridShape &grid);
+
 /// Blocks of `elementBytes` per element between MemoryX and the cores, on the link those of `groups`.
 double transferCycles(const Machine &machine, const GridShape &grid, int64_t groups, int64_t featureBlock, int64_t elementBytes, bool in);
 /// What MemoryX's link needs of a scale, and of a row of a sample.
 double scaleIngestCycles(const Machine &machine, int64_t features);
 double sampleIngestCycles(const Machine &machine, const GridShape &grid, int64_t in, const WireCost &wire);
-/// Cycles in which a core of the first row has nothing but the blocks of all others to hand on.
+/// Wavelets that a core of the first row, or of the last one on the way out, hands on for all others, and cycles of its datapath in which it does.
+double handedOnWavelets(const GridShape &grid, int64_t featureBlock, int64_t elementBytes);
 double handOnCycles(const Machine &machine, const GridShape &grid, int64_t featureBlock, int64_t elementBytes);
 
 } // namespace wafer

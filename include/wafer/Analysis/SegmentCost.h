@@ -49,6 +49,8 @@ public:
   llvm::SmallVector<int64_t> bytesOfKernels(const Machine &machine, const GridShape &grid, Room room) const;
   /// Cycles of a kernel of the segment by itself, in one micro-batch.
   double cyclesOf(mlir::Operation *kernel, const Machine &machine, const GridShape &grid, Room room) const;
+  /// Of sends that go on in the load behind their own, which part comes in their own.
+  llvm::DenseMap<mlir::Operation *, double> firstParts(const Machine &machine, const GridShape &grid, Room room) const;
   int64_t tokens() const { return tokens_; }
   int64_t batches() const { return batches_; }
   /// Tokens of one batch entry: those that may share a micro-batch.
@@ -74,7 +76,7 @@ private:
     mlir::Operation *op;
     int64_t in = 0, out = 0;                ///< features
     int64_t elementBytes = 4;               ///< of what is sent or received
-    WireCost wire;                          ///< of a contraction
+    WireCost wire;                          ///< of a contraction; of a scale, its width and whether it has a beta
     llvm::ArrayRef<int64_t> batchSizes, batchStrides; ///< of a contraction whose batch entries have weights of their own, of a sample sums
     stream::AttendOp attend;                ///< of attention
     int64_t operations = 0, functions = 0;  ///< of a map
@@ -82,7 +84,7 @@ private:
     bool isSameForEveryBatch = false;       ///< of what is sent
     int64_t tokens = 0;                     ///< of the tensor that is sent
     size_t buffer = 0;                      ///< that it makes, or that leaves
-    int64_t beside = 0;                     ///< kernels behind a send that its words come beside
+    int64_t beside = 0, besideHere = 0;     ///< kernels behind a send that its words come beside; of those, the ones in its own load
     size_t like = 0;                        ///< the same number for kernels that take the same on every grid
   };
   /// What is known of kernels that are alike on a grid.
@@ -107,7 +109,8 @@ private:
   double ingestCycles(const Kernel &kernel, const Machine &machine, const GridShape &grid) const;
   double computedIngest(const Kernel &kernel, const Machine &machine, const GridShape &grid) const;
   /// Of all micro-batches; `each`: of a kernel, in one of them.
-  double cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each) const;
+  /// `cameFirst`: of sends, which part of them comes in their own load where they go on in the next.
+  double cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each, llvm::DenseMap<mlir::Operation *, double> *cameFirst = nullptr) const;
   std::vector<Place> placesOn(const Machine &machine, const GridShape &grid, Room room) const;
   int64_t valueBytes(const Machine &machine, const GridShape &grid, Room room) const;
 
@@ -129,8 +132,10 @@ int64_t estimateCodeBytes(llvm::ArrayRef<mlir::Operation *> kernels);
 int64_t attentionCodeBytes(const Machine &machine, const GridShape &grid, llvm::ArrayRef<mlir::Operation *> kernels);
 /// The kernels of a segment as at most so many loads, whose code is about equally long.
 llvm::SmallVector<llvm::SmallVector<mlir::Operation *>> loadsOf(stream::SegmentOp segment, int64_t loads);
-/// Of the kernels of a load, those behind a send that its words come beside.
-int64_t kernelsBeside(stream::SendOp send, llvm::ArrayRef<mlir::Operation *> load);
+/// The send of a load that may go on in the next one, beside kernels that this begins with; null: there is none.
+stream::SendOp goingOn(llvm::ArrayRef<mlir::Operation *> load, llvm::ArrayRef<mlir::Operation *> next);
+/// Of kernels behind a send, those that its words come beside.
+int64_t kernelsBeside(stream::SendOp send, llvm::ArrayRef<mlir::Operation *> behind);
 
 } // namespace wafer
 

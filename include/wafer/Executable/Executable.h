@@ -81,6 +81,7 @@ public:
 
 private:
   LoadedProgram() = default;
+  static LoadedProgram verifyLoads(wexe::ProgramT program);
   std::shared_ptr<const wexe::ProgramT> program_;
   Machine machine_;
   std::vector<std::vector<Instruction>> code_;

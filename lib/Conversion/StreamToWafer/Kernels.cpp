@@ -197,21 +197,23 @@ SymbolRefAttr SegmentContext::passSum(Location loc, bool east, Type type) {
 }
 
 // The core keeps the first block that arrives and passes the later ones south; both go on while the next commands are taken.
-void emitSend(SegmentContext &ctx, stream::SendOp op, const Block &block) {
+void emitSend(SegmentContext &ctx, stream::SendOp op, const Block &whole, int64_t first, int64_t rows) {
+  Block block = whole;
+  block.rows = rows;
   ImageBuilder &image = ctx.image;
   Type i32 = image.builder().getI32Type();
   wfr::PerCoreAttr after = image.perCore(wfr::PerCoreKind::RowsAfter, 2);
   Extents rest = {1, 1, 1, waveletsOf(block)};
   SymbolRefAttr task = TaskBuilder(image, op.getLoc(), named("input", op.getTensorAttr()))
-                           .load(0, ctx.whole(block))
+                           .load(0, image.memoryAt(first * block.rowBytes(), block.buffer.getValue(), block.element, block.buffer, {1, 1, rows, block.tokens}, {0, 0, block.tokens, 1}))
                            .load(1, image.receive("input_block", onFabric(block.element), channels::input, {1, 1, block.rows, block.tokens}))
                            .load(2, image.send("input_rest_out", i32, channels::input, rest, after))
                            .load(3, image.receive("input_rest", i32, channels::input, rest, after))
                            .emit(asAsync(vectorInsn(Opcode::Mov, elementTypeOf(onFabric(block.element)), 0, 1)))
                            .emit(asAsync(vectorInsn(Opcode::Mov, ElementType::I32, 2, 3)))
                            .finish();
-  wfr::SendOp::create(ctx.steps, op.getLoc(), op.getTensorAttr(), featuresUnlessLast(ctx, op, block), TypeAttr::get(onFabric(block.element)), ctx.steps.getI64IntegerAttr(block.rows), task,
-                      FlatSymbolRefAttr::get(op.getContext(), channels::input), /*beside=*/0);
+  wfr::SendOp::create(ctx.steps, op.getLoc(), op.getTensorAttr(), featuresUnlessLast(ctx, op, block), TypeAttr::get(onFabric(block.element)), ctx.steps.getI64IntegerAttr(rows),
+                      ctx.steps.getI64IntegerAttr(first), task, FlatSymbolRefAttr::get(op.getContext(), channels::input), ctx.steps.getI64IntegerAttr(0));
 }
 
 void emitReceive(SegmentContext &ctx, stream::ReceiveOp op, const Block &block) {

@@ -68,7 +68,8 @@ private:
   mlir::SymbolRefAttr passSum_[2][2]; ///< by direction, and for f32 or i32
 };
 
-void emitSend(SegmentContext &ctx, stream::SendOp op, const Block &block);
+/// `rows` features of each core's block, from number `first` on.
+void emitSend(SegmentContext &ctx, stream::SendOp op, const Block &whole, int64_t first, int64_t rows);
 void emitReceive(SegmentContext &ctx, stream::ReceiveOp op, const Block &block);
 /// `mask`, if there is one, is of the result's shape.
 void emitContract(SegmentContext &ctx, stream::ContractOp op, const Block &input, const Block *mask, const Block &result);

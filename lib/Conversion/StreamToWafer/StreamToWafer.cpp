@@ -46,6 +46,7 @@ private:
   int64_t loads_ = 0;
   llvm::DenseMap<Value, Block> blocks_;
   int64_t step_ = 0;
+  stream::SendOp goingOn_; ///< of the load before, of which some features are still to come
 };
 
 /// The entry's inputs or outputs: the program's tensors of that role, in order.
@@ -95,7 +96,8 @@ void ProgramLowering::assignBlocks(stream::SegmentOp segment, stream::GridAttr g
 LogicalResult ProgramLowering::lowerKernel(SegmentContext &ctx, Operation *op) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](stream::SendOp send) {
-        emitSend(ctx, send, blocks_[send.getResult()]);
+        const Block &block = blocks_[send.getResult()];
+        emitSend(ctx, send, block, 0, static_cast<int64_t>(send.getFirst().value_or(block.rows)));
         return success();
       })
       .Case([&](stream::ReceiveOp receive) {
@@ -185,6 +187,13 @@ LogicalResult ProgramLowering::lowerLoad(stream::SegmentOp segment, stream::Grid
     }
   phase.setPrologue(llvm::range_size(steps.getBlock()->getOperations()));
   auto countSteps = [&] { return static_cast<int64_t>(llvm::range_size(steps.getBlock()->getOperations())); };
+  const stream::SendOp before = std::exchange(goingOn_, {});
+  if (before) {
+    ctx.step = step_;
+    const Block &block = blocks_[before->getResult(0)];
+    const auto first = static_cast<int64_t>(*stream::SendOp(before).getFirst());
+    emitSend(ctx, before, block, first, block.rows - first);
+  }
   SmallVector<int64_t> begins;
   for (Operation *op : kernels) {
     ctx.step = step_++;
@@ -193,10 +202,17 @@ LogicalResult ProgramLowering::lowerLoad(stream::SegmentOp segment, stream::Grid
       return failure();
   }
   begins.push_back(countSteps());
+  auto setBeside = [&](stream::SendOp send, int64_t step, size_t behind) {
+    const int64_t beside = kernelsBeside(send, kernels.drop_front(behind));
+    cast<wfr::SendOp>(*std::next(steps.getBlock()->begin(), step)).setBeside(begins[behind + beside] - begins[behind]);
+  };
+  if (before)
+    setBeside(before, begins.front() - 1, 0);
   for (auto [number, op] : llvm::enumerate(kernels))
     if (auto send = dyn_cast<stream::SendOp>(op); send && !isOnce(op)) {
-      auto step = cast<wfr::SendOp>(*std::next(steps.getBlock()->begin(), begins[number]));
-      step.setBeside(begins[number + 1 + kernelsBeside(send, kernels)] - begins[number + 1]);
+      setBeside(send, begins[number], number + 1);
+      if (send.getFirst())
+        goingOn_ = send;
     }
   for (const auto &used : image_->channels())
     channels_.insert(used.getKey());

@@ -179,8 +179,8 @@ func.func @attend_c3(%qkv: tensor<6x24xf32>, %d: tensor<6x8xf32>) {
 
 // -----
 
-func.func @attend_c6(%qkv: tensor<6x24xf32>, %table: tensor<6x8xf32>) {
-  // expected-error @+1 {{attend_c6: found a table 'tensor<6x8xf32>' for 'tensor<6x8xf32>' with 2 heads}}
-  %0 = graph.attend heads 2 scale 1.0 %qkv rotated %table : tensor<6x24xf32>, tensor<6x8xf32> -> tensor<6x8xf32>
+func.func @attend_c6(%qkv: tensor<6x24xf32>, %table: tensor<6x12xf32>) {
+  // expected-error @+1 {{attend_c6: found a table 'tensor<6x12xf32>' for 'tensor<6x8xf32>' with 2 heads}}
+  %0 = graph.attend heads 2 scale 1.0 %qkv rotated %table : tensor<6x24xf32>, tensor<6x12xf32> -> tensor<6x8xf32>
   return
 }

@@ -1,5 +1,5 @@
 // RUN: wafer-opt %s -split-input-file -verify-diagnostics
-// What the verifiers check, in this order: grid and layout attributes, program_c1, tensor_c1 to tensor_c3, segment_c1 to segment_c7, call_c1, send_c1, send_c2, receive_c1,
+// What the verifiers check, in this order: grid and layout attributes, program_c1, tensor_c1 to tensor_c3, segment_c1 to segment_c7, call_c1, send_c1, send_c2, send_c3, receive_c1,
 // receive_c2, contract_c1 to contract_c9, sample_c1 to sample_c3, scale_c1 to scale_c3, map_c1 to map_c3, reduce_c1, attend_c4, attend_c5.
 
 // expected-error @+1 {{found rows = 0, expected at least 1}}
@@ -216,6 +216,16 @@ stream.program @send_c2 machine "odd" {
   stream.segment {
     // expected-error @+1 {{send_c2: found the weight @w, expected an input or intermediate; weights are streamed by stream.contract and stream.scale}}
     %x = stream.send @w : tensor<3x5xf32>
+  }
+}
+
+// -----
+
+stream.program @send_c3 machine "odd" {
+  stream.tensor @x <input> : tensor<3x5xf32>
+  stream.segment {
+    // expected-error @+1 {{send_c3: found the first 0 features of a core to come before others, expected a send ahead, and from one to all but one of 'tensor<3x5xf32>'}}
+    %x = stream.send ahead first 0 @x : tensor<3x5xf32>
   }
 }
 

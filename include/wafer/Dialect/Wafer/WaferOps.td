@@ -156,10 +156,11 @@ class Wafer_Step<string mnemonic> : Wafer_Op<mnemonic, [HasParent<"PhaseOp">]>;
 
 def Wafer_SendOp : Wafer_Step<"send"> {
   let summary = "MemoryX sends a tensor's blocks on a relay_in channel";
-  let description = [{ `features`: of the value on the wafer, when that is not the tensor's last dimension. `beside`: the blocks may come among what so many steps behind it send. }];
-  let arguments = (ins FlatSymbolRefAttr:$tensor, DefaultValuedAttr<I64Attr, "0">:$features, TypeAttr:$type, I64Attr:$feature_block, SymbolRefAttr:$task,
+  let description = [{ `features`: of the value on the wafer, when that is not the tensor's last dimension. `beside`: the blocks may come among what so many steps behind it send. `from`: features of
+    a column that another send brings; this one brings `block` behind those. }];
+  let arguments = (ins FlatSymbolRefAttr:$tensor, DefaultValuedAttr<I64Attr, "0">:$features, TypeAttr:$type, I64Attr:$feature_block, DefaultValuedAttr<I64Attr, "0">:$offset, SymbolRefAttr:$task,
     FlatSymbolRefAttr:$channel, DefaultValuedAttr<I64Attr, "0">:$beside);
-  let assemblyFormat = "$tensor (`features` $features^)? `as` $type `block` $feature_block `task` $task `on` $channel (`beside` $beside^)? attr-dict";
+  let assemblyFormat = "$tensor (`features` $features^)? `as` $type `block` $feature_block (`from` $offset^)? `task` $task `on` $channel (`beside` $beside^)? attr-dict";
 }
 def Wafer_ReceiveOp : Wafer_Step<"receive"> {
   let summary = "MemoryX receives a tensor's blocks from a relay_out channel";

@@ -36,6 +36,10 @@ static LogicalResult verifyElements(Operation *op, TensorOp tensor, RankedTensor
 }
 
 LogicalResult SendOp::verify() {
+  // send_c3
+  auto layout = dyn_cast_or_null<LayoutAttr>(getType().getEncoding());
+  if (getFirst() && (!getAhead() || *getFirst() < 1 || (layout && *getFirst() >= static_cast<uint64_t>(layout.getFeatureBlock()))))
+    return emitOpError() << "send_c3: found the first " << *getFirst() << " features of a core to come before others, expected a send ahead, and from one to all but one of " << getType();
   TensorOp tensor = lookupTensor(*this, getTensorAttr(), "send_c1");
   if (!tensor)
     return failure();

@@ -206,7 +206,12 @@ std::optional<GridShape> AssignLayout::withRows(const SegmentModel &model, GridS
 Code codeOf(SegmentOp segment, int64_t loads) {
   Code code;
   code.loads = loads;
-  for (ArrayRef<Operation *> kernels : loadsOf(segment, loads)) {
+  SmallVector<Operation *> before;
+  for (SmallVector<Operation *> kernels : loadsOf(segment, loads)) {
+    SendOp rest = goingOn(before, kernels);
+    before = kernels;
+    if (rest)
+      kernels.push_back(rest);
     const int64_t bytes = estimateCodeBytes(kernels);
     code.bytes = std::max(code.bytes, bytes);
     code.tasks = std::max(code.tasks, estimateControlTasks(kernels));
@@ -381,6 +386,13 @@ SegmentOp AssignLayout::withSendsAhead(SegmentOp segment, Candidate &best, Other
   return moved;
 }
 
+/// So many features of a core's block that this part of them comes in the send's own load.
+static void setFirst(SendOp send, double part) {
+  const auto block = static_cast<int64_t>(cast<LayoutAttr>(send.getType().getEncoding()).getFeatureBlock());
+  if (const int64_t first = std::max<int64_t>(1, std::llround(part * double(block))); first < block)
+    send.setFirst(first);
+}
+
 void AssignLayout::failToFit(SegmentOp segment, const SegmentModel &model, const Candidate &smallest) {
   if (smallest.bytes == 0) {
     emitError(segment.getLoc()) << "found batch entries of " << model.entryTokens() << " tokens that attend to each other, expected a number that up to " << machine.height << " rows of cores share, up to "
@@ -540,10 +552,14 @@ void AssignLayout::runOnOperation() {
     for (auto [contract, together] : llvm::zip_equal(segment.getOps<ContractOp>(), SegmentModel(segment).rowsTogether(machine, best.grid)))
       if (together > 1)
         contract.setRowsTogether(together);
+    segment.setLoads(best.loads);
+    const auto firstParts = SegmentModel(segment).firstParts(machine, best.grid, best.room);
     applyLayout(segment, machine, best.grid, copies);
+    for (auto send : segment.getOps<SendOp>())
+      if (auto part = firstParts.find(send); part != firstParts.end())
+        setFirst(send, part->second);
     segment.setChunkBytes(best.room.chunkBytes);
     segment.setCompact(best.room.isCompact);
-    segment.setLoads(best.loads);
     chooseWires(segment, best.grid);
     ++segmentNumber;
     queue.pop_front();

@@ -98,6 +98,7 @@ void SegmentModel::readBuffers(stream::SegmentOp segment) {
   for (auto [isCompact, isRepeated] : {std::pair(false, false), std::pair(false, true), std::pair(true, false), std::pair(true, true)}) {
     llvm::DenseMap<Value, size_t> bufferOf;
     std::vector<Buffer> &buffers = buffers_[isCompact][isRepeated];
+    buffers.clear();
     auto isSentOnce = [&, isRepeated = isRepeated](stream::SendOp send) { return isRepeated && sameForEveryBatch.contains(send); };
     for (const SegmentBuffer &buffer : buffersOf(segment, leavingOf(isCompact, isRepeated ? 2 : 1), isSentOnce)) {
       auto type = cast<RankedTensorType>(buffer.values.front().getType());
@@ -191,6 +192,16 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
   }
   kinds_ = firsts.size();
   features_.assign(features.begin(), features.end());
+  readOrder(segment);
+}
+
+void SegmentModel::readOrder(stream::SegmentOp segment) {
+  llvm::DenseMap<Operation *, int64_t> stepOf;
+  for (Operation &op : segment.getBody().front()) {
+    const auto step = static_cast<int64_t>(stepOf.size());
+    stepOf[&op] = step;
+  }
+  llvm::sort(kernels_, [&](const Kernel &a, const Kernel &b) { return stepOf.lookup(a.op) < stepOf.lookup(b.op); });
   readBuffers(segment);
   size_t number = 0;
   const auto loads = loadsOf(segment, segment.getLoads());

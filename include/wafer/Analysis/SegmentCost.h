@@ -30,6 +30,8 @@ WireCost wireCost(stream::ContractOp contract, stream::TensorOp weight, stream::
 class SegmentModel {
 public:
   explicit SegmentModel(stream::SegmentOp segment);
+  /// Reads the order of the segment's kernels again: sends were moved since.
+  void readOrder(stream::SegmentOp segment);
 
   /// How a candidate uses SRAM.
   struct Room {

@@ -6,8 +6,10 @@ A model is given in blocks, each compiled once, and once more behind itself if i
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
+import gc
 import json
 import os
 import pathlib
@@ -191,7 +193,7 @@ def plan(
         raise CompileError(f"found systems={systems}, expected from 1 to the {description['max_systems']} of machine '{description['name']}'")
     how = {"machine": machine, "train": train, "precision": precision, "activation_zeros": activation_zeros}
     # The compiler is at work on a block while the next one is imported.
-    with ThreadPoolExecutor(max_workers=1) as beside:
+    with ThreadPoolExecutor(max_workers=1) as beside, _no_collection():
         begun = [(block, _begin(block, beside, **how), _begin(_twice(block), beside, **how) if block.repeats > 1 else None) for block in blocks]
         planned = [_planned(block, one(), two() if two else None) for block, one, two in begun]
     first = blocks[0].inputs[0]
@@ -230,6 +232,18 @@ def _compiled_text(text: str, machine: str | os.PathLike, train: bool, precision
     if executable is None:
         raise CompileError([diagnostic_of(diagnostic) for diagnostic in diagnostics] or "the compiler gave no reason")
     return executable
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """PyTorch makes so many objects that to look through them for unused ones is a seventh of an import."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _planned(block: Block, one: tuple[Choice, ...], two: tuple[Choice, ...] | None) -> BlockPlan:

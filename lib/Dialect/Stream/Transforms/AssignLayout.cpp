@@ -359,7 +359,11 @@ SegmentOp AssignLayout::withSendsAhead(SegmentOp segment, Candidate &best, Other
       break;
     SegmentOp copy = copyOf(segment);
     copy.setLoads(candidate.loads);
-    auto now = [&] { return evaluate(SegmentModel(copy), candidate.grid, codeOf(copy, candidate.loads)); };
+    SegmentModel model(copy);
+    auto now = [&] {
+      model.readOrder(copy);
+      return evaluate(model, candidate.grid, codeOf(copy, candidate.loads));
+    };
     sendAhead(copy, [&]() -> std::optional<double> {
       const Candidate tried = now();
       return tried.fits ? std::optional(tried.cost.cycles) : std::nullopt;

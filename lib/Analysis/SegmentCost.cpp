@@ -517,9 +517,11 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
 }
 
 int64_t estimateControlTasks(llvm::ArrayRef<Operation *> kernels) {
-  // Tasks that differ in what they name are tasks of their own; those that pass sums on or take a result are shared by kernels of equal types.
+  // Tasks that differ in what they name are tasks of their own; those that pass sums on or take a result are shared by kernels of equal types, and of equal shapes where by those
+  // more or fewer rows have their sums passed on together.
   int64_t tasks = 0;
-  std::set<std::tuple<bool, const void *, const void *, bool>> results;
+  const bool mayGoTogether = !kernels.empty() && kernels.front()->getParentOfType<stream::SegmentOp>().getOps<stream::AttendOp>().empty();
+  std::set<std::tuple<bool, const void *, const void *, bool, int64_t, int64_t>> results;
   std::set<const void *> passes, biases, samples, masks;
   for (Operation *op : kernels) {
     ++tasks;
@@ -527,7 +529,8 @@ int64_t estimateControlTasks(llvm::ArrayRef<Operation *> kernels) {
       tasks += attend.getGradient() ? 5 : 2;
     auto ofRows = [&](Value input, Value result, bool hasBias) {
       auto element = [](Value value) { return cast<RankedTensorType>(value.getType()).getElementType().getAsOpaquePointer(); };
-      results.insert({isa<stream::ContractOp>(op), element(input), element(result), hasBias});
+      auto features = [&](Value value) { return mayGoTogether && isa<stream::ContractOp>(op) ? stream::numFeatures(cast<RankedTensorType>(value.getType())) : 0; };
+      results.insert({isa<stream::ContractOp>(op), element(input), element(result), hasBias, features(input), features(result)});
       if (hasBias)
         biases.insert(element(input));
       return element(input);

@@ -87,6 +87,11 @@ def test_public_models_can_be_planned(name, train):
     assert planned.seconds > 0 and planned.blocks[0].repeats == 2 and planned.utilisation < 1
 
 
+def test_contractions_whose_rows_go_together_differently_have_tasks_of_their_own():
+    """So many that one load has not room for them, which the search for a layout has to know."""
+    assert plan(blocks("gpt2", batch=16, layers=1), train=True).seconds > 0
+
+
 def test_sizes_of_public_models_are_theirs():
     for name, billions in (("gpt3-175b", 174.0), ("llama2-7b", 6.6), ("llama2-70b", 68.7), ("llama3-405b", 403.8), ("mixtral-8x7b", 46.6), ("moe-1t", 1000)):
         model = blocks(name, batch=1)

@@ -81,7 +81,7 @@ class Residual(nn.Module):
         return self.layers(x) + z
 
 
-@pytest.mark.parametrize("columns, rows, link, features, layers", [(8, 80, 1, 48, 2), (8, 80, 2, 256, 2), (6, 96, 1, 192, 1), (16, 64, 4, 512, 1)])
+@pytest.mark.parametrize("columns, rows, link, features, layers", [(8, 80, 1, 96, 2), (8, 80, 2, 256, 2), (6, 96, 1, 288, 1), (16, 64, 4, 512, 1)])
 def test_blocks_that_come_beside_other_steps_are_left_out_with_these(tmp_path, columns, rows, link, features, layers):
     tokens = 4 * rows
     model, inputs = Residual(features, layers), (random(tokens, features), random(tokens, features))
@@ -105,7 +105,7 @@ def test_sums_that_pass_from_row_to_row_pass_those_that_are_left_out(tmp_path):
 
 def test_transfers_of_which_most_is_left_out_take_the_time_of_the_link():
     with torch.device("meta"):
-        model, x = Three(256), torch.empty(4096, 256)
+        model, x = Three(512), torch.empty(2048, 512)
     stats = wafer.compile(model, (x,), machine="die").time()
     phase = stats.phases[0]
     steps = phase["schedule"]

@@ -102,8 +102,8 @@ def host_table() -> None:
             prune(block, zeros)
         program = wafer.compile(block, (x,), machine="small", threads=threads)
         with torch.no_grad():
-            beside = median_seconds(lambda block=block: block(x))
-        own = median_seconds(lambda program=program: program(x))
+            beside = median_seconds(lambda block=block: block(x), 25)
+        own = median_seconds(lambda program=program: program(x), 25)
         print(f"{100 * zeros:>6g} %: PyTorch {beside * 1e3:.0f} ms, wafer {own * 1e3:.0f} ms, ratio {beside / own:.3f}", flush=True)
 
 

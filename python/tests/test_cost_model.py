@@ -7,18 +7,8 @@ import torch
 from torch import nn
 
 import wafer
+from wafer.bench import agreement
 from wafer.models.gpt2 import Block
-
-
-class Several(nn.Module):
-    """Layers of one input: results leave while the next one is computed."""
-
-    def __init__(self, features, hidden):
-        super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(features, hidden, bias=False) for _ in range(3))
-
-    def forward(self, x):
-        return tuple(layer(x) for layer in self.layers)
 
 
 @pytest.fixture
@@ -48,4 +38,10 @@ def test_kernels_one_after_another_do_not_wait_for_the_same_way_again(error, mac
 
 @pytest.mark.parametrize("machine, features, hidden, tokens", [("odd", 5, 142, 314), ("tiny", 10, 37, 197)])
 def test_cores_that_hand_results_on_lose_time_to_it(error, machine, features, hidden, tokens):
-    assert abs(error(Several(features, hidden), torch.randn(tokens, features), machine, "f32")) < 0.04
+    assert abs(error(agreement.Several(features, hidden), torch.randn(tokens, features), machine, "f32")) < 0.04
+
+
+def test_a_seed_decides_a_generated_program():
+    once, again = (next(agreement.timed_programs(1, first=1, machines=("tiny",))) for _ in range(2))
+    assert (once.what, once.cycles, once.timed) == (again.what, again.cycles, again.timed)
+    assert once.error <= 0.01 and once.has_macs and not once.skips

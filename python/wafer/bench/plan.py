@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 import subprocess
@@ -39,6 +40,7 @@ def rows() -> Iterator[Row]:
         eight = _prefill("llama3-8b", requests, 4096)
         yield Row(f"tokens/s of a prefill, llama3-8b, {requests} x 4096 tokens, one wse3", f"{eight.tokens_per_second:.0f}; {_binding(eight)}", "5 times WaferLLM's 27686 for one request (WSE-2, 720 x 720 cores)", f"python -m wafer plan llama3-8b --batch {requests} --sequence 4096")
     yield from _kernels()
+    yield from _published_grid()
     yield from _decoding()
     few, many = (plan(blocks("llama2-7b", 4, layers=layers), train=True) for layers in (2, 126))
     yield Row("modelled time of 126 layers over that of 2, per layer", f"{many.blocks[0].total('cycles') / few.blocks[0].total('cycles') / 63:.3f}", "1", "python -m wafer plan llama2-7b --train --batch 4 --layers 126")
@@ -51,9 +53,30 @@ def rows() -> Iterator[Row]:
 def _kernels() -> Iterator[Row]:
     """The contraction alone: cycles of its rows, without the way of its input and result, of several so that this does not decide on the grid."""
     large, vector = (plan([_products(size, tokens, count)]) for size, tokens, count in ((12288, 262144, 32), (16384, 1, 1)))
-    yield Row("share of peak of contractions alone, 12288 x 12288 weights, 262144 tokens, 32 one after the other, wse3", f"{100 * large.total('macs') / (large.peak * large.total('contractions')):.1f} %", "92 %", _COMMAND)
+    yield Row("share of peak of contractions alone, 12288 x 12288 weights, 262144 tokens, 32 one after the other, wse3", f"{_share_of_contractions(large):.1f} %", "92 %", _COMMAND)
     bound = 16384**2 / 2 / large.ingest
     yield Row("cycles of one token times 16384 x 16384 weights, over those of the stream alone, wse3", f"{vector.total('contractions') / bound:.3f}", "1.25", _COMMAND)
+
+
+def _published_grid() -> Iterator[Row]:
+    """As many cores as kernels were published for, of a wse3's clock and link. 22 requests have an entry for each band of a group of columns."""
+    with _machine("published", 720, 720) as path:
+        large, eight = plan([_products(12288, 276480, 32)], machine=path), plan(blocks("llama3-8b", 22, 4096), machine=path)
+    yield Row("share of peak of contractions alone, 12288 x 12288 weights, 276480 tokens, 32 one after the other, 720 x 720 cores", f"{_share_of_contractions(large):.1f} %", "92 %", _COMMAND)
+    yield Row("tokens/s of a prefill, llama3-8b, 22 x 4096 tokens, 720 x 720 cores", f"{eight.tokens_per_second:.0f}; {_binding(eight)}", "138430, 5 times WaferLLM's 27686", _COMMAND)
+
+
+def _share_of_contractions(planned: Plan) -> float:
+    return 100 * planned.total("macs") / (planned.peak * planned.total("contractions"))
+
+
+@contextlib.contextmanager
+def _machine(name: str, width: int, height: int) -> Iterator[pathlib.Path]:
+    """A description of a wse3 with other cores."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, f"{name}.json")
+        path.write_text(json.dumps(nothing_for("wse3").machine_description | {"name": name, "width": width, "height": height}))
+        yield path
 
 
 def _products(size: int, tokens: int, count: int) -> Block:
@@ -89,9 +112,7 @@ def _compiling() -> Iterator[Row]:
     yield Row("time of this host to plan 126 layers over that of 2", f"{many / few:.2f} ({many:.1f} / {few:.1f} s)", "1.05", _COMMAND)
     many, few = (median_seconds(lambda systems=systems: plan(blocks("llama2-7b", 4), train=True, systems=systems), 3) for systems in (2048, 1))
     yield Row("time of this host to plan for 2048 systems over that for one", f"{many / few:.2f} ({many:.1f} / {few:.1f} s)", "1.02", _COMMAND)
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder, "thousand.json")
-        path.write_text(json.dumps(nothing_for("wse3").machine_description | {"name": "thousand", "width": 32, "height": 32}))
+    with _machine("thousand", 32, 32) as path:
         many, few = (median_seconds(lambda machine=machine: plan(blocks("gpt2", 4), train=True, machine=machine), 3) for machine in ("wse3", path))
     yield Row("time of this host to plan a training step of gpt2 for 900 thousand cores over that for a thousand", f"{many / few:.2f} ({many:.1f} / {few:.1f} s)", "1.15", _COMMAND)
 

@@ -189,7 +189,7 @@ def _pays_to_copy(found: SelfAttention, across: int, machine: Mapping) -> bool:
     _, heads, tokens, size = shape(found.node)
     projected, read = sum(each.features for each in _projections(found)), 3 * found.features
     columns, t = _room(machine, tokens, heads * across, size // across)
-    products = shape(found.parts[0].projection.input)[-1] / columns * t / machine["lanes"]["fmac_acc"]["bits16"]
+    products = shape(found.parts[0].projection.input)[-1] / max(columns, 1) * t / machine["lanes"]["fmac_acc"]["bits16"]
     row = t + 2 * (machine["vector_setup_cycles"] + t / machine["lanes"]["vector"]["bits32"])  # passed on, and added by its owner
     return (read - projected) * products > projected * row
 

@@ -531,7 +531,7 @@ static std::vector<int64_t> timingKey(const wexe::ProgramT &program, const wexe:
     for (int64_t field : {int64_t(step->kind), int64_t(step->bias >= 0), int64_t(step->type), int64_t(step->wire), int64_t(step->rows),
                           int64_t(step->columns), int64_t(step->feature_block), int64_t(step->out_block), int64_t(step->colour), int64_t(step->task),
                           int64_t(step->times), int64_t(step->task_east), int64_t(step->task_west), int64_t(step->task_own), int64_t(step->task_bias), int64_t(step->input_zeros), int64_t(step->output_zeros),
-                          int64_t(step->rows_together)})
+                          int64_t(step->rows_together), int64_t(step->beside)})
       key.push_back(field);
   }
   return key;

@@ -117,3 +117,33 @@ stream.program @goes_on machine "odd" {
     stream.receive %y, @y : tensor<6x4xf32, #layout>
   }
 }
+
+// Where no load is behind it that begins with other kernels, all of it comes at once.
+// CHECK-LABEL: wafer.program @in_one_load
+// CHECK: wafer.send @z as f32 block 2 task {{.*}} on @wafer.input beside 2
+// CHECK-NOT: from 1
+stream.program @in_one_load machine "odd" {
+  stream.tensor @x <input> : tensor<6x4xf32>
+  stream.tensor @z <input> : tensor<6x4xf32>
+  stream.tensor @y <output> : tensor<6x4xf32>
+  stream.segment grid <columns = 2, rows = 3, groups = 1, token_block = 2, micro_batches = 1> {
+    %x = stream.send @x : tensor<6x4xf32, #layout>
+    %z = stream.send ahead first 1 @z : tensor<6x4xf32, #layout>
+    %a = stream.map %x : (tensor<6x4xf32, #layout>) -> tensor<6x4xf32, #layout> {
+    ^bb0(%e: f32):
+      %r = math.exp %e : f32
+      stream.yield %r : f32
+    }
+    %b = stream.map %a : (tensor<6x4xf32, #layout>) -> tensor<6x4xf32, #layout> {
+    ^bb0(%e: f32):
+      %r = math.tanh %e : f32
+      stream.yield %r : f32
+    }
+    %y = stream.map %b, %z : (tensor<6x4xf32, #layout>, tensor<6x4xf32, #layout>) -> tensor<6x4xf32, #layout> {
+    ^bb0(%e: f32, %f: f32):
+      %r = arith.addf %e, %f : f32
+      stream.yield %r : f32
+    }
+    stream.receive %y, @y : tensor<6x4xf32, #layout>
+  }
+}

@@ -31,7 +31,7 @@ public:
 
 private:
   LogicalResult lowerSegment(stream::SegmentOp segment);
-  LogicalResult lowerLoad(stream::SegmentOp segment, stream::GridAttr grid, wfr::GridAttr placed, ArrayRef<Operation *> kernels);
+  LogicalResult lowerLoad(stream::SegmentOp segment, stream::GridAttr grid, wfr::GridAttr placed, ArrayRef<Operation *> kernels, ArrayRef<Operation *> next);
   LogicalResult lowerKernel(SegmentContext &ctx, Operation *op);
   void assignBlocks(stream::SegmentOp segment, stream::GridAttr grid, int64_t first, int64_t last);
   Block blockOf(Value value, stream::GridAttr grid) const;
@@ -46,7 +46,7 @@ private:
   int64_t loads_ = 0;
   llvm::DenseMap<Value, Block> blocks_;
   int64_t step_ = 0;
-  stream::SendOp goingOn_; ///< of the load before, of which some features are still to come
+  stream::SendOp goingOn_; ///< of the load at hand, of which some features come in the next one
 };
 
 /// The entry's inputs or outputs: the program's tensors of that role, in order.
@@ -97,7 +97,7 @@ LogicalResult ProgramLowering::lowerKernel(SegmentContext &ctx, Operation *op) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](stream::SendOp send) {
         const Block &block = blocks_[send.getResult()];
-        emitSend(ctx, send, block, 0, static_cast<int64_t>(send.getFirst().value_or(block.rows)));
+        emitSend(ctx, send, block, 0, send == goingOn_ ? static_cast<int64_t>(*send.getFirst()) : block.rows);
         return success();
       })
       .Case([&](stream::ReceiveOp receive) {
@@ -153,14 +153,15 @@ LogicalResult ProgramLowering::lowerSegment(stream::SegmentOp segment) {
   auto placed = wfr::GridAttr::get(segment.getContext(), 0, 0, grid->getColumns(), grid->getRows(), grid->getGroups(), grid->getTokenBlock(), tokens,
                                    grid->getMicroBatches(), segment.getBatches(), grid->getBatchesAtOnce(), grid->getBands());
   step_ = 0;
-  for (ArrayRef<Operation *> kernels : loadsOf(segment, segment.getLoads()))
-    if (failed(lowerLoad(segment, *grid, placed, kernels)))
+  const auto loads = loadsOf(segment, segment.getLoads());
+  for (auto [number, kernels] : llvm::enumerate(loads))
+    if (failed(lowerLoad(segment, *grid, placed, kernels, number + 1 < loads.size() ? ArrayRef(loads[number + 1]) : ArrayRef<Operation *>())))
       return failure();
   return success();
 }
 
-/// The kernels of a segment that are in one load.
-LogicalResult ProgramLowering::lowerLoad(stream::SegmentOp segment, stream::GridAttr grid, wfr::GridAttr placed, ArrayRef<Operation *> kernels) {
+/// The kernels of a segment that are in one load; `next`: those of the one behind it.
+LogicalResult ProgramLowering::lowerLoad(stream::SegmentOp segment, stream::GridAttr grid, wfr::GridAttr placed, ArrayRef<Operation *> kernels, ArrayRef<Operation *> next) {
   OpBuilder builder = OpBuilder::atBlockEnd(&entry_.getBody().front());
   auto phase = wfr::PhaseOp::create(builder, segment.getLoc(), placed, FlatSymbolRefAttr::get(builder.getContext(), channels::command), builder.getI64IntegerAttr(loads_));
   phase.setContinues(step_ > 0);
@@ -174,6 +175,10 @@ LogicalResult ProgramLowering::lowerLoad(stream::SegmentOp segment, stream::Grid
     if (auto contract = dyn_cast<stream::ContractOp>(op))
       mostTogether = std::max<int64_t>(mostTogether, contract.getRowsTogether().value_or(1));
   SegmentContext ctx(*image_, steps, grid.getTokenBlock(), mostTogether, {step_, last});
+  // A later pass may have moved the ends of loads: then what would go on comes at once.
+  stream::SendOp before = std::exchange(goingOn_, goingOn(kernels, next));
+  if (goingOn_ && !goingOn_.getFirst())
+    goingOn_ = {};
   // What is sent once comes first.
   auto isOnce = [&](Operation *op) {
     auto send = dyn_cast<stream::SendOp>(op);
@@ -187,11 +192,10 @@ LogicalResult ProgramLowering::lowerLoad(stream::SegmentOp segment, stream::Grid
     }
   phase.setPrologue(llvm::range_size(steps.getBlock()->getOperations()));
   auto countSteps = [&] { return static_cast<int64_t>(llvm::range_size(steps.getBlock()->getOperations())); };
-  const stream::SendOp before = std::exchange(goingOn_, {});
   if (before) {
     ctx.step = step_;
-    const Block &block = blocks_[before->getResult(0)];
-    const auto first = static_cast<int64_t>(*stream::SendOp(before).getFirst());
+    const Block &block = blocks_[before.getResult()];
+    const auto first = static_cast<int64_t>(*before.getFirst());
     emitSend(ctx, before, block, first, block.rows - first);
   }
   SmallVector<int64_t> begins;
@@ -209,11 +213,8 @@ LogicalResult ProgramLowering::lowerLoad(stream::SegmentOp segment, stream::Grid
   if (before)
     setBeside(before, begins.front() - 1, 0);
   for (auto [number, op] : llvm::enumerate(kernels))
-    if (auto send = dyn_cast<stream::SendOp>(op); send && !isOnce(op)) {
+    if (auto send = dyn_cast<stream::SendOp>(op); send && !isOnce(op))
       setBeside(send, begins[number], number + 1);
-      if (send.getFirst())
-        goingOn_ = send;
-    }
   for (const auto &used : image_->channels())
     channels_.insert(used.getKey());
   ++loads_;

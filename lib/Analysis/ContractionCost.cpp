@@ -211,12 +211,13 @@ double sampleCycles(const Machine &machine, const GridShape &grid, int64_t in, i
   const uint32_t lanes = wire.wide ? machine.fmacAccLanes.bits32 : machine.fmacAccLanes.bits16;
   const int64_t rowWavelets = wire.wide ? t : ceilDiv(t, 2);
   // The sums of a position pass all cores of its column.
-  double issue = kept * (machine.triggerCycles + ceilDiv(t, lanes)) + passedRowCycles(machine, t, wire.wide ? machine.vectorLanes.bits32 : machine.vectorLanes.bits16) + taskCycles(machine, 3);
+  double issue = (wire.isImplicit ? 1 : kept) * machine.triggerCycles + kept * ceilDiv(t, lanes) + passedRowCycles(machine, t, wire.wide ? machine.vectorLanes.bits32 : machine.vectorLanes.bits16) + taskCycles(machine, 3);
   double hop = neighbourCycles(machine) + machine.vectorSetupCycles + rowWavelets;
   double streams = sampleIngestCycles(machine, grid, in, wire);
   double leaves = sampleLeavingCycles(machine, grid, in, 1, wire);
+  // Cores below the grid add one sum after another.
   if (wire.groupsAdded)
-    leaves = std::max(leaves, double(kept) * groupSumCycles(machine, grid));
+    leaves = std::max({leaves, double(kept) * groupSumCycles(machine, grid), double(kept) * (machine.triggerCycles + 1.0)});
   double fill = grid.columns * hop + grid.rows * neighbourCycles(machine);
   // A core has a row as a whole before it passes it on.
   const double lag = lagCycles(machine, grid, neighbourCycles(machine) + double(rowWavelets), kept);

@@ -372,9 +372,14 @@ void CoreModel::take(Trigger &trigger, uint32_t payload) {
   case Opcode::Fmacwm:
     add(payload >> 16, type == ElementType::I8 ? static_cast<int8_t>(payload) : half(payload));
     break;
-  case Opcode::Dotw:
+  case Opcode::Dotw: {
+    const uint32_t further = payload & 0xffff;
     add(payload >> 16, 0);
+    if (trigger.index[0] + further >= indices)
+      trap("index_c1", trigger.pc, "indices " + std::to_string(trigger.index[0]) + " to " + std::to_string(trigger.index[0] + further) + ", but the source has " + std::to_string(rows) + " rows");
+    trigger.values += further;
     break;
+  }
   case Opcode::Addw:
     add(0, floatOf(payload));
     break;
@@ -423,9 +428,9 @@ Number CoreModel::elementAt(const Descriptor &descriptor, const Walk &at) const 
   return numberFromBits(type, loadBits(memory(descriptor.kind) + at.address(), byteSize(type)));
 }
 
-/// The dot product of the row that the trigger's index picks and its other row.
-float CoreModel::dot(const Trigger &trigger) const {
-  Walk a(rowOf(trigger.rows, trigger.index[0])), b(trigger.row);
+/// The dot product of the row that the trigger's index, and as many behind it, picks and its other row.
+float CoreModel::dot(const Trigger &trigger, unsigned which) const {
+  Walk a(rowOf(trigger.rows, trigger.index[0] + which)), b(trigger.row);
   // As many sums as the lanes of a 16-bit FMAC, whatever the machine has.
   float sums[8] = {};
   for (uint64_t j = 0, n = trigger.elementsPerRow(); j < n; ++j, a.next(), b.next()) {
@@ -436,11 +441,11 @@ float CoreModel::dot(const Trigger &trigger) const {
   return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
 }
 
-uint32_t CoreModel::sumOnTheWay(const Trigger &trigger, uint32_t fabricBits) {
+uint32_t CoreModel::sumOnTheWay(const Trigger &trigger, unsigned which, uint32_t fabricBits) {
   if (!sram_)
     return 0;
   const uint32_t addend = trigger.addend.kind == wexe::DescKind::FabIn ? fabricBits : trigger.addend.imm;
-  return bitsOf(canonicalNaN(floatOf(addend) + (trigger.insn.opcode == Opcode::Dotw ? dot(trigger) : trigger.value[0])));
+  return bitsOf(canonicalNaN(floatOf(addend) + (trigger.insn.opcode == Opcode::Dotw ? dot(trigger, which) : trigger.value[0])));
 }
 
 std::vector<char> CoreModel::wanted(const Trigger &trigger) const {

@@ -58,7 +58,7 @@ struct Operation {
 bool conflict(const Operation &earlier, const Operation &later);
 
 /// An arriving weight at work: dst[sum][j] = fma(value, src0[index][j], dst[sum][j]), or the same in i32, for all j or where src1[j] is not 0. Or one that
-/// adds on the way: an index, dst = src2 + src0[index] . src1, or a number, dst = src0 + that; one element from the fabric or a constant and one to the fabric.
+/// adds on the way: indices in a run, dst = src2 + src0[index] . src1 for each, or a number, dst = src0 + that; one element from the fabric or a constant and one to the fabric.
 struct Trigger {
   Instruction insn;
   uint16_t pc = 0;
@@ -68,7 +68,7 @@ struct Trigger {
   Footprint writes, reads, readsRow; ///< `reads` spans all rows
   int inputColour = -1, outputColour = -1; ///< of one that adds on the way
   float value[4] = {0, 0, 0, 0}; ///< holds 8-bit integers exactly
-  uint32_t index[4] = {0, 0, 0, 0};
+  uint32_t index[4] = {0, 0, 0, 0}; ///< of a run of dot products, the first's
   uint32_t sum[4] = {0, 0, 0, 0}; ///< row of dst
   unsigned values = 0;
 
@@ -127,8 +127,8 @@ public:
     if (insn.skip0 || isMaskedFmac(insn.opcode))
       stats.skippingMacs[image.index << 16 | bindingTask] += products;
   }
-  /// The bits of addend + row . src1, or + the number that arrived. `fabricBits` holds the addend if it comes from the fabric.
-  uint32_t sumOnTheWay(const Trigger &trigger, uint32_t fabricBits);
+  /// The bits of addend + row . src1 for value `which` of a trigger, or + the number that arrived. `fabricBits` holds the addend if it comes from the fabric.
+  uint32_t sumOnTheWay(const Trigger &trigger, unsigned which, uint32_t fabricBits);
 
   /// What register `reg` holds; null before a ldd into it.
   const Descriptor *descriptorIn(unsigned reg) const { return loaded_[reg] ? &registers_[reg] : nullptr; }
@@ -166,7 +166,7 @@ public:
 
 private:
   Number elementAt(const Descriptor &descriptor, const Walk &at) const;
-  float dot(const Trigger &trigger) const;
+  float dot(const Trigger &trigger, unsigned which) const;
   /// Calls function(row's element, place in dst) for each product that the trigger's value takes, in order.
   template <typename Function> void forEachProduct(const Trigger &trigger, unsigned which, Function function) const;
   const Descriptor &use(unsigned reg, uint16_t pc) const;

@@ -194,7 +194,7 @@ Activity CycleCore::stepTrigger(CycleFabric &fabric, EngineStats &stats, bool da
     if (trigger_->inputColour >= 0) {
       addend = fabric.take(router, static_cast<unsigned>(trigger_->inputColour)).payload;
     }
-    fabric.give(router, static_cast<unsigned>(trigger_->outputColour), model.sumOnTheWay(*trigger_, addend), now_ + 1);
+    fabric.give(router, static_cast<unsigned>(trigger_->outputColour), model.sumOnTheWay(*trigger_, triggerValue_, addend), now_ + 1);
   } else if (!trigger_->addsOnTheWay()) {
     model.fmac(*trigger_, triggerValue_, triggerElement_, end);
   }

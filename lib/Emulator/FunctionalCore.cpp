@@ -323,22 +323,26 @@ bool FunctionalCore::runSums(Trigger &bound, WordSink &sink, EngineStats &stats)
     else
       std::memcpy(row_.data(), at, elements * sizeof(float));
   }
-  for (; sumsDone_ < command_->data.count && (!queue || queue->size() != 0); ++sumsDone_) {
-    const uint32_t index = words[sumsDone_] >> 16;
-    uint32_t addend = bound.addend.imm;
-    if (fast && index < bound.rows.extent[0]) {
-      if (queue)
-        queue->take(&addend, 1);
-      const uint8_t *row = model.memory(bound.rows.kind) + bound.rows.base + int64_t(index) * rowBytes;
-      outgoing_.push_back(bitsOf(canonicalNaN(floatOf(addend) + dotProduct(row, elementType(bound.rows.type), row_.data(), elements))));
-    } else {
-      model.take(bound, words[sumsDone_]);
-      if (queue)
-        queue->take(&addend, 1);
-      outgoing_.push_back(model.sumOnTheWay(bound, addend));
+  while (sumsDone_ < command_->data.count && (!queue || queue->size() != 0)) {
+    model.take(bound, words[sumsDone_]);
+    const size_t sums = std::min<size_t>(bound.values - valuesDone_, queue ? queue->size() : SIZE_MAX), before = outgoing_.size();
+    outgoing_.resize(before + sums, bound.addend.imm);
+    if (queue)
+      queue->take(outgoing_.data() + before, sums);
+    for (size_t i = before; i < outgoing_.size(); ++i, ++valuesDone_) {
+      if (!fast) {
+        outgoing_[i] = model.sumOnTheWay(bound, valuesDone_, outgoing_[i]);
+        continue;
+      }
+      const uint8_t *row = model.memory(bound.rows.kind) + bound.rows.base + int64_t(bound.index[0] + valuesDone_) * rowBytes;
+      outgoing_[i] = bitsOf(canonicalNaN(floatOf(outgoing_[i]) + dotProduct(row, elementType(bound.rows.type), row_.data(), elements)));
     }
+    stats.macs += isDot ? sums * elements : 0;
+    if (valuesDone_ < bound.values)
+      break;
     stats.instructions += 2;
-    stats.macs += isDot ? elements : 0;
+    ++sumsDone_;
+    valuesDone_ = 0;
   }
   if (!outgoing_.empty())
     sink.send(number, static_cast<unsigned>(bound.outputColour), Words::of(std::move(outgoing_)));

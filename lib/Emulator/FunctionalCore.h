@@ -85,7 +85,8 @@ private:
   std::vector<Operation> pending_; ///< asynchronous operations, oldest first
   std::unique_ptr<Operation> operation_;
   std::optional<Command> command_;
-  size_t sumsDone_ = 0; ///< of the command's data wavelets
+  size_t sumsDone_ = 0;    ///< of the command's data wavelets
+  unsigned valuesDone_ = 0; ///< of the one behind them
   int task_ = -1; ///< pc of the next instruction, -1: none
   std::vector<RowWeight> weights_;
   std::vector<uint32_t> outgoing_;

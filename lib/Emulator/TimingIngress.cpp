@@ -331,9 +331,14 @@ void TimingIngress::nextRow() {
 bool TimingIngress::sampleBurst(Burst &burst) {
   const uint64_t row = place_ * phase_.grid->columns + owner_, column = column_;
   aim(burst, phase_.command_colour, column, phase_.grid->columns, grid_.groups);
-  burst.data.assign(row >= 2 ? kept(row - 2)[column] : 0, 0);
-  if (step().pattern < 0)
+  const uint64_t positions = row >= 2 ? kept(row - 2)[column] : 0;
+  if (step().pattern < 0) {
+    // All of them are one run, which the edge knows by itself.
+    burst.data.assign(positions > 0, static_cast<uint32_t>(positions - 1));
     burst.linkWords = 0;
+  } else {
+    burst.data.assign(positions, 0);
+  }
   if (row < step().rows)
     burst.control = column < owner_ ? step().task_west : column > owner_ ? step().task_east : step().task_own;
   else if (row == step().rows)

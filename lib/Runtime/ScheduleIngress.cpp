@@ -528,19 +528,19 @@ public:
     while (row_ <= uint64_t(step_.rows) + 1) {
       const uint64_t row = row_;
       const uint32_t column = column_;
+      values = 0;
       if (++column_ == grid_.columns) {
         column_ = 0;
         ++row_;
       }
       if (row >= 2)
-        putIndices(burst, row - 2, positions_.columns[column]);
+        values = putIndices(burst, row - 2, positions_.columns[column]);
       if (row < step_.rows) {
         const uint64_t owner = row % grid_.columns;
         burst.control = column < owner ? step_.task_west : column > owner ? step_.task_east : step_.task_own;
       } else if (row == step_.rows) {
         burst.control = step_.task;
       }
-      values = burst.data.size();
       if (step_.pattern < 0)
         burst.linkWords = 0; // the edge counts by itself
       if (burst.data.empty() && !burst.control)
@@ -552,9 +552,14 @@ public:
   }
 
 private:
-  static void putIndices(Burst &burst, uint64_t row, const KeptPositions::Column &column) {
-    for (uint32_t i = row == 0 ? 0 : column.rowEnds[row - 1]; i < column.rowEnds[row]; ++i)
+  /// Returns how many positions they are.
+  uint64_t putIndices(Burst &burst, uint64_t row, const KeptPositions::Column &column) const {
+    const uint32_t first = row == 0 ? 0 : column.rowEnds[row - 1], end = column.rowEnds[row];
+    if (step_.pattern < 0 && first < end)
+      burst.data.push_back(end - first - 1);
+    for (uint32_t i = first; step_.pattern >= 0 && i < end; ++i)
       burst.data.push_back(column.indices[i] << 16);
+    return end - first;
   }
 
   const wexe::GridT &grid_;

@@ -92,6 +92,40 @@ TEST(DotTest, SumsOfAColumnLeaveInOrderOfTheIndices) {
     }
 }
 
+TEST(DotTest, ARunOfIndicesIsOneWavelet) {
+  for (const char *engine : {"functional", "cycle"}) {
+    LoadedProgram loaded = program(3);
+    const std::vector<float> all = values();
+    std::vector<uint32_t> words;
+    for (float value : all)
+      words.push_back(bitsOf(value));
+    ListIngress ingress;
+    ingress.command(Command, 0, 1).data(Input, 0, words).command(Command, 0, 2).data(Command, 0, {2, 1 << 16 | 1, 0});
+    std::vector<uint32_t> expected;
+    for (unsigned index : {0u, 1u, 2u, 1u, 2u, 0u})
+      expected.push_back(bitsOf(0 + dotOf(all, index) + dotOf(all, index) + dotOf(all, index)));
+    ListEgress egress;
+    EngineStats stats = createEngine(engine, loaded, {})->run(ingress, egress);
+    EXPECT_EQ(egress.words(0, ToOdd), expected) << engine;
+    EXPECT_EQ(stats.macs, 6u * tokens * 3) << engine;
+  }
+}
+
+TEST(DotTest, ARunBeyondTheRowsTraps) {
+  for (const char *engine : {"functional", "cycle"}) {
+    LoadedProgram loaded = program(2);
+    ListIngress ingress;
+    ingress.command(Command, 0, 2).data(Command, 0, {1 << 16 | 2});
+    ListEgress egress;
+    try {
+      createEngine(engine, loaded, {})->run(ingress, egress);
+      ADD_FAILURE() << engine;
+    } catch (const Trap &trap) {
+      EXPECT_NE(std::string(trap.what()).find("indices 1 to 3, but the source has 3 rows"), std::string::npos) << trap.what();
+    }
+  }
+}
+
 TEST(DotTest, AnIndexBeyondTheRowsTraps) {
   for (const char *engine : {"functional", "cycle"}) {
     LoadedProgram loaded = program(2);

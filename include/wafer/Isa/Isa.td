@@ -98,7 +98,7 @@ def FMACQM : Insn<"fmacqm", 28, Trigger, [Type, Dst, Src0, Src1, Skip0], [I8], "
 def FMACXM : Insn<"fmacxm", 29, Trigger, [Type, Dst, Src0, Src1, Skip0], [F32], "fmacx where src1 is not 0">;
 
 // Arrival-triggered dot product of two rows, on its way through the fabric.
-def DOTW : Insn<"dotw", 24, Trigger, [Type, Dst, Src0, Src1, Src2], [F32, F16, BF16], "dst = src2 + src0[index] . src1, by an index wavelet">;
+def DOTW : Insn<"dotw", 24, Trigger, [Type, Dst, Src0, Src1, Src2], [F32, F16, BF16], "dst = src2 + src0[index] . src1 for each index of a run, by a wavelet">;
 
 // Arrival-triggered addition, on its way through the fabric.
 def ADDW : Insn<"addw", 30, Trigger, [Type, Dst, Src0], [F32], "dst = src0 + the f32 that arrives">;

@@ -103,12 +103,12 @@ RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t in
   return {all.issue / rows, all.products / rows, all.ramp / rows, all.link / rows, all.ingest / rows};
 }
 
-int64_t rowsTogether(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, WireCost wire) {
+int64_t rowsTogether(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, WireCost wire, int64_t most) {
   /// Of which an index of 16 bits tells the weights apart.
   constexpr int64_t mostWeights = 1 << 16;
   int64_t best = 1;
   double least = 0;
-  for (wire.together = 1; wire.together == 1 || (2 * wire.together * grid.tokenBlock * 4 <= int64_t(machine.accumulatorBytes) && wire.together * grid.columns <= outFeatures &&
+  for (wire.together = 1; wire.together == 1 || (wire.together <= most && 2 * wire.together * grid.tokenBlock * 4 <= int64_t(machine.accumulatorBytes) && wire.together * grid.columns <= outFeatures &&
                                                  wire.together * ceilDiv(inFeatures, grid.columns) <= mostWeights);
        wire.together *= 2) {
     const double cycles = contractionCycles(machine, grid, inFeatures, outFeatures, wire);

@@ -255,13 +255,23 @@ const WireCost &SegmentModel::wireOn(const Kernel &kernel, const Machine &machin
   WireCost &wire = known.wire.emplace(kernel.wire);
   wire.groupsAdded = groupSumsPay(machine, grid) && (kernel.batchSizes.empty() || grid.batchesAtOnce == 1);
   wire.streams = streamsAtOnce(kernel.batchSizes, kernel.batchStrides, grid.batchesAtOnce);
-  // One where rows of a mask pass the columns between the sums, where batch entries take turns, and beside attention, which has the accumulator cache to itself.
-  if (kernel.kind == Kernel::Contract && !kernel.wire.isMasked && kernel.batchSizes.empty() && partsOfHeads() == 0)
-    wire.together = wafer::rowsTogether(machine, grid, kernel.in, kernel.out, kernel.wire);
+  // One where rows of a mask pass the columns between the sums, and where batch entries take turns.
+  if (kernel.kind == Kernel::Contract && !kernel.wire.isMasked && kernel.batchSizes.empty())
+    wire.together = wafer::rowsTogether(machine, grid, kernel.in, kernel.out, kernel.wire, together_);
   return wire;
 }
 
-llvm::SmallVector<int64_t> SegmentModel::rowsTogether(const Machine &machine, const GridShape &grid) const {
+void SegmentModel::limitTogether(int64_t most) const {
+  if (most == together_)
+    return;
+  together_ = most;
+  for (const Kernel &kernel : kernels_)
+    if (kernel.kind == Kernel::Contract && !known_.empty())
+      known_[kernel.like] = {};
+}
+
+llvm::SmallVector<int64_t> SegmentModel::rowsTogether(const Machine &machine, const GridShape &grid, Room room) const {
+  limitTogether(room.together);
   llvm::SmallVector<int64_t> rows;
   for (const Kernel &kernel : kernels_)
     if (kernel.kind == Kernel::Contract)
@@ -383,11 +393,11 @@ double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &gri
 
 std::vector<SegmentModel::Place> SegmentModel::placesOn(const Machine &machine, const GridShape &grid, Room room) const {
   int64_t mostTogether = 1, step = 0;
-  for (int64_t together : rowsTogether(machine, grid))
+  for (int64_t together : rowsTogether(machine, grid, room))
     mostTogether = std::max(mostTogether, together);
   std::vector<Place> places;
   for (const Buffer &buffer : buffers_[room.isCompact][grid.microBatches > 1])
-    places.push_back({(ceilDiv(buffer.features, grid.columns) + (buffer.isContracted ? mostTogether - 1 : 0)) * grid.tokenBlock * buffer.elementBytes, buffer.first, buffer.last});
+    places.push_back({static_cast<int64_t>(llvm::alignTo(ceilDiv(buffer.features, grid.columns), buffer.isContracted ? mostTogether : 1)) * grid.tokenBlock * buffer.elementBytes, buffer.first, buffer.last});
   const int64_t rowBytes = grid.tokenBlock * 4;
   for (const Kernel &kernel : kernels_) {
     int64_t own = 0, each = 0; // temporaries, and how large one of them is at most
@@ -470,25 +480,29 @@ int64_t SegmentModel::valueBytes(const Machine &machine, const GridShape &grid, 
 }
 
 double SegmentModel::cyclesOf(Operation *op, const Machine &machine, const GridShape &grid, Room room) const {
+  limitTogether(room.together);
   return cyclesOf(*llvm::find_if(kernels_, [&](const Kernel &kernel) { return kernel.op == op; }), machine, grid, room.chunkBytes);
 }
 
 llvm::DenseMap<Operation *, double> SegmentModel::firstParts(const Machine &machine, const GridShape &grid, Room room) const {
+  limitTogether(room.together);
   const auto each = llvm::map_to_vector(kernels_, [&](const Kernel &kernel) { return cyclesOf(kernel, machine, grid, room.chunkBytes); });
   llvm::DenseMap<Operation *, double> parts;
   cyclesTogether(machine, grid, room.isCompact, each, &parts);
   return parts;
 }
 
-double SegmentModel::cyclesAtWork(const Machine &machine, const GridShape &grid, int64_t chunkBytes) const {
+double SegmentModel::cyclesAtWork(const Machine &machine, const GridShape &grid, Room room) const {
+  limitTogether(room.together);
   double cycles = 0;
   for (const Kernel &kernel : kernels_)
     if (kernel.kind != Kernel::Send && kernel.kind != Kernel::Receive)
-      cycles += cyclesOf(kernel, machine, grid, chunkBytes);
+      cycles += cyclesOf(kernel, machine, grid, room.chunkBytes);
   return cycles * double(grid.microBatches);
 }
 
 SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid, Room room) const {
+  limitTogether(room.together);
   SegmentCost cost;
   llvm::SmallVector<double> each;
   double longest = 0, others = 0;
@@ -512,7 +526,6 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
   cost.cycles = cyclesTogether(machine, grid, room.isCompact, each);
   cost.contractions *= grid.microBatches;
   cost.transfers = std::max(0.0, cost.cycles - cost.contractions - others * grid.microBatches);
-  cost.valueBytes = valueBytes(machine, grid, room);
   return cost;
 }
 
@@ -520,7 +533,6 @@ int64_t estimateControlTasks(llvm::ArrayRef<Operation *> kernels) {
   // Tasks that differ in what they name are tasks of their own; those that pass sums on or take a result are shared by kernels of equal types, and of equal shapes where by those
   // more or fewer rows have their sums passed on together.
   int64_t tasks = 0;
-  const bool mayGoTogether = !kernels.empty() && kernels.front()->getParentOfType<stream::SegmentOp>().getOps<stream::AttendOp>().empty();
   std::set<std::tuple<bool, const void *, const void *, bool, int64_t, int64_t>> results;
   std::set<const void *> passes, biases, samples, masks;
   for (Operation *op : kernels) {
@@ -529,7 +541,7 @@ int64_t estimateControlTasks(llvm::ArrayRef<Operation *> kernels) {
       tasks += attend.getGradient() ? 5 : 2;
     auto ofRows = [&](Value input, Value result, bool hasBias) {
       auto element = [](Value value) { return cast<RankedTensorType>(value.getType()).getElementType().getAsOpaquePointer(); };
-      auto features = [&](Value value) { return mayGoTogether && isa<stream::ContractOp>(op) ? stream::numFeatures(cast<RankedTensorType>(value.getType())) : 0; };
+      auto features = [&](Value value) { return isa<stream::ContractOp>(op) ? stream::numFeatures(cast<RankedTensorType>(value.getType())) : 0; };
       results.insert({isa<stream::ContractOp>(op), element(input), element(result), hasBias, features(input), features(result)});
       if (hasBias)
         biases.insert(element(input));

@@ -71,8 +71,8 @@ double sideBySide(double one, double other);
 /// A row of `inFeatures` weights in f32 (one per wavelet) or 16 bits (two per wavelet).
 RowCost contractionRow(const Machine &machine, const GridShape &grid, int64_t inFeatures, const WireCost &wire);
 
-/// How many rows of one owner best have their sums passed on together: as many as the accumulator cache has room for, unless fewer take no longer.
-int64_t rowsTogether(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, WireCost wire);
+/// How many rows of one owner best have their sums passed on together: as many as the accumulator cache has room for, but `most`, unless fewer take no longer.
+int64_t rowsTogether(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, WireCost wire, int64_t most = INT64_MAX);
 
 /// A whole contraction of one micro-batch: rows, the filling of the chain, and what it costs to begin.
 double contractionCycles(const Machine &machine, const GridShape &grid, int64_t inFeatures, int64_t outFeatures, const WireCost &wire);

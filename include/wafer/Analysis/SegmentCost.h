@@ -16,7 +16,6 @@ namespace wafer {
 
 struct SegmentCost {
   double cycles = 0;        ///< all micro-batches
-  int64_t valueBytes = 0;   ///< SRAM of live values and temporaries, at the worst kernel
   double contractions = 0;  ///< cycles of contractions among them
   double transfers = 0;     ///< cycles in which cores wait for what goes from and to MemoryX among them
   double macs = 0;          ///< of contractions, if nothing were zero
@@ -37,14 +36,17 @@ public:
   struct Room {
     int64_t chunkBytes; ///< of a temporary of its maps
     bool isCompact;     ///< values that leave give up their place at once
+    int64_t together;   ///< rows of one owner whose sums may be passed on together, at most
   };
   /// What takes so many bytes of SRAM from one kernel to another.
   struct Place {
     int64_t bytes, first, last;
   };
   SegmentCost estimate(const Machine &machine, const GridShape &grid, Room room) const;
-  /// Cycles that cores are at work, all micro-batches, if maps have chunks of so many bytes: an estimate has no fewer.
-  double cyclesAtWork(const Machine &machine, const GridShape &grid, int64_t chunkBytes) const;
+  /// SRAM of live values and temporaries, at the worst kernel.
+  int64_t valueBytes(const Machine &machine, const GridShape &grid, Room room) const;
+  /// Cycles that cores are at work, all micro-batches: an estimate has no fewer.
+  double cyclesAtWork(const Machine &machine, const GridShape &grid, Room room) const;
   /// SRAM of values and temporaries while each of the kernels is at work.
   llvm::SmallVector<int64_t> bytesOfKernels(const Machine &machine, const GridShape &grid, Room room) const;
   /// Cycles of a kernel of the segment by itself, in one micro-batch.
@@ -68,7 +70,7 @@ public:
   /// Kernel whose result has most features.
   mlir::Operation *largest() const { return largest_; }
   /// Of each contraction of the segment, how many rows of an owner have their sums passed on together.
-  llvm::SmallVector<int64_t> rowsTogether(const Machine &machine, const GridShape &grid) const;
+  llvm::SmallVector<int64_t> rowsTogether(const Machine &machine, const GridShape &grid, Room room) const;
 
 private:
   struct Kernel {
@@ -104,6 +106,8 @@ private:
   static bool areAlike(const Kernel &one, const Kernel &other);
   Known &knownOf(const Kernel &kernel, const GridShape &grid) const;
   const WireCost &wireOn(const Kernel &kernel, const Machine &machine, const GridShape &grid) const;
+  /// What contractions take is asked for with so many rows together at most from now on.
+  void limitTogether(int64_t most) const;
   double cyclesOf(const Kernel &kernel, const Machine &machine, const GridShape &grid, int64_t chunkBytes) const;
   double computedCycles(const Kernel &kernel, const Machine &machine, const GridShape &grid, int64_t chunkBytes) const;
   double ingestCycles(const Kernel &kernel, const Machine &machine, const GridShape &grid) const;
@@ -112,7 +116,6 @@ private:
   /// `cameFirst`: of sends, which part of them comes in their own load where they go on in the next.
   double cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each, llvm::DenseMap<mlir::Operation *, double> *cameFirst = nullptr) const;
   std::vector<Place> placesOn(const Machine &machine, const GridShape &grid, Room room) const;
-  int64_t valueBytes(const Machine &machine, const GridShape &grid, Room room) const;
 
   std::vector<Kernel> kernels_;
   std::vector<Buffer> buffers_[2][2]; ///< where values that leave give their place up at once, or not; in one micro-batch, or several
@@ -121,7 +124,8 @@ private:
   mlir::Operation *largest_ = nullptr;
   size_t kinds_ = 0; ///< of kernels that are not alike
   mutable GridShape grid_;
-  mutable std::vector<Known> known_; ///< on that grid
+  mutable int64_t together_ = INT64_MAX; ///< rows, at most
+  mutable std::vector<Known> known_;     ///< on that grid
 };
 
 /// Control tasks of an image of these kernels.

@@ -35,7 +35,13 @@ constexpr int64_t maxFeatureBlock = 65535;
 /// That the code of a segment is spread over: some more than a model of a hundred layers needs.
 constexpr int64_t mostLoads = 1024;
 /// How candidates may use SRAM. What takes more commands or waits comes only where the values leave no room.
-constexpr SegmentModel::Room rooms[] = {{4096, false}, {1024, false}, {4096, true}, {1024, true}};
+constexpr SegmentModel::Room rooms[] = {{4096, false, INT64_MAX}, {1024, false, INT64_MAX}, {4096, true, INT64_MAX}, {1024, true, INT64_MAX}, {4096, false, 2}, {1024, false, 2},
+                                        {4096, true, 2},          {1024, true, 2},          {4096, false, 1},        {1024, false, 1},        {4096, true, 1}, {1024, true, 1}};
+
+/// Whether what goes with so much room goes at least as fast.
+bool hasMore(const SegmentModel::Room &one, const SegmentModel::Room &other) {
+  return one.chunkBytes >= other.chunkBytes && one.isCompact <= other.isCompact && one.together >= other.together;
+}
 
 /// A segment's kernels as at most `loads` loads.
 struct Code {
@@ -54,7 +60,7 @@ struct Candidate {
   GridShape grid;
   SegmentCost cost;
   int64_t paddedTokens = 0;
-  int64_t bytes = 0; ///< SRAM of a core, code included
+  int64_t bytes = 0, valueBytes = 0; ///< SRAM of a core with code, and of values and temporaries alone
   SegmentModel::Room room{};
   int64_t loads = 1;
   bool fits = false, sendsAhead = false; ///< the latter: sends were moved up where that pays
@@ -162,22 +168,33 @@ Candidate AssignLayout::evaluate(const SegmentModel &model, const GridShape &gri
   const bool hasBlocks = ceilDiv(model.features().back(), grid.columns) <= maxFeatureBlock;
   // Values stay from load to load if all of them are there at once (segment_c7).
   const ArrayRef<Code> possible = grid.microBatches == 1 ? codes : codes.take_front();
-  SmallVector<SegmentCost, std::size(rooms)> costs;
+  SmallVector<int64_t, std::size(rooms)> valueBytes;
   for (const Code &code : possible) {
     candidate.loads = code.loads;
     int64_t codeBytes = code.bytes;
     for (const Code::Attending &load : code.attending)
       codeBytes = std::max(codeBytes, load.bytes + attentionCodeBytes(machine, grid, load.kernels));
     for (auto [number, room] : llvm::enumerate(rooms)) {
-      if (costs.size() == number)
-        costs.push_back(model.estimate(machine, grid, room));
+      if (candidate.fits && hasMore(candidate.room, room))
+        continue;
+      if (valueBytes.size() == number)
+        valueBytes.push_back(model.valueBytes(machine, grid, room));
+      const int64_t bytes = codeBytes + valueBytes[number];
+      const bool fits = bytes <= machine.sramBytes && code.tasks <= machine.controlTasks && hasBlocks;
+      const bool isLast = &code == &possible.back() && number + 1 == std::size(rooms);
+      if (!fits && (candidate.fits || !isLast))
+        continue;
+      const SegmentCost cost = model.estimate(machine, grid, room);
+      if (candidate.fits && cost.cycles >= candidate.cost.cycles)
+        continue;
+      candidate.fits = fits;
       candidate.room = room;
-      candidate.cost = costs[number];
-      candidate.bytes = codeBytes + candidate.cost.valueBytes;
-      candidate.fits = candidate.bytes <= machine.sramBytes && code.tasks <= machine.controlTasks && hasBlocks;
-      if (candidate.fits)
-        return candidate;
+      candidate.cost = cost;
+      candidate.bytes = bytes;
+      candidate.valueBytes = valueBytes[number];
     }
+    if (candidate.fits)
+      return candidate;
   }
   return candidate;
 }
@@ -277,7 +294,7 @@ Candidate AssignLayout::choose(SegmentOp segment, const SegmentModel &model, llv
           if (!grid)
             continue;
           ++candidates;
-          if (best && !tracesAll && model.cyclesAtWork(machine, *grid, rooms[0].chunkBytes) > std::max<double>(hopeless, traceWithin) * best->cost.cycles)
+          if (best && !tracesAll && model.cyclesAtWork(machine, *grid, rooms[0]) > std::max<double>(hopeless, traceWithin) * best->cost.cycles)
             continue;
           Candidate candidate = evaluate(model, *grid, codes);
           if (tracesAll)
@@ -323,7 +340,7 @@ SegmentOp AssignLayout::withShorterLives(SegmentOp segment, Candidate &best, Oth
     Others besides;
     std::string lines;
     llvm::raw_string_ostream ofCopy(lines);
-    if (shortenLives(copy, machine, candidate.grid, static_cast<int64_t>(withoutGaps * double(int64_t(machine.sramBytes) - (candidate.bytes - candidate.cost.valueBytes)))))
+    if (shortenLives(copy, machine, candidate.grid, static_cast<int64_t>(withoutGaps * double(int64_t(machine.sramBytes) - (candidate.bytes - candidate.valueBytes)))))
       found = choose(copy, SegmentModel(copy), traceFile ? &ofCopy : nullptr, besides);
     if (!found || !found->fits || !isFaster(found->cost.cycles, worthwhile)) {
       copy.erase();
@@ -402,8 +419,8 @@ void AssignLayout::failToFit(SegmentOp segment, const SegmentModel &model, const
   Operation *largest = model.largest();
   int64_t features = numFeatures(cast<RankedTensorType>(largest->getResult(0).getType()));
   InFlightDiagnostic diag = emitError(segment.getLoc())
-                            << "segment needs at least " << smallest.bytes << " bytes of SRAM per core (" << smallest.cost.valueBytes << " for values of "
-                            << smallest.grid.tokenBlock << " token on " << smallest.grid.columns << " columns, " << smallest.bytes - smallest.cost.valueBytes
+                            << "segment needs at least " << smallest.bytes << " bytes of SRAM per core (" << smallest.valueBytes << " for values of "
+                            << smallest.grid.tokenBlock << " token on " << smallest.grid.columns << " columns, " << smallest.bytes - smallest.valueBytes
                             << " for code), but a core of machine '" << machine.name << "' has " << machine.sramBytes
                             << "; use a machine with more columns, or split the layer";
   diag.attachNote(largest->getLoc()) << "the largest value, " << features << " features, is made here";
@@ -435,7 +452,7 @@ void AssignLayout::trace(llvm::raw_ostream &out, const Candidate &candidate, boo
     json.attribute("sram_bytes", candidate.bytes);
     json.attribute("token_block", grid.tokenBlock);
     json.attribute("transfer_cycles", candidate.cost.transfers);
-    json.attribute("value_bytes", candidate.cost.valueBytes);
+    json.attribute("value_bytes", candidate.valueBytes);
   });
   out << "\n";
 }
@@ -549,7 +566,7 @@ void AssignLayout::runOnOperation() {
     }
     if (traceFile)
       this->trace(*traceFile, best, /*chosen=*/true);
-    for (auto [contract, together] : llvm::zip_equal(segment.getOps<ContractOp>(), SegmentModel(segment).rowsTogether(machine, best.grid)))
+    for (auto [contract, together] : llvm::zip_equal(segment.getOps<ContractOp>(), SegmentModel(segment).rowsTogether(machine, best.grid, best.room)))
       if (together > 1)
         contract.setRowsTogether(together);
     segment.setLoads(best.loads);

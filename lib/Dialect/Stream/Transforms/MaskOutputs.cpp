@@ -243,9 +243,12 @@ bool MaskOutputs::pays(ContractOp contract, GridAttr grid) const {
 /// Whether all values have room on the grid that was chosen without the mask, and all tasks a number.
 bool MaskOutputs::fits(SegmentOp segment) const {
   const GridShape shape = shapeOf(*segment.getGrid());
-  const SegmentCost cost = SegmentModel(segment).estimate(machine, shape, {static_cast<int64_t>(segment.getChunkBytes()), segment.getCompact()});
+  int64_t together = 1;
+  for (auto contract : segment.getOps<ContractOp>())
+    together = std::max<int64_t>(together, contract.getRowsTogether().value_or(1));
+  const int64_t valueBytes = SegmentModel(segment).valueBytes(machine, shape, {static_cast<int64_t>(segment.getChunkBytes()), segment.getCompact(), together});
   return llvm::all_of(loadsOf(segment, segment.getLoads()), [&](ArrayRef<Operation *> load) {
-    return estimateCodeBytes(load) + attentionCodeBytes(machine, shape, load) + cost.valueBytes <= machine.sramBytes && estimateControlTasks(load) <= machine.controlTasks;
+    return estimateCodeBytes(load) + attentionCodeBytes(machine, shape, load) + valueBytes <= machine.sramBytes && estimateControlTasks(load) <= machine.controlTasks;
   });
 }
 

@@ -14,7 +14,7 @@ namespace wafer::stream {
 namespace {
 
 /// The least room that values can be given.
-constexpr SegmentModel::Room room = {1024, true};
+constexpr SegmentModel::Room room = {1024, true, 1};
 
 /// A value and the first of its readers that would get it anew.
 class Again {

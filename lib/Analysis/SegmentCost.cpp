@@ -156,8 +156,8 @@ SegmentModel::SegmentModel(stream::SegmentOp segment) : batches_(segment.getBatc
         })
         .Case([&](stream::SampleOp sample) {
           kernel.kind = Kernel::Sample;
-          kernel.in = sample.getColumns();
-          kernel.out = featuresOf(sample.getRows());
+          kernel.in = featuresOf(sample.getInput() ? sample.getInput() : sample.getRows());
+          kernel.out = sample.getInput() ? featuresOf(sample.getRows()) : 1;
           kernel.batchSizes = sample.getBatchSizes();
           kernel.batchStrides = sample.getBatchStrides();
           kernel.elementBytes = elementBytesOf(sample.getRows().getType());

@@ -20,7 +20,7 @@
 // TEXT: image wafer.group_sums_core command=wafer.group_sums_0 start=0 {
 // TEXT: addw.f32 d1, d0
 // TEXT: sample g {{.*}} groups_added colour=wafer.group_sums_2
-// TEXT: sample b {{.*}} out_block=3 colour=wafer.chain_south_0
+// TEXT: sample b {{.*}} rows=1 columns=5 {{.*}} out_block=1 colour=wafer.chain_south_0
 
 #grid = #stream.grid<columns = 2, rows = 3, groups = 3, token_block = 2, micro_batches = 1>
 #five = #stream.layout<feature_block = 3>

@@ -189,8 +189,15 @@ void KernelBuilder::emit(Operation *op, const WaferKernel &kernel) {
 }
 
 void KernelBuilder::sample(Operation *op, const WaferKernel &kernel, stream::TensorOp tensor) {
-  stream::SampleOp::create(builder_, op->getLoc(), valueOf(kernel.operands.front().value, kernel.block), kernel.source ? valueOf(kernel.source, kernel.input) : Value(),
-                           kernel.weight ? nameOf(kernel.weight) : FlatSymbolRefAttr(), FlatSymbolRefAttr::get(tensor.getSymNameAttr()), builder_.getI64IntegerAttr(kernel.input.features), builder_.getI64IntegerAttr(1),
+  Value rows = valueOf(kernel.operands.front().value, kernel.block), columns = kernel.source ? valueOf(kernel.source, kernel.input) : Value();
+  int64_t rowStride = kernel.input.features, columnStride = 1;
+  // Each row passes the columns on its way, so the operand that has fewer of them is the one whose rows do.
+  if (columns && kernel.block.features > kernel.input.features) {
+    std::swap(rows, columns);
+    std::swap(rowStride, columnStride);
+  }
+  stream::SampleOp::create(builder_, op->getLoc(), rows, columns, kernel.weight ? nameOf(kernel.weight) : FlatSymbolRefAttr(), FlatSymbolRefAttr::get(tensor.getSymNameAttr()),
+                           builder_.getI64IntegerAttr(rowStride), builder_.getI64IntegerAttr(columnStride),
                            builder_.getI64IntegerAttr(0), builder_.getDenseI64ArrayAttr(kernel.batchSizes), builder_.getDenseI64ArrayAttr(kernel.batchStrides), /*groups_added=*/UnitAttr());
 }
 

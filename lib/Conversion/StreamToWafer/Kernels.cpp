@@ -158,9 +158,9 @@ FlatSymbolRefAttr SegmentContext::ones(Type type) {
   return row("ones", type, buffer);
 }
 
-FlatSymbolRefAttr SegmentContext::onesByIndex(Type type, wfr::PerCoreAttr rows) {
+Block SegmentContext::blockOfOnes(Type type) {
   ones(type);
-  return image.memory("ones_rows", type, onesBuffers_[type.isF32() ? "f32" : type.isF16() ? "f16" : "bf16"], {1, 1, 1, tokens}, {tokens, 0, 0, 1}, rows);
+  return {onesBuffers_[type.isF32() ? "f32" : type.isF16() ? "f16" : "bf16"], type, /*rows=*/1, tokens, /*features=*/1, /*featureBlock=*/1};
 }
 
 FlatSymbolRefAttr SegmentContext::chainIn(bool east, Type type, int64_t together) {
@@ -315,17 +315,19 @@ void emitScale(SegmentContext &ctx, stream::ScaleOp op, const Block &input, cons
                        b.getI64IntegerAttr(output.features), b.getI64IntegerAttr(output.rows), ownTask, biasTask);
 }
 
-// A row of the one operand passes all columns, from its owner to both sides; arriving indices tell which rows of the other one it meets.
-void emitSample(SegmentContext &ctx, stream::SampleOp op, const Block &rowsBlock, const Block *input) {
+// A row of the one operand passes all columns, from its owner to both sides; arriving indices tell which rows of the other one it meets. Without the other one, a row of ones meets all of the one.
+void emitSample(SegmentContext &ctx, stream::SampleOp op, const Block &rows, const Block *input) {
   enum SampleRegister : uint8_t { inputRows = 0, sumIn, sumOut, ownOnes, theOne, passed };
   const PassedRow row(passed, channels::chainEast, channels::chainWest);
   ImageBuilder &image = ctx.image;
   Location loc = op.getLoc();
-  Type element = rowsBlock.element, f32 = image.builder().getF32Type();
+  Type element = rows.element, f32 = image.builder().getF32Type();
   const ElementType type = elementTypeOf(element);
   const int64_t t = ctx.tokens;
 
-  wfr::PerCoreAttr valid = image.perCore(wfr::PerCoreKind::ValidFeatures, 0, op.getColumns());
+  const Block passing = input ? rows : ctx.blockOfOnes(element);
+  const Block &staying = input ? *input : rows;
+  wfr::PerCoreAttr valid = image.perCore(wfr::PerCoreKind::ValidFeatures, 0, staying.features);
   FlatSymbolRefAttr dots;
   {
     TaskBuilder builder(image, loc, ("dots_" + Twine(typeName(type))).str(), wfr::TaskKind::Data);
@@ -333,21 +335,20 @@ void emitSample(SegmentContext &ctx, stream::SampleOp op, const Block &rowsBlock
     dots = builder.symbol();
   }
   TaskBuilder begin(image, loc, named("begin", op.getTensorAttr()));
-  if (input)
-    begin.load(inputRows, image.memory(input->buffer.getValue().str() + "_rows", element, input->buffer, {input->rows, 1, 1, t}, {t, 0, 0, 1}, valid));
-  else
-    begin.load(inputRows, ctx.onesByIndex(element, valid)).load(ownOnes, ctx.ones(element)).load(theOne, image.constant("one", 1.0f)).emit(vectorInsn(Opcode::Mov, ElementType::F32, ownOnes, theOne));
+  begin.load(inputRows, image.memory(staying.buffer.getValue().str() + "_rows", element, staying.buffer, {staying.rows, 1, 1, t}, {t, 0, 0, 1}, valid));
+  if (!input)
+    begin.load(ownOnes, ctx.ones(element)).load(theOne, image.constant("one", 1.0f)).emit(vectorInsn(Opcode::Mov, ElementType::F32, ownOnes, theOne));
   const StringRef way = op.getGroupsAdded() ? channels::groupSums : channels::chainSouth;
   begin.load(sumIn, image.receive("sum_in", f32, way, {1, 1, 1, 1}, {}, 0)).load(sumOut, image.send("sum_out", f32, way, {1, 1, 1, 1}));
-  row.load(ctx, loc, rowsBlock, begin);
+  row.load(ctx, loc, passing, begin);
   SymbolRefAttr beginTask = begin.bind(dots).finish();
-  const PassedRow::Tasks tasks = row.tasks(ctx, loc, rowsBlock);
+  const PassedRow::Tasks tasks = row.tasks(ctx, loc, passing);
 
   wfr::CommandOp::create(ctx.steps, loc, beginTask);
   OpBuilder &b = ctx.steps;
   auto i64 = [&](int64_t n) { return b.getI64IntegerAttr(n); };
-  wfr::SampleOp::create(b, loc, op.getTensorAttr(), op.getPatternAttr(), TypeAttr::get(element), i64(rowsBlock.features), i64(op.getColumns()), op.getRowStrideAttr(),
-                        op.getColumnStrideAttr(), op.getOffsetAttr(), op.getBatchSizesAttr(), op.getBatchStridesAttr(), i64(input ? input->rows : 1), i64(rowsBlock.rows), tasks.east, tasks.west,
+  wfr::SampleOp::create(b, loc, op.getTensorAttr(), op.getPatternAttr(), TypeAttr::get(element), i64(passing.features), i64(staying.features), input ? op.getRowStrideAttr() : op.getColumnStrideAttr(),
+                        input ? op.getColumnStrideAttr() : op.getRowStrideAttr(), op.getOffsetAttr(), op.getBatchSizesAttr(), op.getBatchStridesAttr(), i64(staying.rows), i64(passing.rows), tasks.east, tasks.west,
                         tasks.own, tasks.last, FlatSymbolRefAttr::get(op.getContext(), way), op.getGroupsAddedAttr());
 }
 

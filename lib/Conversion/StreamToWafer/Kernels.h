@@ -50,8 +50,8 @@ public:
   mlir::FlatSymbolRefAttr ownerSum(unsigned index, mlir::Type type, int64_t together);
   /// A row of ones of the type, and the constant that fills it.
   mlir::FlatSymbolRefAttr ones(mlir::Type type);
-  /// That row as what arriving weights multiply: the only row of the cores that `rows` says.
-  mlir::FlatSymbolRefAttr onesByIndex(mlir::Type type, wfr::PerCoreAttr rows);
+  /// That row as a value of one feature.
+  Block blockOfOnes(mlir::Type type);
   mlir::FlatSymbolRefAttr chainIn(bool east, mlir::Type type, int64_t together);
   mlir::FlatSymbolRefAttr chainOut(bool east, mlir::Type type, int64_t together);
   /// The data task for a wire format and value type.

@@ -38,11 +38,6 @@ constexpr int64_t mostLoads = 1024;
 constexpr SegmentModel::Room rooms[] = {{4096, false, INT64_MAX}, {1024, false, INT64_MAX}, {4096, true, INT64_MAX}, {1024, true, INT64_MAX}, {4096, false, 2}, {1024, false, 2},
                                         {4096, true, 2},          {1024, true, 2},          {4096, false, 1},        {1024, false, 1},        {4096, true, 1}, {1024, true, 1}};
 
-/// Whether what goes with so much room goes at least as fast.
-bool hasMore(const SegmentModel::Room &one, const SegmentModel::Room &other) {
-  return one.chunkBytes >= other.chunkBytes && one.isCompact <= other.isCompact && one.together >= other.together;
-}
-
 /// A segment's kernels as at most `loads` loads.
 struct Code {
   /// A load with attention, whose code depends on the grid.
@@ -175,27 +170,19 @@ Candidate AssignLayout::evaluate(const SegmentModel &model, const GridShape &gri
     for (const Code::Attending &load : code.attending)
       codeBytes = std::max(codeBytes, load.bytes + attentionCodeBytes(machine, grid, load.kernels));
     for (auto [number, room] : llvm::enumerate(rooms)) {
-      if (candidate.fits && hasMore(candidate.room, room))
-        continue;
       if (valueBytes.size() == number)
         valueBytes.push_back(model.valueBytes(machine, grid, room));
-      const int64_t bytes = codeBytes + valueBytes[number];
-      const bool fits = bytes <= machine.sramBytes && code.tasks <= machine.controlTasks && hasBlocks;
-      const bool isLast = &code == &possible.back() && number + 1 == std::size(rooms);
-      if (!fits && (candidate.fits || !isLast))
-        continue;
-      const SegmentCost cost = model.estimate(machine, grid, room);
-      if (candidate.fits && cost.cycles >= candidate.cost.cycles)
-        continue;
-      candidate.fits = fits;
       candidate.room = room;
-      candidate.cost = cost;
-      candidate.bytes = bytes;
       candidate.valueBytes = valueBytes[number];
+      candidate.bytes = codeBytes + candidate.valueBytes;
+      candidate.fits = candidate.bytes <= machine.sramBytes && code.tasks <= machine.controlTasks && hasBlocks;
+      if (candidate.fits)
+        break;
     }
     if (candidate.fits)
-      return candidate;
+      break;
   }
+  candidate.cost = model.estimate(machine, grid, candidate.room);
   return candidate;
 }
 

@@ -185,3 +185,17 @@ func.func @copies(%x: tensor<3x5xf32> {graph.name = "x"}) -> (tensor<3x5xf32>, t
   %0 = linalg.exp ins(%x : tensor<3x5xf32>) outs(%e : tensor<3x5xf32>) -> tensor<3x5xf32>
   return %0, %0, %x : tensor<3x5xf32>, tensor<3x5xf32>, tensor<3x5xf32>
 }
+
+// -----
+
+// Rows of a gradient's first operand pass all columns: that is the one with fewer features, wherever its features are in the result.
+// CHECK-LABEL: stream.program @gradients
+// CHECK-DAG: %[[D:.*]] = stream.send @d
+// CHECK-DAG: %[[X:.*]] = stream.send @x
+// CHECK: stream.sample %[[X]], %[[D]] into @g {{.*}}column_stride = 3 : i64, {{.*}}row_stride = 1 : i64
+// CHECK: stream.sample %[[X]], %[[D]] into @h {{.*}}column_stride = 1 : i64, {{.*}}row_stride = 5 : i64
+func.func @gradients(%d: tensor<8x5xf32> {graph.name = "d"}, %x: tensor<8x3xf32> {graph.name = "x"}) -> (tensor<5x3xf32> {graph.name = "g"}, tensor<3x5xf32> {graph.name = "h"}) {
+  %g = graph.sample %d, %x : tensor<8x5xf32>, tensor<8x3xf32> -> tensor<5x3xf32>
+  %h = graph.sample %x, %d : tensor<8x3xf32>, tensor<8x5xf32> -> tensor<3x5xf32>
+  return %g, %h : tensor<5x3xf32>, tensor<3x5xf32>
+}

@@ -204,18 +204,27 @@ void SegmentModel::readOrder(stream::SegmentOp segment) {
   llvm::sort(kernels_, [&](const Kernel &a, const Kernel &b) { return stepOf.lookup(a.op) < stepOf.lookup(b.op); });
   readBuffers(segment);
   size_t number = 0;
+  Kernel *before = nullptr;
   const auto loads = loadsOf(segment, segment.getLoads());
-  for (auto [load, kernels] : llvm::enumerate(loads))
+  for (auto [load, kernels] : llvm::enumerate(loads)) {
+    const size_t first = number;
     for (auto [place, op] : llvm::enumerate(kernels)) {
       Kernel &kernel = kernels_[number++];
-      auto send = dyn_cast<stream::SendOp>(op);
-      if (!send)
-        continue;
-      const ArrayRef<Operation *> behind = ArrayRef(kernels).drop_front(place + 1);
-      kernel.beside = kernel.besideHere = kernelsBeside(send, behind);
-      if (load + 1 < loads.size() && goingOn(kernels, loads[load + 1]) == send)
-        kernel.beside += kernelsBeside(send, loads[load + 1]);
+      kernel.loadEnds.clear();
+      if (auto send = dyn_cast<stream::SendOp>(op))
+        kernel.beside = kernelsBeside(send, ArrayRef(kernels).drop_front(place + 1));
     }
+    const ArrayRef<Operation *> next = load + 1 < loads.size() ? ArrayRef(loads[load + 1]) : ArrayRef<Operation *>();
+    const stream::SendOp send = goingOn(before ? cast<stream::SendOp>(before->op) : stream::SendOp(), kernels, next);
+    if (!send)
+      before = nullptr;
+    else if (!before || before->op != send)
+      before = &kernels_[first + (llvm::find(kernels, send) - kernels.begin())];
+    if (before) {
+      before->loadEnds.push_back(before->beside);
+      before->beside += kernelsBeside(send, next);
+    }
+  }
 }
 
 int64_t SegmentModel::columnsOfHead() const {
@@ -327,7 +336,7 @@ double SegmentModel::computedIngest(const Kernel &kernel, const Machine &machine
   return kernel.kind == Kernel::Scale ? scaleIngestCycles(machine, kernel.out) : 0;
 }
 
-double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each, llvm::DenseMap<Operation *, double> *cameFirst) const {
+double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each, llvm::DenseMap<Operation *, llvm::SmallVector<double>> *came) const {
   /// Micro-batches after which the next one takes as long as the last.
   constexpr int64_t enough = 4;
   // Two microthreads for each value on its way out, and some that the other kernels take turns with.
@@ -360,13 +369,13 @@ double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &gri
   double before = 0;
   for (int64_t microBatch = 0; microBatch < std::min(enough, grid.microBatches); ++microBatch) {
     before = clock.end();
-    int64_t beside = 0, here = 0; // kernels that something still comes beside, before the load ends
+    int64_t beside = 0; // kernels that something still comes beside
     const Kernel *coming = nullptr;
     for (auto [kernel, work] : llvm::zip_equal(kernels_, works)) {
+      if (came && beside > 0 && llvm::is_contained(coming->loadEnds, coming->beside - beside))
+        (*came)[coming->op].push_back(1 - clock.ahead() / each[coming - kernels_.data()]);
       if (beside-- == 0)
         clock.awaitAhead();
-      if (here-- == 0 && beside >= 0 && cameFirst)
-        (*cameFirst)[coming->op] = 1 - clock.ahead() / each[coming - kernels_.data()];
       if (kernel.kind != Kernel::Receive && llvm::any_of(kernel.op->getOperands(), [](Value operand) { return bool(operand.getDefiningOp<stream::ContractOp>()); }))
         clock.awaitSums();
       if (kernel.kind == Kernel::Receive)
@@ -382,7 +391,7 @@ double SegmentModel::cyclesTogether(const Machine &machine, const GridShape &gri
       else if (isSentOnce(kernel) && microBatch > 0)
         continue;
       else if (kernel.beside > 0 && !isSentOnce(kernel))
-        clock.sendAhead(kernel.buffer, work.cycles, handOnCycles(machine, grid, ceilDiv(kernel.out, grid.columns), kernel.elementBytes)), beside = kernel.beside, here = kernel.besideHere, coming = &kernel;
+        clock.sendAhead(kernel.buffer, work.cycles, handOnCycles(machine, grid, ceilDiv(kernel.out, grid.columns), kernel.elementBytes)), beside = kernel.beside, coming = &kernel;
       else
         clock.send(kernel.buffer, work.cycles, wayInCycles(machine, grid));
     }
@@ -484,10 +493,10 @@ double SegmentModel::cyclesOf(Operation *op, const Machine &machine, const GridS
   return cyclesOf(*llvm::find_if(kernels_, [&](const Kernel &kernel) { return kernel.op == op; }), machine, grid, room.chunkBytes);
 }
 
-llvm::DenseMap<Operation *, double> SegmentModel::firstParts(const Machine &machine, const GridShape &grid, Room room) const {
+llvm::DenseMap<Operation *, llvm::SmallVector<double>> SegmentModel::partsOfSends(const Machine &machine, const GridShape &grid, Room room) const {
   limitTogether(room.together);
   const auto each = llvm::map_to_vector(kernels_, [&](const Kernel &kernel) { return cyclesOf(kernel, machine, grid, room.chunkBytes); });
-  llvm::DenseMap<Operation *, double> parts;
+  llvm::DenseMap<Operation *, llvm::SmallVector<double>> parts;
   cyclesTogether(machine, grid, room.isCompact, each, &parts);
   return parts;
 }
@@ -599,7 +608,9 @@ int64_t attentionCodeBytes(const Machine &machine, const GridShape &grid, llvm::
   return instructions * instructionBytes;
 }
 
-stream::SendOp goingOn(llvm::ArrayRef<Operation *> load, llvm::ArrayRef<Operation *> next) {
+stream::SendOp goingOn(stream::SendOp before, llvm::ArrayRef<Operation *> load, llvm::ArrayRef<Operation *> next) {
+  if (before && kernelsBeside(before, load) == static_cast<int64_t>(load.size()))
+    return kernelsBeside(before, next) > 0 ? before : stream::SendOp();
   const auto last = llvm::find_if(llvm::reverse(load), [](Operation *op) { return isa<stream::SendOp>(op); });
   const llvm::ArrayRef<Operation *> behind = load.take_back(last - load.rbegin());
   if (last == load.rend() || behind.empty())

@@ -59,28 +59,27 @@ static bool haveOneShape(const wexe::GridT &a, const wexe::GridT &b) {
   return shape(a) == shape(b);
 }
 
-/// Sends bring all features of a column, in one part or (exe_c23) in two.
+/// Sends bring all features of a column, at once or (exe_c23) in parts.
 static void verifySend(const wexe::ProgramT &program, const wexe::EntryT &entry, size_t number, const wexe::StepT &send, const std::string &where) {
   const wexe::PhaseT &phase = *entry.phases[number];
   if (!phase.grid || phase.grid->columns == 0 || send.tensor < 0 || static_cast<size_t>(send.tensor) >= program.tensors.size())
     return; // refused with its load
   const wexe::TensorT &tensor = *program.tensors[send.tensor];
   const uint64_t features = send.columns != 0 ? send.columns : tensor.shape.empty() ? 1 : tensor.shape.back();
+  const uint64_t end = uint64_t(send.offset) + send.feature_block;
   auto hasOther = [&](const wexe::PhaseT &other, auto isOther) {
     return std::any_of(other.steps.begin(), other.steps.end(), [&](const auto &step) {
       return step->kind == wexe::StepKind::Send && step->tensor == send.tensor && step->columns == send.columns && step->type == send.type && isOther(*step);
     });
   };
-  auto isBefore = [&](const wexe::StepT &first) { return first.offset == 0 && int64_t(first.feature_block) == send.offset; };
+  auto isBefore = [&](const wexe::StepT &before) { return uint64_t(before.offset) + before.feature_block == uint64_t(send.offset); };
   if (send.offset != 0 && !(phase.continues && hasOther(*entry.phases[number - 1], isBefore)))
     refuse(where, "begins at feature " + std::to_string(send.offset) + " of a column, expected a load that continues one in which another send of " + quoted(tensor.name) + " brings the features before", "exe_c23");
-  const uint64_t held = (uint64_t(send.offset) + send.feature_block) * phase.grid->columns;
-  auto isRest = [&](const wexe::StepT &rest) { return rest.offset == int64_t(send.feature_block); };
-  if (held >= features || (send.offset == 0 && number + 1 < entry.phases.size() && entry.phases[number + 1]->continues && hasOther(*entry.phases[number + 1], isRest)))
+  const uint64_t held = end * phase.grid->columns;
+  auto isNext = [&](const wexe::StepT &next) { return uint64_t(next.offset) == end; };
+  if (held >= features || (number + 1 < entry.phases.size() && entry.phases[number + 1]->continues && hasOther(*entry.phases[number + 1], isNext)))
     return;
-  refuse(where, "lays " + std::to_string(features) + " features out in blocks of " + std::to_string(uint64_t(send.offset) + send.feature_block) + " over " + std::to_string(phase.grid->columns) + " columns, which hold " +
-                    std::to_string(held),
-         "layout_c1");
+  refuse(where, "lays " + std::to_string(features) + " features out in blocks of " + std::to_string(end) + " over " + std::to_string(phase.grid->columns) + " columns, which hold " + std::to_string(held), "layout_c1");
 }
 
 void verifyAcrossLoads(const wexe::ProgramT &program) {

@@ -98,7 +98,7 @@ stream.program @goes_on machine "odd" {
   stream.tensor @y <output> : tensor<6x4xf32>
   stream.segment grid <columns = 2, rows = 3, groups = 1, token_block = 2, micro_batches = 1> loads 2 {
     %x = stream.send @x : tensor<6x4xf32, #layout>
-    %z = stream.send ahead first 1 @z : tensor<6x4xf32, #layout>
+    %z = stream.send ahead parts [1] @z : tensor<6x4xf32, #layout>
     %a = stream.map %x : (tensor<6x4xf32, #layout>) -> tensor<6x4xf32, #layout> {
     ^bb0(%e: f32):
       %r = math.exp %e : f32
@@ -128,7 +128,7 @@ stream.program @in_one_load machine "odd" {
   stream.tensor @y <output> : tensor<6x4xf32>
   stream.segment grid <columns = 2, rows = 3, groups = 1, token_block = 2, micro_batches = 1> {
     %x = stream.send @x : tensor<6x4xf32, #layout>
-    %z = stream.send ahead first 1 @z : tensor<6x4xf32, #layout>
+    %z = stream.send ahead parts [1] @z : tensor<6x4xf32, #layout>
     %a = stream.map %x : (tensor<6x4xf32, #layout>) -> tensor<6x4xf32, #layout> {
     ^bb0(%e: f32):
       %r = math.exp %e : f32

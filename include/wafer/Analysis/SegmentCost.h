@@ -51,8 +51,8 @@ public:
   llvm::SmallVector<int64_t> bytesOfKernels(const Machine &machine, const GridShape &grid, Room room) const;
   /// Cycles of a kernel of the segment by itself, in one micro-batch.
   double cyclesOf(mlir::Operation *kernel, const Machine &machine, const GridShape &grid, Room room) const;
-  /// Of sends that go on in the load behind their own, which part comes in their own.
-  llvm::DenseMap<mlir::Operation *, double> firstParts(const Machine &machine, const GridShape &grid, Room room) const;
+  /// Of sends that go on in loads behind their own, which part has come at the end of each load but the last.
+  llvm::DenseMap<mlir::Operation *, llvm::SmallVector<double>> partsOfSends(const Machine &machine, const GridShape &grid, Room room) const;
   int64_t tokens() const { return tokens_; }
   int64_t batches() const { return batches_; }
   /// Tokens of one batch entry: those that may share a micro-batch.
@@ -86,7 +86,8 @@ private:
     bool isSameForEveryBatch = false;       ///< of what is sent
     int64_t tokens = 0;                     ///< of the tensor that is sent
     size_t buffer = 0;                      ///< that it makes, or that leaves
-    int64_t beside = 0, besideHere = 0;     ///< kernels behind a send that its words come beside; of those, the ones in its own load
+    int64_t beside = 0;                     ///< kernels behind a send that its words come beside
+    llvm::SmallVector<int64_t, 2> loadEnds; ///< of those, how many there are up to each end of a load
     size_t like = 0;                        ///< the same number for kernels that take the same on every grid
   };
   /// What is known of kernels that are alike on a grid.
@@ -113,8 +114,8 @@ private:
   double ingestCycles(const Kernel &kernel, const Machine &machine, const GridShape &grid) const;
   double computedIngest(const Kernel &kernel, const Machine &machine, const GridShape &grid) const;
   /// Of all micro-batches; `each`: of a kernel, in one of them.
-  /// `cameFirst`: of sends, which part of them comes in their own load where they go on in the next.
-  double cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each, llvm::DenseMap<mlir::Operation *, double> *cameFirst = nullptr) const;
+  /// `came`: of sends, which part of them has come at each end of a load that they go on over.
+  double cyclesTogether(const Machine &machine, const GridShape &grid, bool isCompact, llvm::ArrayRef<double> each, llvm::DenseMap<mlir::Operation *, llvm::SmallVector<double>> *came = nullptr) const;
   std::vector<Place> placesOn(const Machine &machine, const GridShape &grid, Room room) const;
 
   std::vector<Kernel> kernels_;
@@ -136,8 +137,8 @@ int64_t estimateCodeBytes(llvm::ArrayRef<mlir::Operation *> kernels);
 int64_t attentionCodeBytes(const Machine &machine, const GridShape &grid, llvm::ArrayRef<mlir::Operation *> kernels);
 /// The kernels of a segment as at most so many loads, whose code is about equally long.
 llvm::SmallVector<llvm::SmallVector<mlir::Operation *>> loadsOf(stream::SegmentOp segment, int64_t loads);
-/// The send of a load that may go on in the next one, beside kernels that this begins with; null: there is none.
-stream::SendOp goingOn(llvm::ArrayRef<mlir::Operation *> load, llvm::ArrayRef<mlir::Operation *> next);
+/// The send that may go on in the next load, beside kernels that this begins with; null: there is none. `before`: the one that goes on in the load at hand.
+stream::SendOp goingOn(stream::SendOp before, llvm::ArrayRef<mlir::Operation *> load, llvm::ArrayRef<mlir::Operation *> next);
 /// Of kernels behind a send, those that its words come beside.
 int64_t kernelsBeside(stream::SendOp send, llvm::ArrayRef<mlir::Operation *> behind);
 

@@ -106,7 +106,7 @@ Value KernelBuilder::valueOf(Value value, BlockShape block) {
   Value &known = sent_[{origin, {block.tokens, block.features}}];
   if (!known)
     known = stream::SendOp::create(builder_, value.getLoc(), typeOf(block, getElementTypeOrSelf(value.getType())),
-                                   nameOf(origin), UnitAttr(), IntegerAttr());
+                                   nameOf(origin), UnitAttr(), DenseI64ArrayAttr());
   return known;
 }
 

@@ -46,7 +46,12 @@ private:
   int64_t loads_ = 0;
   llvm::DenseMap<Value, Block> blocks_;
   int64_t step_ = 0;
-  stream::SendOp goingOn_; ///< of the load at hand, of which some features come in the next one
+  /// Of which some features come in the next load.
+  struct GoingOn {
+    stream::SendOp send;
+    size_t parts = 0; ///< that came by the end of the load at hand
+    int64_t rows = 0; ///< of the block in them
+  } goingOn_;
 };
 
 /// The entry's inputs or outputs: the program's tensors of that role, in order.
@@ -97,7 +102,7 @@ LogicalResult ProgramLowering::lowerKernel(SegmentContext &ctx, Operation *op) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](stream::SendOp send) {
         const Block &block = blocks_[send.getResult()];
-        emitSend(ctx, send, block, 0, send == goingOn_ ? static_cast<int64_t>(*send.getFirst()) : block.rows);
+        emitSend(ctx, send, block, 0, send == goingOn_.send ? goingOn_.rows : block.rows);
         return success();
       })
       .Case([&](stream::ReceiveOp receive) {
@@ -175,10 +180,13 @@ LogicalResult ProgramLowering::lowerLoad(stream::SegmentOp segment, stream::Grid
     if (auto contract = dyn_cast<stream::ContractOp>(op))
       mostTogether = std::max<int64_t>(mostTogether, contract.getRowsTogether().value_or(1));
   SegmentContext ctx(*image_, steps, grid.getTokenBlock(), mostTogether, {step_, last});
+  const GoingOn before = std::exchange(goingOn_, {});
   // A later pass may have moved the ends of loads: then what would go on comes at once.
-  stream::SendOp before = std::exchange(goingOn_, goingOn(kernels, next));
-  if (goingOn_ && !goingOn_.getFirst())
-    goingOn_ = {};
+  if (stream::SendOp send = goingOn(before.send, kernels, next)) {
+    const GoingOn came = send == before.send ? before : GoingOn();
+    if (std::optional<ArrayRef<int64_t>> parts = send.getParts(); parts && came.parts < parts->size())
+      goingOn_ = {send, came.parts + 1, came.rows + (*parts)[came.parts]};
+  }
   // What is sent once comes first.
   auto isOnce = [&](Operation *op) {
     auto send = dyn_cast<stream::SendOp>(op);
@@ -192,11 +200,11 @@ LogicalResult ProgramLowering::lowerLoad(stream::SegmentOp segment, stream::Grid
     }
   phase.setPrologue(llvm::range_size(steps.getBlock()->getOperations()));
   auto countSteps = [&] { return static_cast<int64_t>(llvm::range_size(steps.getBlock()->getOperations())); };
-  if (before) {
+  if (before.send) {
     ctx.step = step_;
-    const Block &block = blocks_[before.getResult()];
-    const auto first = static_cast<int64_t>(*before.getFirst());
-    emitSend(ctx, before, block, first, block.rows - first);
+    stream::SendOp send = before.send;
+    const Block &block = blocks_[send.getResult()];
+    emitSend(ctx, send, block, before.rows, (send == goingOn_.send ? goingOn_.rows : block.rows) - before.rows);
   }
   SmallVector<int64_t> begins;
   for (Operation *op : kernels) {
@@ -210,8 +218,8 @@ LogicalResult ProgramLowering::lowerLoad(stream::SegmentOp segment, stream::Grid
     const int64_t beside = kernelsBeside(send, kernels.drop_front(behind));
     cast<wfr::SendOp>(*std::next(steps.getBlock()->begin(), step)).setBeside(begins[behind + beside] - begins[behind]);
   };
-  if (before)
-    setBeside(before, begins.front() - 1, 0);
+  if (before.send)
+    setBeside(before.send, begins.front() - 1, 0);
   for (auto [number, op] : llvm::enumerate(kernels))
     if (auto send = dyn_cast<stream::SendOp>(op); send && !isOnce(op))
       setBeside(send, begins[number], number + 1);

@@ -224,8 +224,8 @@ stream.program @send_c2 machine "odd" {
 stream.program @send_c3 machine "odd" {
   stream.tensor @x <input> : tensor<3x5xf32>
   stream.segment {
-    // expected-error @+1 {{send_c3: found the first 0 features of a core to come before others, expected a send ahead, and from one to all but one of 'tensor<3x5xf32>'}}
-    %x = stream.send ahead first 0 @x : tensor<3x5xf32>
+    // expected-error @+1 {{send_c3: found parts of 1, 0 features of a core to come before others, expected a send ahead, at least one in each, and less than all of 'tensor<3x5xf32>'}}
+    %x = stream.send ahead parts [1, 0] @x : tensor<3x5xf32>
   }
 }
 

@@ -90,13 +90,13 @@ def Stream_SendOp : Stream_Kernel<"send"> {
   let description = [{
     `%x = stream.send @x : tensor<360x64xf16>`. The MemoryX tensor's elements in row-major order are tokens x features; elements are converted. A tensor of fewer
     tokens is repeated: a mask of queries x keys goes to every batch entry and head. With `ahead` its words come beside the kernels behind it, with what those leave of the link, up to the
-    first that reads the value, another send, or the end of its load. With `first 3` three features of each core do; the others go on beside the kernels that the next load begins with.
+    first that reads the value, another send, or the end of its load. With `parts [3, 2]` three features of each core do, two more beside all kernels of the next load, and the others beside those that the one behind it begins with.
     (send_c1) The value has as many elements as the named tensor, or a multiple, in whole tokens.
-    (send_c2) The named tensor is not a weight: weights are streamed and never kept. (send_c3) `first` goes with `ahead`, and is from one to the features of a core less one.
+    (send_c2) The named tensor is not a weight: weights are streamed and never kept. (send_c3) `parts` go with `ahead`, are at least one feature each, and leave one.
   }];
-  let arguments = (ins FlatSymbolRefAttr:$tensor, UnitAttr:$ahead, OptionalAttr<I64Attr>:$first);
+  let arguments = (ins FlatSymbolRefAttr:$tensor, UnitAttr:$ahead, OptionalAttr<DenseI64ArrayAttr>:$parts);
   let results = (outs Stream_Block:$result);
-  let assemblyFormat = "(`ahead` $ahead^)? (`first` $first^)? $tensor attr-dict `:` type($result)";
+  let assemblyFormat = "(`ahead` $ahead^)? (`parts` $parts^)? $tensor attr-dict `:` type($result)";
   let hasVerifier = 1;
 }
 

@@ -4,6 +4,8 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/PatternMatch.h"
 
+#include <numeric>
+
 using namespace mlir;
 using namespace wafer::stream;
 
@@ -38,8 +40,11 @@ static LogicalResult verifyElements(Operation *op, TensorOp tensor, RankedTensor
 LogicalResult SendOp::verify() {
   // send_c3
   auto layout = dyn_cast_or_null<LayoutAttr>(getType().getEncoding());
-  if (getFirst() && (!getAhead() || *getFirst() < 1 || (layout && *getFirst() >= static_cast<uint64_t>(layout.getFeatureBlock()))))
-    return emitOpError() << "send_c3: found the first " << *getFirst() << " features of a core to come before others, expected a send ahead, and from one to all but one of " << getType();
+  if (std::optional<ArrayRef<int64_t>> parts = getParts()) {
+    const int64_t features = std::accumulate(parts->begin(), parts->end(), int64_t(0));
+    if (!getAhead() || llvm::any_of(*parts, [](int64_t some) { return some < 1; }) || (layout && features >= static_cast<int64_t>(layout.getFeatureBlock())))
+      return emitOpError() << "send_c3: found parts of " << *parts << " features of a core to come before others, expected a send ahead, at least one in each, and less than all of " << getType();
+  }
   TensorOp tensor = lookupTensor(*this, getTensorAttr(), "send_c1");
   if (!tensor)
     return failure();

@@ -210,12 +210,13 @@ std::optional<GridShape> AssignLayout::withRows(const SegmentModel &model, GridS
 Code codeOf(SegmentOp segment, int64_t loads) {
   Code code;
   code.loads = loads;
-  SmallVector<Operation *> before;
-  for (SmallVector<Operation *> kernels : loadsOf(segment, loads)) {
-    SendOp rest = goingOn(before, kernels);
-    before = kernels;
+  SendOp rest;
+  const auto each = loadsOf(segment, loads);
+  for (auto [number, load] : llvm::enumerate(each)) {
+    SmallVector<Operation *> kernels = load;
     if (rest)
       kernels.push_back(rest);
+    rest = goingOn(rest, load, number + 1 < each.size() ? ArrayRef(each[number + 1]) : ArrayRef<Operation *>());
     const int64_t bytes = estimateCodeBytes(kernels);
     code.bytes = std::max(code.bytes, bytes);
     code.tasks = std::max(code.tasks, estimateControlTasks(kernels));
@@ -390,11 +391,20 @@ SegmentOp AssignLayout::withSendsAhead(SegmentOp segment, Candidate &best, Other
   return moved;
 }
 
-/// So many features of a core's block that this part of them comes in the send's own load.
-static void setFirst(SendOp send, double part) {
+/// So many features of a core's block that these parts of them have come at the ends of loads. Where nothing would be left for the next one, the rest comes at once.
+static void setParts(SendOp send, ArrayRef<double> came) {
   const auto block = static_cast<int64_t>(cast<LayoutAttr>(send.getType().getEncoding()).getFeatureBlock());
-  if (const int64_t first = std::max<int64_t>(1, std::llround(part * double(block))); first < block)
-    send.setFirst(first);
+  SmallVector<int64_t> parts;
+  int64_t before = 0;
+  for (double part : came) {
+    const int64_t features = std::max<int64_t>(before + 1, std::llround(part * double(block)));
+    if (features >= block)
+      break;
+    parts.push_back(features - before);
+    before = features;
+  }
+  if (!parts.empty())
+    send.setParts(parts);
 }
 
 void AssignLayout::failToFit(SegmentOp segment, const SegmentModel &model, const Candidate &smallest) {
@@ -557,11 +567,11 @@ void AssignLayout::runOnOperation() {
       if (together > 1)
         contract.setRowsTogether(together);
     segment.setLoads(best.loads);
-    const auto firstParts = SegmentModel(segment).firstParts(machine, best.grid, best.room);
+    const auto came = SegmentModel(segment).partsOfSends(machine, best.grid, best.room);
     applyLayout(segment, machine, best.grid, copies);
     for (auto send : segment.getOps<SendOp>())
-      if (auto part = firstParts.find(send); part != firstParts.end())
-        setFirst(send, part->second);
+      if (auto parts = came.find(send); parts != came.end())
+        setParts(send, parts->second);
     segment.setChunkBytes(best.room.chunkBytes);
     segment.setCompact(best.room.isCompact);
     chooseWires(segment, best.grid);

@@ -95,7 +95,7 @@ SegmentOp splitSegment(SegmentOp segment) {
         if (isLater(use) && (!reader || use.getOwner()->isBeforeInBlock(reader)))
           reader = use.getOwner();
       OpBuilder before(reader);
-      Value again = SendOp::create(before, value.getLoc(), value.getType(), tensor, UnitAttr(), IntegerAttr());
+      Value again = SendOp::create(before, value.getLoc(), value.getType(), tensor, UnitAttr(), DenseI64ArrayAttr());
       value.replaceUsesWithIf(again, isLater);
     }
   }

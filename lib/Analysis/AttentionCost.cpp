@@ -25,23 +25,32 @@ struct HeadWork {
   }
 };
 
+AttentionChunks chunksOf(const Machine &machine, const GridShape &grid, const AttentionShape &shape) { return attentionChunks(grid.tokenBlock, shape.size, shape.isCausal, machine.accumulatorBytes); }
+
+/// Tiles of a block, on a side and those in which tokens meet.
+double sideOf(const GridShape &grid, const AttentionChunks &chunks) { return double(grid.tokenBlock / chunks.tile); }
+double tilesOf(const GridShape &grid, const AttentionShape &shape, const AttentionChunks &chunks) {
+  const int64_t side = grid.tokenBlock / chunks.tile;
+  return double(shape.isCausal ? tilesSeen(side) : side * side);
+}
+
 /// Scores of a block or what is like them: products for each pair of tokens, some keys at a time, which an instruction takes from the cache.
 void addScores(HeadWork &work, const Machine &machine, const GridShape &grid, const AttentionShape &shape, const AttentionChunks &chunks) {
-  const double t = grid.tokenBlock;
+  const double t = grid.tokenBlock, tiles = tilesOf(grid, shape, chunks), met = tiles * double(chunks.tile * chunks.tile);
   // One wavelet a cycle, both ways at a time, and the way to the neighbour.
   if (shape.isAcross)
     work.exchanges += t * t + 2.0 * machine.rampCycles + machine.hopCycles + 2.0 * machine.vectorSetupCycles;
-  work.products += t * t * double(shape.size);
-  work.elements += t * t;
-  work.instructions += 2 * t / double(chunks.keys);
+  work.products += met * double(shape.size);
+  work.elements += met;
+  work.instructions += 2 * tiles * double(chunks.tile / chunks.keys);
 }
 
 /// Sums for each element and token: products, and `passes` times what is on the way from and to memory.
 void addSums(HeadWork &work, const GridShape &grid, const AttentionShape &shape, const AttentionChunks &chunks, int64_t passes) {
-  const double t = grid.tokenBlock;
-  work.products += t * t * double(shape.size);
-  work.elements += double(passes * shape.size) * t;
-  work.instructions += double(passes + 1) * double(shape.size) / double(chunks.elements);
+  const double tiles = tilesOf(grid, shape, chunks);
+  work.products += tiles * double(chunks.tile * chunks.tile * shape.size);
+  work.elements += double(passes * shape.size * grid.tokenBlock);
+  work.instructions += (double(passes) * sideOf(grid, chunks) + tiles) * double(shape.size) / double(chunks.elements);
 }
 
 /// A head meets a block in the forward pass.
@@ -78,7 +87,7 @@ int64_t blockElements(const GridShape &grid, const AttentionShape &shape) { retu
 } // namespace
 
 double attentionCycles(const Machine &machine, const GridShape &grid, const AttentionShape &shape) {
-  const AttentionChunks chunks = attentionChunks(grid.tokenBlock, shape.size, machine.accumulatorBytes);
+  const AttentionChunks chunks = chunksOf(machine, grid, shape);
   if (chunks.keys == 0)
     return 0;
   const double heads = double(headsOfColumn(grid, shape)), elements = double(blockElements(grid, shape));
@@ -105,10 +114,14 @@ int64_t attentionBytes(const GridShape &grid, const AttentionShape &shape) {
   return forward + (shape.isGradient ? elements * 12 + headsOfColumn(grid, shape) * t * 4 : 0);
 }
 
-double attentionMacs(int64_t entryTokens, const AttentionShape &shape) { return (shape.isGradient ? 7.0 : 2.0) * double(entryTokens * shape.heads * shape.size); }
+double attentionMacs(const Machine &machine, const GridShape &grid, int64_t entryTokens, const AttentionShape &shape) {
+  const AttentionChunks chunks = chunksOf(machine, grid, shape);
+  const double side = chunks.keys == 0 ? 1 : sideOf(grid, chunks), met = chunks.keys == 0 ? 1 : tilesOf(grid, shape, chunks) / (side * side);
+  return (shape.isGradient ? 7.0 : 2.0) * met * double(entryTokens * shape.heads * shape.size);
+}
 
 int64_t attentionInstructions(const Machine &machine, const GridShape &grid, const AttentionShape &shape) {
-  const AttentionChunks chunks = attentionChunks(grid.tokenBlock, shape.size, machine.accumulatorBytes);
+  const AttentionChunks chunks = chunksOf(machine, grid, shape);
   if (chunks.keys == 0)
     return 0;
   // Vector instructions, and about as many that move registers on; the first and last task.

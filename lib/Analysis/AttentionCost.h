@@ -34,7 +34,7 @@ double attentionCycles(const Machine &machine, const GridShape &grid, const Atte
 int64_t attentionBytes(const GridShape &grid, const AttentionShape &shape);
 
 /// Multiply-accumulates for each token.
-double attentionMacs(int64_t entryTokens, const AttentionShape &shape);
+double attentionMacs(const Machine &machine, const GridShape &grid, int64_t entryTokens, const AttentionShape &shape);
 
 /// Instructions of its tasks.
 int64_t attentionInstructions(const Machine &machine, const GridShape &grid, const AttentionShape &shape);

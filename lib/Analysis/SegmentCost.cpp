@@ -523,7 +523,7 @@ SegmentCost SegmentModel::estimate(const Machine &machine, const GridShape &grid
       cost.macs += double(kernel.in) * kernel.out * tokens_ * kernel.wire.density;
     } else if (kernel.kind == Kernel::Attend) {
       cost.contractions += cycles;
-      cost.macs += attentionMacs(entryTokens(), shapeOf(kernel.attend)) * tokens_;
+      cost.macs += attentionMacs(machine, grid, entryTokens(), shapeOf(kernel.attend)) * tokens_;
     } else if (kernel.kind != Kernel::Send && kernel.kind != Kernel::Receive) {
       others += cycles;
     }

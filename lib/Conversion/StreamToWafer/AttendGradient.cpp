@@ -52,12 +52,16 @@ SymbolRefAttr AttentionGradient::prepare(const Block &gradient) {
 }
 
 SymbolRefAttr AttentionGradient::begin(const Block &gradient) {
-  const int64_t t = tokens_, part = this->part(), step = stride(), kc = chunks_.keys, dc = chunks_.elements;
+  const int64_t t = tokens_, part = this->part(), step = stride(), w = chunks_.tile, kc = chunks_.keys, dc = chunks_.elements;
   const Extents all = {1, 1, 1, 2 * part}, row = {1, 1, 1, t};
   // Gradients of scores take the place of scores.
   const FlatSymbolRefAttr others = scores_;
   TaskBuilder task(image_, loc_, "begin_gradient");
+  task.load(zero, image_.constant("zero", 0.0f));
   if (isAcross()) {
+    // Of what a mask hides some is never made, and multiplied by 0.
+    if (side() > 1)
+      fill(task, partsKQ, "all_parts", parts_, f32_, t * t, zero);
     loadPairs(task, pairOut, pairIn);
     task.load(partsKQ, memory("parts", parts_, f32_, {1, 1, t, t}, {0, 0, t, 1}));
   }
@@ -67,16 +71,16 @@ SymbolRefAttr AttentionGradient::begin(const Block &gradient) {
     const int buffer = which == 0 ? atHome() : 1 - atHome();
     const Place &block = blocks_[buffer];
     task.load(whole[which], memory("passed", block, element_, all, contiguous))
-        .load(keys[which], memory("keys", block, element_, {1, kc, size_, t}, {0, 1, step, 0}))
-        .load(values[which], memory("values_by_key", valuesOf(block), element_, {1, kc, size_, t}, {0, 1, step, 0}))
-        .load(keysByElement[which], memory("keys_by_element", block, element_, {1, dc, t, t}, {0, step, 1, 0}));
+        .load(keys[which], memory("keys", block, element_, {1, kc, size_, w}, {0, 1, step, 0}))
+        .load(values[which], memory("values_by_key", valuesOf(block), element_, {1, kc, size_, w}, {0, 1, step, 0}))
+        .load(keysByElement[which], memory("keys_by_element", block, element_, {1, dc, w, w}, {0, step, 1, 0}));
     if (op_.getCausal())
       task.load(ofBlock[which], memory("places", places_[buffer], f32_, row, contiguous)).load(asFactor[which], memory("places", places_[buffer], f32_, {1, 1, t, t}, {0, 0, 1, 0}));
   }
   const Extents one = {1, 1, 1, part};
   const uint8_t sumsWhole[3] = {valueSumsR, keySumsR, nextSumsR}, sumsByElement[3] = {valueSumsDK, keySumsDK, nextSumsDK};
   for (auto [whole, byElement, sum] : llvm::zip_equal(sumsWhole, sumsByElement, sums_))
-    task.load(whole, memory("passed_sums", sum, f32_, one, contiguous)).load(byElement, memory("sums_by_element", sum, f32_, {1, 1, dc, t}, {0, 0, step, 1}));
+    task.load(whole, memory("passed_sums", sum, f32_, one, contiguous)).load(byElement, memory("sums_by_element", sum, f32_, {1, 1, dc, w}, {0, 0, step, 1}));
   if (passes()) {
     task.load(ringIn, image_.receive("ring_in", element_, channels::ring, all)).load(ringOut, image_.send("ring_out", element_, channels::ring, all));
     task.load(sumsIn, image_.receive("sums_in", f32_, channels::ring, one)).load(sumsOut, image_.send("sums_out", f32_, channels::ring, one));
@@ -86,16 +90,16 @@ SymbolRefAttr AttentionGradient::begin(const Block &gradient) {
   if (op_.getCausal())
     task.load(ownPlacesKQ, memory("own_places", ownPlaces_, f32_, {1, 1, t, t}, {0, 0, 0, 1}));
 
-  const Extents byKey = {1, kc, size_, t}, ofKey = {0, 0, step, 1}, byElement = {1, dc, t, t}, ofElement = {0, step, 1, 0}, pairs = {1, 1, t, t}, some = {1, 1, kc, t}, table = {0, 0, t, 1}, perQuery = {0, 0, 0, 1};
+  const Extents byKey = {1, kc, size_, w}, ofKey = {0, 0, step, 1}, byElement = {1, dc, w, w}, ofElement = {0, step, 1, 0}, pairs = {1, 1, t, t}, some = {1, 1, kc, w}, table = {0, 0, t, 1}, inCache = {0, 0, w, 1}, perQuery = {0, 0, 0, 1};
   task.load(queriesKDQ, memory("queries", queries_, element_, byKey, ofKey))
       .load(givenKDQ, memory("given", gradient.buffer, element_, byKey, ofKey))
       .load(queriesDQk, memory("queries_by_element", queries_, element_, byElement, ofElement))
       .load(givenDQk, memory("given_by_element", gradient.buffer, element_, byElement, ofElement))
-      .load(querySumsDQ, memory("query_sums", out_, f32_, {1, 1, dc, t}, {0, 0, step, 1}))
-      .load(sumKdQ, this->sums("products", byKey, {0, t, 0, 1}))
-      .load(sumKQ, this->sums("scores_made", some, table))
-      .load(sumDkQ, this->sums("weighted", byElement, {0, t, 0, 1}))
-      .load(sumDQ, this->sums("results_made", {1, 1, dc, t}, table))
+      .load(querySumsDQ, memory("query_sums", out_, f32_, {1, 1, dc, w}, {0, 0, step, 1}))
+      .load(sumKdQ, this->sums("products", byKey, {0, w, 0, 1}))
+      .load(sumKQ, this->sums("scores_made", some, inCache))
+      .load(sumDkQ, this->sums("weighted", byElement, {0, w, 0, 1}))
+      .load(sumDQ, this->sums("results_made", {1, 1, dc, w}, inCache))
       .load(someScoresKQ, memory("some_scores", parts_, f32_, some, table))
       .load(scoresKQ, memory("scores", scores_, f32_, pairs, table))
       .load(weightsKQ, memory("weights", weights_, element_, pairs, table))
@@ -105,26 +109,42 @@ SymbolRefAttr AttentionGradient::begin(const Block &gradient) {
       .load(weightsDKQ, memory("weights_by_key", weights_, element_, byElement, {0, 0, t, 1}))
       .load(logarithmkQ, memory("logarithm", most_, f32_, pairs, perQuery))
       .load(meankQ, memory("mean", means_, f32_, some, perQuery))
-      .load(scale, image_.constant("scale", op_.getScale().convertToFloat()))
-      .load(zero, image_.constant("zero", 0.0f));
+      .load(scale, image_.constant("scale", op_.getScale().convertToFloat()));
   return task.finish();
 }
 
-/// One head of the block at work.
-void AttentionGradient::takeHead(TaskBuilder &task) {
+/// One head of the block at work. As in the forward pass there are no products where a mask hides whole tiles, and what was there is masked.
+void AttentionGradient::takeHead(TaskBuilder &task, Pointers &at) {
   constexpr ElementType f32 = ElementType::F32;
-  const int64_t t = tokens_, e = bytes(element_);
+  const int64_t t = tokens_, w = chunks_.tile, step = stride(), e = bytes(element_);
   /// Products for each pair of tokens, of which `take` takes those of some keys from the cache.
   auto perPair = [&](uint8_t factors, uint8_t own, uint8_t to, const Instruction &take) {
     for (int64_t key = 0; key < t; key += chunks_.keys)
-      task.emit(vectorInsn(Opcode::Fmac, f32, sumKdQ, factors, own, sumKdQ)).emit(clearing(take)).advance(factors, chunks_.keys * e).advance(to, chunks_.keys * t * 4);
-    task.advance(factors, -t * e).advance(to, -t * t * 4);
+      for (int64_t tile = 0; tile < side(); ++tile)
+        if (isSeen(key / w, tile)) {
+          at.move(factors, key * e);
+          at.move(own, tile * w * e);
+          at.move(to, (key * t + tile * w) * 4);
+          if (take.opcode == Opcode::Sub)
+            at.move(meankQ, tile * w * 4);
+          task.emit(vectorInsn(Opcode::Fmac, f32, sumKdQ, factors, own, sumKdQ)).emit(clearing(take));
+        }
   };
-  /// Sums for each element of the head, added to `to`, or taken away.
-  auto perElement = [&](uint8_t factors, uint8_t pairs, uint8_t to, Opcode fold) {
+  /// Sums for each element of the head and each key, or query, added to `to`, or taken away.
+  auto perElement = [&](uint8_t factors, uint8_t pairs, uint8_t to, Opcode fold, bool isByKey) {
     for (int64_t d = 0; d < size_; d += chunks_.elements)
-      task.emit(vectorInsn(Opcode::Fmac, f32, sumDkQ, factors, pairs, sumDkQ)).emit(clearing(vectorInsn(fold, f32, to, to, sumDQ))).advance(factors, chunks_.elements * stride() * e).advance(to, chunks_.elements * stride() * 4);
-    task.advance(factors, -size_ * stride() * e).advance(to, -size_ * stride() * 4);
+      for (int64_t tile = 0; tile < side(); ++tile) {
+        for (int64_t other = 0; other < side(); ++other) {
+          const int64_t keys = isByKey ? tile : other, queries = isByKey ? other : tile;
+          if (!isSeen(keys, queries))
+            continue;
+          at.move(factors, (d * step + other * w) * e);
+          at.move(pairs, (keys * t + queries) * w * e);
+          task.emit(vectorInsn(Opcode::Fmac, f32, sumDkQ, factors, pairs, sumDkQ));
+        }
+        at.move(to, (d * step + tile * w) * 4);
+        task.emit(clearing(vectorInsn(fold, f32, to, to, sumDQ)));
+      }
   };
 
   perPair(keysKDq, queriesKDQ, someScoresKQ, vectorInsn(Opcode::Mul, f32, someScoresKQ, scale, sumKQ));
@@ -136,10 +156,10 @@ void AttentionGradient::takeHead(TaskBuilder &task) {
   perPair(valuesKDq, givenKDQ, someOthersKQ, vectorInsn(Opcode::Sub, f32, someOthersKQ, meankQ, sumKQ));
   addOtherPart(task, partsKQ, othersKQ, pairOut, pairIn);
   task.emit(vectorInsn(Opcode::Mul, f32, othersKQ, othersKQ, weightsKQ));
-  perElement(givenDQk, weightsDQK, valueSumsDK, Opcode::Add);
+  perElement(givenDQk, weightsDQK, valueSumsDK, Opcode::Add, /*isByKey=*/true);
   task.emit(vectorInsn(Opcode::Mul, f32, weightsKQ, othersKQ, scale));
-  perElement(queriesDQk, weightsDQK, keySumsDK, Opcode::Sub);
-  perElement(keysDKq, weightsDKQ, querySumsDQ, Opcode::Sub);
+  perElement(queriesDQk, weightsDQK, keySumsDK, Opcode::Sub, /*isByKey=*/true);
+  perElement(keysDKq, weightsDKQ, querySumsDQ, Opcode::Sub, /*isByKey=*/false);
 }
 
 SymbolRefAttr AttentionGradient::step() {
@@ -155,10 +175,9 @@ SymbolRefAttr AttentionGradient::step() {
   const std::pair<uint8_t, Type> ofHeads[] = {{keysKDq, element_}, {valuesKDq, element_}, {keysDKq, element_}, {queriesKDQ, element_}, {givenKDQ, element_}, {queriesDQk, element_},
                                               {givenDQk, element_}, {logarithmkQ, f32_}, {meankQ, f32_}, {querySumsDQ, f32_}, {keySumsDK, f32_}, {valueSumsDK, f32_}};
   for (int64_t head = 0; head < heads_; ++head) {
-    takeHead(task);
-    const int64_t next = head + 1 < heads_ ? 1 : 1 - heads_;
-    for (auto [reg, of] : ofHeads)
-      task.advance(reg, next * tokens_ * bytes(of));
+    Pointers at(task);
+    takeHead(task, at);
+    at.finish(nextHead(ofHeads, head));
   }
   if (passes()) {
     // Sums for the next block's keys come where those of this one's values were.

@@ -22,7 +22,7 @@ private:
   mlir::SymbolRefAttr begin(const Block &gradient);
   mlir::SymbolRefAttr step();
   mlir::SymbolRefAttr end(const Block &result);
-  void takeHead(TaskBuilder &task);
+  void takeHead(TaskBuilder &task, Pointers &at);
   /// Which of two buffers is that of the block at work, after as many steps as there are rows.
   int atHome() const { return passes() ? static_cast<int>(rows_ % 2) : 0; }
 

@@ -33,7 +33,7 @@ Attention::Attention(SegmentContext &ctx, stream::AttendOp op, const Block &qkv,
   cores_ = grid.getColumns() * grid.getRows() * grid.getGroups();
   heads_ = op.numParts() / grid.getColumns();
   size_ = qkv.features / 3 / op.numParts();
-  chunks_ = attentionChunks(tokens_, size_, machine.accumulatorBytes);
+  chunks_ = attentionChunks(tokens_, size_, op.getCausal(), machine.accumulatorBytes);
 }
 
 FlatSymbolRefAttr Attention::buffer(StringRef hint, int64_t elements, Type type) { return image_.buffer(loc_, hint, elements * bytes(type), {ctx_.step, ctx_.step}); }
@@ -98,7 +98,7 @@ void Attention::addOtherPart(TaskBuilder &task, uint8_t part, uint8_t whole, uin
 
 SymbolRefAttr Attention::begin() {
   const int64_t t = tokens_, part = this->part(), step = stride();
-  const int64_t kc = chunks_.keys, dc = chunks_.elements;
+  const int64_t w = chunks_.tile, kc = chunks_.keys, dc = chunks_.elements;
   const bool isCausal = op_.getCausal();
   const Extents all = {1, 1, 1, 2 * part}, row = {1, 1, 1, t};
   TaskBuilder task(image_, loc_, "begin_attend");
@@ -115,8 +115,8 @@ SymbolRefAttr Attention::begin() {
   const uint8_t whole[2] = {blockR, nextR}, keys[2] = {keysKDq, nextKeysKDq}, values[2] = {valuesDKq, nextValuesDKq};
   for (int which : {0, 1})
     task.load(whole[which], memory("passed", blocks_[which], element_, all, contiguous))
-        .load(keys[which], memory("keys", blocks_[which], element_, {1, kc, size_, t}, {0, 1, step, 0}))
-        .load(values[which], memory("values", valuesOf(blocks_[which]), element_, {1, dc, t, t}, {0, step, 1, 0}));
+        .load(keys[which], memory("keys", blocks_[which], element_, {1, kc, size_, w}, {0, 1, step, 0}))
+        .load(values[which], memory("values", valuesOf(blocks_[which]), element_, {1, dc, w, w}, {0, step, 1, 0}));
   if (passes())
     task.load(ringIn, image_.receive("ring_in", element_, channels::ring, all)).load(ringOut, image_.send("ring_out", element_, channels::ring, all));
   out_ = buffer("out", part, f32_);
@@ -159,13 +159,13 @@ SymbolRefAttr Attention::begin() {
   }
 
   // All kernels leave zeros in the cache, so that these sums may lie where contractions have theirs: they live at no kernel's step.
-  cache_ = image_.buffer(loc_, "sums", std::max(kc, dc) * t * 4, {-1 - ctx_.step, -1 - ctx_.step}, /*inAccumulator=*/true);
-  task.load(first, sums("sums", {1, 1, 1, std::max(kc, dc) * t}, contiguous)).emit(vectorInsn(Opcode::Mov, ElementType::F32, first, zero));
-  task.load(queriesKDQ, memory("queries", queries_, element_, {1, kc, size_, t}, {0, 0, step, 1}))
-      .load(sumKdQ, sums("products", {1, kc, size_, t}, {0, t, 0, 1}))
-      .load(sumKQ, sums("scores_made", {1, 1, kc, t}, {0, 0, t, 1}))
-      .load(sumDkQ, sums("weighted", {1, dc, t, t}, {0, t, 0, 1}))
-      .load(sumDQ, sums("results_made", {1, 1, dc, t}, {0, 0, t, 1}));
+  cache_ = image_.buffer(loc_, "sums", std::max(kc, dc) * w * 4, {-1 - ctx_.step, -1 - ctx_.step}, /*inAccumulator=*/true);
+  task.load(first, sums("sums", {1, 1, 1, std::max(kc, dc) * w}, contiguous)).emit(vectorInsn(Opcode::Mov, ElementType::F32, first, zero));
+  task.load(queriesKDQ, memory("queries", queries_, element_, {1, kc, size_, w}, {0, 0, step, 1}))
+      .load(sumKdQ, sums("products", {1, kc, size_, w}, {0, w, 0, 1}))
+      .load(sumKQ, sums("scores_made", {1, 1, kc, w}, {0, 0, w, 1}))
+      .load(sumDkQ, sums("weighted", {1, dc, w, w}, {0, w, 0, 1}))
+      .load(sumDQ, sums("results_made", {1, 1, dc, w}, {0, 0, w, 1}));
 
   parts_ = scores_ = buffer("scores", t * t, f32_);
   if (isAcross()) {
@@ -174,10 +174,10 @@ SymbolRefAttr Attention::begin() {
     task.load(partsKQ, memory("parts", parts_, f32_, {1, 1, t, t}, {0, 0, t, 1}));
   }
   weights_ = buffer("weights", t * t, element_);
-  task.load(someScoresKQ, memory("some_scores", parts_, f32_, {1, 1, kc, t}, {0, 0, t, 1}))
+  task.load(someScoresKQ, memory("some_scores", parts_, f32_, {1, 1, kc, w}, {0, 0, t, 1}))
       .load(scoresKQ, memory("scores", scores_, f32_, {1, 1, t, t}, {0, 0, t, 1}))
       .load(weightsKQ, memory("weights", weights_, element_, {1, 1, t, t}, {0, 0, t, 1}))
-      .load(weightsDKQ, memory("weights", weights_, element_, {1, dc, t, t}, {0, 0, t, 1}));
+      .load(weightsDKQ, memory("weights", weights_, element_, {1, dc, w, w}, {0, 0, t, 1}));
 
   FlatSymbolRefAttr newMost = buffer("new_most", t, f32_), factor = buffer("factor", t, f32_);
   most_ = buffer("most", step, f32_);
@@ -190,24 +190,28 @@ SymbolRefAttr Attention::begin() {
       .load(newMostQ, memory("new_most", newMost, f32_, row, contiguous))
       .load(newMostkQ, memory("new_most", newMost, f32_, perKey, repeated))
       .load(factorQ, memory("factor", factor, f32_, row, contiguous))
-      .load(factorDQ, memory("factor", factor, f32_, {1, 1, dc, t}, repeated))
+      .load(factorDQ, memory("factor", factor, f32_, {1, 1, dc, w}, repeated))
       .load(totalQ, memory("total", totals_, f32_, row, contiguous))
       .load(totalkQ, memory("total", totals_, f32_, perKey, repeated))
-      .load(outDQ, memory("out", out_, f32_, {1, 1, dc, t}, {0, 0, step, 1}));
+      .load(outDQ, memory("out", out_, f32_, {1, 1, dc, w}, {0, 0, step, 1}));
   return task.finish();
 }
 
-/// One head of the block at work; registers are then where they were.
-void Attention::attendHead(TaskBuilder &task) {
+/// One head of the block at work. Where a mask hides whole tiles there are no products, and scores are whatever was there: the mask puts others in their place.
+void Attention::attendHead(TaskBuilder &task, Pointers &at) {
   constexpr ElementType f32 = ElementType::F32;
-  const int64_t t = tokens_, step = stride();
+  const int64_t t = tokens_, w = chunks_.tile, step = stride(), e = bytes(element_);
   auto fmac = [&](uint8_t sum, uint8_t a, uint8_t b) { task.emit(vectorInsn(Opcode::Fmac, f32, sum, a, b, sum)); };
 
-  for (int64_t key = 0; key < t; key += chunks_.keys) {
-    fmac(sumKdQ, keysKDq, queriesKDQ);
-    task.emit(clearing(vectorInsn(Opcode::Mul, f32, someScoresKQ, scale, sumKQ))).advance(keysKDq, chunks_.keys * bytes(element_)).advance(someScoresKQ, chunks_.keys * t * 4);
-  }
-  task.advance(keysKDq, -t * bytes(element_)).advance(someScoresKQ, -t * t * 4);
+  for (int64_t key = 0; key < t; key += chunks_.keys)
+    for (int64_t tile = 0; tile < side(); ++tile)
+      if (isSeen(key / w, tile)) {
+        at.move(keysKDq, key * e);
+        at.move(queriesKDQ, tile * w * e);
+        at.move(someScoresKQ, (key * t + tile * w) * 4);
+        fmac(sumKdQ, keysKDq, queriesKDQ);
+        task.emit(clearing(vectorInsn(Opcode::Mul, f32, someScoresKQ, scale, sumKQ)));
+      }
   addOtherPart(task, partsKQ, scoresKQ, pairOut, pairIn);
   if (op_.getCausal())
     task.emit(vectorInsn(Opcode::Cmple, f32, weightsKQ, placesKq, ownPlacesKQ)).emit(vectorInsn(Opcode::Select, f32, scoresKQ, weightsKQ, scoresKQ, lowest));
@@ -222,12 +226,19 @@ void Attention::attendHead(TaskBuilder &task) {
       .emit(vectorInsn(Opcode::Exp, f32, weightsKQ, scoresKQ))
       .emit(vectorInsn(Opcode::Mul, f32, totalQ, totalQ, factorQ))
       .emit(vectorInsn(Opcode::Add, f32, totalkQ, totalkQ, weightsKQ));
-  for (int64_t d = 0; d < size_; d += chunks_.elements) {
-    task.emit(vectorInsn(Opcode::Mul, f32, sumDQ, outDQ, factorDQ));
-    fmac(sumDkQ, valuesDKq, weightsDKQ);
-    task.emit(clearing(vectorInsn(Opcode::Add, f32, outDQ, zero, sumDQ))).advance(outDQ, chunks_.elements * step * 4).advance(valuesDKq, chunks_.elements * step * bytes(element_));
-  }
-  task.advance(outDQ, -size_ * step * 4).advance(valuesDKq, -size_ * step * bytes(element_));
+  for (int64_t d = 0; d < size_; d += chunks_.elements)
+    for (int64_t tile = 0; tile < side(); ++tile) {
+      at.move(outDQ, (d * step + tile * w) * 4);
+      at.move(factorDQ, tile * w * 4);
+      task.emit(vectorInsn(Opcode::Mul, f32, sumDQ, outDQ, factorDQ));
+      for (int64_t keys = 0; keys < side(); ++keys)
+        if (isSeen(keys, tile)) {
+          at.move(valuesDKq, (d * step + keys * w) * e);
+          at.move(weightsDKQ, (keys * t + tile) * w * e);
+          fmac(sumDkQ, valuesDKq, weightsDKQ);
+        }
+      task.emit(clearing(vectorInsn(Opcode::Add, f32, outDQ, zero, sumDQ)));
+    }
 }
 
 SymbolRefAttr Attention::step() {
@@ -240,16 +251,20 @@ SymbolRefAttr Attention::step() {
   }
   const std::pair<uint8_t, Type> ofHeads[] = {{keysKDq, element_}, {valuesDKq, element_}, {queriesKDQ, element_}, {mostQ, f32_}, {totalQ, f32_}, {totalkQ, f32_}, {outDQ, f32_}};
   for (int64_t head = 0; head < heads_; ++head) {
-    attendHead(task);
-    const int64_t next = head + 1 < heads_ ? 1 : 1 - heads_;
-    for (auto [reg, type] : ofHeads)
-      task.advance(reg, next * tokens_ * bytes(type));
+    Pointers at(task);
+    attendHead(task, at);
+    at.finish(nextHead(ofHeads, head));
   }
   if (passes())
     task.swap(blockR, nextR).swap(keysKDq, nextKeysKDq).swap(valuesDKq, nextValuesDKq);
   if (passes() && op_.getCausal())
     task.swap(placesR, nextPlacesR).swap(placesKq, nextPlacesKq);
   return task.finish();
+}
+
+SmallVector<std::pair<uint8_t, int64_t>> Attention::nextHead(ArrayRef<std::pair<uint8_t, Type>> registers, int64_t head) const {
+  const int64_t next = head + 1 < heads_ ? 1 : 1 - heads_;
+  return llvm::map_to_vector(registers, [&](const auto &each) { return std::pair(each.first, next * tokens_ * bytes(each.second)); });
 }
 
 void Attention::emitForward() {

@@ -13,6 +13,8 @@
 #include "wafer/Machine/AttentionChunks.h"
 #include "wafer/Machine/Machine.h"
 
+#include <map>
+
 namespace wafer {
 
 /// The forward pass, up to sums that are not yet divided by the total of their weights. Per core, `heads_` heads, or halves of heads, of `size_` elements with `tokens_` tokens.
@@ -51,16 +53,46 @@ protected:
   void turnByHalf(TaskBuilder &task, const Halves &from, const Halves &between, const Halves &to, bool isBack);
   /// `products`: for each pair of tokens that meet, and element of a head.
   void command(mlir::SymbolRefAttr task, int64_t times = 1, int64_t products = 0) {
-    wfr::CommandOp::create(ctx_.steps, loc_, task, times, products * tokens_ * part() * times * cores_);
+    const int64_t tiles = op_.getCausal() ? tilesSeen(side()) : side() * side();
+    wfr::CommandOp::create(ctx_.steps, loc_, task, times, products * tiles * chunks_.tile * chunks_.tile * size_ * heads_ * times * cores_);
   }
+  /// Tiles of a block, by keys and by queries.
+  int64_t side() const { return tokens_ / chunks_.tile; }
+  bool isSeen(int64_t keys, int64_t queries) { return !op_.getCausal() || keys <= queries; }
+  /// What registers point at while a head meets a block, in bytes from where they did before.
+  class Pointers {
+  public:
+    explicit Pointers(TaskBuilder &task) : task_(task) {}
+    void move(uint8_t reg, int64_t to) {
+      if (int64_t &now = now_[reg]; now != to) {
+        task_.advance(reg, to - now);
+        now = to;
+      }
+    }
+    /// All but these to where they were, these to so many bytes behind that.
+    void finish(llvm::ArrayRef<std::pair<uint8_t, int64_t>> ends) {
+      for (auto [reg, to] : ends)
+        move(reg, to);
+      for (auto [reg, now] : std::map(now_))
+        if (llvm::none_of(ends, [reg = reg](const auto &end) { return end.first == reg; }))
+          move(reg, 0);
+    }
+
+  private:
+    TaskBuilder &task_;
+    std::map<uint8_t, int64_t> now_;
+  };
 
   /// Where two columns share a head: a task's instructions that send what `part` holds to the other one, and add what comes from there into `whole`.
   void addOtherPart(TaskBuilder &task, uint8_t part, uint8_t whole, uint8_t out, uint8_t in);
   void loadPairs(TaskBuilder &task, uint8_t out, uint8_t in);
 
+  /// Where registers that go from head to head point behind this one: at the next, or back at the first.
+  llvm::SmallVector<std::pair<uint8_t, int64_t>> nextHead(llvm::ArrayRef<std::pair<uint8_t, mlir::Type>> registers, int64_t head) const;
+
   bool passes() const { return rows_ > 1; }
   bool isAcross() { return op_.getAcross() > 1; }
-  int64_t bytes(mlir::Type type) const { return type.getIntOrFloatBitWidth() / 8; }
+  static int64_t bytes(mlir::Type type) { return type.getIntOrFloatBitWidth() / 8; }
   /// Elements of the keys of a block; from an element of a head to the next.
   int64_t part() const { return size_ * heads_ * tokens_; }
   int64_t stride() const { return heads_ * tokens_; }
@@ -82,7 +114,7 @@ protected:
 private:
   mlir::SymbolRefAttr begin();
   mlir::SymbolRefAttr step();
-  void attendHead(TaskBuilder &task);
+  void attendHead(TaskBuilder &task, Pointers &at);
 };
 
 } // namespace wafer

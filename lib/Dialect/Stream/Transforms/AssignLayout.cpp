@@ -194,7 +194,7 @@ std::optional<GridShape> AssignLayout::withRows(const SegmentModel &model, GridS
   if (most == 0)
     return std::nullopt;
   int64_t rows = ceilDiv(rowsNeeded, ceilDiv(rowsNeeded, most));
-  if (model.partsOfHeads() > 0 && (attentionChunks(grid.tokenBlock, /*size=*/1, machine.accumulatorBytes).keys == 0 || rowsNeeded > most))
+  if (model.partsOfHeads() > 0 && (attentionChunks(grid.tokenBlock, /*size=*/1, /*isCausal=*/false, machine.accumulatorBytes).keys == 0 || rowsNeeded > most))
     return std::nullopt;
   if (model.addsTokens() || model.partsOfHeads() > 0) {
     if (model.entryTokens() % tokensOfRow != 0)

@@ -249,6 +249,16 @@ def test_training_steps_compute_it(name):
         close(step.state_dict()[parameter], value.detach() - value.grad)
 
 
+@pytest.mark.parametrize("name", ["plain", "repeated", "rotated", "gpt2", "torch.nn", "no projection"])
+def test_heads_of_zeros_change_nothing(monkeypatch, name):
+    monkeypatch.setattr(heads, "heads_in_columns", lambda machine, batch, tokens, heads, size, across: heads + 3)
+    test_results_are_those_of_pytorch(name)
+    test_gradients_of_all_parameters_are_those_of_pytorch(name)
+    test_programs_compute_it(name, "f32", 1e-5)
+    text = import_model(TAKEN[name]().eval(), (torch.randn(2, 6, WIDTH),), machine=SMALL).text
+    assert ("heads 7" in text) == (name != "no projection")  # there heads leave the wafer
+
+
 @pytest.mark.parametrize("name", ["plain", "repeated", "rotated"])
 def test_queries_keys_and_values_are_computed_again(monkeypatch, name):
     """Stacked weights are MemoryX's, as weights are, also those whose rows are repeated."""
@@ -374,3 +384,13 @@ def test_columns_share_heads_that_leave_room_for_few_tokens(monkeypatch):
     assert heads.columns_of_head(wse3, 16, 4096, 32, 128) == 2  # eight tokens in a core, where four have room beside a head
     assert heads.columns_of_head(wse3, 16, 4096, 32, 122) == 1  # halves of heads have an odd number of elements in a column
     assert heads.columns_of_head(wse3, 16, 8192, 32, 128) == 2  # four tokens in a core are too few
+
+
+def test_a_few_heads_of_zeros_fill_the_width_of_the_wafer(monkeypatch):
+    monkeypatch.undo()
+    wse3 = nothing_for("wse3").machine_description
+    assert heads.heads_in_columns(wse3, 20, 4096, 64, 128, 2) == 74  # five groups of 128 columns leave 122, and 1024 rows leave 148
+    assert heads.heads_in_columns(wse3, 44, 4096, 32, 128, 2) == 32  # two more in each of eleven groups gain little
+    assert heads.heads_in_columns(wse3, 4, 4096, 64, 128, 2) == 64  # a group has no entry
+    assert heads.heads_in_columns(wse3 | {"width": 200}, 20, 4096, 64, 128, 2) == 74
+    assert heads.heads_in_columns(wse3 | {"width": 200, "height": 1100}, 20, 4096, 64, 128, 2) == 64  # 76 rows

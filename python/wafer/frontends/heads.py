@@ -7,6 +7,8 @@ queries, keys and values "d-major" (see aten/attend.py), the attention of those,
 Where a head in one column leaves room for few tokens in a core, two columns share it: twice as many tokens are then more of the lanes at work in all products of the layer.
 
 Keys and values that heads share are projected once, in the projections' own order, where that is cheaper: a product with one weight in each row copies them to all heads, d-major.
+
+Columns divide the heads, and groups of so many columns seldom fill the width of the wafer. A few heads more, of zeros, make groups wider: all other products of the layer then have fewer features in a core.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ _BYTES_OF_ELEMENT, _BYTES_OF_CODE, _BYTES_OF_HEAD = 80, 5200, 1600
 _LEAST_GROUPS = 1 / 3
 # Of an entry: with fewer tokens there is little that attention would send, and heads in columns are a narrow grid for the products around it.
 _LEAST_TOKENS = 64
+# Heads of zeros, as part of the others: rows of projections grow with them as columns do, so that these take about as long as before, but they take more of the link; and with few, other products gain little.
+_LEAST_MORE_HEADS, _MOST_MORE_HEADS = 1 / 8, 1 / 4
 # Cores for each wavelet that enters in a cycle: with fewer, nothing waits long for the link, and what a ring costs besides products is more.
 _LEAST_CORES = 256
 
@@ -53,6 +57,19 @@ def columns_of_head(machine: Mapping, batch: int, tokens: int, heads: int, size:
     across = max(rooms, key=lambda across: min(rooms[across][1], lanes))
     columns, tokens_of_core = rooms[across]
     return across if tokens_of_core and batch >= _LEAST_GROUPS * (machine["width"] // columns) else 0
+
+
+def heads_in_columns(machine: Mapping, batch: int, tokens: int, heads: int, size: int, across: int) -> int:
+    """Heads with those of zeros that fill the width of the wafer, where each group of columns has an entry and a column no more than a head: as many as a group of the widest columns that there can be as many of has room for."""
+    columns, t = _room(machine, tokens, heads * across, size // across)
+    most = machine["width"] // max(columns, 1)
+    if columns != heads * across or t == 0 or batch < most:
+        return heads
+    groups = max(number for number in range(1, most + 1) if batch % number == 0)
+    # Sums of gradients are added in as many rows below the grid as a group has columns.
+    below = machine["height"] % (tokens // t) or machine["width"]
+    more = min(machine["width"] // groups // across, below // across, int(heads * (1 + _MOST_MORE_HEADS)))
+    return more if more >= heads * (1 + _LEAST_MORE_HEADS) else heads
 
 
 def _room(machine: Mapping, tokens: int, parts: int, size: int) -> tuple[int, int]:
@@ -116,30 +133,32 @@ class _Rewriter:
 
     def replace(self, found: SelfAttention, across: int) -> None:
         node, projected = found.node, found.parts[0].projection
-        batch, heads, tokens, _ = shape(node)
+        batch, heads, tokens, size = shape(node)
+        behind = projection_behind(node)
+        all_heads = heads if behind is None else heads_in_columns(self._machine, batch, tokens, heads, size, across)
+        more = (all_heads - heads, heads, across)
         inputs = shape(projected.input)[-1]
         write = Writer(self._graph, projected.product)
-        selection = self._selection(found, across) if _pays_to_copy(found, across, self._machine) else None
+        selection = self._selection(found, across, all_heads) if _pays_to_copy(found, across, self._machine) else None
         with self._graph.inserting_before(self._first):
             stacked = _stacked(write, found, _pieces(found, across) if selection is None else _whole(found))
+            stacked = [_with_more(write, each, 0, *more) for each in stacked] if selection is None else stacked
         with self._graph.inserting_before(node):
             x = write(_ATEN.reshape.default, origin_of(projected.input), [tokens, batch, inputs] if found.tokens_first else [batch, tokens, inputs])
             x = write(_ATEN.permute.default, x, [1, 0, 2]) if found.tokens_first else x
             qkv = write(_ATEN.linear.default, x, *stacked)
             qkv = qkv if selection is None else write(_ATEN.linear.default, qkv, selection)
-            mixed = Writer(self._graph, node)(torch.ops.wafer.attend.default, qkv, self._table(found, across), heads, found.scale, found.is_causal, across)
-        behind = projection_behind(node)
+            mixed = Writer(self._graph, node)(torch.ops.wafer.attend.default, qkv, self._table(found, across, all_heads), all_heads, found.scale, found.is_causal, across)
         if behind is None:
             self._put_in_order(mixed, node, across)
         else:
-            self._project(mixed, behind, across)
+            self._project(mixed, behind, across, more)
 
-    def _table(self, found: SelfAttention, across: int) -> fx.Node | None:
+    def _table(self, found: SelfAttention, across: int, heads: int) -> fx.Node | None:
         """By which queries and keys are turned; made once for all layers."""
         rotation = found.parts[0].rotation
         if rotation is None:
             return None
-        heads = shape(found.node)[1]
         key = (rotation.cosines, rotation.sines, heads, across)
         if key not in self._tables:
             last = max(rotation.cosines, rotation.sines, key=self._place.__getitem__)
@@ -148,30 +167,33 @@ class _Rewriter:
                 self._tables[key] = _table(Writer(self._graph, last), rotation.cosines, rotation.sines, heads, across, are_alike)
         return self._tables[key]
 
-    def _selection(self, found: SelfAttention, across: int) -> fx.Node:
-        """By which features that were projected once come to all heads that read them, [3 * features, features of the projections]; made once for all layers."""
+    def _selection(self, found: SelfAttention, across: int, all_heads: int) -> fx.Node:
+        """By which features that were projected once come to all heads that read them, [3 * features, features of the projections], and nothing to those of zeros; made once for all layers."""
         projections = _projections(found)
         begins = dict(zip(projections, itertools.accumulate((each.features for each in projections), initial=0)))
         pieces = tuple((projection.features, begins[projection], offset, steps) for projection, offset, steps in _pieces(found, across))
         dtype = found.node.meta["val"].dtype
-        if (pieces, dtype) not in self._selections:
+        heads = shape(found.node)[1]
+        key = (pieces, all_heads, dtype)
+        if key not in self._selections:
             write = Writer(self._graph, found.node)
             with self._graph.inserting_before(self._first):
                 places = [ordered(write, write(_ATEN.arange.start, begin, begin + features, dtype=torch.int64), 0, offset, steps) for features, begin, offset, steps in pieces]
-                columns = sum(each.features for each in projections)
-                self._selections[pieces, dtype] = write(torch.ops.wafer.selection.default, _joined(write, places), columns, dtype)
-        return self._selections[pieces, dtype]
+                columns, rows = sum(each.features for each in projections), _joined(write, places)
+                self._selections[key] = write(torch.ops.wafer.selection.default, _with_more(write, rows, 0, all_heads - heads, heads, across, selection.NOWHERE), columns, shape(rows)[0], dtype)
+        return self._selections[key]
 
-    def _project(self, mixed: fx.Node, behind: Behind, across: int) -> None:
+    def _project(self, mixed: fx.Node, behind: Behind, across: int, more: tuple[int, int, int]) -> None:
         """The projection's weight gets the order that the features are in."""
         product, weight = behind.projection.product, behind.projection.weight
         write = Writer(self._graph, product)
         is_linear = product.target is _ATEN.linear.default
         with self._graph.inserting_before(self._first):
             weight = ordered(write, weight, 0 if behind.projection.is_transposed else 1, 0, behind.steps(across), is_last=is_linear)
+            weight = _with_more(write, weight, len(shape(weight)) - 1 if is_linear else 0, *more)
         with self._graph.inserting_before(product):
             mixed = write(_ATEN.permute.default, mixed, [1, 0, 2]) if behind.tokens_first else mixed
-            change(behind.projection, write(_ATEN.reshape.default, mixed, list(shape(behind.projection.input))), weight)
+            change(behind.projection, write(_ATEN.reshape.default, mixed, [*shape(behind.projection.input)[:-1], shape(mixed)[-1]]), weight)
 
     def _put_in_order(self, mixed: fx.Node, node: fx.Node, across: int) -> None:
         """What is no projection gets heads as it did, in memory as PyTorch's own attention gives them."""
@@ -222,6 +244,17 @@ def _pieces(found: SelfAttention, across: int) -> list[tuple[Projection, int, St
     if is_one and distance > 0 and can_order(first.projection.features, first.layout.offset, steps):
         return [(first.projection, first.layout.offset, steps)]
     return [(part.projection, part.layout.offset, part.steps(across)) for part in found.parts]
+
+
+def _with_more(write: Writer, tensor: fx.Node, dim: int, more: int, heads: int, across: int, value: float = 0) -> fx.Node:
+    """A tensor whose features, d-major, lie along a dimension, with so many heads more."""
+    if more == 0:
+        return tensor
+    sizes = shape(tensor)
+    outer = sizes[dim] // (heads * across)
+    apart = write(_ATEN.reshape.default, tensor, [*sizes[:dim], outer, heads, across, *sizes[dim + 1 :]])
+    others = write(_ATEN.full.default, [*sizes[:dim], outer, more, across, *sizes[dim + 1 :]], value, dtype=tensor.meta["val"].dtype)
+    return write(_ATEN.reshape.default, write(_ATEN.cat.default, [apart, others], dim + 1), [*sizes[:dim], outer * (heads + more) * across, *sizes[dim + 1 :]])
 
 
 def _joined(write: Writer, parts: list[fx.Node]) -> fx.Node:

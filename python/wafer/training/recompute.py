@@ -19,6 +19,8 @@ _ATEN = torch.ops.aten
 _EFFICIENCY = 0.075
 # They give one element for each that they read, in the same order, but are not said to be pointwise.
 _VIEWS = {_ATEN.view.default, _ATEN.reshape.default, _ATEN._unsafe_view.default, _ATEN.unsqueeze.default, _ATEN.squeeze.dim, _ATEN.squeeze.dims, _ATEN.alias.default, _ATEN.detach.default}
+# Part of an input's features that may be zeros beside the others (`wafer.frontends.heads` has some): a result with so many fewer is not narrower.
+_ZEROS = 1 / 4
 _PRODUCTS = {_ATEN.mm.default: (0, 1), _ATEN.addmm.default: (1, 2)}  # where the activation and the weight are
 _OF_WEIGHTS = _VIEWS | {
     _ATEN.permute.default, _ATEN.t.default, _ATEN.transpose.int, _ATEN._to_copy.default, _ATEN.clone.default, _ATEN.cat.default, _ATEN.slice.Tensor, _ATEN.expand.default,
@@ -111,7 +113,7 @@ class _Choice:
         if node.target in _PRODUCTS:
             input_, weight = (node.args[i] for i in _PRODUCTS[node.target])
             tokens, features = input_.meta["val"].shape
-            narrows = weight not in self.free or weight.meta["val"].shape[1] < features
+            narrows = weight not in self.free or (1 + _ZEROS) * weight.meta["val"].shape[1] < features
             return node.all_input_nodes if not narrows and pays(self._machine, tokens, features) else None
         if node.target is torch.ops.wafer.attend.default:
             batch, tokens, _ = node.args[0].meta["val"].shape

@@ -202,3 +202,10 @@ def test_results_that_leave_one_at_a_time_leave(tmp_path):
     step = wafer.train_step(model, nn.functional.mse_loss, wafer.optim.SGD(lr=0.1), (x, target), machine=path, precision="f16", shards=1, engine="cycle")
     step(x, target)
     assert step.program.time().cycles == pytest.approx(step.stats["total"]["cycles"], rel=0.01)
+
+
+@pytest.mark.parametrize(("machine", "features", "tokens"), [("small", (95, 21), 223), ("odd", (196, 56), 340)])
+def test_few_cores_share_the_link_to_the_end_of_a_transfer(machine, features, tokens):
+    """The last blocks go in as many at a time as the link has wavelets in a cycle; a group that stood for all would send its own one after the other."""
+    counted, timed = both(nn.Linear(*features), random(tokens, features[0]), machine=machine, precision="f32")
+    assert timed.cycles == pytest.approx(counted.cycles, rel=0.001)

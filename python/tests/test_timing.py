@@ -93,6 +93,13 @@ def test_blocks_that_come_beside_other_steps_are_left_out_with_these(tmp_path, c
     assert timed.cycles == pytest.approx(program.stats.cycles, rel=0.01)
 
 
+def test_blocks_that_come_while_results_leave_are_left_out_with_these(tmp_path):
+    # Each micro-batch comes while the results of the one before leave, which takes about as long.
+    counted, timed = both(nn.Linear(64, 64), random(80 * 48, 64), machine=tall(tmp_path, 8, 80, 1))
+    assert timed.phases[0]["simulated_cycles"] < 0.85 * timed.cycles
+    assert timed.cycles == pytest.approx(counted.cycles, rel=0.002)
+
+
 def test_sums_that_pass_from_row_to_row_pass_those_that_are_left_out(tmp_path):
     torch.manual_seed(0)
     model, x, target = nn.Sequential(nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 8)), random(640, 32), torch.arange(640) % 8

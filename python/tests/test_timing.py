@@ -145,6 +145,16 @@ def test_equal_long_steps_are_simulated_once(tmp_path):
     assert thrice.cycles > 2.7 * once.cycles and more < 1.1 * steps
 
 
+def test_equal_long_steps_of_phases_are_simulated_once(tmp_path):
+    """Layers that need loads of their own."""
+    machine = tall(tmp_path, 8, 4, 1)
+    machine.write_text(json.dumps(json.loads(machine.read_text()) | {"control_tasks": 12}))
+    phases = wafer.compile(layers(*[2048] * 5), (random(160, 2048),), machine=machine).time().phases
+    first, second = (phase for phase in phases if any(step["kind"] == "Contract" for step in phase.get("schedule", [])))
+    # Of the second one there is what lies between its layers, and what leaves.
+    assert second["cycles"] > 2_000_000 and second["simulated_cycles"] < second["schedule"][-1]["cycles"] + 40_000
+
+
 def test_zeros_of_a_weight_are_counted_where_they_are():
     torch.manual_seed(0)
     model = nn.Linear(96, 64)

@@ -39,9 +39,9 @@ std::optional<CycleCore::TaskAtWork> CycleCore::taskAtWork() const {
   return std::nullopt;
 }
 
-Operation *CycleCore::relayOf(uint8_t colour, uint64_t count) {
+Operation *CycleCore::relayOf(uint8_t colour) {
   for (Running &running : microthreads_)
-    if (Operation &op = running.operation; op.inputColour >= 0 && op.outputColour >= 0 && (op.inputColour == colour || op.outputColour == colour) && op.elements - op.done > count)
+    if (Operation &op = running.operation; op.inputColour >= 0 && op.outputColour >= 0 && (op.inputColour == colour || op.outputColour == colour))
       return &op;
   return nullptr;
 }

@@ -46,8 +46,8 @@ public:
     uint16_t entry;
   };
   std::optional<TaskAtWork> taskAtWork() const;
-  /// The microthread that hands on more than `count` wavelets, from or to the colour, or null. Without data, its elements may become fewer.
-  Operation *relayOf(uint8_t colour, uint64_t count);
+  /// The oldest microthread that hands on wavelets, from or to the colour, or null. Without data, its elements may become fewer.
+  Operation *relayOf(uint8_t colour);
   /// Microthreads, oldest first, then the task. Only meaningful when nothing moves any more.
   std::vector<Blocked> blocked(const RampQueues &queues) const;
 

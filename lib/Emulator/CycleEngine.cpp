@@ -41,7 +41,9 @@ private:
   };
 
   void simulate(Ingress &in, Egress &out);
-  bool leaveOut(uint8_t colour, bool into, uint64_t count);
+  template <typename Visit> void forEachRelay(uint8_t colour, bool into, Visit visit);
+  uint64_t mostToLeaveOut(uint8_t colour, bool into);
+  void leaveOut(uint8_t colour, bool into, uint64_t count);
   bool leaveOutWhatOnlyLeaves();
   bool stepCores();
   void wake(uint32_t core);
@@ -78,8 +80,8 @@ CycleEngine::CycleEngine(const LoadedProgram &program, const EngineOptions &opti
       edge_(program, options.lookAhead),
       coreAt_(size_t(machine_.width) * machine_.height, -1), trace_(program, options.traceFile), missing_(options.missing) {
   if (missing_) {
-    missing_->mostToLeaveOut = [this](uint8_t colour, bool into) { return fabric_.mostToLeaveOut(colour, into); };
-    missing_->leaveOut = [this](uint8_t colour, bool into, uint64_t count) { return leaveOut(colour, into, count); };
+    missing_->mostToLeaveOut = [this](uint8_t colour, bool into) { return mostToLeaveOut(colour, into); };
+    missing_->leaveOut = [this](uint8_t colour, bool into, uint64_t count) { leaveOut(colour, into, count); };
   }
   // Waiting for a latency is no standstill.
   uint64_t latency = std::max<uint64_t>({machine_.hopCycles, machine_.rampCycles, machine_.vectorSetupCycles, fabric_.gapCycles()});
@@ -157,24 +159,26 @@ void CycleEngine::reportStall() const {
   reportStandstill({program_, fabric_, cores_, coreAt_, edge_.pending(fabric_)}, "at cycle " + std::to_string(now_));
 }
 
-/// In a relay cores do the same over and over: fewer wavelets for them are as many fewer elements of the operation that hands them on.
-bool CycleEngine::leaveOut(uint8_t colour, bool into, uint64_t count) {
-  if (fabric_.mostToLeaveOut(colour, into) < count)
-    return false;
-  std::vector<Operation *> relays;
+/// Calls visit(operation or null) for what cores before (`into`) or behind the missing rows hand on with.
+template <typename Visit> void CycleEngine::forEachRelay(uint8_t colour, bool into, Visit visit) {
   for (CycleCore &core : cores_)
-    if (core.model.y < missing_->south && (core.model.y <= missing_->cores.above) == into) {
-      Operation *relay = core.relayOf(colour, count);
-      if (!relay)
-        return false;
-      relays.push_back(relay);
-    }
-  for (Operation *relay : relays)
-    relay->elements -= count;
+    if (core.model.y < missing_->south && (core.model.y <= missing_->cores.above) == into)
+      visit(core.relayOf(colour));
+}
+
+uint64_t CycleEngine::mostToLeaveOut(uint8_t colour, bool into) {
+  uint64_t most = fabric_.mostToLeaveOut(colour, into);
+  if (most > 0)
+    forEachRelay(colour, into, [&](const Operation *relay) { most = std::min(most, relay ? relay->elements - relay->done : 0); });
+  return most;
+}
+
+/// In a relay cores do the same over and over: fewer wavelets for them are as many fewer elements of the operation that hands them on.
+void CycleEngine::leaveOut(uint8_t colour, bool into, uint64_t count) {
+  forEachRelay(colour, into, [&](Operation *relay) { relay->elements -= count; });
   fabric_.leaveOut(colour, into, count);
   if (!into)
     missing_->leftOut[colour] += count * fabric_.columnsOf(colour);
-  return true;
 }
 
 /// While nothing comes in and the first rows stand still, results leave and nothing else happens. Whether some were left out, which moves the clock on.
@@ -188,9 +192,10 @@ bool CycleEngine::leaveOutWhatOnlyLeaves() {
   const auto leaving = isSteady ? fabric_.leaving() : std::nullopt;
   if (!leaving || std::any_of(awake_.begin(), awake_.end(), [&](uint32_t core) { return cores_[core].model.y <= missing_->cores.above; }))
     return false;
-  const uint64_t count = fabric_.mostToLeaveOut(*leaving, false) / 8 * 8; // groups of elements stay as they are
-  if (count == 0 || !leaveOut(*leaving, false, count))
+  const uint64_t count = mostToLeaveOut(*leaving, false) / 8 * 8; // groups of elements stay as they are
+  if (count == 0)
     return false;
+  leaveOut(*leaving, false, count);
   now_ += count * fabric_.columnsOf(*leaving) * cycles / left;
   window_.since = now_;
   return true;

@@ -39,10 +39,10 @@ public:
   void expect(uint8_t colour, const Relay &relay) { relays_[colour].push_back(relay); }
   std::vector<Relay> &relays(uint8_t colour) { return relays_[colour]; }
 
-  /// Wavelets in each column that can be left out of those that rows would keep of the relay that goes on (`into`), or of those that they add; and leaving them
-  /// out, unless cores are not that far: then false. Set by the engine.
+  /// Wavelets in each column that can be left out of those that rows would keep of the relay that goes on (`into`), or of those that they add; and leaving so
+  /// many of them out. Set by the engine.
   std::function<uint64_t(uint8_t colour, bool into)> mostToLeaveOut;
-  std::function<bool(uint8_t colour, bool into, uint64_t count)> leaveOut;
+  std::function<void(uint8_t colour, bool into, uint64_t count)> leaveOut;
 
   /// Wavelets of all columns that were left out of what they add, since this was asked last.
   uint64_t takeLeftOut(uint8_t colour) { return std::exchange(leftOut[colour], 0); }

@@ -13,7 +13,9 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <future>
 #include <map>
+#include <mutex>
 #include <set>
 
 namespace wafer {
@@ -40,6 +42,40 @@ struct PartTime {
   std::optional<Repetition::Period> pace; ///< of rows that were not sent
 };
 
+} // namespace
+
+class KnownTimes {
+public:
+  /// The time of a part with this key (timingKey). Whoever comes first finds it, others wait.
+  template <typename Find> PartTime of(const std::vector<int64_t> &key, Find find) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    const auto [place, isFirst] = times_.try_emplace(key);
+    if (!isFirst) {
+      const std::shared_future<PartTime> found = place->second;
+      lock.unlock();
+      return found.get();
+    }
+    std::promise<PartTime> promise;
+    place->second = promise.get_future().share();
+    lock.unlock();
+    try {
+      promise.set_value(find());
+    } catch (...) {
+      promise.set_exception(std::current_exception());
+    }
+    lock.lock();
+    return times_.at(key).get();
+  }
+
+private:
+  std::mutex mutex_;
+  std::map<std::vector<int64_t>, std::shared_future<PartTime>> times_;
+};
+
+std::shared_ptr<KnownTimes> makeKnownTimes() { return std::make_shared<KnownTimes>(); }
+
+namespace {
+
 class PhaseTimer {
 public:
   PhaseTimer(const LoadedProgram &program, const wexe::PhaseT &phase, const TimingOptions &options) : part_(program.load(phase.load)), phase_(phase), options_(options) {}
@@ -58,7 +94,6 @@ private:
   const wexe::PhaseT &phase_;
   const TimingOptions &options_;
   std::map<TimingUse, TimingClasses> classes_;
-  std::map<std::vector<int64_t>, PartTime> known_; ///< long parts
   std::deque<wexe::PhaseT> phases_;                ///< of parts; a step stays where it is, since what is counted in its weight is remembered
   PhaseTiming timing_;
 };
@@ -96,13 +131,7 @@ PartTime PhaseTimer::timeLong(const TimingPart &part) {
   // What ends the phase is not told from what goes on.
   key.push_back(part.end.has_value());
   const bool isKnown = key.size() > 1;
-  PartTime time;
-  if (const auto found = known_.find(key); isKnown && found != known_.end())
-    time = found->second;
-  else
-    time = run(steps, use);
-  if (isKnown)
-    known_[key] = time;
+  PartTime time = isKnown ? options_.known->of(key, [&] { return run(steps, use); }) : run(steps, use);
   if (rows == step.rows)
     return time;
   if (!time.pace) {

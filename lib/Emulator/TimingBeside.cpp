@@ -73,58 +73,70 @@ bool TimingIngress::othersWentOn() {
   return wentOn;
 }
 
-/// Leaves out what comes or leaves in so many periods, and returns how many of them that were.
-uint64_t TimingIngress::leaveOutOthers(const Repetition::Period &period, uint64_t periods) {
-  if (resultsWereLeaving_ && blocksWereComing_)
-    return 0; // the two are sent as they are, until one of them ends
-  return resultsWereLeaving_ ? leaveOutResults(period, periods) : blocksWereComing_ ? leaveOutBlocks(period, periods) : periods;
+/// Leaves out what comes or leaves in so many repetitions, a multiple of `step` at most, and returns how many of them that were.
+uint64_t TimingIngress::leaveOutOthers(const Repetition::Period &period, uint64_t number, uint64_t step) {
+  // All or nothing: each of them goes on as long as the periods that are left out.
+  const uint64_t came = period.others.came, left = period.others.left;
+  if (resultsWereLeaving_)
+    number = left < ports() ? 0 : std::min(number, mostResultsToLeaveOut() * period.count / left);
+  if (blocksWereComing_)
+    number = !grid_.relays[beside_.front().step] ? 0 : came == 0 ? number : std::min(number, mostRowsToLeaveOut(beside_.front()) * portsSent(beside_.front()) * period.count / came);
+  number -= number % step;
+  if (resultsWereLeaving_)
+    leaveOutResults(number * left / period.count);
+  if (blocksWereComing_ && number > 0) {
+    Blocks &blocks = beside_.front();
+    besideOwed_ += number * came / period.count;
+    const uint64_t rows = std::min(mostRowsToLeaveOut(blocks), besideOwed_ / portsSent(blocks));
+    leaveOutRows(blocks, rows);
+    besideOwed_ -= rows * portsSent(blocks);
+  }
+  return number;
 }
 
-/// Results leave meanwhile: leaves out as many of those of missing rows, for as many of the periods as these last.
-uint64_t TimingIngress::leaveOutResults(const Repetition::Period &period, uint64_t periods) {
-  const Result &result = onTheWay_.front();
-  const auto &relay = grid_.relays[result.step];
-  if (!relay || period.others.left < ports())
-    return 0;
-  periods = std::min(periods, missing_.mostToLeaveOut(relay->first, false) * ports() / period.others.left);
-  const uint64_t count = periods * period.others.left / ports() / 8 * 8; // groups of elements stay as they are
-  return count > 0 && missing_.leaveOut(relay->first, false, count) ? periods : 0;
+/// Wavelets of results of missing rows, of all columns.
+uint64_t TimingIngress::mostResultsToLeaveOut() const {
+  const auto &relay = grid_.relays[onTheWay_.front().step];
+  return relay ? missing_.mostToLeaveOut(relay->first, false) * ports() : 0;
 }
 
-/// For rows that are missing, as long as enough come behind them that all ends as it does.
-uint64_t TimingIngress::mostBlocksToSkip(const Blocks &blocks) const {
-  const uint64_t here = phase_.grid->rows - missing_.cores.count + rowsThatDiffer;
-  return phase_.grid->rows < blocks.place + here ? 0 : phase_.grid->rows - blocks.place - here;
+void TimingIngress::leaveOutResults(uint64_t wavelets) {
+  resultsOwed_ += wavelets;
+  const uint64_t count = resultsOwed_ / ports() / 8 * 8; // groups of elements stay as they are
+  if (count == 0)
+    return;
+  missing_.leaveOut(grid_.relays[onTheWay_.front().step]->first, false, count);
+  resultsOwed_ -= count * ports();
 }
 
-/// Blocks come meanwhile: leaves out as many rows of them.
-uint64_t TimingIngress::leaveOutBlocks(const Repetition::Period &period, uint64_t periods) {
-  Blocks &blocks = beside_.front();
+/// Of blocks for missing rows, as long as enough come behind them that all ends as it does.
+uint64_t TimingIngress::mostRowsToLeaveOut(const Blocks &blocks) const {
   const auto &relay = grid_.relays[blocks.step];
-  if (!relay)
+  const uint64_t here = phase_.grid->rows - missing_.cores.count + rowsThatDiffer;
+  if (!relay || phase_.grid->rows < blocks.place + here)
     return 0;
-  const uint64_t wavelets = waveletsOfBlock(*phase_.steps[blocks.step]), ports = portsSent(blocks);
-  const uint64_t most = std::min(mostBlocksToSkip(blocks), missing_.mostToLeaveOut(relay->first, true) / wavelets);
-  if (period.others.came > 0)
-    periods = std::min(periods, most * ports / period.others.came);
-  const uint64_t owed = besideOwed_ + periods * period.others.came, rows = std::min(most, owed / ports);
-  if (rows > 0 && !missing_.leaveOut(relay->first, true, rows * wavelets))
-    return 0;
+  return std::min(phase_.grid->rows - blocks.place - here, missing_.mostToLeaveOut(relay->first, true) / waveletsOfBlock(*phase_.steps[blocks.step]));
+}
+
+void TimingIngress::leaveOutRows(Blocks &blocks, uint64_t rows) {
+  if (rows == 0)
+    return;
+  missing_.leaveOut(grid_.relays[blocks.step]->first, true, rows * waveletsOfBlock(*phase_.steps[blocks.step]));
   blocks.place += rows;
-  besideOwed_ = owed - rows * ports;
-  return periods;
 }
 
 /// Leaves out blocks for rows that are missing, once they take as long as those before. Returns the cycles that were left out.
 uint64_t TimingIngress::skipBlocks(Blocks &blocks, const Repetition &repetition) {
-  const auto &relay = grid_.relays[blocks.step];
-  const std::optional<Repetition::Period> period = relay ? repetition.period(3, 100) : std::nullopt;
-  if (!period || !isWorthSkipping() || blocksAreOnTheWay())
+  const std::optional<Repetition::Period> period = repetition.period(3, 100);
+  if (!period || !isWorthSkipping())
     return 0;
-  const uint64_t periods = mostBlocksToSkip(blocks) / period->count;
-  if (periods == 0 || !missing_.leaveOut(relay->first, true, periods * period->count * waveletsOfBlock(*phase_.steps[blocks.step])))
-    return 0;
-  blocks.place += periods * period->count;
+  uint64_t periods = mostRowsToLeaveOut(blocks) / period->count;
+  // Results of the steps before leave meanwhile.
+  if (blocksAreOnTheWay()) {
+    periods = period->others.left < ports() ? 0 : std::min(periods, mostResultsToLeaveOut() / period->others.left);
+    leaveOutResults(periods * period->others.left);
+  }
+  leaveOutRows(blocks, periods * period->count);
   skipped_ += periods * period->cycles;
   return periods * period->cycles;
 }

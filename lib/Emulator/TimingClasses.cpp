@@ -60,10 +60,11 @@ TimingClasses::TimingClasses(const LoadedProgram &part, const wexe::GridT &grid,
       reachesOver = true;
       isBelow &= route->rect->y0() >= south;
     }
-  if (reachesOver && isBelow && grid.groups > 1 && use.below)
-    leaveOutChainedGroups();
-  else if (reachesOver && !isBelow)
+  // Of few cores all are there: how the last blocks of a transfer share the link, as many at a time as it has wavelets in a cycle, is a part of its time then.
+  if ((reachesOver && !isBelow) || uint64_t(grid.columns) * grid.groups * grid.rows <= manyCores)
     groupsLeft_ = grid.groups;
+  else if (reachesOver && grid.groups > 1 && use.below)
+    leaveOutChainedGroups();
   // Where relays fill much of their links, which few columns do, cores hold each other up from row to row.
   const uint64_t share = std::max(machine_.ingestWaveletsPerCycle, machine_.egressWaveletsPerCycle), simulated = uint64_t(grid.columns) * groupsLeft_;
   const bool isCalm = uint64_t(grid.columns) * grid.groups >= 8 * share;

@@ -9,6 +9,7 @@
 #include "wafer/Machine/RowOrder.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -20,12 +21,25 @@ constexpr uint64_t fewCoreCycles = 2'000'000;
 constexpr uint32_t lastCommands = 16; ///< behind which the edge looks for what comes next
 constexpr uint64_t fewCycles = 2048;              ///< too few to say how long rows take
 constexpr uint64_t lastRows = 4, lastCycles = 4096; ///< of a weight, which are sent as they are: at least so many, for so long
+constexpr size_t leastForMean = 4; ///< repetitions that differ, of which as many before took as long
 constexpr double keptForMean = 16384; ///< weights that a column keeps in as many rounds as are alike
 
 } // namespace
 
 /// Whether they are the same but for one part of `parts`.
 static bool near(uint64_t a, uint64_t b, uint64_t parts) { return (a > b ? a - b : b - a) * parts <= a; }
+
+/// The standard error of the mean of the last `count`, of pairs of which neighbours take turns, as a part of it.
+double Repetition::errorOfMean(size_t count) const {
+  const size_t pairs = count / 2, n = begins_.size();
+  const double mean = static_cast<double>(begins_[n - 1] - begins_[n - 1 - 2 * pairs]) / static_cast<double>(pairs);
+  double squares = 0;
+  for (size_t i = 0; i < pairs; ++i) {
+    const double difference = static_cast<double>(begins_[n - 1 - 2 * i] - begins_[n - 3 - 2 * i]) - mean;
+    squares += difference * difference;
+  }
+  return std::sqrt(squares / static_cast<double>((pairs - 1) * pairs)) / mean;
+}
 
 std::optional<Repetition::Period> Repetition::period(unsigned times, uint64_t parts) const {
   const size_t n = begins_.size();
@@ -42,11 +56,18 @@ std::optional<Repetition::Period> Repetition::period(unsigned times, uint64_t pa
     if (isSame)
       return Period{count, last, others(n - 1, count)};
   }
-  // Rows of a sparse weight differ; their mean does not.
-  if (differ_ && n > 2 * differ_) {
-    const uint64_t last = lasted(n - 1, differ_);
-    if (near(last, lasted(n - 1 - differ_, differ_), 100))
-      return Period{differ_, last, others(n - 1, differ_)};
+  // Rows of a sparse weight differ; their mean does not. Where they hardly differ, few of them tell it.
+  for (size_t count = leastForMean; differ_; count *= 2) {
+    count = std::min<size_t>(count, differ_);
+    if (n <= 2 * count)
+      break;
+    const uint64_t last = lasted(n - 1, count);
+    const Others meanwhile = others(n - 1, count);
+    const bool isSure = count == differ_ ? near(last, lasted(n - 1 - count, count), 100) : near(last, lasted(n - 1 - count, count), 200) && errorOfMean(2 * count) <= 0.005;
+    if (isSure && near(meanwhile.left, others(n - 1 - count, count).left, 50))
+      return Period{count, last, meanwhile};
+    if (count == differ_)
+      break;
   }
   return std::nullopt;
 }
@@ -59,7 +80,26 @@ uint64_t RowTimes::lasted(size_t row, size_t count) const {
   return most;
 }
 
-std::optional<Repetition::Period> RowTimes::period(uint64_t cycles) const {
+/// As before something beside the step began or ended, where as many rows of the same owners still take as long.
+std::optional<Repetition::Period> RowTimes::periodAsBefore(uint64_t cycles) const {
+  const size_t count = turn_ / 4 + 1;
+  if (!before_ || complete_ < count + 1 || lasted(complete_ - 1, count) < cycles / 2)
+    return std::nullopt;
+  const size_t last = complete_ - 1;
+  size_t then = before_->complete_ - 1;
+  while (then > count && (first_ + last) % turn_ != (before_->first_ + then) % turn_)
+    --then;
+  if (then <= count || !near(lasted(last, count), before_->lasted(then, count), 500))
+    return std::nullopt;
+  // What goes on beside it is not what it was.
+  const Repetition::Others others = rows_[last].others - rows_[last - count].others;
+  const Repetition::Period &found = *before_->found_;
+  return Repetition::Period{found.count, found.cycles, {others.left * found.count / count, others.came * found.count / count}};
+}
+
+std::optional<Repetition::Period> RowTimes::period(uint64_t cycles) {
+  if (const auto known = periodAsBefore(cycles))
+    return found_ = known;
   size_t count = turn_;
   while (count < complete_ && lasted(complete_ - 1, count) < cycles)
     count += turn_;
@@ -70,7 +110,7 @@ std::optional<Repetition::Period> RowTimes::period(uint64_t cycles) const {
   const Repetition::Others others = rows_[last].others - rows_[last - count].others;
   if (!near(lasted(last, count), lasted(before, count), 1000) || !near(others.left, (rows_[before].others - rows_[before - count].others).left, 50))
     return std::nullopt;
-  return Repetition::Period{count, lasted(last, count), others};
+  return found_ = Repetition::Period{count, lasted(last, count), others};
 }
 
 uint64_t drawKept(uint64_t valid, double density, uint64_t row, uint64_t column) {
@@ -159,7 +199,7 @@ bool TimingIngress::startStep(Burst &burst) {
   commands_ = 0;
   streams_ = static_cast<uint32_t>(streamsAtOnce(step().batch_sizes, step().batch_strides, phase_.grid->batches_at_once));
   if (step().kind == wexe::StepKind::Contract || step().kind == wexe::StepKind::Scale || step().kind == wexe::StepKind::Sample) {
-    forgetRows();
+    forgetRows(/*isSameStep=*/false);
     if (!weightBurst(burst))
       return false;
   } else {
@@ -232,8 +272,8 @@ void TimingIngress::left(uint8_t colour, uint64_t count) {
       result.wavelets -= std::min(result.wavelets, count);
       break;
     }
-  while (!onTheWay_.empty() && onTheWay_.front().wavelets == 0)
-    onTheWay_.pop_front();
+  for (; !onTheWay_.empty() && onTheWay_.front().wavelets == 0; onTheWay_.pop_front())
+    resultsOwed_ = 0;
 }
 
 /// Whether cores still hand on results.
@@ -438,13 +478,11 @@ void TimingIngress::skipRounds() {
   uint64_t last = place_;
   while (roundLength(last + 1) == length)
     ++last;
-  uint64_t periods = (last - place_) / period->count;
-  // A contraction's rounds go there and back.
-  if (step().kind == wexe::StepKind::Contract && period->count % 2 == 1)
-    periods -= periods % 2;
-  periods = leaveOutOthers(*period, periods);
-  place_ += periods * period->count;
-  skipped_ += periods * period->cycles;
+  // A contraction's rounds go there and back. Of a mean there may be any part.
+  const uint64_t turn = step().kind == wexe::StepKind::Contract ? 2 : 1;
+  const uint64_t rounds = leaveOutOthers(*period, last - place_, roundsThatDiffer() > 0 ? turn : std::lcm(turn, period->count));
+  place_ += rounds;
+  skipped_ += rounds * period->cycles / period->count;
 }
 
 void TimingIngress::markRow(Burst &burst) {
@@ -468,9 +506,8 @@ void TimingIngress::skipRows() {
     return;
   uint64_t rows = rowsOfStep() - last - next, cycles = rows * period->cycles / period->count;
   if (hasOthers()) {
-    const uint64_t periods = leaveOutOthers(*period, rows / period->count);
-    rows = periods * period->count;
-    cycles = periods * period->cycles;
+    rows = leaveOutOthers(*period, rows, 1);
+    cycles = rows * period->cycles / period->count;
   }
   if (rows == 0)
     return;
@@ -478,20 +515,21 @@ void TimingIngress::skipRows() {
   owner_ = (next + rows) % columns;
   skipped_ += cycles;
   pace_ = period;
-  forgetRows();
+  forgetRows(/*isSameStep=*/true);
 }
 
 /// What was sent before says nothing of what follows.
-void TimingIngress::forgetRows() {
+void TimingIngress::forgetRows(bool isSameStep) {
   repetitions_.emplace_back(roundsThatDiffer());
   // Owners of a contraction go there and back.
-  rowTimes_.emplace_back(phase_.grid->columns, phase_.grid->columns * (step().kind == wexe::StepKind::Contract ? 2u : 1u));
+  const uint64_t columns = phase_.grid->columns;
+  rowTimes_.emplace_back(columns, columns * (step().kind == wexe::StepKind::Contract ? 2u : 1u), place_ * columns + owner_, isSameStep ? rowTimes_.back().known() : nullptr);
 }
 
 /// The next burst is the first of a row.
 void TimingIngress::beginRow(Burst &burst) {
   if (!othersWentOn() || !roundsAreSettled())
-    forgetRows();
+    forgetRows(/*isSameStep=*/place_ > 0 || owner_ > 0);
   if (hasEqualRows(step(), options_)) {
     skipRows();
   } else if (owner_ == 0 && place_ > 0) {
@@ -514,8 +552,7 @@ void TimingIngress::skipCommands() {
     return;
   // Two buffers take turns: the last command finds them as it would.
   const Repetition::Period two = {2 * one->count, 2 * one->cycles, {2 * one->others.left, 2 * one->others.came}};
-  uint64_t periods = (step().times - 1 - commands_) / two.count;
-  periods = leaveOutOthers(two, periods);
+  const uint64_t periods = leaveOutOthers(two, step().times - 1 - commands_, two.count) / two.count;
   commands_ += static_cast<uint32_t>(periods * two.count);
   skipped_ += periods * two.cycles;
 }

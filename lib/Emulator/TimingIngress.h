@@ -38,6 +38,8 @@ public:
   std::optional<Period> period(unsigned times, uint64_t parts) const;
 
 private:
+  double errorOfMean(size_t count) const;
+
   const uint64_t differ_;
   std::vector<uint64_t> begins_;
   std::vector<Others> others_; ///< by then
@@ -47,8 +49,10 @@ private:
 /// they did for a while. In the end all are as fast as the slowest.
 class RowTimes {
 public:
-  /// `turn`: rows after which the owners are the same again.
-  RowTimes(uint64_t columns, uint64_t turn) : columns_(columns), turn_(turn) {}
+  /// `turn`: rows after which the owners are the same again. `first`: number of the first row. `before`: rows of the same step before something beside it began or ended, or null.
+  RowTimes(uint64_t columns, uint64_t turn, uint64_t first, const RowTimes *before) : columns_(columns), turn_(turn), first_(first), before_(before) {}
+  /// The latest of these and those before of which a period was found, or null.
+  const RowTimes *known() const { return found_ ? this : before_; }
   /// The number of the next row.
   size_t begin() {
     rows_.push_back({std::vector<uint64_t>(columns_), 0, {}});
@@ -62,9 +66,10 @@ public:
       ++complete_;
   }
   /// So many rows take so many cycles from now on: as many did up to the last one, and up to one before. They are turns, of at least `cycles`.
-  std::optional<Repetition::Period> period(uint64_t cycles) const;
+  std::optional<Repetition::Period> period(uint64_t cycles);
 
 private:
+  std::optional<Repetition::Period> periodAsBefore(uint64_t cycles) const;
   struct Row {
     std::vector<uint64_t> sent; ///< by column, in cycles
     uint64_t columns;           ///< to which it was sent
@@ -72,7 +77,9 @@ private:
   };
   uint64_t lasted(size_t row, size_t count) const;
 
-  const uint64_t columns_, turn_;
+  const uint64_t columns_, turn_, first_;
+  const RowTimes *const before_;
+  std::optional<Repetition::Period> found_;
   std::vector<Row> rows_;
   size_t complete_ = 0;
 };
@@ -166,15 +173,16 @@ private:
   bool blocksAreOnTheWay();
   bool othersWentOn();
   bool hasOthers() const { return resultsWereLeaving_ || blocksWereComing_; }
-  uint64_t leaveOutOthers(const Repetition::Period &period, uint64_t periods);
-  uint64_t leaveOutResults(const Repetition::Period &period, uint64_t periods);
-  uint64_t leaveOutBlocks(const Repetition::Period &period, uint64_t periods);
-  uint64_t mostBlocksToSkip(const Blocks &blocks) const;
+  uint64_t leaveOutOthers(const Repetition::Period &period, uint64_t number, uint64_t step);
+  uint64_t mostResultsToLeaveOut() const;
+  void leaveOutResults(uint64_t wavelets);
+  uint64_t mostRowsToLeaveOut(const Blocks &blocks) const;
+  void leaveOutRows(Blocks &blocks, uint64_t rows);
   uint64_t skipBlocks(Blocks &blocks, const Repetition &repetition);
   void skipCommands();
   uint64_t rowsOfStep() const;
   void skipRows();
-  void forgetRows();
+  void forgetRows(bool isSameStep);
   void beginRow(Burst &burst);
   void markRow(Burst &burst);
   uint64_t waveletsOfBlock(const wexe::StepT &step) const;
@@ -215,6 +223,7 @@ private:
   std::optional<uint32_t> besideSteps_; ///< that are left of those for the last of them
   std::deque<size_t> expected_; ///< sends that began while they were not all in
   uint64_t besideOwed_ = 0;   ///< bursts that should have been left out with what was, less than a row of them
+  uint64_t resultsOwed_ = 0;  ///< wavelets of results, as well, less than a few of each column
   uint32_t closing_ = 0;      ///< tag of the burst that waits for them
   bool isBesideAwaited_ = false; ///< nothing else goes in
   std::deque<Repetition> besideRepetitions_; ///< of their rows then; the last is that of what is sent

@@ -113,6 +113,13 @@ uint64_t leastCycles(const Machine &machine, const wexe::GridT &grid, const wexe
   }
 }
 
+/// But for its address.
+void addDescriptor(const Descriptor &descriptor, std::vector<int64_t> &key) {
+  key.insert(key.end(), {int64_t(descriptor.kind), int64_t(descriptor.type), descriptor.colour, descriptor.imm});
+  key.insert(key.end(), descriptor.extent, descriptor.extent + 4);
+  key.insert(key.end(), descriptor.stride, descriptor.stride + 4);
+}
+
 /// The instructions that cores of the first group have for the part, and their descriptors; of addresses, which are alike.
 void addCode(const LoadedProgram &program, const wexe::PhaseT &part, std::vector<int64_t> &key) {
   const wexe::GridT &grid = *part.grid;
@@ -127,9 +134,7 @@ void addCode(const LoadedProgram &program, const wexe::PhaseT &part, std::vector
         if (insn.opcode != Opcode::Ldd)
           return;
         const Descriptor descriptor = program.descriptorAt(x, y, insn.descriptorTemplate);
-        core.insert(core.end(), {int64_t(descriptor.kind), int64_t(descriptor.type), descriptor.colour, descriptor.imm});
-        core.insert(core.end(), descriptor.extent, descriptor.extent + 4);
-        core.insert(core.end(), descriptor.stride, descriptor.stride + 4);
+        addDescriptor(descriptor, core);
         core.push_back(static_cast<int64_t>(places.try_emplace(descriptor.base, places.size()).first->second));
       };
       for (const auto &step : part.steps)
@@ -148,6 +153,29 @@ void addCode(const LoadedProgram &program, const wexe::PhaseT &part, std::vector
       key.push_back(1);
       last = std::move(core);
     }
+}
+
+/// What cores below the grid do, all of it.
+void addBelow(const LoadedProgram &program, const wexe::PhaseT &part, std::vector<int64_t> &key) {
+  for (const auto &region : program.program().regions) {
+    const wexe::Rect &rect = *region->rect;
+    if (rect.y0() < part.grid->y0 + uint32_t(part.grid->rows))
+      continue;
+    const wexe::ImageT &image = *program.program().images[region->image];
+    key.insert(key.end(), {rect.x0(), rect.y0(), rect.nx(), rect.ny(), rect.sx(), rect.sy(), image.command_colour});
+    for (const Instruction &insn : program.code(region->image))
+      key.insert(key.end(), {int64_t(insn.opcode), int64_t(insn.type), insn.dst, insn.src0, insn.src1, insn.src2, insn.async, insn.clear1, insn.skip0, insn.offset, insn.pc, insn.descriptorTemplate});
+    for (uint16_t number = 0; number < image.descriptors.size(); ++number)
+      addDescriptor(program.descriptorAt(rect.x0(), rect.y0(), number), key);
+    for (const wexe::Override &override : region->overrides)
+      key.insert(key.end(), {int64_t(override.descriptor()), int64_t(override.field()), override.dx(), override.dy()});
+  }
+}
+
+void addRoutes(const LoadedProgram &program, uint32_t colours, std::vector<int64_t> &key) {
+  for (const auto &route : program.program().routes)
+    if (const wexe::Rect &rect = *route->rect; colours >> route->colour & 1)
+      key.insert(key.end(), {route->colour, rect.x0(), rect.y0(), rect.nx(), rect.ny(), rect.sx(), rect.sy(), int64_t(route->rx), route->tx});
 }
 
 } // namespace
@@ -244,7 +272,8 @@ uint32_t coloursOf(const LoadedProgram &program, const wexe::PhaseT &part) {
 }
 
 std::vector<int64_t> timingKey(const LoadedProgram &program, const wexe::PhaseT &part, const TimingOptions &options) {
-  std::vector<int64_t> key;
+  const wexe::GridT &grid = *part.grid;
+  std::vector<int64_t> key = {grid.x0, grid.y0, grid.columns, grid.groups, grid.rows, grid.bands, int64_t(grid.batches_at_once), part.command_colour};
   for (const auto &step : part.steps) {
     const bool isEqual = hasEqualRows(*step, options);
     if (step->kind != wexe::StepKind::Command && !isEqual)
@@ -257,6 +286,8 @@ std::vector<int64_t> timingKey(const LoadedProgram &program, const wexe::PhaseT 
                            int64_t(step->feature_block), step->colour, step->times, step->input_zeros, step->groups_added, step->pattern >= 0, isEqual ? rowsThatTell(*part.grid, *step, options) : 0});
   }
   addCode(program, part, key);
+  addBelow(program, part, key);
+  addRoutes(program, coloursOf(program, part), key);
   return key;
 }
 

@@ -442,10 +442,11 @@ NamedTensors Session::run(const std::string &name, const NamedTensors &inputs, c
   return outputs;
 }
 
-PhaseStats Session::timeOnWafer(const wexe::PhaseT &phase, std::mutex &readsWeights) const {
+PhaseStats Session::timeOnWafer(const wexe::PhaseT &phase, std::mutex &readsWeights, const std::shared_ptr<KnownTimes> &known) const {
   const Clock::time_point start = Clock::now();
   const wexe::ProgramT &program = program_.program();
   TimingOptions options;
+  options.known = known;
   options.density = [&](const wexe::StepT &step) {
     if (step.kind == wexe::StepKind::Sample && step.pattern < 0)
       return 1.0;
@@ -480,10 +481,11 @@ std::vector<PhaseStats> Session::timeEach(const std::vector<const wexe::PhaseT *
   std::vector<std::exception_ptr> failed(phases.size());
   std::atomic<size_t> next{0};
   std::mutex readsWeights;
+  const std::shared_ptr<KnownTimes> known = makeKnownTimes();
   auto work = [&] {
     for (size_t i; (i = next++) < phases.size();)
       try {
-        timed[i] = timeOnWafer(*phases[i], readsWeights);
+        timed[i] = timeOnWafer(*phases[i], readsWeights, known);
       } catch (...) {
         failed[i] = std::current_exception();
       }

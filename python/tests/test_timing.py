@@ -93,6 +93,13 @@ def test_blocks_that_come_beside_other_steps_are_left_out_with_these(tmp_path, c
     assert timed.cycles == pytest.approx(program.stats.cycles, rel=0.01)
 
 
+def test_blocks_that_come_while_results_leave_are_left_out_with_these(tmp_path):
+    # Each micro-batch comes while the results of the one before leave, which takes about as long.
+    counted, timed = both(nn.Linear(64, 64), random(80 * 48, 64), machine=tall(tmp_path, 8, 80, 1))
+    assert timed.phases[0]["simulated_cycles"] < 0.85 * timed.cycles
+    assert timed.cycles == pytest.approx(counted.cycles, rel=0.002)
+
+
 def test_sums_that_pass_from_row_to_row_pass_those_that_are_left_out(tmp_path):
     torch.manual_seed(0)
     model, x, target = nn.Sequential(nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 8)), random(640, 32), torch.arange(640) % 8
@@ -136,6 +143,16 @@ def test_equal_long_steps_are_simulated_once(tmp_path):
     once, thrice = (wafer.compile(layers(*[2048] * (count + 1)), (random(160, 2048),), machine=tall(tmp_path, 8, 4, 1)).time() for count in (1, 3))
     steps, more = (stats.phases[0]["simulated_cycles"] for stats in (once, thrice))
     assert thrice.cycles > 2.7 * once.cycles and more < 1.1 * steps
+
+
+def test_equal_long_steps_of_phases_are_simulated_once(tmp_path):
+    """Layers that need loads of their own."""
+    machine = tall(tmp_path, 8, 4, 1)
+    machine.write_text(json.dumps(json.loads(machine.read_text()) | {"control_tasks": 12}))
+    phases = wafer.compile(layers(*[2048] * 5), (random(160, 2048),), machine=machine).time().phases
+    first, second = (phase for phase in phases if any(step["kind"] == "Contract" for step in phase.get("schedule", [])))
+    # Of the second one there is what lies between its layers, and what leaves.
+    assert second["cycles"] > 2_000_000 and second["simulated_cycles"] < second["schedule"][-1]["cycles"] + 40_000
 
 
 def test_zeros_of_a_weight_are_counted_where_they_are():
@@ -202,3 +219,10 @@ def test_results_that_leave_one_at_a_time_leave(tmp_path):
     step = wafer.train_step(model, nn.functional.mse_loss, wafer.optim.SGD(lr=0.1), (x, target), machine=path, precision="f16", shards=1, engine="cycle")
     step(x, target)
     assert step.program.time().cycles == pytest.approx(step.stats["total"]["cycles"], rel=0.01)
+
+
+@pytest.mark.parametrize(("machine", "features", "tokens"), [("small", (95, 21), 223), ("odd", (196, 56), 340)])
+def test_few_cores_share_the_link_to_the_end_of_a_transfer(machine, features, tokens):
+    """The last blocks go in as many at a time as the link has wavelets in a cycle; a group that stood for all would send its own one after the other."""
+    counted, timed = both(nn.Linear(*features), random(tokens, features[0]), machine=machine, precision="f32")
+    assert timed.cycles == pytest.approx(counted.cycles, rel=0.001)

@@ -10,8 +10,13 @@
 #include "wafer/Emulator/Engine.h"
 
 #include <functional>
+#include <memory>
 
 namespace wafer {
+
+/// Times of long steps, which phases of a program share that are timed with it, side by side too.
+class KnownTimes;
+std::shared_ptr<KnownTimes> makeKnownTimes();
 
 struct TimingOptions {
   /// Kept weights of a row of an indexed16 step in a column. Without it they are drawn from `density`.
@@ -20,6 +25,7 @@ struct TimingOptions {
   std::function<double(const wexe::StepT &step)> density;
   /// Steps that take so many cycles at least are timed by themselves: what is lost between them and their neighbours are some hundreds.
   uint64_t longCycles = 1 << 18;
+  std::shared_ptr<KnownTimes> known = makeKnownTimes();
 };
 
 /// What goes between MemoryX and the wafer, in words of its link, one for each wavelet unless the edge unpacks them; what goes to several columns at once counts once.
@@ -46,7 +52,7 @@ struct PhaseTiming {
   uint64_t cores = 0;
   WaveletCounts wavelets;
   std::vector<StepTiming> steps;
-  uint64_t simulatedCores = 0, simulatedCycles = 0; ///< what it took: cores, of a part of the phase at most, and cycles that were not left out, of all parts
+  uint64_t simulatedCores = 0, simulatedCycles = 0; ///< what it took: cores, of a part of the phase at most, and cycles that were not left out, of all parts that were not known
 };
 
 /// Kept weights among `valid` of them, drawn so that all rows and columns together have the share `density`.

@@ -18,6 +18,8 @@
 
 namespace wafer {
 
+class KnownTimes;
+
 struct SessionOptions {
   std::string engine = "functional"; ///< a name that createEngine knows, or "timing"
   unsigned threads = 1;
@@ -79,7 +81,7 @@ private:
   void checkBlocks(const wexe::EntryT &entry) const;
   void changeLoad(uint16_t load, bool continues);
   PhaseStats runOnWafer(const wexe::PhaseT &phase, TensorValues &values);
-  PhaseStats timeOnWafer(const wexe::PhaseT &phase, std::mutex &readsWeights) const;
+  PhaseStats timeOnWafer(const wexe::PhaseT &phase, std::mutex &readsWeights, const std::shared_ptr<KnownTimes> &known) const;
   std::vector<PhaseStats> timeEach(const std::vector<const wexe::PhaseT *> &phases) const;
   std::vector<std::string> outputsOf(const wexe::EntryT &entry, const wexe::PhaseT &phase) const;
   uint64_t skippingMacs(const EngineStats &counted, const wexe::PhaseT &phase, size_t step) const;

@@ -7,20 +7,16 @@ import itertools
 import json
 import pathlib
 import random
-import re
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 
 import torch
-from torch import nn
 
 import wafer
-from wafer import sparsity
 from wafer.bench import Row
-from wafer.compiler import nothing_for
-from wafer.models.gpt2 import Block
+from wafer.bench.generated import case_of_feature, case_of_model, model_of
 
 MACHINES = ("tiny", "odd", "small")
 TALL_MACHINES = (*MACHINES, "tall-8x80-1", "tall-12x40-2")
@@ -46,7 +42,7 @@ def percentiles(sizes: Sequence[float]) -> tuple[float, float]:
 class Timed:
     """A generated program in both engines."""
 
-    what: str  # its seed, kind, shape, machine and precision
+    what: str  # its seed, kind, shape and machine
     skips: bool  # zeros of activations
     cycles: int  # by the cycle engine
     timed: int  # by the timing engine
@@ -59,21 +55,17 @@ class Timed:
 
 
 def timed_programs(count: int, first: int = 0, machines: Sequence[str] = TALL_MACHINES) -> Iterator[Timed]:
-    """Those of so many seeds; machines take turns."""
-    for number in range(first, first + count):
-        draw = random.Random(number)
-        torch.manual_seed(number)
-        kind, model, x = model_of(draw)
-        machine, precision = machines[number % len(machines)], draw.choice(["f16", "f32"])
-        with tempfile.TemporaryDirectory() as folder:
-            program = wafer.compile(model, (x,), machine=machine_of(machine, pathlib.Path(folder)), precision=precision)
-        start = time.perf_counter()
-        program(x, engine="cycle")
-        stats, middle = program.stats, time.perf_counter()
-        skips = any(step["skips_input_zeros"] for phase in stats.phases for step in phase.get("steps", []))
-        timed = program.time()
-        seconds = middle - start, time.perf_counter() - middle
-        yield Timed(f"seed {number}: {kind} {list(x.shape)} on {machine} in {precision}", skips, stats.cycles, timed.cycles, timed.macs_executed == stats.macs_executed, seconds)
+    """Two of each of so many seeds: a model on one of the machines, which take turns, and what a compiler does for larger ones, on a machine of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        for number in range(first, first + count):
+            for case in (case_of_model(number, machines, folder), case_of_feature(number, folder)):
+                start = time.perf_counter()
+                stats, middle = case.run(), time.perf_counter()
+                skips = any(step["skips_input_zeros"] for phase in stats["phases"] for step in phase.get("steps", []))
+                timed, total = case.program.time(), stats["total"]
+                seconds = middle - start, time.perf_counter() - middle
+                yield Timed(case.what, skips, total["cycles"], timed.cycles, timed.macs_executed == total["macs"], seconds)
 
 
 def modelled_programs(count: int, machines: Sequence[str] = MACHINES) -> Iterator[tuple[str, float]]:
@@ -88,50 +80,3 @@ def modelled_programs(count: int, machines: Sequence[str] = MACHINES) -> Iterato
             chosen = [row["cycles"] for row in map(json.loads, trace.read_text().splitlines()) if row["chosen"]]
             cycles = program.time().cycles
             yield kind, (sum(chosen) - cycles) / cycles
-
-
-class Several(nn.Module):
-    """Layers of one input, so that a result leaves while the next is computed."""
-
-    def __init__(self, features: int, hidden: int):
-        super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(features, hidden, bias=False) for _ in range(3))
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return tuple(layer(x) for layer in self.layers)
-
-
-def machine_of(name: str, folder: pathlib.Path) -> str | pathlib.Path:
-    """A preset or description, or one that the name describes: tall-8x80-1 has 8 columns, 80 rows, and a link of one wavelet per cycle to MemoryX and back."""
-    if not (numbers := re.fullmatch(r"tall-(\d+)x(\d+)-(\d+)", name)):
-        return name
-    width, height, link = map(int, numbers.groups())
-    path = folder / f"{name}.json"
-    path.write_text(
-        json.dumps(nothing_for("small").machine_description | {"name": name, "width": width, "height": height, "ingest_wavelets_per_cycle": link, "egress_wavelets_per_cycle": link})
-    )
-    return path
-
-
-def model_of(draw: random.Random) -> tuple[str, nn.Module, torch.Tensor]:
-    """A small model of a shape that only `draw` decides, and its input."""
-    features, hidden, tokens = draw.randint(5, 200), draw.randint(5, 150), draw.randint(3, 400)
-    x = torch.randn(tokens, features)
-    kind = draw.choice(["linear", "sparse", "mlp", "norm", "softmax", "block", "several"])
-    if kind == "linear":
-        return kind, nn.Linear(features, hidden), x
-    if kind == "sparse":
-        layer = nn.Linear(features, hidden)
-        sparsity.prune(layer, draw.choice([0.6, 0.8, 0.9]))
-        return kind, layer, x
-    if kind == "mlp":
-        return kind, nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, features)), x
-    if kind == "norm":
-        return kind, nn.Sequential(nn.LayerNorm(features), nn.Linear(features, hidden), nn.GELU()), x
-    if kind == "softmax":
-        return kind, nn.Sequential(nn.Linear(features, hidden), nn.Softmax(-1)), x
-    if kind == "several":
-        return kind, Several(features, hidden), x
-    heads = draw.choice([1, 2, 4])
-    width = heads * draw.randint(4, 16)
-    return kind, Block(width, heads).eval(), torch.randn(draw.randint(1, 2), draw.randint(8, 48), width)

@@ -9,6 +9,7 @@ import wafer
 from torch import nn
 from torch.nn import functional as F
 from wafer import sparsity
+from wafer.bench.generated import case_of_feature
 from wafer.compiler import nothing_for
 
 
@@ -219,6 +220,16 @@ def test_results_that_leave_one_at_a_time_leave(tmp_path):
     step = wafer.train_step(model, nn.functional.mse_loss, wafer.optim.SGD(lr=0.1), (x, target), machine=path, precision="f16", shards=1, engine="cycle")
     step(x, target)
     assert step.program.time().cycles == pytest.approx(step.stats["total"]["cycles"], rel=0.01)
+
+
+@pytest.mark.parametrize("seed", [42, 7, 20, 45, 52, 59])
+def test_generated_programs_of_each_kind_take_what_they_do(seed, tmp_path):
+    """Sends ahead and over the end of a load, rows together, attention in columns, groups, and a training step."""
+    case = case_of_feature(seed, tmp_path)
+    total = case.run()["total"]
+    timed = case.program.time()
+    assert timed.cycles == pytest.approx(total["cycles"], rel=0.01)
+    assert timed.macs_executed == total["macs"]
 
 
 @pytest.mark.parametrize(("machine", "features", "tokens"), [("small", (95, 21), 223), ("odd", (196, 56), 340)])

@@ -494,25 +494,27 @@ void TimingIngress::markRow(Burst &burst) {
   mark.column = column_;
 }
 
-/// Leaves out rows, all but the last ones, whoever their owners would be.
+/// Leaves out rows, all but the last ones, whoever their owners would be. Those that go together stay so, and in the last round, where they may be fewer, none are left out.
 void TimingIngress::skipRows() {
-  const uint64_t columns = phase_.grid->columns, next = place_ * columns + owner_;
+  const uint64_t round = rowsOfRound(), together = step().rows_together, next = place_ * round + owner_, alike = together > 1 ? rowsOfStep() / round * round : rowsOfStep();
+  if (owner_ % together != 0 || next >= alike)
+    return;
   // Sums that pass other groups are held up only when the way is full.
   const auto period = rowTimes_.back().period(fewCycles + uint64_t(4) * missing_.groups.count * missing_.groups.columns);
   if (!period || !isWorthSkipping())
     return;
-  const uint64_t last = std::max(lastRows, lastCycles * period->count / period->cycles);
-  if (rowsOfStep() < next + last + period->count)
+  const uint64_t last = std::max(lastRows * together, lastCycles * period->count / period->cycles);
+  if (alike < next + last + period->count)
     return;
-  uint64_t rows = rowsOfStep() - last - next, cycles = rows * period->cycles / period->count;
+  uint64_t rows = (alike - last - next) / together * together, cycles = rows * period->cycles / period->count;
   if (hasOthers()) {
-    rows = leaveOutOthers(*period, rows, 1);
+    rows = leaveOutOthers(*period, rows, together);
     cycles = rows * period->cycles / period->count;
   }
   if (rows == 0)
     return;
-  place_ = (next + rows) / columns;
-  owner_ = (next + rows) % columns;
+  place_ = (next + rows) / round;
+  owner_ = (next + rows) % round;
   skipped_ += cycles;
   pace_ = period;
   forgetRows(/*isSameStep=*/true);
@@ -522,8 +524,7 @@ void TimingIngress::skipRows() {
 void TimingIngress::forgetRows(bool isSameStep) {
   repetitions_.emplace_back(roundsThatDiffer());
   // Owners of a contraction go there and back.
-  const uint64_t columns = phase_.grid->columns;
-  rowTimes_.emplace_back(columns, columns * (step().kind == wexe::StepKind::Contract ? 2u : 1u), place_ * columns + owner_, isSameStep ? rowTimes_.back().known() : nullptr);
+  rowTimes_.emplace_back(phase_.grid->columns, rowsOfRound() * (step().kind == wexe::StepKind::Contract ? 2u : 1u), place_ * rowsOfRound() + owner_, isSameStep ? rowTimes_.back().known() : nullptr);
 }
 
 /// The next burst is the first of a row.

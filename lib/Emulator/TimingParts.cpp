@@ -182,13 +182,13 @@ void addRoutes(const LoadedProgram &program, uint32_t colours, std::vector<int64
 
 bool hasEqualRows(const wexe::StepT &step, const TimingOptions &options) {
   const bool isStreamed = step.kind == wexe::StepKind::Contract || step.kind == wexe::StepKind::Sample, isMasked = step.kind == wexe::StepKind::Contract && step.output_zeros > 0;
-  return isStreamed && !isMasked && step.rows_together == 1 && (!isIndexed(step) || !options.density || options.density(step) >= 1);
+  return isStreamed && !isMasked && (!isIndexed(step) || !options.density || options.density(step) >= 1);
 }
 
 uint32_t rowsThatTell(const wexe::GridT &grid, const wexe::StepT &step, const TimingOptions &options) {
   if (!hasEqualRows(step, options))
     return step.rows;
-  const uint64_t turn = uint64_t(grid.columns) * (step.kind == wexe::StepKind::Contract ? 2 : 1), cycles = turn * featuresInColumn(step.columns, grid.columns, 0);
+  const uint64_t turn = uint64_t(grid.columns) * step.rows_together * (step.kind == wexe::StepKind::Contract ? 2 : 1), cycles = turn * featuresInColumn(step.columns, grid.columns, 0);
   const uint64_t turns = std::max(turnsThatTell, options.longCycles / std::max<uint64_t>(1, cycles));
   return static_cast<uint32_t>(std::min<uint64_t>(step.rows, turns * turn + step.rows % turn));
 }
@@ -283,7 +283,7 @@ std::vector<int64_t> timingKey(const LoadedProgram &program, const wexe::PhaseT 
       key.push_back(step->batch_strides[number] != 0);
     }
     key.insert(key.end(), {int64_t(step->kind), step->bias >= 0, int64_t(step->type), int64_t(step->wire), int64_t(step->link), step->link_kept, step->link_size, step->columns,
-                           int64_t(step->feature_block), step->colour, step->times, step->input_zeros, step->groups_added, step->pattern >= 0, isEqual ? rowsThatTell(*part.grid, *step, options) : 0});
+                           int64_t(step->feature_block), step->colour, step->times, step->input_zeros, step->rows_together, step->groups_added, step->pattern >= 0, isEqual ? rowsThatTell(*part.grid, *step, options) : 0});
   }
   addCode(program, part, key);
   addBelow(program, part, key);

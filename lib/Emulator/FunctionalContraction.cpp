@@ -195,15 +195,11 @@ void FunctionalContraction::multiplyMeanwhile() {
       atWork_.push_back(team.get());
   if (atWork_.size() == 1)
     return multiply(*atWork_[0], &crew_);
-  nextAtWork_ = doneAtWork_ = 0;
-  auto work = [this] {
-    for (size_t i = nextAtWork_++; i < atWork_.size(); i = nextAtWork_++) {
-      multiply(*atWork_[i], nullptr);
-      ++doneAtWork_;
-    }
-  };
-  if (!atWork_.empty())
-    crew_.begin(work, atWork_.size());
+  doneAtWork_ = 0;
+  crew_.begin(atWork_.size(), [this](size_t i, size_t) {
+    multiply(*atWork_[i], nullptr);
+    ++doneAtWork_;
+  });
 }
 
 /// Takes what multiplying the rows that wait needs from what reading more of them changes. Returns whether there are any.

@@ -73,7 +73,7 @@ private:
   std::map<std::pair<uint16_t, uint16_t>, std::unique_ptr<Team>> teams_; ///< by first port and number of ports, of one run
   std::vector<std::unique_ptr<Room>> spareRooms_;
   std::vector<Team *> atWork_; ///< whose rows are being multiplied
-  std::atomic<size_t> nextAtWork_{0}, doneAtWork_{0}; ///< of many, each by one thread
+  std::atomic<size_t> doneAtWork_{0}; ///< of many, each by one thread
   size_t waiting_ = 0;        ///< rows that were taken and not handed over
   bool lastWasWhole_ = false; ///< of the rows that were taken
   uint64_t wavelets_ = 0;

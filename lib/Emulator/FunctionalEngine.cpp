@@ -13,7 +13,6 @@
 #include "FunctionalTransfer.h"
 #include "Ports.h"
 
-#include <atomic>
 #include <deque>
 #include <exception>
 #include <functional>
@@ -211,14 +210,8 @@ bool FunctionalEngine::runDomains(const std::function<void()> &alongside) {
       working.push_back(domain.get());
   if (working.empty())
     return false;
-  std::atomic<size_t> next{0};
   std::exception_ptr error;
-  crew_.begin(
-      [&] {
-        for (size_t i = next++; i < working.size(); i = next++)
-          working[i]->run();
-      },
-      working.size() - 1);
+  crew_.begin(working.size(), [&](size_t i, size_t) { working[i]->run(); });
   if (std::min(crew_.size(), working.size()) > 1)
     try {
       alongside();

@@ -11,8 +11,6 @@
 #include "FunctionalCrew.h"
 #include "FunctionalProductRows.h"
 
-#include <atomic>
-
 namespace wafer {
 
 /// A column of cores: what its weights multiply, and where its cores keep what they own.
@@ -28,13 +26,10 @@ struct ProductColumn {
 
 class FunctionalProduct {
 public:
-  FunctionalProduct() = default;
+  FunctionalProduct();
   FunctionalProduct(const FunctionalProduct &) = delete;
   FunctionalProduct &operator=(const FunctionalProduct &) = delete;
-  ~FunctionalProduct() {
-    if (crew_)
-      crew_->wait();
-  }
+  ~FunctionalProduct();
 
   /// Multiplies rows, now or, with a crew of many, while the caller does other things. What came before is complete. Rows and columns are the product's until then;
   /// in return `rows` becomes some that are done with, for their room.
@@ -71,9 +66,8 @@ private:
   Chunk chunkAt(size_t begin) const;
   void arrange(Order &order, const Chunk &chunk, size_t placed) const;
   void arrange(Order &order, const Chunk &chunk, size_t column, size_t &placed) const;
-  void work();
   struct Sums;
-  void multiplyTile(size_t tile, Sums &sums);
+  void multiplyTile(size_t tile, size_t member);
   void addColumn(size_t column, size_t tile, const Chunk &chunk, size_t begin, size_t end, bool withBias, float *sums) const;
   void finishRows(const Chunk &chunk, size_t tile, Sums &sums) const;
   void keepTotal(const ProductRow &row, size_t tile, float *total) const;
@@ -87,7 +81,7 @@ private:
   std::shared_ptr<Order> spare_; ///< whose room is used for rows that do not stay
   std::vector<float> biases_;    ///< in the order of `order_->rows`
   size_t tiles_ = 0, tokens_ = 0;
-  std::atomic<size_t> nextTile_{0};
+  std::vector<std::unique_ptr<Sums>> sums_; ///< by member of the crew
 };
 
 } // namespace wafer

@@ -4,13 +4,14 @@
 
 namespace wafer {
 
+
 namespace {
 
 /// Weights that are multiplied before others are read; fewer where other threads wait for the first of them.
 constexpr size_t mostWeights = size_t(1) << 19;
 constexpr size_t mostRows = 1024, mostRowsOfCrew = 384;
 /// The same for each of many teams, of which a thread takes one: some times as many as an owner's rows are multiplied at once.
-constexpr size_t mostRowsOfTeam = 8 * panelHeight;
+constexpr size_t mostRowsOfTeam = 4 * panelHeight;
 
 } // namespace
 
@@ -181,7 +182,7 @@ void FunctionalContraction::complete() {
 /// Whether enough rows wait for it to begin; of many teams, also whether nobody is at work.
 bool FunctionalContraction::isTimeToMultiply(const Team &team) const {
   const ProductRows &rows = team.room->rows;
-  if (crew_.size() > 1 && teams_.size() >= crew_.size())
+  if (hasManyTeams())
     return waiting_ >= mostRowsOfTeam * teams_.size() && (atWork_.empty() || doneAtWork_ == atWork_.size());
   return rows.weights() >= mostWeights || rows.size() >= (crew_.size() == 1 ? mostRows : mostRowsOfCrew);
 }
@@ -221,6 +222,7 @@ void FunctionalContraction::multiply(Team &team, Crew *crew) {
   if (rows.size() == 0)
     return;
   std::vector<ProductColumn> columns(team.columns.size());
+  team.room->sorter.sortUnsorted(columns.size(), rows);
   for (size_t c = 0; c < columns.size(); ++c) {
     Column &column = team.columns[c];
     Trigger ones = column.trigger;
@@ -229,17 +231,18 @@ void FunctionalContraction::multiply(Team &team, Crew *crew) {
       ones.rows = column.at(column.handedOver->task.otherRows);
       ones.reads = footprintOf(ones.rows);
     }
+    uint64_t all = 0;     // counted where the caller, who reads rows for the same column, does not write
     uint64_t inOrder = 0; // products of so many weights in order
     std::optional<size_t> countInOrder;
     auto count = [&](const Trigger &trigger, const ProductRows::Run &run) {
       if (!trigger.insn.skip0) {
-        column.products += run.count * column.numbers();
+        all += run.count * column.numbers();
         return;
       }
       columns[c].skipsZeros |= !zerosAddNothing(trigger, run.values, run.count);
       const bool isInOrder = !run.rows && &trigger == &column.trigger;
       const uint64_t products = isInOrder && countInOrder == run.count ? inOrder : column.panels->productsOf(trigger.rows, trigger.reads, run.rows, run.count);
-      column.products += products;
+      all += products;
       if (isInOrder) {
         inOrder = products;
         countInOrder = run.count;
@@ -250,6 +253,7 @@ void FunctionalContraction::multiply(Team &team, Crew *crew) {
       if (rows[r].hasBias && rows[r].owner == c)
         count(ones, {&rows[r].bias, nullptr, 1});
     }
+    column.products += all;
     columns[c].cores = &column.cores;
     columns[c].each = column.each;
     columns[c].panels = column.panels.get();

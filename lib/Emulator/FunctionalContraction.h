@@ -51,6 +51,8 @@ private:
   bool isChain(const Team &team, size_t &owned) const;
   bool takeRow(FunctionalStream &stream);
   void multiplyMeanwhile();
+  /// Whether a thread takes a team as a whole: its tokens would not be worth sharing.
+  bool hasManyTeams() const { return crew_.size() > 1 && teams_.size() >= crew_.size(); }
   bool isTimeToMultiply(const Team &team) const;
   static bool handOver(Team &team);
   static void multiply(Team &team, Crew *crew);

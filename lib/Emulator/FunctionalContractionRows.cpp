@@ -122,6 +122,8 @@ bool FunctionalContraction::readRow(const WeightRow &whole, Team &team, ProductR
     }
     row.kept = whole.sorted;
     row.keptRow = whole.number;
+  } else if (hasManyTeams() && !isIndexed && !whole.sorted) {
+    team.room->rows.addUnsorted(whole);
   } else {
     sorter_.sort(whole, isIndexed, team.room->rows);
     if (whole.sorted)

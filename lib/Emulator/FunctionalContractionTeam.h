@@ -54,11 +54,12 @@ struct FunctionalContraction::Column : FunctionalColumn {
   }
 };
 
-/// What a team works in, kept for the next one.
+/// What a team works in, kept for the next one. What the caller writes while others multiply lies in lines of its own.
 struct FunctionalContraction::Room {
+  alignas(64) ProductRows rows;       ///< that are taken
+  alignas(64) ProductRows handedOver; ///< to be multiplied
+  WeightSorter sorter;                ///< for those of them that are not sorted
   ValuePool pool;
-  ProductRows rows;       ///< that are taken
-  ProductRows handedOver; ///< to be multiplied
   FunctionalProduct product;
 };
 

@@ -9,6 +9,7 @@
 
 #include "FunctionalPanels.h"
 
+#include "wafer/Emulator/Engine.h"
 #include "wafer/Emulator/SortedRows.h"
 
 namespace wafer {
@@ -43,6 +44,8 @@ public:
     weights_ = indexed_ = 0;
     values_.clear();
     indices_.clear();
+    unsorted_.clear();
+    bytes_.clear();
   }
   size_t size() const { return rows_.size(); }
   /// Weights of all rows.
@@ -60,6 +63,10 @@ public:
     runs_.resize(rows_.size() * columns_);
     values_.resize(isFirst ? 0 : endOfValues_);
     indices_.resize(isFirst ? 0 : endOfIndices_);
+    if (!unsorted_.empty() && unsorted_.back().row == rows_.size()) {
+      bytes_.resize(unsorted_.back().byte);
+      unsorted_.pop_back();
+    }
   }
   void addColumn(const Weights &weights) {
     std::copy(weights.values.begin(), weights.values.end(), addColumn(weights.values.size()));
@@ -81,6 +88,30 @@ public:
   }
   /// A column whose weights stay where they are until they are multiplied.
   void addColumn(const Run &kept) { runs_.push_back({kept.values, kept.rows, 0, noIndex, kept.count}); }
+  /// All columns of a row whose weights have no index, as they came: who multiplies them puts them in order first.
+  void addUnsorted(const WeightRow &row) {
+    unsorted_.push_back({rows_.size(), bytes_.size(), row.count, row.type});
+    bytes_.insert(bytes_.end(), row.weights, row.weights + row.count * byteSize(row.type));
+    for (size_t column = 0; column < columns_; ++column)
+      runs_.push_back({nullptr, nullptr, 0, noIndex, row.countIn(column)});
+  }
+  /// Calls `sort` with each such row: its weights, how many, their type, and where those of each column go one behind the other. Then none is unsorted.
+  template <typename Sort> void sortUnsorted(Sort sort) {
+    size_t all = 0;
+    for (const Unsorted &row : unsorted_)
+      all += row.count;
+    sorted_.resize(all);
+    float *to = sorted_.data();
+    for (const Unsorted &row : unsorted_) {
+      sort(bytes_.data() + row.byte, row.count, row.type, to);
+      for (size_t column = 0; column < columns_; ++column) {
+        Place &place = runs_[row.row * columns_ + column];
+        place.values = to;
+        to += place.count;
+      }
+    }
+    unsorted_.clear();
+  }
   void endRow(const ProductRow &row) {
     rows_.push_back(row);
     const size_t before = indexed_;
@@ -116,6 +147,13 @@ private:
   std::vector<Place> runs_; ///< by row, then column
   std::vector<float> values_;
   std::vector<uint32_t> indices_;
+  struct Unsorted {
+    size_t row, byte, count;
+    ElementType type;
+  };
+  std::vector<Unsorted> unsorted_;
+  std::vector<uint8_t> bytes_; ///< theirs
+  std::vector<float> sorted_;  ///< of rows that were unsorted
 };
 
 } // namespace wafer

@@ -231,29 +231,23 @@ void FunctionalContraction::multiply(Team &team, Crew *crew) {
       ones.rows = column.at(column.handedOver->task.otherRows);
       ones.reads = footprintOf(ones.rows);
     }
-    uint64_t all = 0;     // counted where the caller, who reads rows for the same column, does not write
     uint64_t inOrder = 0; // products of so many weights in order
     std::optional<size_t> countInOrder;
     auto count = [&](const Trigger &trigger, const ProductRows::Run &run) {
-      if (!trigger.insn.skip0) {
-        all += run.count * column.numbers();
-        return;
-      }
       columns[c].skipsZeros |= !zerosAddNothing(trigger, run.values, run.count);
       const bool isInOrder = !run.rows && &trigger == &column.trigger;
       const uint64_t products = isInOrder && countInOrder == run.count ? inOrder : column.panels->productsOf(trigger.rows, trigger.reads, run.rows, run.count);
-      all += products;
+      column.products += products;
       if (isInOrder) {
         inOrder = products;
         countInOrder = run.count;
       }
     };
-    for (size_t r = 0; r < rows.size(); ++r) {
+    for (size_t r = 0; column.trigger.insn.skip0 && r < rows.size(); ++r) {
       count(column.trigger, rows.run(r, c));
       if (rows[r].hasBias && rows[r].owner == c)
         count(ones, {&rows[r].bias, nullptr, 1});
     }
-    column.products += all;
     columns[c].cores = &column.cores;
     columns[c].each = column.each;
     columns[c].panels = column.panels.get();
@@ -269,7 +263,16 @@ void FunctionalContraction::multiply(Team &team, Crew *crew) {
       columns[c].totals[1] = column.at(column.handedOver->task.otherTotal);
     }
   }
-  team.room->product.begin(std::move(columns), rows, crew);
+  FunctionalProduct &product = team.room->product;
+  product.begin(std::move(columns), rows, crew);
+  for (size_t c = 0; c < team.columns.size(); ++c) {
+    Column &column = team.columns[c];
+    const uint64_t weights = product.weightsOf(c), biases = product.biasesOf(c);
+    const Instruction &trigger = column.trigger.insn;
+    if (!trigger.skip0)
+      column.products += (weights + biases) * column.numbers();
+    column.wavelets += trigger.opcode == Opcode::Fmacp ? product.pairsOf(c) + biases : (trigger.opcode == Opcode::Fmacx ? 2 : 1) * (weights + biases);
+  }
 }
 
 /// Leaves the cores as their own work would have.
@@ -279,6 +282,7 @@ void FunctionalContraction::finish(Team &team, Crew *crew, EngineStats &stats) {
   team.room->product.complete();
   stats.rowsTogether += team.taken;
   for (Column &column : team.columns) {
+    stats.waveletsIn += column.wavelets + column.taken + column.biases;
     if (column.taken == 0)
       continue;
     const Command &any = **std::find_if(column.commands.begin(), column.commands.end(),
@@ -293,7 +297,7 @@ void FunctionalContraction::finish(Team &team, Crew *crew, EngineStats &stats) {
       CoreModel &model = core->model;
       auto note = [&](uint8_t reg) { model.noteUse(footprintOf(*model.descriptorIn(reg))); };
       model.noteUse(column.trigger.writes);
-      if (column.hasWeights)
+      if (column.wavelets != 0)
         model.noteUse(column.trigger.reads);
       if (column.taken > 1)
         note(any.task.otherSum);
@@ -312,7 +316,7 @@ void FunctionalContraction::finish(Team &team, Crew *crew, EngineStats &stats) {
         model.control(exchange(any.task.sum, any.task.otherSum), any.task.pc);
       model.startControlTask(column.last);
     }
-    stats.instructions += column.instructions * column.cores.size();
+    stats.instructions += (2 * column.wavelets + column.instructions) * column.cores.size();
     stats.elementOps += column.elementOps;
     column.first().count(column.products, stats);
   }
@@ -354,7 +358,6 @@ bool FunctionalContraction::run(FunctionalStream &stream, EngineStats &stats) {
   teams_.clear();
   waiting_ = 0;
   lastWasWhole_ = false;
-  wavelets_ = 0;
   bool any = false;
   while (takeRow(stream))
     any = true;
@@ -378,7 +381,6 @@ bool FunctionalContraction::run(FunctionalStream &stream, EngineStats &stats) {
     spareRooms_.push_back(std::move(team->room));
   }
   teams_.clear();
-  stats.waveletsIn += wavelets_;
   return any;
 }
 

@@ -78,7 +78,6 @@ private:
   std::atomic<size_t> doneAtWork_{0}; ///< of many, each by one thread
   size_t waiting_ = 0;        ///< rows that were taken and not handed over
   bool lastWasWhole_ = false; ///< of the rows that were taken
-  uint64_t wavelets_ = 0;
   Weights weights_;            ///< of a column that is read
   WeightSorter sorter_;        ///< of a row that is read
 };

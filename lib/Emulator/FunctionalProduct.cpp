@@ -120,6 +120,14 @@ void FunctionalProduct::findOrder() {
 
 void FunctionalProduct::makeOrder(Order &order) const {
   orderRows(order);
+  order.weights.assign(columns_.size(), 0);
+  order.pairs.assign(columns_.size(), 0);
+  for (size_t r = 0; r < rows_.size(); ++r)
+    for (size_t c = 0; c < columns_.size(); ++c) {
+      const size_t count = rows_.run(r, c).count;
+      order.weights[c] += count;
+      order.pairs[c] += (count + 1) / 2;
+    }
   // Where the indexed weights of each chunk go.
   std::vector<size_t> placed;
   size_t all = 0;

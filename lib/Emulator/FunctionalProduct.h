@@ -37,6 +37,13 @@ public:
   /// Helps until all is done. Throws what went wrong.
   void complete();
 
+  // Of the rows that were begun with last, for a column:
+  /// Weights without a bias, and wavelets of two weights that they would fill.
+  uint64_t weightsOf(size_t column) const { return order_->weights[column]; }
+  uint64_t pairsOf(size_t column) const { return order_->pairs[column]; }
+  /// Rows that it owns and that have a bias.
+  uint64_t biasesOf(size_t column) const { return order_->ownersFrom[column + 1] - order_->biasesFrom[column]; }
+
 private:
   /// Rows whose sums are near while their columns are added, in the order of owners.
   struct Chunk {
@@ -50,6 +57,7 @@ private:
     std::vector<uint32_t> rows;       ///< in order of their owners, those with a bias last
     std::vector<size_t> ownersFrom;   ///< by column: place in `rows` of the first row that it or one behind it owns
     std::vector<size_t> biasesFrom;   ///< by column: place of the first row that it owns and that has a bias
+    std::vector<uint64_t> weights, pairs; ///< by column: what counts depend on
     std::vector<PlacedWeight> placed; ///< in the order of the runs whose they are
     std::vector<RowRun> runs;         ///< by column, then in the order in which it multiplies them
 

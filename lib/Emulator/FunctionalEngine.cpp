@@ -267,6 +267,9 @@ void FunctionalEngine::checkComplete() {
 EngineStats FunctionalEngine::run(Ingress &in, Egress &out) {
   stats_ = EngineStats();
   stats_.cores = cores_.size();
+  // A thread alone goes on while another one reads.
+  if (crew_.size() > 1)
+    in.prepare([this](size_t count, const std::function<void(size_t)> &use) { crew_.forEach(count, use); });
   stream_.begin(in);
   for (;;) {
     while (runDomains([this] { stream_.readAhead(); }))

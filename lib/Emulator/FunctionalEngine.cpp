@@ -2,8 +2,8 @@
 //
 // A program is a network of sequential processes joined by first-in first-out channels, so its results do not depend on when a process runs. MemoryX is read
 // ahead a packet at a time. Rows of a contraction are taken all together where the program is such (FunctionalContraction.h), and so are features of a scale
-// (FunctionalScale.h) and blocks of a value (FunctionalTransfer.h). For all else the wafer is cut into domains, groups of rows that mostly send to each other,
-// which the threads run until each lacks input; what leaves a domain is delivered when all are done. The results are the same for any number of threads.
+// (FunctionalScale.h) and blocks of a value (FunctionalTransfer.h). For all else the wafer is cut into domains, columns that send to no others or groups of rows
+// that mostly send to each other, which the threads run until each lacks input; what leaves a domain is delivered when all are done. The results are the same for any number of threads.
 //
 //===----------------------------------------------------------------------===//
 
@@ -21,7 +21,7 @@ namespace wafer {
 
 namespace {
 
-/// A group of rows, run by one thread at a time.
+/// A group of rows or columns, run by one thread at a time.
 class Domain final : public BatchSink {
 public:
   Domain(FunctionalRouting &routing, std::vector<std::unique_ptr<FunctionalBatch>> &batches, unsigned number)

@@ -17,8 +17,8 @@ constexpr size_t mostReadyPieces = 4;
 /// Rows that lie together are read row by row, so small pieces do. Rows that lie across the tensor (a transposed weight) are picked out of
 /// whole passes over it, one per piece, so pieces are as large as may be.
 constexpr uint64_t mostBytesAtOnce = uint64_t(1) << 18;
-/// The same for threads that read them together, and how large weights may be that they look at because their rows may be kept.
-constexpr uint64_t mostBytesTogether = uint64_t(1) << 23, mostKeptTogether = uint64_t(1) << 26;
+/// The same for threads that read them together, and as much of weights whose rows may be kept do they look at: more is looked at beside the first contractions.
+constexpr uint64_t mostBytesTogether = uint64_t(1) << 23;
 constexpr uint64_t pieceBytesAlong = uint64_t(1) << 20;
 constexpr uint64_t pieceBytesAcross = uint64_t(1) << 24;
 /// In memory a pass over some lines of each column costs no more than one over all.
@@ -149,25 +149,26 @@ uint64_t RowStream::rowsPerPiece(const RowPlan &plan) const {
   return std::clamp<uint64_t>(most / std::max<uint64_t>(1, plan.rowBytes()), 1, mostRowsPerPiece);
 }
 
-/// Of rows that are not known to be kept.
-uint64_t RowStream::bytesToRead() const {
-  uint64_t bytes = 0;
-  for (size_t number = 0; number < plans_.size(); ++number)
-    bytes += plans_[number].rows * (isKept_[number].value_or(false) ? plans_[number].biasBytes() : plans_[number].rowBytes());
-  return bytes * batches_ * repeats_;
+/// Of the rows of a plan, in all batch entries; none of weights that are known to be kept.
+uint64_t RowStream::bytesToRead(size_t number) const {
+  const RowPlan &plan = plans_[number];
+  return plan.rows * (isKept_[number].value_or(false) ? plan.biasBytes() : plan.rowBytes()) * batches_ * repeats_;
 }
 
 /// A thread for a few rows costs more than they do.
 void RowStream::begin() {
   if (std::exchange(isBegun_, true))
     return;
-  if (const uint64_t bytes = bytesToRead(); bytes > mostBytesAtOnce || bytes + windowBytes_ > store_.dram().budget()) {
+  uint64_t bytes = 0;
+  for (size_t number = 0; number < plans_.size(); ++number)
+    bytes += bytesToRead(number);
+  if (bytes > mostBytesAtOnce || bytes + windowBytes_ > store_.dram().budget()) {
     thread_ = std::thread([this] { readAhead(); });
     return;
   }
   windowLease_ = store_.dram().acquire(windowBytes_, stopping_);
   Window window(windowBytes_);
-  forEachPiece([&](Piece piece) {
+  forEachPiece(0, plans_.size(), [&](Piece piece) {
     fill(piece, window);
     ready_.push_back(std::move(piece));
     return true;
@@ -175,16 +176,19 @@ void RowStream::begin() {
 }
 
 void RowStream::readTogether(const ForEach &forEach) {
-  for (const RowPlan &plan : plans_)
-    for (const auto &source : {plan.weight, plan.bias})
-      if (source && !source->inMemory())
-        return;
-  meetWeights(forEach);
-  if (const uint64_t bytes = bytesToRead(); bytes <= mostBytesAtOnce || bytes > mostBytesTogether || bytes + windowBytes_ > store_.dram().budget())
-    return begin();
+  const size_t plans = meetWeights(forEach);
+  uint64_t bytes = windowBytes_;
+  size_t ready = 0;
+  for (; ready < plans; ++ready)
+    if (bytes += bytesToRead(ready); bytes > std::min(mostBytesTogether, store_.dram().budget()))
+      break;
+  // Of several batch entries the rows of all plans come by turns.
+  const bool isOneRound = batches_ == atOnce_ && repeats_ == 1;
+  if (ready == 0 || (ready < plans_.size() && !isOneRound))
+    return;
   isBegun_ = true;
   windowLease_ = store_.dram().acquire(windowBytes_, stopping_);
-  forEachPiece([&](Piece piece) {
+  forEachPiece(0, ready, [&](Piece piece) {
     ready_.push_back(std::move(piece));
     return true;
   });
@@ -192,34 +196,44 @@ void RowStream::readTogether(const ForEach &forEach) {
     Window window(windowBytes_);
     fill(ready_[i], window);
   });
+  firstAhead_ = ready;
+  if (ready < plans_.size())
+    thread_ = std::thread([this] { readAhead(); });
 }
 
-bool RowStream::mayBeKept(size_t number) const { return plans_[number].kept && plans_[number].weight->bytes() <= mostKeptTogether; }
-
-/// Finds out which weights are those of the run before.
-void RowStream::meetWeights(const ForEach &forEach) {
+/// Finds out which of the first weights are those of the run before. Returns how many plans there are before one that is too large, or not in memory.
+size_t RowStream::meetWeights(const ForEach &forEach) {
   struct Part {
     size_t plan, number;
   };
   std::vector<Part> parts;
-  std::vector<std::vector<Fingerprint>> found(plans_.size());
-  for (size_t plan = 0; plan < plans_.size(); ++plan)
-    if (mayBeKept(plan)) {
-      found[plan].resize(partsOfFingerprint(*plans_[plan].weight));
-      for (size_t number = 0; number < found[plan].size(); ++number)
-        parts.push_back({plan, number});
-    }
+  std::vector<std::vector<Fingerprint>> found;
+  for (uint64_t bytes = 0; found.size() < plans_.size(); found.emplace_back()) {
+    const RowPlan &plan = plans_[found.size()];
+    if ((plan.weight && !plan.weight->inMemory()) || (plan.bias && !plan.bias->inMemory()))
+      break;
+    if (!plan.kept)
+      continue;
+    if (bytes += plan.weight->bytes(); bytes > mostBytesTogether)
+      break;
+    for (size_t number = 0; number < partsOfFingerprint(*plan.weight); ++number)
+      parts.push_back({found.size(), number});
+  }
+  for (const Part &part : parts)
+    found[part.plan].resize(part.number + 1);
   forEach(parts.size(), [&](size_t i) { found[parts[i].plan][parts[i].number] = fingerprintOf(*plans_[parts[i].plan].weight, parts[i].number); });
-  for (size_t plan = 0; plan < plans_.size(); ++plan)
-    if (mayBeKept(plan))
+  for (size_t plan = 0; plan < found.size(); ++plan)
+    if (plans_[plan].kept)
       isKept_[plan] = plans_[plan].kept->meet(together(found[plan]));
+  return found.size();
 }
 
 void RowStream::readAhead() {
   try {
-    windowLease_ = store_.dram().acquire(windowBytes_, stopping_);
+    if (!windowLease_)
+      windowLease_ = store_.dram().acquire(windowBytes_, stopping_);
     Window window(windowBytes_);
-    forEachPiece([&](Piece piece) {
+    forEachPiece(firstAhead_, plans_.size(), [&](Piece piece) {
       fill(piece, window);
       return push(std::move(piece));
     });
@@ -230,11 +244,11 @@ void RowStream::readAhead() {
   }
 }
 
-/// Calls `use` with each piece, which has room for its rows, in order. Stops when the stream is being taken down or `use` says so.
-template <typename Use> bool RowStream::forEachPiece(Use use) {
+/// Calls `use` with each piece of some plans, which has room for its rows, in order. Stops when the stream is being taken down or `use` says so.
+template <typename Use> bool RowStream::forEachPiece(size_t first, size_t end, Use use) {
   for (uint64_t i = 0; i < batches_ / atOnce_ * repeats_; ++i)
-    for (size_t plan = 0; plan < plans_.size(); ++plan)
-      if (!forEachPiece(plan, i / repeats_ * atOnce_, use))
+    for (size_t plan = first; plan < end; ++plan)
+      if (!forEachPieceOf(plan, i / repeats_ * atOnce_, use))
         return false;
   return true;
 }
@@ -249,8 +263,7 @@ bool RowStream::isKept(size_t number) {
   return *isKept;
 }
 
-/// Those of one plan.
-template <typename Use> bool RowStream::forEachPiece(size_t number, uint64_t firstEntry, Use use) {
+template <typename Use> bool RowStream::forEachPieceOf(size_t number, uint64_t firstEntry, Use use) {
   const bool isKept = this->isKept(number);
   const RowPlan &plan = isKept ? withoutWeights_[number] : plans_[number];
   if (isKept)

@@ -54,7 +54,7 @@ public:
   RowStream(TensorStore &store, std::vector<RowPlan> plans, uint64_t batches, uint64_t repeats, uint64_t atOnce = 1);
   ~RowStream();
 
-  /// Reads all rows now, by the threads of `forEach`, if they are few and in memory. Before the first row is taken.
+  /// Reads rows now, by the threads of `forEach`: all, or those of the first plans, as far as they are few and in memory. Before the first row is taken.
   void readTogether(const ForEach &forEach);
   /// The next row; waits for it. Throws what went wrong when it was read. There must be one left.
   Row next();
@@ -76,11 +76,10 @@ private:
 
   void begin();
   void readAhead();
-  uint64_t bytesToRead() const;
-  bool mayBeKept(size_t number) const;
-  void meetWeights(const ForEach &forEach);
-  template <typename Use> bool forEachPiece(Use use);
-  template <typename Use> bool forEachPiece(size_t number, uint64_t firstEntry, Use use);
+  uint64_t bytesToRead(size_t number) const;
+  size_t meetWeights(const ForEach &forEach);
+  template <typename Use> bool forEachPiece(size_t first, size_t end, Use use);
+  template <typename Use> bool forEachPieceOf(size_t number, uint64_t firstEntry, Use use);
   bool isKept(size_t number);
   void fill(Piece &piece, Window &window) const;
   void fill(Piece &piece, size_t span, Window &window) const;
@@ -94,6 +93,7 @@ private:
   const uint64_t batches_, repeats_, atOnce_;
   uint64_t windowBytes_ = 0;
   bool isBegun_ = false;
+  size_t firstAhead_ = 0; ///< plan that the thread begins with
   DramTier::Lease windowLease_;
 
   std::mutex mutex_;

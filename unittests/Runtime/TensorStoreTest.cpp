@@ -147,6 +147,22 @@ TEST_F(TensorStoreTest, RowsInMemoryAreReadTogether) {
   plan.columnStride = 1;
   expectCountingRows(*store, plan, 1, backwards);
   EXPECT_EQ(read, 0u) << "in a file";
+  // One in memory before it, one behind it.
+  store->set("v", counting(20, 500));
+  RowPlan first = plan;
+  first.weight = store->find("v", DType::F32, {20, 500});
+  first.rows = 20;
+  RowStream stream(*store, {first, plan, first}, 1, 1);
+  stream.readTogether(backwards);
+  EXPECT_EQ(read, 1u) << "a piece";
+  for (uint64_t rows : {20, 1000, 20})
+    for (uint64_t i = 0; i < rows; ++i) {
+      const RowStream::Row row = stream.next();
+      float value;
+      std::memcpy(&value, row.weights, sizeof value);
+      ASSERT_EQ(row.row, i);
+      ASSERT_EQ(value, float(i * 500));
+    }
 }
 
 // Rows are kept by what all parts of a weight hold, in whatever order threads look at them.

@@ -189,6 +189,7 @@ private:
 /// What cores count.
 inline void addCounts(const EngineStats &more, EngineStats &stats) {
   stats.instructions += more.instructions;
+  stats.waveletsIn += more.waveletsIn;
   stats.macs += more.macs;
   stats.elementOps += more.elementOps;
   stats.rowsTogether += more.rowsTogether;

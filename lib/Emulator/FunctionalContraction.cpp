@@ -4,13 +4,14 @@
 
 namespace wafer {
 
+
 namespace {
 
 /// Weights that are multiplied before others are read; fewer where other threads wait for the first of them.
 constexpr size_t mostWeights = size_t(1) << 19;
 constexpr size_t mostRows = 1024, mostRowsOfCrew = 384;
 /// The same for each of many teams, of which a thread takes one: some times as many as an owner's rows are multiplied at once.
-constexpr size_t mostRowsOfTeam = 8 * panelHeight;
+constexpr size_t mostRowsOfTeam = 4 * panelHeight;
 
 } // namespace
 
@@ -181,7 +182,7 @@ void FunctionalContraction::complete() {
 /// Whether enough rows wait for it to begin; of many teams, also whether nobody is at work.
 bool FunctionalContraction::isTimeToMultiply(const Team &team) const {
   const ProductRows &rows = team.room->rows;
-  if (crew_.size() > 1 && teams_.size() >= crew_.size())
+  if (hasManyTeams())
     return waiting_ >= mostRowsOfTeam * teams_.size() && (atWork_.empty() || doneAtWork_ == atWork_.size());
   return rows.weights() >= mostWeights || rows.size() >= (crew_.size() == 1 ? mostRows : mostRowsOfCrew);
 }
@@ -195,15 +196,11 @@ void FunctionalContraction::multiplyMeanwhile() {
       atWork_.push_back(team.get());
   if (atWork_.size() == 1)
     return multiply(*atWork_[0], &crew_);
-  nextAtWork_ = doneAtWork_ = 0;
-  auto work = [this] {
-    for (size_t i = nextAtWork_++; i < atWork_.size(); i = nextAtWork_++) {
-      multiply(*atWork_[i], nullptr);
-      ++doneAtWork_;
-    }
-  };
-  if (!atWork_.empty())
-    crew_.begin(work, atWork_.size());
+  doneAtWork_ = 0;
+  crew_.begin(atWork_.size(), [this](size_t i, size_t) {
+    multiply(*atWork_[i], nullptr);
+    ++doneAtWork_;
+  });
 }
 
 /// Takes what multiplying the rows that wait needs from what reading more of them changes. Returns whether there are any.
@@ -225,6 +222,7 @@ void FunctionalContraction::multiply(Team &team, Crew *crew) {
   if (rows.size() == 0)
     return;
   std::vector<ProductColumn> columns(team.columns.size());
+  team.room->sorter.sortUnsorted(columns.size(), rows);
   for (size_t c = 0; c < columns.size(); ++c) {
     Column &column = team.columns[c];
     Trigger ones = column.trigger;
@@ -236,10 +234,6 @@ void FunctionalContraction::multiply(Team &team, Crew *crew) {
     uint64_t inOrder = 0; // products of so many weights in order
     std::optional<size_t> countInOrder;
     auto count = [&](const Trigger &trigger, const ProductRows::Run &run) {
-      if (!trigger.insn.skip0) {
-        column.products += run.count * column.numbers();
-        return;
-      }
       columns[c].skipsZeros |= !zerosAddNothing(trigger, run.values, run.count);
       const bool isInOrder = !run.rows && &trigger == &column.trigger;
       const uint64_t products = isInOrder && countInOrder == run.count ? inOrder : column.panels->productsOf(trigger.rows, trigger.reads, run.rows, run.count);
@@ -249,7 +243,7 @@ void FunctionalContraction::multiply(Team &team, Crew *crew) {
         countInOrder = run.count;
       }
     };
-    for (size_t r = 0; r < rows.size(); ++r) {
+    for (size_t r = 0; column.trigger.insn.skip0 && r < rows.size(); ++r) {
       count(column.trigger, rows.run(r, c));
       if (rows[r].hasBias && rows[r].owner == c)
         count(ones, {&rows[r].bias, nullptr, 1});
@@ -269,7 +263,16 @@ void FunctionalContraction::multiply(Team &team, Crew *crew) {
       columns[c].totals[1] = column.at(column.handedOver->task.otherTotal);
     }
   }
-  team.room->product.begin(std::move(columns), rows, crew);
+  FunctionalProduct &product = team.room->product;
+  product.begin(std::move(columns), rows, crew);
+  for (size_t c = 0; c < team.columns.size(); ++c) {
+    Column &column = team.columns[c];
+    const uint64_t weights = product.weightsOf(c), biases = product.biasesOf(c);
+    const Instruction &trigger = column.trigger.insn;
+    if (!trigger.skip0)
+      column.products += (weights + biases) * column.numbers();
+    column.wavelets += trigger.opcode == Opcode::Fmacp ? product.pairsOf(c) + biases : (trigger.opcode == Opcode::Fmacx ? 2 : 1) * (weights + biases);
+  }
 }
 
 /// Leaves the cores as their own work would have.
@@ -279,6 +282,7 @@ void FunctionalContraction::finish(Team &team, Crew *crew, EngineStats &stats) {
   team.room->product.complete();
   stats.rowsTogether += team.taken;
   for (Column &column : team.columns) {
+    stats.waveletsIn += column.wavelets + column.taken + column.biases;
     if (column.taken == 0)
       continue;
     const Command &any = **std::find_if(column.commands.begin(), column.commands.end(),
@@ -293,7 +297,7 @@ void FunctionalContraction::finish(Team &team, Crew *crew, EngineStats &stats) {
       CoreModel &model = core->model;
       auto note = [&](uint8_t reg) { model.noteUse(footprintOf(*model.descriptorIn(reg))); };
       model.noteUse(column.trigger.writes);
-      if (column.hasWeights)
+      if (column.wavelets != 0)
         model.noteUse(column.trigger.reads);
       if (column.taken > 1)
         note(any.task.otherSum);
@@ -312,7 +316,7 @@ void FunctionalContraction::finish(Team &team, Crew *crew, EngineStats &stats) {
         model.control(exchange(any.task.sum, any.task.otherSum), any.task.pc);
       model.startControlTask(column.last);
     }
-    stats.instructions += column.instructions * column.cores.size();
+    stats.instructions += (2 * column.wavelets + column.instructions) * column.cores.size();
     stats.elementOps += column.elementOps;
     column.first().count(column.products, stats);
   }
@@ -354,7 +358,6 @@ bool FunctionalContraction::run(FunctionalStream &stream, EngineStats &stats) {
   teams_.clear();
   waiting_ = 0;
   lastWasWhole_ = false;
-  wavelets_ = 0;
   bool any = false;
   while (takeRow(stream))
     any = true;
@@ -378,7 +381,6 @@ bool FunctionalContraction::run(FunctionalStream &stream, EngineStats &stats) {
     spareRooms_.push_back(std::move(team->room));
   }
   teams_.clear();
-  stats.waveletsIn += wavelets_;
   return any;
 }
 

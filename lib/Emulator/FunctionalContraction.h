@@ -51,6 +51,8 @@ private:
   bool isChain(const Team &team, size_t &owned) const;
   bool takeRow(FunctionalStream &stream);
   void multiplyMeanwhile();
+  /// Whether a thread takes a team as a whole: its tokens would not be worth sharing.
+  bool hasManyTeams() const { return crew_.size() > 1 && teams_.size() >= crew_.size(); }
   bool isTimeToMultiply(const Team &team) const;
   static bool handOver(Team &team);
   static void multiply(Team &team, Crew *crew);
@@ -73,10 +75,9 @@ private:
   std::map<std::pair<uint16_t, uint16_t>, std::unique_ptr<Team>> teams_; ///< by first port and number of ports, of one run
   std::vector<std::unique_ptr<Room>> spareRooms_;
   std::vector<Team *> atWork_; ///< whose rows are being multiplied
-  std::atomic<size_t> nextAtWork_{0}, doneAtWork_{0}; ///< of many, each by one thread
+  std::atomic<size_t> doneAtWork_{0}; ///< of many, each by one thread
   size_t waiting_ = 0;        ///< rows that were taken and not handed over
   bool lastWasWhole_ = false; ///< of the rows that were taken
-  uint64_t wavelets_ = 0;
   Weights weights_;            ///< of a column that is read
   WeightSorter sorter_;        ///< of a row that is read
 };

@@ -15,8 +15,6 @@ bool FunctionalContraction::readRow(FunctionalStream &stream, Team &team, Produc
     return false; // the cores tell rows whose sums go together apart
   team.room->rows.beginRow();
   team.commands.resize(columns);
-  team.wavelets.resize(columns);
-  team.biasWavelets = 0;
   auto decode = [&](const Trigger &trigger, const FunctionalStream::Part &part) {
     weights_.values.clear();
     weights_.rows.clear();
@@ -37,12 +35,10 @@ bool FunctionalContraction::readRow(FunctionalStream &stream, Team &team, Produc
         return false;
       row.hasBias = true;
       row.bias = weights_.values[0];
-      team.biasWavelets = part->count;
     } else if ((command->task.kind == SumTask::Own && command->task.exchangesRows) || !decode(team.columns[c].trigger, *part)) {
       return false;
     } else {
       team.room->rows.addColumn(weights_);
-      team.wavelets[c] = part->count;
     }
     exchanged = command->task.kind == SumTask::Exchange ? command : nullptr;
     if (exchanged)
@@ -100,11 +96,8 @@ bool FunctionalContraction::readCommands(const WeightRow &whole, Team &team) {
 
 /// A row that MemoryX gives whole.
 bool FunctionalContraction::readRow(const WeightRow &whole, Team &team, ProductRow &row) {
-  const size_t columns = team.columns.size();
-  const bool isIndexed = whole.opcode == Opcode::Fmacw || whole.opcode == Opcode::Fmacx, isPacked = whole.opcode == Opcode::Fmacp;
+  const bool isIndexed = whole.opcode == Opcode::Fmacw || whole.opcode == Opcode::Fmacx;
   team.room->rows.beginRow();
-  team.wavelets.resize(columns);
-  team.biasWavelets = 0;
   if (!readCommands(whole, team))
     return false;
   row.owner = whole.owner;
@@ -113,15 +106,12 @@ bool FunctionalContraction::readRow(const WeightRow &whole, Team &team, ProductR
   if (whole.bias) {
     row.hasBias = true;
     row.bias = numberFromBits(whole.type, whole.bias->bits).f;
-    team.biasWavelets = whole.opcode == Opcode::Fmacx ? 2 : 1;
   }
   if (whole.sorted && whole.sorted->isComplete()) {
-    for (size_t c = 0; c < columns; ++c) {
-      const SortedRows::Run run = whole.sorted->run(whole.number, c);
-      team.room->rows.addColumn(ProductRows::Run{run.values, run.indices, run.count});
-    }
     row.kept = whole.sorted;
     row.keptRow = whole.number;
+  } else if (hasManyTeams() && !isIndexed && !whole.sorted) {
+    team.room->rows.addUnsorted(whole);
   } else {
     sorter_.sort(whole, isIndexed, team.room->rows);
     if (whole.sorted)
@@ -129,10 +119,6 @@ bool FunctionalContraction::readRow(const WeightRow &whole, Team &team, ProductR
         const ProductRows::Run run = team.room->rows.lastRun(column);
         return SortedRows::Run{run.values, run.rows, run.count};
       });
-  }
-  for (size_t c = 0; c < columns; ++c) {
-    const size_t count = team.room->rows.lastRun(c).count;
-    team.wavelets[c] = isPacked ? (count + 1) / 2 : whole.opcode == Opcode::Fmacx ? 2 * count : count;
   }
   return true;
 }
@@ -176,17 +162,6 @@ bool FunctionalContraction::acceptRow(Team &team, ProductRow row) {
   row.resultBase = static_cast<uint32_t>(static_cast<int64_t>(result.base) + static_cast<int64_t>(row.number) * own.step) + row.place * rowBytes;
   team.room->rows.endRow(row);
   ++team.taken;
-  for (size_t c = 0; c < team.columns.size(); ++c) {
-    Column &column = team.columns[c];
-    column.instructions += 2 * team.wavelets[c];
-    column.hasWeights |= team.wavelets[c] != 0;
-    wavelets_ += team.wavelets[c];
-  }
-  if (row.hasBias) {
-    owner.instructions += 2 * team.biasWavelets;
-    wavelets_ += team.biasWavelets;
-    owner.hasWeights = true;
-  }
   if (!row.isLast)
     return true;
   acceptCommands(team, row);
@@ -214,12 +189,11 @@ void FunctionalContraction::acceptCommands(Team &team, const ProductRow &row) {
     column.elementOps += task.vectors * column.numbers() * column.sums;
     column.instructions += task.instructions;
   }
-  wavelets_ += team.columns.size();
   Column &owner = team.columns[row.owner];
   ++owner.owned;
   if (row.hasBias) {
     owner.instructions += 2; // the exchange and its end
-    ++wavelets_;
+    ++owner.biases;
   }
 }
 

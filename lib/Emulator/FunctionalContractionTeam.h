@@ -30,11 +30,16 @@ struct FunctionalContraction::Column : FunctionalColumn {
   const Command *own = nullptr, *handedOver = nullptr; ///< `handedOver`: the same for rows that are multiplied, while more are read
   std::map<uint8_t, Footprint> held; ///< by register: what commands work on, apart from each other
   int otherSum = -1;                 ///< register
-  uint64_t taken = 0, owned = 0; ///< commands for sums that go together
-  uint64_t withPlace = 0;        ///< results from the first on whose places are known to be free
-  uint32_t last = 0; ///< command
-  bool hasWeights = false;
-  uint64_t instructions = 0, elementOps = 0, products = 0; ///< to be counted; instructions of one core
+  // What the reader of rows writes, in a line that those who multiply do not look at:
+  alignas(64) uint64_t taken = 0; ///< commands for sums that go together
+  uint64_t owned = 0;
+  uint64_t withPlace = 0;  ///< results from the first on whose places are known to be free
+  uint32_t last = 0;       ///< command
+  uint64_t biases = 0;     ///< commands before one
+  uint64_t elementOps = 0, instructions = 0; ///< of commands, to be counted; instructions of one core
+  // To be counted of what was multiplied:
+  alignas(64) uint64_t products = 0;
+  uint64_t wavelets = 0;
 
   /// Whether the register is a row of f32 in memory for each sum, apart from everything else.
   bool holdsSums(uint8_t reg) { return isUniform(reg) && isRowOfFloats(at(reg), each * sums) && holdsApart(reg); }
@@ -54,11 +59,12 @@ struct FunctionalContraction::Column : FunctionalColumn {
   }
 };
 
-/// What a team works in, kept for the next one.
+/// What a team works in, kept for the next one. What the caller writes while others multiply lies in lines of its own.
 struct FunctionalContraction::Room {
+  alignas(64) ProductRows rows;       ///< that are taken
+  alignas(64) ProductRows handedOver; ///< to be multiplied
+  WeightSorter sorter;                ///< for those of them that are not sorted
   ValuePool pool;
-  ProductRows rows;       ///< that are taken
-  ProductRows handedOver; ///< to be multiplied
   FunctionalProduct product;
 };
 
@@ -76,8 +82,6 @@ struct FunctionalContraction::Team {
     std::vector<const Command *> commands;
   };
   std::vector<std::optional<Seen>> seen; ///< by owner
-  std::vector<size_t> wavelets;          ///< of its weights, by column
-  size_t biasWavelets = 0;
   uint64_t taken = 0;    ///< rows
 };
 

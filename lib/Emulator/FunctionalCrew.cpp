@@ -27,9 +27,26 @@ template <typename Condition> bool soon(Condition condition) {
 
 } // namespace
 
+Shares::Shares(size_t count, size_t members) : parts_(new Part[members]), members_(members) {
+  for (size_t i = 0; i < members; ++i) {
+    parts_[i].next = count * i / members;
+    parts_[i].end = count * (i + 1) / members;
+  }
+}
+
+std::optional<size_t> Shares::next(size_t member) {
+  for (size_t i = 0; i < members_; ++i) {
+    Part &part = parts_[(member + i) % members_];
+    if (part.next < part.end)
+      if (const size_t number = part.next++; number < part.end)
+        return number;
+  }
+  return std::nullopt;
+}
+
 Crew::Crew(unsigned threads) {
-  for (size_t i = 0; i + 1 < threads; ++i)
-    workers_.emplace_back([this] { serve(); });
+  for (size_t member = 1; member < threads; ++member)
+    workers_.emplace_back([this, member] { serve(member); });
 }
 
 Crew::~Crew() {
@@ -43,7 +60,7 @@ Crew::~Crew() {
     worker.join();
 }
 
-void Crew::serve() {
+void Crew::serve(size_t member) {
   for (uint64_t seen = 0;;) {
     auto isWanted = [&] { return pieces_ != seen || stopping_; };
     if (!soon(isWanted)) {
@@ -60,7 +77,7 @@ void Crew::serve() {
       --places_;
       ++busy_;
     }
-    guardedWork();
+    work(member);
     if (--busy_ == 0) {
       std::lock_guard lock(mutex_);
       ended_.notify_all();
@@ -68,9 +85,10 @@ void Crew::serve() {
   }
 }
 
-void Crew::guardedWork() {
+void Crew::work(size_t member) {
   try {
-    work_();
+    while (const std::optional<size_t> number = shares_->next(member))
+      use_(*number, member);
   } catch (...) {
     std::lock_guard lock(mutex_);
     if (!error_)
@@ -78,23 +96,26 @@ void Crew::guardedWork() {
   }
 }
 
-void Crew::begin(std::function<void()> work, size_t most) {
+void Crew::begin(size_t count, Use use) {
   wait(); // for what an exception left
-  work_ = std::move(work);
+  if (count == 0)
+    return;
+  use_ = std::move(use);
+  shares_.emplace(count, size());
   if (workers_.empty())
     return;
   {
     std::lock_guard lock(mutex_);
-    places_ = std::min(most, workers_.size());
+    places_ = std::min(count, workers_.size());
     ++pieces_;
   }
   begun_.notify_all();
 }
 
 void Crew::complete() {
-  if (!work_)
+  if (!use_)
     return;
-  guardedWork();
+  work(0);
   wait();
   if (error_)
     std::rethrow_exception(std::exchange(error_, nullptr));
@@ -110,19 +131,13 @@ void Crew::wait() {
     std::unique_lock lock(mutex_);
     ended_.wait(lock, isDone);
   }
-  work_ = nullptr;
+  use_ = nullptr;
 }
 
 void Crew::forEach(size_t count, const std::function<void(size_t)> &use) {
-  std::atomic<size_t> next{0};
-  auto work = [&] {
-    for (size_t i = next++; i < count; i = next++)
-      use(i);
-  };
-  if (count > 1)
-    begin(work, count - 1);
-  else
-    work_ = work;
+  if (count == 1)
+    return use(0);
+  begin(count, [&](size_t number, size_t) { use(number); });
   complete();
 }
 

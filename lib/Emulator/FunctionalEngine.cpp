@@ -2,8 +2,8 @@
 //
 // A program is a network of sequential processes joined by first-in first-out channels, so its results do not depend on when a process runs. MemoryX is read
 // ahead a packet at a time. Rows of a contraction are taken all together where the program is such (FunctionalContraction.h), and so are features of a scale
-// (FunctionalScale.h) and blocks of a value (FunctionalTransfer.h). For all else the wafer is cut into domains, groups of rows that mostly send to each other,
-// which the threads run until each lacks input; what leaves a domain is delivered when all are done. The results are the same for any number of threads.
+// (FunctionalScale.h) and blocks of a value (FunctionalTransfer.h). For all else the wafer is cut into domains, columns that send to no others or groups of rows
+// that mostly send to each other, which the threads run until each lacks input; what leaves a domain is delivered when all are done. The results are the same for any number of threads.
 //
 //===----------------------------------------------------------------------===//
 
@@ -13,7 +13,6 @@
 #include "FunctionalTransfer.h"
 #include "Ports.h"
 
-#include <atomic>
 #include <deque>
 #include <exception>
 #include <functional>
@@ -22,7 +21,7 @@ namespace wafer {
 
 namespace {
 
-/// A group of rows, run by one thread at a time.
+/// A group of rows or columns, run by one thread at a time.
 class Domain final : public BatchSink {
 public:
   Domain(FunctionalRouting &routing, std::vector<std::unique_ptr<FunctionalBatch>> &batches, unsigned number)
@@ -211,14 +210,8 @@ bool FunctionalEngine::runDomains(const std::function<void()> &alongside) {
       working.push_back(domain.get());
   if (working.empty())
     return false;
-  std::atomic<size_t> next{0};
   std::exception_ptr error;
-  crew_.begin(
-      [&] {
-        for (size_t i = next++; i < working.size(); i = next++)
-          working[i]->run();
-      },
-      working.size() - 1);
+  crew_.begin(working.size(), [&](size_t i, size_t) { working[i]->run(); });
   if (std::min(crew_.size(), working.size()) > 1)
     try {
       alongside();
@@ -274,6 +267,9 @@ void FunctionalEngine::checkComplete() {
 EngineStats FunctionalEngine::run(Ingress &in, Egress &out) {
   stats_ = EngineStats();
   stats_.cores = cores_.size();
+  // A thread alone goes on while another one reads.
+  if (crew_.size() > 1)
+    in.prepare([this](size_t count, const std::function<void(size_t)> &use) { crew_.forEach(count, use); });
   stream_.begin(in);
   for (;;) {
     while (runDomains([this] { stream_.readAhead(); }))

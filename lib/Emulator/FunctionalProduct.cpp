@@ -61,6 +61,12 @@ struct FunctionalProduct::Sums {
   uint8_t *const rounded = reinterpret_cast<uint8_t *>(wests + numbers);
 };
 
+FunctionalProduct::FunctionalProduct() = default;
+FunctionalProduct::~FunctionalProduct() {
+  if (crew_)
+    crew_->wait();
+}
+
 void FunctionalProduct::begin(std::vector<ProductColumn> columns, ProductRows &rows, Crew *crew) {
   columns_ = std::move(columns);
   std::swap(rows_, rows);
@@ -71,13 +77,15 @@ void FunctionalProduct::begin(std::vector<ProductColumn> columns, ProductRows &r
   biases_.clear();
   for (uint32_t row : order_->rows)
     biases_.push_back(rows_[row].bias);
-  nextTile_ = 0;
   if (crew_) {
-    crew_->begin([this] { work(); }, tiles_);
+    sums_.resize(std::max(sums_.size(), crew_->size()));
+    crew_->begin(tiles_, [this](size_t tile, size_t member) { multiplyTile(tile, member); });
     if (crew_->size() == 1)
       complete();
   } else {
-    work();
+    sums_.resize(std::max<size_t>(sums_.size(), 1));
+    for (size_t tile = 0; tile < tiles_; ++tile)
+      multiplyTile(tile, 0);
   }
 }
 
@@ -112,6 +120,14 @@ void FunctionalProduct::findOrder() {
 
 void FunctionalProduct::makeOrder(Order &order) const {
   orderRows(order);
+  order.weights.assign(columns_.size(), 0);
+  order.pairs.assign(columns_.size(), 0);
+  for (size_t r = 0; r < rows_.size(); ++r)
+    for (size_t c = 0; c < columns_.size(); ++c) {
+      const size_t count = rows_.run(r, c).count;
+      order.weights[c] += count;
+      order.pairs[c] += (count + 1) / 2;
+    }
   // Where the indexed weights of each chunk go.
   std::vector<size_t> placed;
   size_t all = 0;
@@ -189,15 +205,10 @@ void FunctionalProduct::complete() {
     crew->complete();
 }
 
-void FunctionalProduct::work() {
-  if (nextTile_ >= tiles_)
-    return;
-  Sums sums;
-  for (size_t tile = nextTile_++; tile < tiles_; tile = nextTile_++)
-    multiplyTile(tile, sums);
-}
-
-void FunctionalProduct::multiplyTile(size_t tile, Sums &sums) {
+void FunctionalProduct::multiplyTile(size_t tile, size_t member) {
+  if (!sums_[member])
+    sums_[member] = std::make_unique<Sums>();
+  Sums &sums = *sums_[member];
   const size_t columns = columns_.size();
   for (ProductColumn &column : columns_) {
     column.panels->packTile(*column.rows, tile);

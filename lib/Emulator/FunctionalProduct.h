@@ -11,8 +11,6 @@
 #include "FunctionalCrew.h"
 #include "FunctionalProductRows.h"
 
-#include <atomic>
-
 namespace wafer {
 
 /// A column of cores: what its weights multiply, and where its cores keep what they own.
@@ -28,19 +26,23 @@ struct ProductColumn {
 
 class FunctionalProduct {
 public:
-  FunctionalProduct() = default;
+  FunctionalProduct();
   FunctionalProduct(const FunctionalProduct &) = delete;
   FunctionalProduct &operator=(const FunctionalProduct &) = delete;
-  ~FunctionalProduct() {
-    if (crew_)
-      crew_->wait();
-  }
+  ~FunctionalProduct();
 
   /// Multiplies rows, now or, with a crew of many, while the caller does other things. What came before is complete. Rows and columns are the product's until then;
   /// in return `rows` becomes some that are done with, for their room.
   void begin(std::vector<ProductColumn> columns, ProductRows &rows, Crew *crew);
   /// Helps until all is done. Throws what went wrong.
   void complete();
+
+  // Of the rows that were begun with last, for a column:
+  /// Weights without a bias, and wavelets of two weights that they would fill.
+  uint64_t weightsOf(size_t column) const { return order_->weights[column]; }
+  uint64_t pairsOf(size_t column) const { return order_->pairs[column]; }
+  /// Rows that it owns and that have a bias.
+  uint64_t biasesOf(size_t column) const { return order_->ownersFrom[column + 1] - order_->biasesFrom[column]; }
 
 private:
   /// Rows whose sums are near while their columns are added, in the order of owners.
@@ -55,6 +57,7 @@ private:
     std::vector<uint32_t> rows;       ///< in order of their owners, those with a bias last
     std::vector<size_t> ownersFrom;   ///< by column: place in `rows` of the first row that it or one behind it owns
     std::vector<size_t> biasesFrom;   ///< by column: place of the first row that it owns and that has a bias
+    std::vector<uint64_t> weights, pairs; ///< by column: what counts depend on
     std::vector<PlacedWeight> placed; ///< in the order of the runs whose they are
     std::vector<RowRun> runs;         ///< by column, then in the order in which it multiplies them
 
@@ -71,9 +74,8 @@ private:
   Chunk chunkAt(size_t begin) const;
   void arrange(Order &order, const Chunk &chunk, size_t placed) const;
   void arrange(Order &order, const Chunk &chunk, size_t column, size_t &placed) const;
-  void work();
   struct Sums;
-  void multiplyTile(size_t tile, Sums &sums);
+  void multiplyTile(size_t tile, size_t member);
   void addColumn(size_t column, size_t tile, const Chunk &chunk, size_t begin, size_t end, bool withBias, float *sums) const;
   void finishRows(const Chunk &chunk, size_t tile, Sums &sums) const;
   void keepTotal(const ProductRow &row, size_t tile, float *total) const;
@@ -87,7 +89,7 @@ private:
   std::shared_ptr<Order> spare_; ///< whose room is used for rows that do not stay
   std::vector<float> biases_;    ///< in the order of `order_->rows`
   size_t tiles_ = 0, tokens_ = 0;
-  std::atomic<size_t> nextTile_{0};
+  std::vector<std::unique_ptr<Sums>> sums_; ///< by member of the crew
 };
 
 } // namespace wafer

@@ -8,7 +8,7 @@ namespace wafer {
 
 namespace {
 
-/// Rows of cores that one thread runs: as many as there can be for a batch to have work per instruction, few enough for what they pass on to stay near.
+/// Rows of cores that one thread runs at a time: as many as there can be for a batch to have work per instruction, few enough for what they pass on to stay near.
 constexpr uint32_t mostRowsPerDomain = 16;
 
 constexpr int32_t notAskedYet = -2, noPeer = -1;
@@ -17,8 +17,11 @@ constexpr int32_t notAskedYet = -2, noPeer = -1;
 
 FunctionalRouting::FunctionalRouting(const LoadedProgram &program, unsigned threads) : program_(program), colours_(program.machine().colours) {
   const Machine &machine = program.machine();
-  rowsPerDomain_ = std::min<uint32_t>(mostRowsPerDomain, (machine.height + threads - 1) / threads);
-  domains_ = (machine.height + rowsPerDomain_ - 1) / rowsPerDomain_;
+  auto bands = [&] { return (machine.height + rowsPerDomain_ - 1) / rowsPerDomain_; };
+  rowsPerDomain_ = std::min<uint32_t>(mostRowsPerDomain, machine.height);
+  if (bands() < threads && !cutColumns((threads + bands() - 1) / bands()))
+    rowsPerDomain_ = std::min<uint32_t>(rowsPerDomain_, (machine.height + threads - 1) / threads);
+  domains_ = bands() * parts_;
   coreAt_.assign(size_t(machine.width) * machine.height, -1);
   for (uint32_t y = 0; y < machine.height; ++y)
     for (uint32_t x = 0; x < machine.width; ++x)
@@ -30,6 +33,29 @@ FunctionalRouting::FunctionalRouting(const LoadedProgram &program, unsigned thre
   portTargets_.resize(machine.width);
   makeBatches();
   peers_.resize(batches_.size());
+}
+
+/// Cuts the columns into so many parts, as near to equal as may be, between columns of which neither sends to the other. False, and nothing is cut, if there are too few.
+bool FunctionalRouting::cutColumns(uint32_t parts) {
+  const uint32_t width = program_.machine().width;
+  std::vector<char> isCrossed(width + 1); // between the column before and this one
+  for (const auto &route : program_.program().routes)
+    for (uint32_t i = 0; i < route->rect->nx(); ++i) {
+      const uint32_t x = route->rect->x0() + i * route->rect->sx();
+      isCrossed[x] |= (route->tx >> static_cast<unsigned>(wexe::Dir::W)) & 1;
+      isCrossed[x + 1] |= (route->tx >> static_cast<unsigned>(wexe::Dir::E)) & 1;
+    }
+  partOf_.assign(width, 0);
+  uint32_t part = 0;
+  for (uint32_t x = 1; x < width; ++x) {
+    if (!isCrossed[x] && uint64_t(x) * parts / width > part)
+      ++part;
+    partOf_[x] = part;
+  }
+  if (part + 1 < parts)
+    return false;
+  parts_ = parts;
+  return true;
 }
 
 void FunctionalRouting::makeBatches() {

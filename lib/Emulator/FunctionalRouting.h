@@ -24,7 +24,8 @@ public:
     std::vector<uint16_t> ports;
   };
 
-  /// Cuts the program's cores into batches: cores of one domain and image that one port commands. Domains are for so many threads.
+  /// Cuts the program's cores into batches: cores of one domain and image that one port commands. Domains are for so many threads: columns of their own, as groups of
+  /// a grid are, which also share no rows of a contraction; or bands of rows.
   FunctionalRouting(const LoadedProgram &program, unsigned threads);
 
   size_t cores() const { return at_.size(); }
@@ -42,14 +43,16 @@ public:
   int32_t peerOf(uint32_t batch, unsigned colour);
 
 private:
-  unsigned domainOfCore(uint32_t core) const { return at_[core].second / rowsPerDomain_; }
+  unsigned domainOfCore(uint32_t core) const { return at_[core].second / rowsPerDomain_ * parts_ + (parts_ > 1 ? partOf_[at_[core].first] : 0); }
+  bool cutColumns(uint32_t parts);
   std::unique_ptr<Target> resolve(const Receivers &receivers) const;
   void makeBatches();
   int32_t findPeer(uint32_t batch, unsigned colour);
 
   const LoadedProgram &program_;
   const size_t colours_;
-  uint32_t rowsPerDomain_ = 1;
+  uint32_t rowsPerDomain_ = 1, parts_ = 1;
+  std::vector<uint32_t> partOf_; ///< by column, if there are parts
   unsigned domains_ = 0;
   std::vector<std::pair<uint16_t, uint16_t>> at_;
   std::vector<int32_t> coreAt_;

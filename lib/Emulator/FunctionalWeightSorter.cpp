@@ -8,19 +8,32 @@
 
 namespace wafer {
 
-void WeightSorter::sort(const WeightRow &row, bool isIndexed, ProductRows &rows) {
-  values_.resize(row.count);
-  if (row.type == ElementType::F16)
-    widenF16(row.weights, values_.data(), row.count);
-  else if (row.type == ElementType::F32 && row.count > 0)
-    std::memcpy(values_.data(), row.weights, row.count * sizeof(float));
+void WeightSorter::widen(const uint8_t *weights, size_t count, ElementType type) {
+  values_.resize(count);
+  if (type == ElementType::F16)
+    widenF16(weights, values_.data(), count);
+  else if (type == ElementType::F32 && count > 0)
+    std::memcpy(values_.data(), weights, count * sizeof(float));
   else
-    for (size_t k = 0; k < row.count; ++k) {
+    for (size_t k = 0; k < count; ++k) {
       uint16_t bits;
-      std::memcpy(&bits, row.weights + 2 * k, sizeof bits);
+      std::memcpy(&bits, weights + 2 * k, sizeof bits);
       values_[k] = bf16ToF32(bits);
     }
+}
+
+void WeightSorter::sort(const WeightRow &row, bool isIndexed, ProductRows &rows) {
+  widen(row.weights, row.count, row.type);
   isIndexed ? sortKept(row, rows) : sortAll(row, rows);
+}
+
+void WeightSorter::sortUnsorted(size_t columns, ProductRows &rows) {
+  rows.sortUnsorted([&](const uint8_t *weights, size_t count, ElementType type, float *to) {
+    widen(weights, count, type);
+    for (size_t c = 0; c < columns; ++c)
+      for (size_t k = c; k < count; k += columns)
+        *to++ = values_[k];
+  });
 }
 
 void WeightSorter::sortAll(const WeightRow &row, ProductRows &rows) {

@@ -17,8 +17,11 @@ class WeightSorter {
 public:
   /// Adds the row's columns to `rows`: all weights, or with `isIndexed` those that are not zero and their indices.
   void sort(const WeightRow &row, bool isIndexed, ProductRows &rows);
+  /// Sorts the rows that were added as they came, for so many columns.
+  void sortUnsorted(size_t columns, ProductRows &rows);
 
 private:
+  void widen(const uint8_t *weights, size_t count, ElementType type);
   void sortAll(const WeightRow &row, ProductRows &rows);
   void sortKept(const WeightRow &row, ProductRows &rows);
   void placeWeights(const WeightRow &row);

@@ -17,8 +17,11 @@ namespace wafer {
 
 /// Of a tensor's contents; two that differ have the same one in no case that will be seen.
 using Fingerprint = std::array<uint64_t, 2>;
-/// Of a source that is in memory.
+/// Of a source that is in memory: of parts of it, which threads may share, and those together.
 Fingerprint fingerprintOf(const TensorSource &source);
+size_t partsOfFingerprint(const TensorSource &source);
+Fingerprint fingerprintOf(const TensorSource &source, size_t part);
+Fingerprint together(const std::vector<Fingerprint> &parts);
 
 /// Rows as one step streams them.
 class KeptRows {

@@ -17,6 +17,8 @@ constexpr size_t mostReadyPieces = 4;
 /// Rows that lie together are read row by row, so small pieces do. Rows that lie across the tensor (a transposed weight) are picked out of
 /// whole passes over it, one per piece, so pieces are as large as may be.
 constexpr uint64_t mostBytesAtOnce = uint64_t(1) << 18;
+/// The same for threads that read them together, and as much of weights whose rows may be kept do they look at: more is looked at beside the first contractions.
+constexpr uint64_t mostBytesTogether = uint64_t(1) << 23;
 constexpr uint64_t pieceBytesAlong = uint64_t(1) << 20;
 constexpr uint64_t pieceBytesAcross = uint64_t(1) << 24;
 /// In memory a pass over some lines of each column costs no more than one over all.
@@ -125,15 +127,6 @@ RowStream::RowStream(TensorStore &store, std::vector<RowPlan> plans, uint64_t ba
       throw RuntimeError("the DRAM tier of " + std::to_string(budget) + " bytes cannot hold a row of " +
                          (plan.weight ? plan.weight : plan.bias)->describe() + ", which has " + std::to_string(plan.rowBytes()) +
                          " bytes, and a window of " + std::to_string(windowBytes_) + " bytes; use a larger one");
-  uint64_t bytes = 0;
-  for (const RowPlan &plan : plans_)
-    bytes += plan.rows * plan.rowBytes();
-  // A thread for a few rows costs more than they do.
-  readsAtOnce_ = bytes <= mostBytesAtOnce / std::max<uint64_t>(1, batches_ * repeats_) && bytes * batches_ * repeats_ + windowBytes_ <= budget;
-  if (readsAtOnce_)
-    readAhead();
-  else
-    thread_ = std::thread([this] { readAhead(); });
 }
 
 RowStream::~RowStream() {
@@ -156,19 +149,108 @@ uint64_t RowStream::rowsPerPiece(const RowPlan &plan) const {
   return std::clamp<uint64_t>(most / std::max<uint64_t>(1, plan.rowBytes()), 1, mostRowsPerPiece);
 }
 
+/// Of the rows of a plan, in all batch entries; none of weights that are known to be kept.
+uint64_t RowStream::bytesToRead(size_t number) const {
+  const RowPlan &plan = plans_[number];
+  return plan.rows * (isKept_[number].value_or(false) ? plan.biasBytes() : plan.rowBytes()) * batches_ * repeats_;
+}
+
+/// A thread for a few rows costs more than they do.
+void RowStream::begin() {
+  if (std::exchange(isBegun_, true))
+    return;
+  uint64_t bytes = 0;
+  for (size_t number = 0; number < plans_.size(); ++number)
+    bytes += bytesToRead(number);
+  if (bytes > mostBytesAtOnce || bytes + windowBytes_ > store_.dram().budget()) {
+    thread_ = std::thread([this] { readAhead(); });
+    return;
+  }
+  windowLease_ = store_.dram().acquire(windowBytes_, stopping_);
+  Window window(windowBytes_);
+  forEachPiece(0, plans_.size(), [&](Piece piece) {
+    fill(piece, window);
+    ready_.push_back(std::move(piece));
+    return true;
+  });
+}
+
+void RowStream::readTogether(const ForEach &forEach) {
+  const size_t plans = meetWeights(forEach);
+  uint64_t bytes = windowBytes_;
+  size_t ready = 0;
+  for (; ready < plans; ++ready)
+    if (bytes += bytesToRead(ready); bytes > std::min(mostBytesTogether, store_.dram().budget()))
+      break;
+  // Of several batch entries the rows of all plans come by turns.
+  const bool isOneRound = batches_ == atOnce_ && repeats_ == 1;
+  if (ready == 0 || (ready < plans_.size() && !isOneRound))
+    return;
+  isBegun_ = true;
+  windowLease_ = store_.dram().acquire(windowBytes_, stopping_);
+  forEachPiece(0, ready, [&](Piece piece) {
+    ready_.push_back(std::move(piece));
+    return true;
+  });
+  forEach(ready_.size(), [&](size_t i) {
+    Window window(windowBytes_);
+    fill(ready_[i], window);
+  });
+  firstAhead_ = ready;
+  if (ready < plans_.size())
+    thread_ = std::thread([this] { readAhead(); });
+}
+
+/// Finds out which of the first weights are those of the run before. Returns how many plans there are before one that is too large, or not in memory.
+size_t RowStream::meetWeights(const ForEach &forEach) {
+  struct Part {
+    size_t plan, number;
+  };
+  std::vector<Part> parts;
+  std::vector<std::vector<Fingerprint>> found;
+  for (uint64_t bytes = 0; found.size() < plans_.size(); found.emplace_back()) {
+    const RowPlan &plan = plans_[found.size()];
+    if ((plan.weight && !plan.weight->inMemory()) || (plan.bias && !plan.bias->inMemory()))
+      break;
+    if (!plan.kept)
+      continue;
+    if (bytes += plan.weight->bytes(); bytes > mostBytesTogether)
+      break;
+    for (size_t number = 0; number < partsOfFingerprint(*plan.weight); ++number)
+      parts.push_back({found.size(), number});
+  }
+  for (const Part &part : parts)
+    found[part.plan].resize(part.number + 1);
+  forEach(parts.size(), [&](size_t i) { found[parts[i].plan][parts[i].number] = fingerprintOf(*plans_[parts[i].plan].weight, parts[i].number); });
+  for (size_t plan = 0; plan < found.size(); ++plan)
+    if (plans_[plan].kept)
+      isKept_[plan] = plans_[plan].kept->meet(together(found[plan]));
+  return found.size();
+}
+
 void RowStream::readAhead() {
   try {
-    windowLease_ = store_.dram().acquire(windowBytes_, stopping_);
+    if (!windowLease_)
+      windowLease_ = store_.dram().acquire(windowBytes_, stopping_);
     Window window(windowBytes_);
-    for (uint64_t i = 0; i < batches_ / atOnce_ * repeats_; ++i)
-      for (size_t plan = 0; plan < plans_.size(); ++plan)
-        if (!readPlan(plan, i / repeats_ * atOnce_, window))
-          return;
+    forEachPiece(firstAhead_, plans_.size(), [&](Piece piece) {
+      fill(piece, window);
+      return push(std::move(piece));
+    });
   } catch (...) {
     std::lock_guard lock(mutex_);
     error_ = std::current_exception();
     changed_.notify_all();
   }
+}
+
+/// Calls `use` with each piece of some plans, which has room for its rows, in order. Stops when the stream is being taken down or `use` says so.
+template <typename Use> bool RowStream::forEachPiece(size_t first, size_t end, Use use) {
+  for (uint64_t i = 0; i < batches_ / atOnce_ * repeats_; ++i)
+    for (size_t plan = first; plan < end; ++plan)
+      if (!forEachPieceOf(plan, i / repeats_ * atOnce_, use))
+        return false;
+  return true;
 }
 
 /// Asked before a row of the plan is there for the stream, which may begin to keep them then.
@@ -181,8 +263,7 @@ bool RowStream::isKept(size_t number) {
   return *isKept;
 }
 
-/// Returns false when the stream is being taken down.
-bool RowStream::readPlan(size_t number, uint64_t firstEntry, Window &window) {
+template <typename Use> bool RowStream::forEachPieceOf(size_t number, uint64_t firstEntry, Use use) {
   const bool isKept = this->isKept(number);
   const RowPlan &plan = isKept ? withoutWeights_[number] : plans_[number];
   if (isKept)
@@ -202,13 +283,16 @@ bool RowStream::readPlan(size_t number, uint64_t firstEntry, Window &window) {
     piece.first = done;
     piece.rows = count;
     piece.bytes = store_.buffers().take(count * plan.rowBytes());
-    for (size_t span = 0; span < spans->size(); ++span)
-      fill(piece, span, window);
-    if (!push(std::move(piece)))
+    if (!use(std::move(piece)))
       return false;
     done += count;
   }
   return true;
+}
+
+void RowStream::fill(Piece &piece, Window &window) const {
+  for (size_t span = 0; span < piece.spans->size(); ++span)
+    fill(piece, span, window);
 }
 
 /// The rows of one span.
@@ -268,7 +352,7 @@ void RowStream::fill(Piece &piece, size_t span, Window &window) const {
 
 bool RowStream::push(Piece piece) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return stopping_ || readsAtOnce_ || ready_.size() < mostReadyPieces; });
+  changed_.wait(lock, [&] { return stopping_ || ready_.size() < mostReadyPieces; });
   if (stopping_)
     return false;
   ready_.push_back(std::move(piece));
@@ -277,6 +361,7 @@ bool RowStream::push(Piece piece) {
 }
 
 RowStream::Row RowStream::next() {
+  begin();
   if (at_ == current_.rows) {
     // Its room is given back first: the thread may need it for the piece we are about to wait for.
     current_ = Piece();

@@ -1,7 +1,8 @@
 //===- RowStream.h - rows of weights in stream order, read ahead ----------===//
 //
 // A thread that reads the rows which the steps of a phase will send, in the order in which they will be sent and a piece at a time, as far
-// ahead as the DRAM tier has room. A weight may be larger than the tier: only its pieces have to fit.
+// ahead as the DRAM tier has room. A weight may be larger than the tier: only its pieces have to fit. What is little, or nothing because rows are kept, is read
+// before the first row is wanted, by threads that have nothing else to do: one more would only take a processor from them.
 //
 //===----------------------------------------------------------------------===//
 
@@ -10,6 +11,7 @@
 
 #include "Buffers.h"
 #include "KeptRows.h"
+#include "wafer/Emulator/Engine.h"
 #include "wafer/Machine/BatchEntries.h"
 #include "wafer/Runtime/TensorStore.h"
 
@@ -52,6 +54,8 @@ public:
   RowStream(TensorStore &store, std::vector<RowPlan> plans, uint64_t batches, uint64_t repeats, uint64_t atOnce = 1);
   ~RowStream();
 
+  /// Reads rows now, by the threads of `forEach`: all, or those of the first plans, as far as they are few and in memory. Before the first row is taken.
+  void readTogether(const ForEach &forEach);
   /// The next row; waits for it. Throws what went wrong when it was read. There must be one left.
   Row next();
   /// The weights of a row that is kept, in the type of the tensor. It is the one that was taken last.
@@ -70,9 +74,14 @@ private:
   /// Bytes of a tensor that were read last, for accesses that are near each other.
   class Window;
 
+  void begin();
   void readAhead();
-  bool readPlan(size_t number, uint64_t firstEntry, Window &window);
+  uint64_t bytesToRead(size_t number) const;
+  size_t meetWeights(const ForEach &forEach);
+  template <typename Use> bool forEachPiece(size_t first, size_t end, Use use);
+  template <typename Use> bool forEachPieceOf(size_t number, uint64_t firstEntry, Use use);
   bool isKept(size_t number);
+  void fill(Piece &piece, Window &window) const;
   void fill(Piece &piece, size_t span, Window &window) const;
   bool push(Piece piece);
   uint64_t rowsPerPiece(const RowPlan &plan) const;
@@ -83,7 +92,8 @@ private:
   std::vector<std::optional<bool>> isKept_; ///< by plan, once the first of its rows was wanted
   const uint64_t batches_, repeats_, atOnce_;
   uint64_t windowBytes_ = 0;
-  bool readsAtOnce_ = false; ///< all pieces are read by the constructor, without a thread
+  bool isBegun_ = false;
+  size_t firstAhead_ = 0; ///< plan that the thread begins with
   DramTier::Lease windowLease_;
 
   std::mutex mutex_;

@@ -643,6 +643,8 @@ PhaseIngress::PhaseIngress(const wexe::ProgramT &program, const wexe::PhaseT &ph
 
 PhaseIngress::~PhaseIngress() = default;
 
+void PhaseIngress::prepare(const ForEach &forEach) { rows_->readTogether(forEach); }
+
 std::unique_ptr<StepBursts> PhaseIngress::startStep() const {
   const wexe::StepT &step = *phase_.steps[step_];
   switch (step.kind) {

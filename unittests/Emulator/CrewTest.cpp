@@ -24,6 +24,20 @@ TEST(CrewTest, EachPieceIsDoneOnceByHoweverManyThreads) {
   }
 }
 
+TEST(CrewTest, EachMemberBeginsWithItsPartAndHelpsTheOthers) {
+  Shares shares(7, 2);
+  EXPECT_EQ(shares.next(1), 3u);
+  for (size_t number : {0u, 1u, 2u, 4u})
+    EXPECT_EQ(shares.next(0), number);
+  EXPECT_EQ(shares.next(1), 5u);
+  EXPECT_EQ(shares.next(0), 6u);
+  for (size_t member : {0u, 1u})
+    EXPECT_FALSE(shares.next(member));
+  Shares few(1, 3);
+  EXPECT_EQ(few.next(0), 0u);
+  EXPECT_FALSE(few.next(2));
+}
+
 TEST(CrewTest, ThreadsThatFellAsleepGoOnWithTheNextPiece) {
   Crew crew(3);
   std::atomic<int> done{0};
@@ -49,12 +63,10 @@ TEST(CrewTest, WorkThatWasBegunIsOverBeforeTheNextBegins) {
   Crew crew(2);
   std::atomic<int> atWork{0}, most{0};
   for (int i = 0; i < 50; ++i)
-    crew.begin(
-        [&] {
-          most = std::max<int>(most, ++atWork);
-          --atWork;
-        },
-        1);
+    crew.begin(1, [&](size_t, size_t) {
+      most = std::max<int>(most, ++atWork);
+      --atWork;
+    });
   crew.wait();
   EXPECT_LE(most, 1) << "none where the thread was not awake in time";
 }

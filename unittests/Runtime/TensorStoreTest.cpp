@@ -8,7 +8,10 @@
 
 #include "wafer/Machine/RowOrder.h"
 
+#include <algorithm>
 #include <numeric>
+#include <set>
+#include <thread>
 
 using namespace wafer;
 using namespace wafer::test;
@@ -65,8 +68,10 @@ TEST_F(TensorStoreTest, LoadsNothingWholeThatDoesNotFit) {
 }
 
 /// All rows of `plan`, checked against the values of counting().
-void expectCountingRows(TensorStore &store, const RowPlan &plan, uint64_t repeats) {
+void expectCountingRows(TensorStore &store, const RowPlan &plan, uint64_t repeats, const ForEach &together = {}) {
   RowStream stream(store, {plan}, 1, repeats);
+  if (together)
+    stream.readTogether(together);
   for (uint64_t repeat = 0; repeat < repeats; ++repeat) {
     for (uint64_t i = 0; i < plan.rows; ++i) {
       RowStream::Row row = stream.next();
@@ -104,6 +109,82 @@ TEST_F(TensorStoreTest, StreamsAWeightThatIsLargerThanTheTier) {
     // A piece is one row: half of what the window leaves holds no second.
     EXPECT_EQ(counters.prefetchHits + counters.prefetchWaits, 200u);
   }
+}
+
+// Threads read pieces in any order; what lies in a file, or is too much, is read as ever.
+TEST_F(TensorStoreTest, RowsInMemoryAreReadTogether) {
+  size_t read = 0;
+  const ForEach backwards = [&](size_t count, const std::function<void(size_t)> &use) {
+    read += count;
+    std::thread([&] {
+      for (size_t i = count; i-- > 0;)
+        use(i);
+    }).join();
+  };
+  for (bool transposed : {false, true}) {
+    TensorStore store(1 << 26);
+    store.set("w", counting(1000, 500));
+    store.set("b", counting(1, 1000));
+    RowPlan plan;
+    plan.weight = store.find("w", DType::F32, {1000, 500});
+    plan.bias = store.find("b", DType::F32, {1, 1000});
+    plan.rows = transposed ? 500 : 1000;
+    plan.columns = transposed ? 1000 : 500;
+    plan.rowStride = transposed ? 1 : 500;
+    plan.columnStride = transposed ? 500 : 1;
+    read = 0;
+    expectCountingRows(store, plan, 3, backwards);
+    EXPECT_GE(read, 3u) << "a piece or more for each repetition";
+    read = 0;
+    expectCountingRows(store, plan, 30, backwards);
+    EXPECT_EQ(read, 0u) << "60 MB";
+  }
+  auto store = storeOf({{"w", counting(1000, 500)}}, 1 << 26);
+  RowPlan plan;
+  plan.weight = store->find("w", DType::F32, {1000, 500});
+  plan.rows = 1000;
+  plan.columns = plan.rowStride = 500;
+  plan.columnStride = 1;
+  expectCountingRows(*store, plan, 1, backwards);
+  EXPECT_EQ(read, 0u) << "in a file";
+  // One in memory before it, one behind it.
+  store->set("v", counting(20, 500));
+  RowPlan first = plan;
+  first.weight = store->find("v", DType::F32, {20, 500});
+  first.rows = 20;
+  RowStream stream(*store, {first, plan, first}, 1, 1);
+  stream.readTogether(backwards);
+  EXPECT_EQ(read, 1u) << "a piece";
+  for (uint64_t rows : {20, 1000, 20})
+    for (uint64_t i = 0; i < rows; ++i) {
+      const RowStream::Row row = stream.next();
+      float value;
+      std::memcpy(&value, row.weights, sizeof value);
+      ASSERT_EQ(row.row, i);
+      ASSERT_EQ(value, float(i * 500));
+    }
+}
+
+// Rows are kept by what all parts of a weight hold, in whatever order threads look at them.
+TEST_F(TensorStoreTest, AFingerprintIsThatOfAllPartsInOrder) {
+  Tensor weight = counting(600, 500); // five parts
+  auto fingerprint = [&] {
+    TensorStore store(1 << 26);
+    store.set("w", weight);
+    const auto source = store.find("w", DType::F32, {600, 500});
+    std::vector<Fingerprint> parts(partsOfFingerprint(*source));
+    for (size_t part = parts.size(); part-- > 0;)
+      parts[part] = fingerprintOf(*source, part);
+    EXPECT_EQ(together(parts), fingerprintOf(*source));
+    return together(parts);
+  };
+  std::set<Fingerprint> known{fingerprint()};
+  for (size_t at : {size_t(0), weight.bytes() / 2, weight.bytes() - 1}) {
+    weight.mutableData()[at] ^= 1;
+    EXPECT_TRUE(known.insert(fingerprint()).second) << "byte " << at;
+  }
+  std::swap_ranges(weight.mutableData(), weight.mutableData() + (1 << 18), weight.mutableData() + (1 << 18));
+  EXPECT_TRUE(known.insert(fingerprint()).second) << "parts that change places";
 }
 
 // Sums of several rows of a column go together; of a last round some columns have a row more than others, and some none.

@@ -69,10 +69,15 @@ struct WeightRow {
   size_t countIn(size_t column) const { return count / columns + (column < count % columns); }
 };
 
+/// Calls a function with each number below a count, maybe from several threads.
+using ForEach = std::function<void(size_t count, const std::function<void(size_t)> &use)>;
+
 /// What MemoryX sends. Called by the engine, from one thread at a time, when it has room for more.
 class Ingress {
 public:
   virtual ~Ingress() = default;
+  /// Before anything is sent: threads that would else wait may make ready what will be.
+  virtual void prepare(const ForEach & /*forEach*/) {}
   /// Fills `burst` and returns true, or returns false when nothing more will come.
   virtual bool next(Burst &burst) = 0;
   /// From now on what may come beside the rest is not among the bursts of `next`.
@@ -88,9 +93,6 @@ public:
   /// The last wavelet of a burst with this tag was taken by its ports (cycle engine).
   virtual void sent(uint32_t /*tag*/, uint64_t /*cycle*/) {}
 };
-
-/// Calls a function with each number below a count, maybe from several threads.
-using ForEach = std::function<void(size_t count, const std::function<void(size_t)> &use)>;
 
 /// Blocks that leave at neighbouring ports, as many at each, one behind the other.
 struct LeavingBlocks {

@@ -50,6 +50,7 @@ public:
   PhaseIngress(const wexe::ProgramT &program, const wexe::PhaseT &phase, TensorStore &store, const TensorValues &values,
                const SampledPhase *sampled = nullptr);
   ~PhaseIngress() override;
+  void prepare(const ForEach &forEach) override;
   bool next(Burst &burst) override;
   void setBesideApart() override { isBesideApart_ = true; }
   bool nextBeside(Burst &burst) override;

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 
-from wafer import _native
+from wafer import cache
 from wafer.errors import CompileError, Diagnostic, ExecutableError
 from wafer.precision import Precision, text_of
 from wafer.stats import OpStats
@@ -63,7 +63,7 @@ def check(
     except CompileError as error:
         return Check((), tuple(error.diagnostics), None)
     problems = [diagnostic for error in refused for diagnostic in error.diagnostics]
-    executable, diagnostics = _native.module().compile_text(imported.text, os.fspath(machine), text_of(precision), ["forward"], "", "")
+    executable, diagnostics = cache.compile_text(imported.text, os.fspath(machine), text_of(precision), ["forward"])
     problems += [diagnostic for diagnostic in map(diagnostic_of, diagnostics) if diagnostic.severity == "error"]
     if executable is None:
         return Check((), tuple(problems) or (Diagnostic("error", "the compiler gave no reason"),), None)

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from wafer import _native
+from wafer import _native, cache
 from wafer.errors import CompileError, CompileWarning, Diagnostic, SourceLocation
 from wafer.precision import Precision, check_names, coarsest, is_int8, text_of, uses_int8
 from wafer.program import Program, Weights
@@ -75,7 +75,7 @@ def compile(  # noqa: A001 - the name that users expect
 
         def compile_text(text: str, dump: str | os.PathLike | None = None, only_memoryx: bool = False, entry: str | None = None) -> Program:
             step(f"compiling for machine '{machine}'")
-            executable, diagnostics = _native.module().compile_text(
+            executable, diagnostics = cache.compile_text(
                 text, os.fspath(machine), precision_text, [entry] if entry else names, os.fspath(decision_trace or ""), os.fspath(dump or ""), only_memoryx, thousandths
             )
             found = [diagnostic_of(diagnostic) for diagnostic in diagnostics]

@@ -1,5 +1,6 @@
 """python -m wafer: results in files, errors on standard error with exit code 1, all files or none."""
 
+import importlib
 import json
 import os
 import resource
@@ -11,6 +12,7 @@ import time
 import numpy
 import pytest
 import wafer
+from wafer import bench
 from wafer.cli import main
 
 
@@ -186,3 +188,8 @@ def test_interrupt_during_a_run_ends_it_at_once_and_leaves_nothing(tools, tmp_pa
         assert time.monotonic() - started < 5
         assert process.returncode == -signal.SIGINT
         assert files(tmp_path) == before
+
+
+def test_every_area_of_bench_has_rows():
+    for area in bench.areas():
+        assert callable(importlib.import_module(f"wafer.bench.{area}").rows), area

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 from wafer import sparsity
 from wafer.bench.agreement import TALL_MACHINES
-from wafer.bench.generated import case_of_feature, case_of_model
+from wafer.bench._generated import case_of_feature, case_of_model
 from wafer.compiler import nothing_for
 
 

@@ -1,4 +1,4 @@
-"""`python -m wafer bench AREA`: what was measured, with the goal beside it. An area is a module of this package whose `rows()` runs the measurements."""
+"""`python -m wafer bench AREA`: what was measured, with the goal beside it. An area is a module of this package, but for those with a leading underscore, whose `rows()` runs the measurements."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def median_seconds(call: Callable[[], object], repeats: int = 5) -> float:
 
 def areas() -> list[str]:
     """Names of the areas, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
 
 
 def rows(area: str) -> Iterator[Row]:

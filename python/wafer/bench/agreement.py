@@ -16,7 +16,7 @@ import torch
 
 import wafer
 from wafer.bench import Row
-from wafer.bench.generated import case_of_feature, case_of_model, model_of
+from wafer.bench._generated import case_of_feature, case_of_model, model_of
 
 MACHINES = ("tiny", "odd", "small")
 TALL_MACHINES = (*MACHINES, "tall-8x80-1", "tall-12x40-2")

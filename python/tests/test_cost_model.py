@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import wafer
-from wafer.bench import agreement, generated
+from wafer.bench import _generated, agreement
 from wafer.models.gpt2 import Block
 
 
@@ -38,7 +38,7 @@ def test_kernels_one_after_another_do_not_wait_for_the_same_way_again(error, mac
 
 @pytest.mark.parametrize("machine, features, hidden, tokens", [("odd", 5, 142, 314), ("tiny", 10, 37, 197)])
 def test_cores_that_hand_results_on_lose_time_to_it(error, machine, features, hidden, tokens):
-    assert abs(error(generated.Several(features, hidden), torch.randn(tokens, features), machine, "f32")) < 0.04
+    assert abs(error(_generated.Several(features, hidden), torch.randn(tokens, features), machine, "f32")) < 0.04
 
 
 def test_a_seed_decides_a_generated_program():

@@ -151,6 +151,7 @@ PartTime PhaseTimer::run(const wexe::PhaseT &steps, TimingUse use) {
   const TimingClasses &classes = classes_.try_emplace(use, part_, grid, use).first->second;
   TimingGrid small;
   small.groups = classes.groupsLeft();
+  small.egress = part_.machine().egressWaveletsPerCycle;
   small.inFront = 2 * part_.machine().coreQueueDepth + part_.machine().routerQueueDepth;
   MissingRows missing = classes.missingRows();
   for (const auto &step : steps.steps) {

@@ -500,9 +500,12 @@ void TimingIngress::skipRows() {
   if (owner_ % together != 0 || next >= alike)
     return;
   // Sums that pass other groups are held up only when the way is full.
-  const auto period = rowTimes_.back().period(fewCycles + uint64_t(4) * missing_.groups.count * missing_.groups.columns);
+  auto period = rowTimes_.back().period(fewCycles + uint64_t(4) * missing_.groups.count * missing_.groups.columns);
   if (!period || !isWorthSkipping())
     return;
+  // A column has room for the sums of many rows on their way. When it is full, rows are no faster than their sums leave.
+  if (step().kind == wexe::StepKind::Sample)
+    period->cycles = std::max(period->cycles, period->count * step().columns * (step().groups_added ? 1 : phase_.grid->groups) / grid_.egress);
   const uint64_t last = std::max(lastRows * together, lastCycles * period->count / period->cycles);
   if (alike < next + last + period->count)
     return;

@@ -89,6 +89,7 @@ struct TimingGrid {
   uint32_t groups = 1;   ///< of all, some stand for others
   uint64_t cores = 0;   ///< that are left
   uint32_t inFront = 0;  ///< wavelets that have room between the edge and a core of the first row
+  uint32_t egress = 1;   ///< wavelets that leave in a cycle
   std::vector<uint32_t> sent; ///< by step: groups that differ in what a send brings them, of all
   /// By step: what it sends to rows that are missing, and on which colour.
   std::vector<std::optional<std::pair<uint8_t, MissingRows::Relay>>> relays;

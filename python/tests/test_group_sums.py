@@ -182,6 +182,7 @@ TIMED = {
     "even": (Case(columns=4, rows=20, groups=8, width=32, height=40, token_block=8, samples=((128, 64, 1.0),)), {}),
     "odd": (Case(columns=4, rows=20, groups=5, width=32, height=24, token_block=8, samples=((128, 64, 1.0),)), {}),
     "the way out binds": (Case(columns=8, rows=6, groups=6, width=48, height=15, token_block=1, samples=((128, 128, 1.0),)), {"egress_wavelets_per_cycle": 2}),
+    "the way out binds when columns are full of sums": (Case(columns=8, rows=60, groups=2, width=16, height=68, token_block=2, samples=((150, 512, 1.0),)), {"egress_wavelets_per_cycle": 2}),
     "the way past the groups binds": (Case(columns=4, rows=2, groups=31, width=124, height=30, token_block=1, samples=((128, 64, 1.0),)), {"egress_wavelets_per_cycle": 16}),
     "one sample is not added": (Case(columns=8, rows=6, groups=5, width=48, height=15, token_block=1, samples=((64, 128, 1.0), (64, 64, 1.0)), added=(True, False)), {"egress_wavelets_per_cycle": 2}),
     "micro-batches": (Case(columns=8, rows=12, groups=4, width=32, height=20, token_block=4, micro_batches=6, samples=((32, 32, 1.0),)), {}),

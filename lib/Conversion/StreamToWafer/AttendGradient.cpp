@@ -125,7 +125,7 @@ void AttentionGradient::takeHead(TaskBuilder &task, Pointers &at) {
           at.move(factors, key * e);
           at.move(own, tile * w * e);
           at.move(to, (key * t + tile * w) * 4);
-          if (take.opcode == Opcode::Sub)
+          if (take.src0 == meankQ)
             at.move(meankQ, tile * w * 4);
           task.emit(vectorInsn(Opcode::Fmac, f32, sumKdQ, factors, own, sumKdQ)).emit(clearing(take));
         }
